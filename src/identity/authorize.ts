@@ -1,0 +1,61 @@
+import type { Id } from '../kernel/id.ts';
+import type { Principal, Role } from '../kernel/principal.ts';
+
+/** Everything that can be done, with the roles that may do it. What is not listed is denied. */
+const ACTIONS = {
+  'team.read': ['platform_admin', 'team_admin', 'operator', 'viewer', 'invoker'],
+  'team.create': ['platform_admin'],
+  'project.read': ['platform_admin', 'team_admin', 'operator', 'viewer', 'invoker'],
+  'project.create': ['platform_admin', 'team_admin'],
+  'principal.read': ['platform_admin', 'team_admin'],
+  'principal.write': ['platform_admin', 'team_admin'],
+  'token.read': ['platform_admin', 'team_admin'],
+  'token.write': ['platform_admin', 'team_admin'],
+  'quota.read': ['platform_admin', 'team_admin', 'operator', 'viewer'],
+  'quota.write': ['platform_admin'],
+  'model.read': ['platform_admin', 'team_admin', 'operator', 'viewer'],
+  'model.write': ['platform_admin', 'team_admin', 'operator'],
+  'artifact.read': ['platform_admin', 'team_admin', 'operator'],
+  'artifact.write': ['platform_admin', 'team_admin', 'operator'],
+  'deployment.read': ['platform_admin', 'team_admin', 'operator', 'viewer'],
+  'deployment.write': ['platform_admin', 'team_admin', 'operator'],
+  'deployment.logs': ['platform_admin', 'team_admin', 'operator'],
+  'deployment.invoke': ['platform_admin', 'team_admin', 'operator', 'invoker'],
+  'cost.read': ['platform_admin', 'team_admin', 'operator', 'viewer'],
+  'decision.read': ['platform_admin', 'team_admin', 'operator', 'viewer'],
+  'event.read': ['platform_admin', 'team_admin', 'operator', 'viewer'],
+  'cluster.read': ['platform_admin'],
+  'cluster.write': ['platform_admin'],
+  'price.read': ['platform_admin', 'team_admin', 'operator', 'viewer'],
+  'price.write': ['platform_admin'],
+  /** Runs commands of the caller's choice on a node: never by role, only by name (`Principal.platformActions`). */
+  'runtime.process': [],
+} as const satisfies Record<string, readonly Role[]>;
+
+export type Action = keyof typeof ACTIONS;
+
+export const ALL_ACTIONS = Object.keys(ACTIONS) as Action[];
+
+/** What the action touches; both null for the platform itself. */
+export interface Target {
+  readonly teamId: Id | null;
+  readonly projectId: Id | null;
+}
+
+export const PLATFORM: Target = { teamId: null, projectId: null };
+
+/** Deny by default: true only if a grant that covers the target has a role that the table lists, or the action is granted by name. */
+export function mayDo(principal: Principal, action: Action, target: Target): boolean {
+  if (principal.platformActions.includes(action)) return true;
+  const roles: readonly Role[] = ACTIONS[action];
+  return principal.grants.some(
+    (grant) =>
+      roles.includes(grant.role) &&
+      (grant.teamId === null ||
+        (grant.teamId === target.teamId && (grant.projectId === null || grant.projectId === target.projectId))),
+  );
+}
+
+/** True if the principal may do it on at least one target: lists are open to them and show only what they may see. */
+export const mayDoSomewhere = (principal: Principal, action: Action): boolean =>
+  principal.grants.some((grant) => mayDo(principal, action, grant));

@@ -1,0 +1,66 @@
+import type { Digest } from '../kernel/digest.ts';
+import type { Id } from '../kernel/id.ts';
+import type { Instant } from '../kernel/instant.ts';
+import type { Resources } from '../kernel/resources.ts';
+
+export type ModelFormat = 'onnx' | 'container' | 'process';
+
+export type Protocol = 'oip' | 'openai' | 'http';
+
+/** One input or output of a model; a dimension of -1 is free. */
+export interface Tensor {
+  readonly name: string;
+  /** Open Inference Protocol datatype: `FP32`, `INT64`, `BYTES`, … */
+  readonly datatype: string;
+  readonly shape: readonly number[];
+}
+
+export interface Signature {
+  readonly inputs: readonly Tensor[];
+  readonly outputs: readonly Tensor[];
+}
+
+/** How a replica of the version is started. */
+export type Runtime =
+  | { readonly format: 'onnx' }
+  | {
+      readonly format: 'container';
+      readonly image: string;
+      readonly port: number;
+      readonly healthPath: string;
+      readonly protocol: Protocol;
+      readonly environment: Readonly<Record<string, string>>;
+    }
+  | {
+      readonly format: 'process';
+      readonly command: readonly string[];
+      readonly port: number;
+      readonly healthPath: string;
+      readonly protocol: Protocol;
+      readonly environment: Readonly<Record<string, string>>;
+    };
+
+export interface Lineage {
+  readonly runId: string | null;
+  readonly sourceUrl: string | null;
+}
+
+/** Immutable once registered; only `archivedAt` may be set, once. */
+export interface ModelVersion {
+  readonly id: Id;
+  readonly teamId: Id;
+  readonly projectId: Id;
+  readonly modelId: Id;
+  /** Dense per model, from 1. */
+  readonly number: number;
+  readonly format: ModelFormat;
+  readonly artifact: { readonly digest: Digest; readonly sizeBytes: number } | null;
+  readonly signature: Signature | null;
+  readonly runtime: Runtime;
+  /** What one replica needs unless the deployment says otherwise. */
+  readonly resources: Resources;
+  readonly lineage: Lineage | null;
+  readonly createdAt: Instant;
+  readonly createdBy: string;
+  readonly archivedAt: Instant | null;
+}
