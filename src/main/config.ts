@@ -1,0 +1,108 @@
+import { resolve } from 'node:path';
+import { z } from 'zod';
+
+const port = (fallback: number) => z.coerce.number().int().min(0).max(65_535).default(fallback);
+
+const flag = z
+  .enum(['0', '1'])
+  .default('0')
+  .transform((text) => text === '1');
+
+/** Every environment variable that Purser reads, with its default; `docs/operations.md` explains each. */
+const Environment = z.object({
+  PURSER_HOST: z.string().min(1).default('127.0.0.1'),
+  PURSER_PORT: port(4000),
+  PURSER_ROUTER_PORT: port(8080),
+  PURSER_LINK_PORT: port(4001),
+  PURSER_LINK_HOST: z.string().min(1).default('127.0.0.1'),
+  PURSER_DATA_DIR: z.string().min(1).default('.purser'),
+  PURSER_DATABASE_URL: z.string().startsWith('postgres').optional(),
+  PURSER_DATABASE_OWNER_URL: z.string().startsWith('postgres').optional(),
+  PURSER_ALLOW_PROCESS: flag,
+  PURSER_REGIONS: z
+    .string()
+    .default('aws/us-east-1')
+    .transform((text) => text.split(',').map((region) => region.trim())),
+  PURSER_OIDC_ISSUER: z.url().optional(),
+  PURSER_OIDC_AUDIENCE: z.string().min(1).default('purser'),
+  PURSER_BLOB_STORE: z.enum(['disk', 's3']).default('disk'),
+  PURSER_S3_ENDPOINT: z.url().optional(),
+  PURSER_S3_BUCKET: z.string().optional(),
+  PURSER_S3_REGION: z.string().default('us-east-1'),
+  PURSER_S3_ACCESS_KEY: z.string().optional(),
+  PURSER_S3_SECRET_KEY: z.string().optional(),
+  PURSER_ROUTER_NAME: z.string().min(1).default('router'),
+  PURSER_LOG_LEVEL: z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']).default('info'),
+});
+
+export interface S3Config {
+  readonly endpoint: string | undefined;
+  readonly bucket: string;
+  readonly region: string;
+  readonly accessKey: string | undefined;
+  readonly secretKey: string | undefined;
+}
+
+export interface Config {
+  /** Address that the API and the router listen on. */
+  readonly host: string;
+  readonly port: number;
+  readonly routerPort: number;
+  readonly linkHost: string;
+  readonly linkPort: number;
+  /** Absolute. */
+  readonly dataDir: string;
+  /** Undefined = the embedded database. */
+  readonly databaseUrl: string | undefined;
+  readonly databaseOwnerUrl: string | undefined;
+  readonly allowProcess: boolean;
+  /** `provider/region`, cheapest wins. */
+  readonly regions: readonly string[];
+  readonly oidc: { readonly issuer: string; readonly audience: string } | null;
+  readonly s3: S3Config | null;
+  readonly routerName: string;
+  readonly logLevel: string;
+}
+
+/** A setting that cannot be used; the message names the variable and the mend. */
+export class ConfigError extends Error {
+  override readonly name = 'ConfigError';
+}
+
+/** Reads the configuration; relative paths are taken from `cwd`. */
+export function readConfig(env: NodeJS.ProcessEnv, cwd: string): Config {
+  const parsed = Environment.safeParse(env);
+  if (!parsed.success) throw new ConfigError(describe(parsed.error));
+  const values = parsed.data;
+  return {
+    host: values.PURSER_HOST,
+    port: values.PURSER_PORT,
+    routerPort: values.PURSER_ROUTER_PORT,
+    linkHost: values.PURSER_LINK_HOST,
+    linkPort: values.PURSER_LINK_PORT,
+    dataDir: resolve(cwd, values.PURSER_DATA_DIR),
+    databaseUrl: values.PURSER_DATABASE_URL,
+    databaseOwnerUrl: values.PURSER_DATABASE_OWNER_URL,
+    allowProcess: values.PURSER_ALLOW_PROCESS,
+    regions: values.PURSER_REGIONS,
+    oidc: values.PURSER_OIDC_ISSUER ? { issuer: values.PURSER_OIDC_ISSUER, audience: values.PURSER_OIDC_AUDIENCE } : null,
+    s3: s3Of(values),
+    routerName: values.PURSER_ROUTER_NAME,
+    logLevel: values.PURSER_LOG_LEVEL,
+  };
+}
+
+function s3Of(values: z.output<typeof Environment>): S3Config | null {
+  if (values.PURSER_BLOB_STORE === 'disk') return null;
+  if (!values.PURSER_S3_BUCKET) throw new ConfigError('PURSER_S3_BUCKET must name the bucket when PURSER_BLOB_STORE is s3.');
+  return {
+    endpoint: values.PURSER_S3_ENDPOINT,
+    bucket: values.PURSER_S3_BUCKET,
+    region: values.PURSER_S3_REGION,
+    accessKey: values.PURSER_S3_ACCESS_KEY,
+    secretKey: values.PURSER_S3_SECRET_KEY,
+  };
+}
+
+const describe = (error: z.ZodError): string =>
+  error.issues.map((issue) => `${issue.path.join('.')}: ${issue.message}`).join('; ') + '. See docs/operations.md.';

@@ -1,0 +1,28 @@
+#!/usr/bin/env node
+/**
+ * The command `purser`. Process commands are here, each loading only what it needs; everything else is the client in `clients/cli`,
+ * which speaks to the API as any other client does.
+ */
+const PROCESSES: Readonly<Record<string, () => Promise<unknown>>> = {
+  up: async () => (await import('./up.ts')).up(),
+  serve: async () => (await import('./serve.ts')).serve(),
+  router: async () => (await import('./router.ts')).router(),
+  runtime: async () => (await import('./runtime.ts')).runtime(),
+  'model-server': async () => (await import('./model-server.ts')).modelServer(),
+  migrate: async () => (await import('./migrate.ts')).migrate(),
+};
+
+const startProcess = PROCESSES[process.argv[2] ?? ''];
+if (startProcess) {
+  await startProcess().catch(stopWithReason);
+} else {
+  const { runCli } = await import('../../clients/cli/cli.ts');
+  process.exitCode = await runCli(process.argv.slice(2));
+}
+
+/** One clear sentence for an expected refusal (a port in use, a wrong setting); the stack only for bugs. */
+function stopWithReason(error: unknown): void {
+  const expected = error instanceof Error && ['ConfigError', 'StartError', 'StorageRefused'].includes(error.name);
+  process.stderr.write(`purser: ${expected ? error.message : ((error as Error).stack ?? String(error))}\n`);
+  process.exitCode = 1;
+}

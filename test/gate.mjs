@@ -1,0 +1,73 @@
+// `npm test`: install, build, then everything that must hold before a change lands. Each check counts as one test; the
+// closing line sums them up with vitest's own counts. `node test/gate.mjs NAME…` runs only the named steps.
+import { spawnSync } from 'node:child_process';
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { nodeBinary, prepare, root } from '../deploy/local/prepare.mjs';
+
+const RESULTS = join(root, 'dist', '.results');
+const bin = (...path) => join(root, 'node_modules', ...path);
+
+const check = (name, script, ...args) => ({ name, run: () => checkOnce(name, [script, ...args]) });
+const suite = (name, ...args) => ({ name, run: () => vitest(name, args) });
+
+const STEPS = [
+  check('types', bin('typescript', 'bin', 'tsc'), '-p', '.', '--incremental', '--tsBuildInfoFile', join(root, 'dist', '.types.tsbuildinfo')),
+  check('types of the dashboard', bin('typescript', 'bin', 'tsc'), '-p', 'clients/dashboard'),
+  check('lint', bin('eslint', 'bin', 'eslint.js'), '.', '--max-warnings', '0', '--cache', '--cache-location', join(root, 'dist', '.eslintcache')),
+  check('format', bin('prettier', 'bin', 'prettier.cjs'), '--check', '--log-level', 'warn', 'src', 'test', 'clients', 'migrations'),
+  check('directions', bin('dependency-cruiser', 'bin', 'dependency-cruise.mjs'), 'src', 'clients', '--config', '.dependency-cruiser.cjs'),
+  suite('unit', '--project', 'unit'),
+  suite('system', '--project', 'system'),
+];
+const EXTRA = [suite('browser', '--project', 'e2e'), suite('postgres-15', '--project', 'postgres-15')];
+
+function checkOnce(name, args) {
+  const { status } = spawnSync(nodeBinary(), args, { cwd: root, stdio: 'inherit' });
+  return status === 0 ? { passed: 1, failed: 0, skipped: [] } : { passed: 0, failed: 1, skipped: [] };
+}
+
+function vitest(name, args) {
+  const file = join(RESULTS, `${name}.json`);
+  const command = [bin('vitest', 'vitest.mjs'), 'run', ...args, '--reporter=default', '--reporter=json', `--outputFile.json=${file}`];
+  const { status } = spawnSync(nodeBinary(), command, { cwd: root, stdio: 'inherit' });
+  if (!existsSync(file)) return { passed: 0, failed: 1, skipped: [] };
+  const report = JSON.parse(readFileSync(file, 'utf8'));
+  const tests = report.testResults.flatMap((result) => result.assertionResults);
+  const failed = tests.filter((test) => test.status === 'failed').length;
+  return {
+    passed: tests.filter((test) => test.status === 'passed').length,
+    // A suite that could not even load fails without a failed test in it.
+    failed: failed === 0 && status !== 0 ? 1 : failed,
+    skipped: tests.filter((test) => ['pending', 'skipped', 'todo'].includes(test.status)).map((test) => test.fullName),
+  };
+}
+
+function main(names) {
+  prepare();
+  rmSync(RESULTS, { recursive: true, force: true });
+  mkdirSync(RESULTS, { recursive: true });
+  const steps = names.length > 0 ? [...STEPS, ...EXTRA].filter((step) => names.includes(step.name)) : STEPS;
+  const outcomes = steps.map((step) => {
+    const started = Date.now();
+    process.stdout.write(`\n== ${step.name}\n`);
+    const outcome = step.run();
+    process.stdout.write(`== ${step.name}: ${outcome.passed} passed, ${outcome.failed} failed in ${Math.round((Date.now() - started) / 1000)} s\n`);
+    return { name: step.name, ...outcome };
+  });
+  close(outcomes);
+}
+
+function close(outcomes) {
+  const sum = (key) => outcomes.reduce((all, outcome) => all + outcome[key], 0);
+  const skipped = outcomes.flatMap((outcome) => outcome.skipped);
+  for (const name of skipped) process.stdout.write(`skipped: ${name}\n`);
+  const broken = outcomes.filter((outcome) => outcome.failed > 0).map((outcome) => outcome.name);
+  if (broken.length > 0) process.stdout.write(`\nfailing: ${broken.join(', ')}\n`);
+  const total = { passed: sum('passed'), failed: sum('failed'), skipped: skipped.length };
+  if (process.env.PURSER_GATE_RESULT) writeFileSync(process.env.PURSER_GATE_RESULT, JSON.stringify(total));
+  process.stdout.write(`\n${total.passed} passed, ${total.failed} failed${skipped.length ? `, ${skipped.length} skipped` : ''}\n`);
+  process.exitCode = total.failed > 0 ? 1 : 0;
+}
+
+main(process.argv.slice(2));
