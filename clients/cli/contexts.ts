@@ -1,0 +1,54 @@
+import { chmodSync, existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { homedir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { CommandFailure, EXIT } from './exit-codes.ts';
+
+export interface Context {
+  readonly url: string;
+  readonly token: string;
+}
+
+interface ContextFile {
+  readonly current: string | null;
+  readonly contexts: Readonly<Record<string, Context>>;
+}
+
+const filePath = (env: NodeJS.ProcessEnv): string =>
+  env.PURSER_CONFIG ?? join(env.XDG_CONFIG_HOME ?? join(homedir(), '.config'), 'purser', 'contexts.json');
+
+export function readContexts(env: NodeJS.ProcessEnv): ContextFile {
+  const path = filePath(env);
+  if (!existsSync(path)) return { current: null, contexts: {} };
+  return JSON.parse(readFileSync(path, 'utf8')) as ContextFile;
+}
+
+/** Written whole and renamed, readable by its owner only: it holds tokens. */
+export function writeContexts(env: NodeJS.ProcessEnv, file: ContextFile): void {
+  const path = filePath(env);
+  mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+  writeFileSync(`${path}.new`, `${JSON.stringify(file, null, 2)}\n`, { mode: 0o600 });
+  chmodSync(`${path}.new`, 0o600);
+  renameSync(`${path}.new`, path);
+}
+
+/**
+ * Where to speak to, in this order: `PURSER_URL` with `PURSER_TOKEN`, the named context, the current one, and last the admin token of
+ * an installation in this folder.
+ */
+export function resolveContext(env: NodeJS.ProcessEnv, named: string | undefined): Context {
+  if (env.PURSER_URL && env.PURSER_TOKEN) return { url: env.PURSER_URL, token: env.PURSER_TOKEN };
+  const { current, contexts } = readContexts(env);
+  const name = named ?? current;
+  const context = name ? contexts[name] : localContext(env);
+  if (context) return context;
+  throw new CommandFailure(
+    named ? `No context "${named}". See: purser context list` : 'Not signed in. Run: purser login --url URL --token-file FILE',
+    EXIT.UNAUTHENTICATED,
+  );
+}
+
+function localContext(env: NodeJS.ProcessEnv): Context | undefined {
+  const tokenFile = join(env.PURSER_DATA_DIR ?? '.purser', 'admin-token');
+  if (!existsSync(tokenFile)) return undefined;
+  return { url: `http://127.0.0.1:${env.PURSER_PORT ?? '4000'}`, token: readFileSync(tokenFile, 'utf8').trim() };
+}

@@ -1,0 +1,17 @@
+import { resolve } from 'node:path';
+import { defineConfig } from 'vite';
+
+const root = import.meta.dirname;
+
+/** Two pages, everything bundled: nothing is loaded from elsewhere at run time. */
+export default defineConfig({
+  root,
+  base: '/',
+  build: {
+    outDir: resolve(root, '../../dist/dashboard'),
+    emptyOutDir: true,
+    sourcemap: false,
+    chunkSizeWarningLimit: 8_000,
+    rolldownOptions: { input: { index: resolve(root, 'index.html'), graphiql: resolve(root, 'graphiql.html') } },
+  },
+});

@@ -1,0 +1,30 @@
+/** One entry of a GraphQL answer's `errors`. */
+export interface GraphQLFault {
+  readonly message: string;
+  readonly extensions?: { readonly code?: string; readonly requestId?: string; readonly retryAfterMs?: number };
+}
+
+/** The server answered and said no. */
+export class PurserRefusal extends Error {
+  override readonly name = 'PurserRefusal';
+  /** Machine-readable, for example `THROTTLED` or `NOT_FOUND`. */
+  readonly code: string;
+  readonly status: number;
+
+  constructor(message: string, code: string, status: number) {
+    super(message);
+    this.code = code;
+    this.status = status;
+  }
+
+  static fromGraphQL(faults: readonly GraphQLFault[], status: number): PurserRefusal {
+    const [first] = faults;
+    const request = first?.extensions?.requestId ? ` (request ${first.extensions.requestId})` : '';
+    return new PurserRefusal(`${first?.message ?? 'The answer had no data.'}${request}`, first?.extensions?.code ?? 'UNKNOWN', status);
+  }
+}
+
+/** Nobody answered: the server is down, unreachable or too slow. Repeating is safe with the same idempotency key. */
+export class PurserUnavailable extends Error {
+  override readonly name = 'PurserUnavailable';
+}

@@ -1,0 +1,27 @@
+// Tables of inputs and the exact text a person or a script sees.
+import { describe, expect, test } from 'vitest';
+import { makeOutput, money, table } from '../../clients/cli/output.ts';
+
+describe('CLI output', () => {
+  test.each([
+    ['0', '$0.00'],
+    ['1.5', '$1.50'],
+    ['12.345678', '$12.3456'],
+    ['0.000000123456', '$0.000000123'],
+    ['-2', '-$2.00'],
+  ])('shows %s USD as %s', (amount, shown) => {
+    expect(money(amount)).toBe(shown);
+  });
+
+  test('aligns columns and leaves no trailing blanks', () => {
+    expect(table(['name', 'phase'], [['a', 'READY'], ['longer', '']])).toBe('NAME    PHASE\na       READY\nlonger');
+  });
+
+  test('prints one JSON document and no notes with --json', () => {
+    const lines: string[] = [];
+    const output = makeOutput(true, (text) => lines.push(text), (text) => lines.push(text));
+    output.note('for people');
+    output.result({ a: 1 }, () => 'text');
+    expect(lines).toEqual(['{"a":1}\n']);
+  });
+});

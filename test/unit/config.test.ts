@@ -1,0 +1,29 @@
+// Reads made-up environments; no file and no port is touched.
+import { describe, expect, test } from 'vitest';
+import { readConfig } from '../../src/main/config.ts';
+
+describe('Configuration', () => {
+  test('has a default for every setting', () => {
+    const config = readConfig({}, '/srv/purser');
+    expect(config).toMatchObject({
+      port: 4000,
+      routerPort: 8080,
+      linkPort: 4001,
+      dataDir: '/srv/purser/.purser',
+      databaseUrl: undefined,
+      allowProcess: false,
+      regions: ['aws/us-east-1'],
+    });
+  });
+
+  test.each([
+    [{ PURSER_PORT: '70000' }, 'PURSER_PORT'],
+    [{ PURSER_PORT: 'http' }, 'PURSER_PORT'],
+    [{ PURSER_ALLOW_PROCESS: 'yes' }, 'PURSER_ALLOW_PROCESS'],
+    [{ PURSER_DATABASE_URL: 'mysql://x' }, 'PURSER_DATABASE_URL'],
+    [{ PURSER_BLOB_STORE: 's3' }, 'PURSER_S3_BUCKET'],
+    [{ PURSER_OIDC_ISSUER: 'not a url' }, 'PURSER_OIDC_ISSUER'],
+  ])('refuses %o in a sentence that names the variable', (env, variable) => {
+    expect(() => readConfig(env, '/')).toThrow(variable);
+  });
+});
