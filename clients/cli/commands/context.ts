@@ -1,0 +1,87 @@
+import { readFileSync } from 'node:fs';
+import type { Command } from 'commander';
+import { PurserClient } from '../../typescript/purser-client.ts';
+import { graphql } from '../../typescript/generated/gql.ts';
+import type { Cli } from '../cli.ts';
+import { readContexts, writeContexts } from '../contexts.ts';
+import { CommandFailure, EXIT } from '../exit-codes.ts';
+import { table } from '../output.ts';
+
+const WhoAmI = graphql(`
+  query WhoAmI {
+    viewer {
+      principal {
+        name
+        kind
+      }
+      grants {
+        role
+        scope
+      }
+    }
+  }
+`);
+
+export function addContextCommands(program: Command, cli: () => Cli): void {
+  program
+    .command('login')
+    .description('check a token and keep it as a context')
+    .requiredOption('--url <url>', 'base URL of the API')
+    .requiredOption('--token-file <file>', 'file that holds the token ("-" for standard input)')
+    .option('--name <name>', 'name of the context', 'default')
+    .action((options: LoginOptions) => login(cli(), options));
+
+  const context = program.command('context').description('where to speak to');
+  context
+    .command('list')
+    .description('list the contexts')
+    .action(() => listContexts(cli()));
+  context
+    .command('use <name>')
+    .description('make a context the current one')
+    .action((name: string) => useContext(cli(), name));
+
+  program
+    .command('whoami')
+    .description('who the token belongs to')
+    .action(() => whoAmI(cli()));
+}
+
+interface LoginOptions {
+  readonly url: string;
+  readonly tokenFile: string;
+  readonly name: string;
+}
+
+async function login({ env, output }: Cli, options: LoginOptions): Promise<void> {
+  const token = readFileSync(options.tokenFile === '-' ? 0 : options.tokenFile, 'utf8').trim();
+  const { viewer } = await new PurserClient({ url: options.url, token }).request(WhoAmI, {});
+  const { contexts } = readContexts(env);
+  writeContexts(env, { current: options.name, contexts: { ...contexts, [options.name]: { url: options.url, token } } });
+  output.result({ context: options.name, principal: viewer.principal.name }, () => `Signed in as ${viewer.principal.name} (${options.name}).`);
+}
+
+function listContexts({ env, output }: Cli): void {
+  const { current, contexts } = readContexts(env);
+  const rows = Object.entries(contexts).map(([name, { url }]) => ({ name, url, current: name === current }));
+  output.result(rows, () =>
+    table(
+      ['', 'name', 'url'],
+      rows.map((row) => [row.current ? '*' : '', row.name, row.url]),
+    ),
+  );
+}
+
+function useContext({ env, output }: Cli, name: string): void {
+  const file = readContexts(env);
+  if (!file.contexts[name]) throw new CommandFailure(`No context "${name}". See: purser context list`, EXIT.NOT_FOUND);
+  writeContexts(env, { ...file, current: name });
+  output.result({ context: name }, () => `Now using ${name}.`);
+}
+
+async function whoAmI({ client, output }: Cli): Promise<void> {
+  const { viewer } = await client().request(WhoAmI, {});
+  output.result(viewer, () =>
+    [`${viewer.principal.name} (${viewer.principal.kind})`, ...viewer.grants.map((grant) => `  ${grant.role} on ${grant.scope}`)].join('\n'),
+  );
+}
