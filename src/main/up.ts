@@ -1,0 +1,126 @@
+import { readFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { join } from 'node:path';
+import { DEMO, inferBody, runDemo, type DemoReport } from '../../clients/cli/demo.ts';
+import { money } from '../../clients/cli/output.ts';
+import { PurserClient } from '../../clients/typescript/purser-client.ts';
+import { readConfig, type Config } from './config.ts';
+import { packageRoot } from './package-root.ts';
+import { listenError, StartError } from './start-error.ts';
+import { stopLocalRuntime } from './stop-local-runtime.ts';
+import { Supervisor } from './supervisor.ts';
+import { systemClock } from './system-clock.ts';
+
+/** How long a process may take to answer its first readiness probe. Higher: a hang is noticed late; lower: a slow disk fails the start. */
+const READY_TIMEOUT_MS = 90_000;
+const DEMO_TIMEOUT_MS = 90_000;
+const PROBE_MS = 100;
+
+/** `purser up`: everything on this machine, kept running until Ctrl-C, which drains and stops all of it. */
+export async function up(): Promise<void> {
+  const config = readConfig(process.env, process.cwd());
+  await refuseTakenPorts(config);
+  const supervisor = new Supervisor({ dataDir: config.dataDir, entry: join(import.meta.dirname, 'purser.js'), env: process.env, clock: systemClock });
+  const stop = once(() => stopAll(supervisor, config));
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => void stop().then(() => process.exit(0)));
+  try {
+    await startAll(supervisor, config);
+    const token = readFileSync(join(config.dataDir, 'admin-token'), 'utf8').trim();
+    const client = new PurserClient({ url: apiUrl(config), token });
+    const folder = join(packageRoot, 'deploy', 'example', 'digits');
+    const report = await runDemo(client, token, { folder, timeoutMs: DEMO_TIMEOUT_MS });
+    console.log(summary(config, report));
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+async function startAll(supervisor: Supervisor, config: Config): Promise<void> {
+  for (const [name, url] of [
+    ['serve', `${apiUrl(config)}/readyz`],
+    ['router', `${routerUrl(config)}/-/readyz`],
+  ] as const) {
+    const failed = new Promise<never>((_resolve, reject) => {
+      let started = false;
+      void ready(url).then(() => (started = true));
+      supervisor.start(name, (code) => {
+        if (started) return false;
+        reject(new StartError(`purser ${name} stopped with status ${code ?? 'unknown'}: ${lastLine(supervisor.logFile(name))}`));
+        return true;
+      });
+    });
+    await Promise.race([ready(url), failed]);
+  }
+}
+
+async function ready(url: string): Promise<void> {
+  const deadline = systemClock.now() + READY_TIMEOUT_MS;
+  while (systemClock.now() < deadline) {
+    const answer = await fetch(url).catch(() => null);
+    if (answer?.ok) return;
+    await new Promise((resolve) => setTimeout(resolve, PROBE_MS));
+  }
+  throw new StartError(`${url} did not answer within ${READY_TIMEOUT_MS / 1000} s; the logs are in the data folder.`);
+}
+
+function lastLine(file: string): string {
+  const lines = readFileSync(file, 'utf8').trimEnd().split('\n');
+  return lines.findLast((line) => line.startsWith('purser: '))?.slice('purser: '.length) ?? `see ${file}`;
+}
+
+/** Router first (it finishes what it has and reports it), then the control plane with the database, last the replicas. */
+async function stopAll(supervisor: Supervisor, config: Config): Promise<void> {
+  supervisor.freeze();
+  await supervisor.stop('router');
+  await supervisor.stop('serve');
+  await stopLocalRuntime(config);
+}
+
+async function refuseTakenPorts(config: Config): Promise<void> {
+  await refuseTakenPort(config.host, config.port, 'the API', 'PURSER_PORT');
+  await refuseTakenPort(config.host, config.routerPort, 'the router', 'PURSER_ROUTER_PORT');
+  await refuseTakenPort(config.linkHost, config.linkPort, 'the router link', 'PURSER_LINK_PORT');
+}
+
+function refuseTakenPort(host: string, port: number, what: string, variable: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const probe = createServer();
+    probe.once('error', (error) => reject(listenError(error, what, port, variable)));
+    probe.listen(port, host, () => probe.close(() => resolve()));
+  });
+}
+
+function once(body: () => Promise<void>): () => Promise<void> {
+  let running: Promise<void> | null = null;
+  return () => (running ??= body());
+}
+
+const apiUrl = (config: Config): string => `http://${config.host}:${config.port}`;
+const routerUrl = (config: Config): string => `http://${config.host}:${config.routerPort}`;
+
+function summary(config: Config, report: DemoReport): string {
+  const right = report.answers.filter((answer) => answer.expected === answer.predicted).length;
+  const tokenFile = join(config.dataDir, 'admin-token');
+  const example = JSON.stringify(inferBody(Array.from({ length: 64 }, (_value, i) => (i % 8 === 4 ? 16 : 0))));
+  return `
+Purser is up.
+
+  dashboard    ${apiUrl(config)}/
+  GraphQL      ${apiUrl(config)}/graphql   (GraphiQL: ${apiUrl(config)}/graphiql)
+  router       ${routerUrl(config)}/
+  admin token  ${tokenFile}
+
+${DEMO.path} answered ${report.answers.length} requests, ${right} of them right.
+They cost ${report.answers.map((answer) => (answer.cost ? money(answer.cost) : 'unpriced')).join(', ')}; the deployment so far: ${money(report.costSoFar)} (estimate).
+
+Ask the model yourself:
+  curl -s -H "Authorization: Bearer $(cat ${tokenFile})" -H 'Content-Type: application/json' \\
+    -d '${example}' ${report.endpoint}/v2/models/${DEMO.name}/infer
+
+Ask the control plane:
+  curl -s -H "Authorization: Bearer $(cat ${tokenFile})" -H 'Content-Type: application/json' \\
+    -d '{"query":"{ deployments { nodes { path status { phase } monthlyEstimate { amount } } } }"}' ${apiUrl(config)}/graphql
+
+Ctrl-C stops everything.`;
+}
