@@ -29,6 +29,7 @@ export class Migration20261121000100_foundation extends Migration {
         created_at bigint not null,
         primary key (principal_id, mutation, key)
       );
+      create index on idempotency (created_at);
     `);
   }
 }

@@ -1,0 +1,21 @@
+import type { Migration } from '@mikro-orm/migrations';
+import { Migration20261121000100_foundation } from './Migration20261121000100_foundation.ts';
+import { Migration20261121000150_events } from './Migration20261121000150_events.ts';
+import { Migration20261121000200_identity } from './Migration20261121000200_identity.ts';
+import { Migration20261121000300_decisions } from './Migration20261121000300_decisions.ts';
+import { Migration20261121000400_registry } from './Migration20261121000400_registry.ts';
+import { Migration20261121000500_prices } from './Migration20261121000500_prices.ts';
+import { Migration20261121000600_fleet } from './Migration20261121000600_fleet.ts';
+import { Migration20261121000700_deployments } from './Migration20261121000700_deployments.ts';
+
+/** Every migration, oldest first. A list and not a folder scan: the same in sources, in the build and in tests. */
+export const MIGRATIONS: readonly (new (...args: ConstructorParameters<typeof Migration>) => Migration)[] = [
+  Migration20261121000100_foundation,
+  Migration20261121000150_events,
+  Migration20261121000200_identity,
+  Migration20261121000300_decisions,
+  Migration20261121000400_registry,
+  Migration20261121000500_prices,
+  Migration20261121000600_fleet,
+  Migration20261121000700_deployments,
+];
