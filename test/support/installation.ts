@@ -1,0 +1,119 @@
+import { spawn, type ChildProcess } from 'node:child_process';
+import { mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs';
+import { createServer, type AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+const root = join(import.meta.dirname, '..', '..');
+const START_TIMEOUT_MS = 120_000;
+
+/** A whole Purser in processes of its own, as `npm start` runs it, on free ports and a data folder of its own. */
+export interface Installation {
+  readonly apiUrl: string;
+  readonly routerUrl: string;
+  readonly dataDir: string;
+  readonly env: NodeJS.ProcessEnv;
+  readonly adminToken: string;
+  /** What the start printed. */
+  readonly printed: string;
+  /** Milliseconds from spawn to "Purser is up". */
+  readonly startedInMs: number;
+  /** Process id of `purser <name>` under this supervisor. */
+  pidOf(name: 'serve' | 'router'): number;
+  /** SIGINT, as Ctrl-C does; resolves with the exit code. */
+  stop(): Promise<number | null>;
+  /** Stops it and removes its data. */
+  remove(): Promise<void>;
+}
+
+export interface InstallationOptions {
+  readonly env?: NodeJS.ProcessEnv;
+  /** Reuse the data and ports of an earlier one. */
+  readonly like?: Installation;
+}
+
+export async function startInstallation(options: InstallationOptions = {}): Promise<Installation> {
+  const dataDir = options.like?.dataDir ?? mkdtempSync(join(tmpdir(), 'purser-e2e-'));
+  const env = options.like?.env ?? { ...process.env, ...(await freePorts()), PURSER_DATA_DIR: dataDir, ...options.env };
+  const started = performance.now();
+  const child = spawn(join(root, 'node_modules', 'node', 'bin', 'node'), [join(root, 'dist', 'src', 'main', 'purser.js'), 'up'], {
+    env,
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  const exited = new Promise<number | null>((resolve) => child.once('exit', (code) => resolve(code)));
+  const printed = await untilPrinted(child, exited);
+  const stop = () => {
+    child.kill('SIGINT');
+    return exited;
+  };
+  return {
+    apiUrl: `http://127.0.0.1:${env.PURSER_PORT ?? ''}`,
+    routerUrl: `http://127.0.0.1:${env.PURSER_ROUTER_PORT ?? ''}`,
+    dataDir,
+    env,
+    adminToken: readFileSync(join(dataDir, 'admin-token'), 'utf8').trim(),
+    printed,
+    startedInMs: performance.now() - started,
+    pidOf: (name) => childOf(child.pid ?? 0, name),
+    stop,
+    remove: async () => {
+      await stop();
+      rmSync(dataDir, { recursive: true, force: true });
+    },
+  };
+}
+
+function untilPrinted(child: ChildProcess, exited: Promise<number | null>): Promise<string> {
+  let text = '';
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(() => reject(new Error(`not up in time:\n${text}`)), START_TIMEOUT_MS);
+    const read = (chunk: Buffer) => {
+      text += chunk.toString();
+      if (text.includes('Ctrl-C stops everything.')) {
+        clearTimeout(timer);
+        resolve(text);
+      }
+    };
+    child.stdout?.on('data', read);
+    child.stderr?.on('data', read);
+    void exited.then((code) => {
+      clearTimeout(timer);
+      reject(new Error(`purser up stopped with status ${code}:\n${text}`));
+    });
+  });
+}
+
+/** The pid of a direct child whose command line ends with the process's name. */
+function childOf(parent: number, name: string): number {
+  for (const entry of readdirSync('/proc').filter((pid) => /^\d+$/.test(pid))) {
+    const found = matches(Number(entry), parent, name);
+    if (found) return Number(entry);
+  }
+  throw new Error(`no process "${name}" under ${parent}`);
+}
+
+function matches(pid: number, parent: number, name: string): boolean {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+    const parentPid = Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1]);
+    const words = readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0').filter(Boolean);
+    return parentPid === parent && words.at(-1) === name;
+  } catch {
+    return false;
+  }
+}
+
+async function freePorts(): Promise<NodeJS.ProcessEnv> {
+  const [api, router, link] = await Promise.all([freePort(), freePort(), freePort()]);
+  return { PURSER_PORT: String(api), PURSER_ROUTER_PORT: String(router), PURSER_LINK_PORT: String(link) };
+}
+
+function freePort(): Promise<number> {
+  return new Promise((resolve) => {
+    const server = createServer();
+    server.listen(0, '127.0.0.1', () => {
+      const { port } = server.address() as AddressInfo;
+      server.close(() => resolve(port));
+    });
+  });
+}
