@@ -19,6 +19,12 @@ export class LeaseLost extends Error {
   override readonly name = 'LeaseLost';
 }
 
+/** True if `acquireLease` may succeed; reads only, so that instances that wait write nothing. */
+export async function isFree(tx: Transaction, name: string): Promise<boolean> {
+  const held = await sqlOf(tx).query(`select 1 from lease where name = $1 and expires_at > purser_now_ms()`, [name]);
+  return held.length === 0;
+}
+
 /** The lease if it is free, has ended, or was this holder's own (then with a new epoch); null while somebody else holds it. */
 export async function acquireLease(tx: Transaction, name: string, holder: string): Promise<Lease | null> {
   const sql = sqlOf(tx);

@@ -5,6 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { makeClient } from './connection.ts';
 import { EmbeddedDatabaseError, type PostgresBinaries } from './postgres-binaries.ts';
+import { isAlive } from './process-identity.ts';
 
 const run = promisify(execFile);
 
@@ -132,15 +133,6 @@ export async function stop(folder: string): Promise<void> {
     await sleep(POLL_MS);
   }
   process.kill(pid, 'SIGQUIT');
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM';
-  }
 }
 
 async function chownAll(folder: string, uid: number): Promise<void> {

@@ -1,0 +1,118 @@
+import { createHash } from 'node:crypto';
+import { chmod, chown, mkdir, readFile, readdir, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { withFileLock } from './file-lock.ts';
+import { EmbeddedDatabaseError, bundledBinaries } from './postgres-binaries.ts';
+import { initialise, isAnswering, majorOf, pidOf, start, stop, type PostgresServerOptions } from './postgres-server.ts';
+import { identityOf, isSameProcess, type ProcessIdentity } from './process-identity.ts';
+
+/** Where PostgreSQL's files are when root runs Purser: outside any home or clone, which its user could not enter. */
+const SYSTEM_FOLDER = '/var/lib/purser';
+/** Longest path of a unix socket on Linux (`sun_path` without its NUL); the socket's own name is `.s.PGSQL.5432`. */
+const MAX_SOCKET_PATH = 107;
+const SOCKET_NAME = '.s.PGSQL.5432';
+/** Users of embedded servers, one per data folder, of nobody else on the machine. The local runtime's users are others. */
+const FIRST_UID = 60_800;
+const UIDS = 199;
+
+export interface EmbeddedOptions {
+  /** Absolute. As an ordinary user the server's files are in it. */
+  readonly dataDir: string;
+  /** As root; for tests. */
+  readonly systemFolder?: string;
+  readonly settings?: Readonly<Record<string, string>>;
+}
+
+export interface EmbeddedPostgres {
+  readonly socketFolder: string;
+  /** Ends this instance's use; the last one to leave stops the server. */
+  leave(): Promise<void>;
+}
+
+/**
+ * Starts the embedded server for a data folder, or joins it if it runs already. Throws `EmbeddedDatabaseError` with one sentence when
+ * the data belongs to another major version, or the server does not start.
+ */
+export async function joinEmbeddedPostgres(options: EmbeddedOptions): Promise<EmbeddedPostgres> {
+  const place = await placeOf(options);
+  const self = await identityOf(process.pid);
+  const ticket = join(place.folder, 'instances', `${process.pid}-${self.startedAt}-${createHash('sha256').update(String(process.hrtime.bigint())).digest('hex').slice(0, 8)}`);
+  await withFileLock(join(place.folder, 'lock'), async () => {
+    await writeFile(ticket, JSON.stringify(self), { mode: 0o600 });
+    try {
+      await ensureRunning(place);
+    } catch (error) {
+      await rm(ticket, { force: true });
+      throw error;
+    }
+  });
+  return { socketFolder: place.socketFolder, leave: () => leave(place, ticket) };
+}
+
+/** Brings the server up; whoever holds the lock is alone. */
+async function ensureRunning(place: PostgresServerOptions): Promise<void> {
+  const major = await majorOf(join(place.folder, 'data'));
+  if (major !== null && major !== place.binaries.major) {
+    throw new EmbeddedDatabaseError(
+      `The embedded database in ${place.folder} was written by PostgreSQL ${major}, and this version of Purser brings ${place.binaries.major}: ` +
+        `dump it with the older version and restore it, or set PURSER_DATABASE_URL to a server that holds it.`,
+    );
+  }
+  if ((await pidOf(place.folder)) !== null && (await isAnswering(place.socketFolder))) return;
+  await initialise(place);
+  await start(place);
+}
+
+async function leave(place: PostgresServerOptions, ticket: string): Promise<void> {
+  await withFileLock(join(place.folder, 'lock'), async () => {
+    await rm(ticket, { force: true });
+    if ((await liveInstances(place.folder)) === 0) await stop(place.folder);
+  });
+}
+
+/** Instances that still run; tickets of those that were killed are removed on the way. */
+async function liveInstances(folder: string): Promise<number> {
+  let live = 0;
+  for (const name of await readdir(join(folder, 'instances'))) {
+    const path = join(folder, 'instances', name);
+    if (await isLive(path)) live += 1;
+    else await rm(path, { force: true });
+  }
+  return live;
+}
+
+async function isLive(path: string): Promise<boolean> {
+  const text = await readFile(path, 'utf8').catch(() => '');
+  try {
+    return await isSameProcess(JSON.parse(text) as ProcessIdentity);
+  } catch {
+    return false;
+  }
+}
+
+/** Folder, user and programs for a data folder; makes what is missing. */
+async function placeOf(options: EmbeddedOptions): Promise<PostgresServerOptions> {
+  const root = process.getuid?.() === 0;
+  const hash = createHash('sha256').update(options.dataDir).digest('hex');
+  const home = root ? (options.systemFolder ?? SYSTEM_FOLDER) : join(options.dataDir, 'postgres');
+  const folder = root ? join(home, hash.slice(0, 16)) : home;
+  const uid = root ? FIRST_UID + (Number.parseInt(hash.slice(0, 8), 16) % UIDS) : null;
+  await mkdir(join(folder, 'instances'), { recursive: true, mode: 0o755 });
+  if (root) await chmod(home, 0o755);
+  await chmod(folder, root ? 0o711 : 0o700);
+  await chmod(join(folder, 'instances'), 0o700);
+  const binaries = await bundledBinaries(home);
+  return { binaries, folder, uid, socketFolder: await socketFolderOf(folder, hash, uid), settings: options.settings ?? {} };
+}
+
+/** `<folder>/run`, or a short folder of our own when that would be longer than a socket's path may be. */
+async function socketFolderOf(folder: string, hash: string, uid: number | null): Promise<string> {
+  const near = join(folder, 'run');
+  const fits = Buffer.byteLength(join(near, SOCKET_NAME)) <= MAX_SOCKET_PATH;
+  const path = fits ? near : join(tmpdir(), `purser-${hash.slice(0, 16)}`);
+  await mkdir(path, { recursive: true, mode: 0o700 });
+  if (uid !== null) await chown(path, uid, uid);
+  await chmod(path, 0o700);
+  return path;
+}

@@ -1,0 +1,188 @@
+import { createHmac } from 'node:crypto';
+import type pg from 'pg';
+import { makeClient } from './connection.ts';
+import { Database } from './database.ts';
+import { joinEmbeddedPostgres, type EmbeddedPostgres } from './embedded-postgres.ts';
+import { migrate, pendingMigrations } from './migrate.ts';
+import { socketUrl } from './postgres-server.ts';
+import { APP_ROLE, OWNER_ROLE, ensureRoles, grantsTo } from './roles.ts';
+
+/** The oldest server whose SQL the migrations use (`unique nulls not distinct`). */
+const OLDEST_SERVER = 150_000;
+const DATABASE_NAME = 'purser';
+/** Key of the advisory lock under which roles are made. */
+const ROLES_LOCK = 7_077_366;
+
+/** Why the database cannot be used, as one sentence that names the mend. */
+export class DatabaseRefused extends Error {
+  override readonly name = 'DatabaseRefused';
+}
+
+export interface OpenDatabaseOptions {
+  /** `PURSER_DATABASE_URL`; undefined = embedded. */
+  readonly url?: string | undefined;
+  /** `PURSER_DATABASE_OWNER_URL`: who migrates, when the first URL may not make roles. */
+  readonly ownerUrl?: string | undefined;
+  /** Absolute; where the embedded server belongs. */
+  readonly dataDir: string;
+  /** The list in `main/entities.ts`. */
+  readonly entities: readonly unknown[];
+  readonly maxConnections?: number;
+  readonly applicationName?: string;
+  /** As root: where the embedded server's files are, instead of the system's place. */
+  readonly systemFolder?: string;
+}
+
+export interface OpenedDatabase {
+  readonly database: Database;
+  /** What the app role connects with. */
+  readonly url: string;
+  /** Names of the migrations that this start ran. */
+  readonly migrated: readonly string[];
+  /** Closes connections; if embedded and this was the last instance, stops the server. */
+  close(): Promise<void>;
+}
+
+/** Finds or starts the server, migrates as the owner, checks the app role, connects. Throws `DatabaseRefused` or `EmbeddedDatabaseError`. */
+export async function openDatabase(options: OpenDatabaseOptions): Promise<OpenedDatabase> {
+  if (options.url !== undefined) return connect(options, await prepareOwn(options.url, options.ownerUrl), null);
+  const embedded = await joinEmbeddedPostgres(options);
+  try {
+    return await connect(options, await prepareEmbedded(embedded.socketFolder), embedded);
+  } catch (error) {
+    await embedded.leave();
+    throw error;
+  }
+}
+
+/** Who serves and who migrates. */
+interface Urls {
+  readonly app: string;
+  readonly owner: string;
+}
+
+async function connect(options: OpenDatabaseOptions, urls: Urls, embedded: EmbeddedPostgres | null): Promise<OpenedDatabase> {
+  const migrated = await migrateIfNeeded(urls.owner);
+  await asClient(urls.app, refuseUnsafeRole);
+  const database = await Database.connect({
+    url: urls.app,
+    entities: options.entities,
+    ...(options.maxConnections === undefined ? {} : { maxConnections: options.maxConnections }),
+    ...(options.applicationName === undefined ? {} : { applicationName: options.applicationName }),
+  });
+  const close = async (): Promise<void> => {
+    await database.close();
+    await embedded?.leave();
+  };
+  return { database, url: urls.app, migrated, close };
+}
+
+const migrateIfNeeded = async (ownerUrl: string): Promise<string[]> =>
+  (await pendingMigrations(ownerUrl)).length > 0 ? migrate(ownerUrl) : [];
+
+/** Roles and database of the embedded server, made by its superuser, who is used for nothing else. */
+async function prepareEmbedded(socketFolder: string): Promise<Urls> {
+  const owner = socketUrl(socketFolder, OWNER_ROLE, DATABASE_NAME);
+  await asClient(socketUrl(socketFolder, 'postgres', 'postgres'), async (client) => {
+    await ensureRoles(client);
+    const found = await client.query(`select 1 from pg_database where datname = $1`, [DATABASE_NAME]);
+    if (found.rowCount === 0) await client.query(`create database ${DATABASE_NAME} owner ${OWNER_ROLE}`).catch(ignoreDuplicate);
+  });
+  await asClient(owner, (client) => client.query(grantsTo(APP_ROLE)));
+  return { app: socketUrl(socketFolder, APP_ROLE, DATABASE_NAME), owner };
+}
+
+/**
+ * Somebody's own server. With an owner's URL the first URL must already be an unprivileged role; without one the first URL's role must
+ * be able to make both roles, which get a password of their own.
+ */
+async function prepareOwn(url: string, ownerUrl: string | undefined): Promise<Urls> {
+  const who = await asClient(url, describeRole);
+  if (who.version < OLDEST_SERVER) {
+    throw new DatabaseRefused(`The database server is PostgreSQL ${Math.floor(who.version / 10_000)}: Purser needs 15 or later.`);
+  }
+  if (ownerUrl !== undefined) return prepareWithOwner(url, ownerUrl, who.name);
+  if (!who.mayMakeRoles) {
+    return makeOwnRoles(url);
+}
+
+/**
+ * Makes both roles with passwords derived from the administrator's own, so that every instance knows them and none is stored. Under the
+ * lock, because two instances that start at once would change the same role.
+ */
+async function makeOwnRoles(url: string): Promise<Urls> {
+  const passwords = { owner: derivedPassword(url, OWNER_ROLE), app: derivedPassword(url, APP_ROLE) };
+  await asClient(url, async (admin) => {
+    await admin.query('select pg_advisory_lock($1)', [ROLES_LOCK]);
+    await ensureRoles(admin);
+    await admin.query(`alter role ${OWNER_ROLE} password '${passwords.owner}'; alter role ${APP_ROLE} password '${passwords.app}'`);
+    await admin.query(`grant create, usage on schema public to ${OWNER_ROLE}`);
+  });
+  const owner = withUser(url, OWNER_ROLE, passwords.owner);
+  await asClient(owner, (client) => client.query(grantsTo(APP_ROLE)));
+  return { app: withUser(url, APP_ROLE, passwords.app), owner };
+}
+
+const USER_PART = /^(postgres(?:ql)?:\/\/)(?:([^@/?]*)@)?/;
+
+/** 256 bits that only somebody who knows the administrator's password can compute. */
+const derivedPassword = (url: string, role: string): string =>
+  createHmac('sha256', USER_PART.exec(url)?.[2] ?? '').update(`purser role ${role}`).digest('hex');
+
+const withUser = (url: string, user: string, password: string): string => url.replace(USER_PART, `$1${user}:${password}@`);
+
+async function prepareWithOwner(url: string, ownerUrl: string, app: string): Promise<Urls> {
+  await asClient(ownerUrl, async (owner) => {
+    const { name } = await describeRole(owner);
+    if (name === app) {
+      throw new DatabaseRefused(`PURSER_DATABASE_URL and PURSER_DATABASE_OWNER_URL name the same role "${name}": the one that serves must not own the tables.`);
+    }
+    await owner.query(grantsTo(`"${app.replaceAll('"', '""')}"`));
+  });
+  return { app: url, owner: ownerUrl };
+}
+
+interface RoleFacts {
+  readonly name: string;
+  readonly version: number;
+  readonly mayMakeRoles: boolean;
+  readonly bypasses: boolean;
+  readonly ownsTables: boolean;
+}
+
+async function describeRole(client: pg.Client): Promise<RoleFacts> {
+  const { rows } = await client.query<RoleFacts>(`
+    select rolname as name, current_setting('server_version_num')::int as version, rolsuper or rolcreaterole as "mayMakeRoles",
+      rolsuper or rolbypassrls as bypasses,
+      exists (select from pg_class join pg_namespace n on n.oid = relnamespace where nspname = 'public' and relkind = 'r' and pg_has_role(relowner, 'member')) as "ownsTables"
+    from pg_roles where rolname = current_user`);
+  const [facts] = rows;
+  if (!facts) throw new DatabaseRefused('The database does not say which role this is.');
+  return facts;
+}
+
+/** The second wall must hold against the role that serves: no superuser, no BYPASSRLS, no owner of the tables. */
+async function refuseUnsafeRole(client: pg.Client): Promise<void> {
+  const role = await describeRole(client);
+  if (role.bypasses || role.ownsTables) {
+    throw new DatabaseRefused(
+      `The role "${role.name}" of PURSER_DATABASE_URL ${role.bypasses ? 'may bypass row-level security' : 'owns the tables'}: ` +
+        `give one that is no superuser, has no BYPASSRLS and is not the owner.`,
+    );
+  }
+}
+
+async function asClient<T>(url: string, body: (client: pg.Client) => Promise<T>): Promise<T> {
+  const client = makeClient(url, 'purser start');
+  await client.connect();
+  try {
+    return await body(client);
+  } finally {
+    await client.end();
+  }
+}
+
+const ignoreDuplicate = (error: unknown): void => {
+  const state = (error as { code?: string }).code;
+  if (state !== '42P04' && state !== '23505') throw error;
+};
