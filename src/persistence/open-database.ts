@@ -102,8 +102,11 @@ async function prepareOwn(url: string, ownerUrl: string | undefined): Promise<Ur
     throw new DatabaseRefused(`The database server is PostgreSQL ${Math.floor(who.version / 10_000)}: Purser needs 15 or later.`);
   }
   if (ownerUrl !== undefined) return prepareWithOwner(url, ownerUrl, who.name);
-  if (!who.mayMakeRoles) {
-    return makeOwnRoles(url);
+  if (who.mayMakeRoles) return makeOwnRoles(url);
+  throw new DatabaseRefused(
+    `The role "${who.name}" of PURSER_DATABASE_URL may not create roles: set PURSER_DATABASE_OWNER_URL to a role that owns the database, ` +
+      `and PURSER_DATABASE_URL to one without BYPASSRLS that does not.`,
+  );
 }
 
 /**
