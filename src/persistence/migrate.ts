@@ -4,19 +4,21 @@ import { PostgreSqlDriver } from '@mikro-orm/postgresql';
 import { PostgresDialect } from 'kysely';
 import { MIGRATIONS } from '../../migrations/list.ts';
 import { makeClient, makePool } from './connection.ts';
+import { grantsTo } from './roles.ts';
 
 /** The key of the advisory lock under which migrations run; any number of our own, the same in every version. */
 const MIGRATION_LOCK = 7_077_365;
 
 /**
  * Brings the schema up to date as the owner of the tables, once, however many instances start at the same time: the others wait.
- * Returns the names of the migrations that ran. All of them run in one transaction.
+ * Returns the names of the migrations that ran. All of them run in one transaction. `app` may read and write the tables afterwards.
  */
-export async function migrate(ownerUrl: string): Promise<string[]> {
+export async function migrate(ownerUrl: string, app: string): Promise<string[]> {
   const lock = makeClient(ownerUrl, 'purser migration lock');
   await lock.connect();
   try {
     await lock.query('select pg_advisory_lock($1)', [MIGRATION_LOCK]);
+    await lock.query(grantsTo(app));
     return await withMigrator(ownerUrl, async (migrator) => (await migrator.up()).map(({ name }) => name));
   } finally {
     await lock.end();

@@ -3,9 +3,9 @@ import type pg from 'pg';
 import { makeClient } from './connection.ts';
 import { Database } from './database.ts';
 import { joinEmbeddedPostgres, type EmbeddedPostgres } from './embedded-postgres.ts';
-import { migrate, pendingMigrations } from './migrate.ts';
+import { migrate } from './migrate.ts';
 import { socketUrl } from './postgres-server.ts';
-import { APP_ROLE, OWNER_ROLE, ensureRoles, grantsTo } from './roles.ts';
+import { APP_ROLE, OWNER_ROLE, ensureRoles } from './roles.ts';
 
 /** The oldest server whose SQL the migrations use (`unique nulls not distinct`). */
 const OLDEST_SERVER = 150_000;
@@ -58,11 +58,13 @@ export async function openDatabase(options: OpenDatabaseOptions): Promise<Opened
 /** Who serves and who migrates. */
 interface Urls {
   readonly app: string;
+  /** The role of `app`. */
+  readonly appRole: string;
   readonly owner: string;
 }
 
 async function connect(options: OpenDatabaseOptions, urls: Urls, embedded: EmbeddedPostgres | null): Promise<OpenedDatabase> {
-  const migrated = await migrateIfNeeded(urls.owner);
+  const migrated = await migrate(urls.owner, urls.appRole);
   await asClient(urls.app, refuseUnsafeRole);
   const database = await Database.connect({
     url: urls.app,
@@ -77,9 +79,6 @@ async function connect(options: OpenDatabaseOptions, urls: Urls, embedded: Embed
   return { database, url: urls.app, migrated, close };
 }
 
-const migrateIfNeeded = async (ownerUrl: string): Promise<string[]> =>
-  (await pendingMigrations(ownerUrl)).length > 0 ? migrate(ownerUrl) : [];
-
 /** Roles and database of the embedded server, made by its superuser, who is used for nothing else. */
 async function prepareEmbedded(socketFolder: string): Promise<Urls> {
   const owner = socketUrl(socketFolder, OWNER_ROLE, DATABASE_NAME);
@@ -88,8 +87,7 @@ async function prepareEmbedded(socketFolder: string): Promise<Urls> {
     const found = await client.query(`select 1 from pg_database where datname = $1`, [DATABASE_NAME]);
     if (found.rowCount === 0) await client.query(`create database ${DATABASE_NAME} owner ${OWNER_ROLE}`).catch(ignoreDuplicate);
   });
-  await asClient(owner, (client) => client.query(grantsTo(APP_ROLE)));
-  return { app: socketUrl(socketFolder, APP_ROLE, DATABASE_NAME), owner };
+  return { app: socketUrl(socketFolder, APP_ROLE, DATABASE_NAME), appRole: APP_ROLE, owner };
 }
 
 /**
@@ -122,8 +120,7 @@ async function makeOwnRoles(url: string): Promise<Urls> {
     await admin.query(`grant create, usage on schema public to ${OWNER_ROLE}`);
   });
   const owner = withUser(url, OWNER_ROLE, passwords.owner);
-  await asClient(owner, (client) => client.query(grantsTo(APP_ROLE)));
-  return { app: withUser(url, APP_ROLE, passwords.app), owner };
+  return { app: withUser(url, APP_ROLE, passwords.app), appRole: APP_ROLE, owner };
 }
 
 const USER_PART = /^(postgres(?:ql)?:\/\/)(?:([^@/?]*)@)?/;
@@ -140,9 +137,8 @@ async function prepareWithOwner(url: string, ownerUrl: string, app: string): Pro
     if (name === app) {
       throw new DatabaseRefused(`PURSER_DATABASE_URL and PURSER_DATABASE_OWNER_URL name the same role "${name}": the one that serves must not own the tables.`);
     }
-    await owner.query(grantsTo(`"${app.replaceAll('"', '""')}"`));
   });
-  return { app: url, owner: ownerUrl };
+  return { app: url, appRole: app, owner: ownerUrl };
 }
 
 interface RoleFacts {

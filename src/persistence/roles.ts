@@ -18,7 +18,9 @@ export async function ensureRoles(client: pg.Client | pg.ClientBase): Promise<vo
 }
 
 /** What the app role may do with the tables, present and future, of the role that runs this (the owner). */
-export const grantsTo = (app: string): string => `
+export const grantsTo = (role: string): string => grants(`"${role.replaceAll('"', '""')}"`);
+
+const grants = (app: string): string => `
   grant usage on schema public to ${app};
   grant select, insert, update, delete on all tables in schema public to ${app};
   grant usage, select on all sequences in schema public to ${app};

@@ -5,7 +5,7 @@ import { makeClient } from '../../src/persistence/connection.ts';
 import { migrate } from '../../src/persistence/migrate.ts';
 import { binariesIn, bundledBinaries, type PostgresBinaries } from '../../src/persistence/postgres-binaries.ts';
 import { initialise, socketUrl, start, stop } from '../../src/persistence/postgres-server.ts';
-import { APP_ROLE, OWNER_ROLE, ensureRoles, grantsTo } from '../../src/persistence/roles.ts';
+import { APP_ROLE, OWNER_ROLE, ensureRoles } from '../../src/persistence/roles.ts';
 
 /** A database server for tests: without fsync, gone afterwards. */
 export interface TestServer {
@@ -50,9 +50,5 @@ async function makeTemplate(socketFolder: string): Promise<void> {
   await admin.query(`create database ${TEMPLATE} owner ${OWNER_ROLE}`);
   await admin.end();
   const ownerUrl = socketUrl(socketFolder, OWNER_ROLE, TEMPLATE);
-  const owner = makeClient(ownerUrl, 'purser test');
-  await owner.connect();
-  await owner.query(grantsTo(APP_ROLE));
-  await owner.end();
-  await migrate(ownerUrl);
+  await migrate(ownerUrl, APP_ROLE);
 }
