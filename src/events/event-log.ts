@@ -146,9 +146,8 @@ export class EventLog {
 /** Delivers what the tail tells until the subscription breaks; returns where a replay must go on. */
 async function* live(subscription: Subscription, from: Cursor, request: FollowRequest): AsyncGenerator<Delivery, Cursor, undefined> {
   let cursor = from;
-  while (!request.signal.aborted) {
-    await subscription.wait(request.heartbeatMs ?? HEARTBEAT_MS, request.signal);
-    if (subscription.broken || request.signal.aborted) return cursor;
+  const pause = () => subscription.wait(request.heartbeatMs ?? HEARTBEAT_MS, request.signal);
+  for (await pause(); !subscription.broken && !request.signal.aborted; await pause()) {
     const { events, scanned } = subscription.take();
     for (const event of events) {
       // What the replay has delivered already.

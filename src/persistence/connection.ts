@@ -9,15 +9,15 @@ const IDLE_IN_TRANSACTION_TIMEOUT_MS = 60_000;
 /** How long a request waits for a free connection. Higher queues without end under overload, lower fails in short bursts. */
 const ACQUIRE_TIMEOUT_MS = 15_000;
 
-const INT8 = 20;
-const TEXTUAL = new Set([1082, 1114, 1184, 1186]);
+const INT8: number = pg.types.builtins.INT8;
+const TEXTUAL = new Set<number>([1082, 1114, 1184, 1186]);
 
 /** int8 as number (our integers stay below 2⁵³; money is numeric), dates as text so that the ORM decides. */
 const TYPES: pg.CustomTypesConfig = {
-  getTypeParser(oid: number, format?: 'text' | 'binary') {
+  getTypeParser(oid: Parameters<typeof pg.types.getTypeParser>[0], format?: 'text' | 'binary') {
     if (oid === INT8) return Number;
     if (TEXTUAL.has(oid)) return (text: string) => text;
-    return pg.types.getTypeParser(oid, format) as (text: string) => unknown;
+    return pg.types.getTypeParser(oid, format);
   },
 } as pg.CustomTypesConfig;
 

@@ -37,8 +37,8 @@ async function acquire(path: string): Promise<void> {
 const linked = (mine: string, path: string): Promise<boolean> =>
   link(mine, path).then(
     () => true,
-    (error: NodeJS.ErrnoException) => {
-      if (error.code === 'EEXIST') return false;
+    (error: unknown) => {
+      if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false;
       throw error;
     },
   );

@@ -14,12 +14,12 @@ export interface Sql {
 export const sqlOf = (tx: Transaction): Sql => openTransactionOf(tx).sql;
 
 interface Executor {
-  executeQuery<R>(query: CompiledQuery<R>): Promise<{ rows: R[]; numAffectedRows?: bigint }>;
+  executeQuery<R>(query: CompiledQuery): Promise<{ rows: R[]; numAffectedRows?: bigint }>;
 }
 
 /** SQL over anything that runs Kysely's compiled queries, such as the ORM's own transaction. */
 export function sqlOver(executor: Executor): Sql {
-  const run = <R>(text: string, values: readonly unknown[]) => executor.executeQuery(CompiledQuery.raw(text, [...values]) as CompiledQuery<R>);
+  const run = <R>(text: string, values: readonly unknown[]) => executor.executeQuery<R>(CompiledQuery.raw(text, [...values]));
   return {
     query: async <R>(text: string, values: readonly unknown[] = []) => (await run<R>(text, values)).rows,
     execute: async (text, values = []) => Number((await run(text, values)).numAffectedRows ?? 0n),

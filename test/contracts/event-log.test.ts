@@ -6,7 +6,7 @@ import { decodeCursor, encodeCursor, resume, type Cursor } from '../../src/event
 import { isVisible, type LogEvent } from '../../src/events/event.ts';
 import { EventLog, record, type Delivery, type FollowRequest } from '../../src/events/event-log.ts';
 import type { EventDraft } from '../../src/kernel/event.ts';
-import type { Scope } from '../../src/kernel/transaction.ts';
+import type { Scope, Transaction } from '../../src/kernel/transaction.ts';
 import { makeClient } from '../../src/persistence/connection.ts';
 import { Database } from '../../src/persistence/database.ts';
 import { sqlOf } from '../../src/persistence/sql.ts';
@@ -61,7 +61,14 @@ const draft = (subject: number, version: number, more: Partial<EventDraft> = {})
   ...more,
 });
 
-const write = (...drafts: EventDraft[]) => db.database.write(LOOP, (tx) => Promise.resolve(record(tx, ...drafts)));
+const recording =
+  (...drafts: EventDraft[]) =>
+  (tx: Transaction): Promise<void> => {
+    record(tx, ...drafts);
+    return Promise.resolve();
+  };
+
+const write = (...drafts: EventDraft[]) => db.database.write(LOOP, recording(...drafts));
 
 /** Follows in the background and keeps what was delivered. */
 function follow(from: EventLog, scope: Scope, request: Partial<FollowRequest> = {}): { deliveries: Delivery[]; events: () => LogEvent[]; stop: () => void } {
@@ -175,10 +182,9 @@ describe('Event log: delivery', () => {
     const reader = follow(log, PLATFORM, { filter: { types: ['nothing.'] }, heartbeatMs: 20 });
     await eventually(() => reader.deliveries.length > 0);
     await write(draft(2, 1), draft(2, 2));
-    const head = await eventually(async () => {
-      const now = await log.head();
-      return reader.deliveries.at(-1)?.cursor.position === now.position && now.position > 0 ? now : false;
-    });
+    await log.sequence();
+    const head = await log.head();
+    await eventually(() => reader.deliveries.at(-1)?.cursor.position === head.position);
     reader.stop();
     await log.prune(-10_000);
     const page = await log.read(PLATFORM, { after: head, filter: {}, limit: 10 });
@@ -217,7 +223,7 @@ describe('Event log: delivery', () => {
   it('numbers events of an instance that died between its commit and its signal', async () => {
     const other = await Database.connect({ url: db.appUrl, entities: [] });
     const from = await log.head();
-    await other.write(LOOP, (tx) => Promise.resolve(record(tx, draft(5, 1))));
+    await other.write(LOOP, recording(draft(5, 1)));
     await other.close();
     await eventually(async () => (await log.head()).position === from.position + 1);
   });
@@ -336,6 +342,9 @@ describe('Event log: an event is there exactly if its change is', () => {
   });
 
   it('cannot be recorded in a transaction that only reads', async () => {
-    await expect(db.database.read(LOOP, (tx) => Promise.resolve(record(tx, draft(10, 1))))).rejects.toThrow(/writes/);
+    const reading = db.database.read(LOOP, async (tx) => {
+      await recording(draft(10, 1))(tx);
+    });
+    await expect(reading).rejects.toThrow(/writes/);
   });
 });
