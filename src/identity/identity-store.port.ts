@@ -1,0 +1,85 @@
+import type { Id } from '../kernel/id.ts';
+import type { Instant } from '../kernel/instant.ts';
+import type { Grant, PrincipalKind } from '../kernel/principal.ts';
+import type { TokenType } from '../kernel/token.ts';
+import type { Transaction } from '../kernel/transaction.ts';
+import type { Quota, QuotaResource } from './quotas.ts';
+import type { Project, Team } from './team.ts';
+
+/** A principal as stored: what it may do is its grants. */
+export interface PrincipalRecord {
+  readonly id: Id;
+  readonly kind: PrincipalKind;
+  readonly name: string;
+  readonly teamId: Id | null;
+  readonly issuer: string | null;
+  readonly subject: string | null;
+  readonly platformActions: readonly string[];
+  readonly createdAt: Instant;
+  readonly disabledAt: Instant | null;
+  readonly grants: readonly Grant[];
+}
+
+/** A token as stored: never its text. */
+export interface TokenRecord {
+  readonly id: Id;
+  readonly principalId: Id;
+  readonly teamId: Id | null;
+  readonly type: TokenType;
+  readonly name: string;
+  /** Lower-case hex SHA-256 of the whole token. */
+  readonly hash: string;
+  /** The last four characters, for people who look for a leaked one. */
+  readonly hint: string;
+  /** Narrows the principal's grants; null = all of them. */
+  readonly scope: readonly Grant[] | null;
+  readonly createdAt: Instant;
+  readonly expiresAt: Instant | null;
+  readonly revokedAt: Instant | null;
+}
+
+export interface ListWindow {
+  /** Sort key of the last item seen; null = from the start. */
+  readonly after: string | null;
+  readonly limit: number;
+}
+
+/** Rows of identity. Every method runs in the given transaction; repeats of reads are harmless, of writes are not. */
+export interface IdentityStore {
+  findTeam(tx: Transaction, by: { id: Id } | { name: string }): Promise<Team | null>;
+  findProject(tx: Transaction, by: { id: Id } | { teamName: string; name: string }): Promise<Project | null>;
+  /** In the order of the given ids' rows; absent ones are left out. */
+  teamsById(tx: Transaction, ids: readonly Id[]): Promise<readonly Team[]>;
+  projectsById(tx: Transaction, ids: readonly Id[]): Promise<readonly Project[]>;
+  /** One more than the limit, ordered by name. */
+  listTeams(tx: Transaction, window: ListWindow): Promise<readonly Team[]>;
+  listProjects(tx: Transaction, teamIds: readonly Id[] | null, window: ListWindow): Promise<readonly Project[]>;
+  insertTeam(tx: Transaction, team: Team): Promise<void>;
+  insertProject(tx: Transaction, project: Project): Promise<void>;
+  /** False if the version is no longer `expected`. */
+  updateProject(tx: Transaction, project: Project, expected: number): Promise<boolean>;
+
+  findPrincipal(tx: Transaction, id: Id): Promise<PrincipalRecord | null>;
+  findPerson(tx: Transaction, issuer: string, subject: string): Promise<PrincipalRecord | null>;
+  /** The oldest principal of a kind with that name and no team: how first start finds what it made before. */
+  findPlatformPrincipal(tx: Transaction, kind: PrincipalKind, name: string): Promise<PrincipalRecord | null>;
+  listPrincipals(tx: Transaction, teamIds: readonly Id[] | null, window: ListWindow): Promise<readonly PrincipalRecord[]>;
+  insertPrincipal(tx: Transaction, principal: Omit<PrincipalRecord, 'grants'>): Promise<void>;
+  insertGrant(tx: Transaction, grant: Grant & { id: Id; principalId: Id; createdAt: Instant }): Promise<void>;
+  /** How many rows went. */
+  deleteGrant(tx: Transaction, principalId: Id, grant: Grant): Promise<number>;
+
+  findTokenByHash(tx: Transaction, hash: string): Promise<TokenRecord | null>;
+  findToken(tx: Transaction, id: Id): Promise<TokenRecord | null>;
+  listTokens(tx: Transaction, teamIds: readonly Id[] | null, window: ListWindow): Promise<readonly TokenRecord[]>;
+  insertToken(tx: Transaction, token: TokenRecord): Promise<void>;
+  /** False if it was revoked before. */
+  revokeToken(tx: Transaction, id: Id, at: Instant): Promise<boolean>;
+  /** Every token that is neither revoked nor expired, and every person with an issuer: for the route table. */
+  liveTokens(tx: Transaction, now: Instant): Promise<readonly TokenRecord[]>;
+  allPrincipals(tx: Transaction): Promise<readonly PrincipalRecord[]>;
+
+  findQuotas(tx: Transaction, teamId: Id, projectId: Id | null, resource: QuotaResource): Promise<readonly Quota[]>;
+  listQuotas(tx: Transaction, teamId: Id): Promise<readonly Quota[]>;
+  saveQuota(tx: Transaction, quota: Quota): Promise<void>;
+}

@@ -1,0 +1,322 @@
+import type { Clock } from '../kernel/clock.ts';
+import type { Json } from '../kernel/event.ts';
+import { failure, notFound, type Failure } from '../kernel/failure.ts';
+import { newId, type Id } from '../kernel/id.ts';
+import type { PicoUsdPerHour } from '../kernel/money.ts';
+import type { Grant, Principal } from '../kernel/principal.ts';
+import type { Random } from '../kernel/random.ts';
+import { err, ok, type Result } from '../kernel/result.ts';
+import { newToken } from '../kernel/token.ts';
+import type { Transaction } from '../kernel/transaction.ts';
+import { record } from '../events/event-log.ts';
+import type { Commands } from '../persistence/commands.ts';
+import { covers, hashOfToken } from './authentication.service.ts';
+import { mayDo, mayDoSomewhere, PLATFORM, type Action } from './authorize.ts';
+import { principalCreated, projectChanged, quotaChanged, teamCreated, tokenChanged } from './identity.events.ts';
+import type { IdentityStore, ListWindow, PrincipalRecord, TokenRecord } from './identity-store.port.ts';
+import type { Quota, QuotaResource } from './quotas.ts';
+import { checkLimits, checkName, DEFAULT_MAX_REPLICAS, DEFAULT_MAX_SPEND_PER_HOUR, type Project, type Team } from './team.ts';
+
+export interface IdentityDeps {
+  readonly commands: Commands;
+  readonly store: IdentityStore;
+  readonly clock: Clock;
+  readonly random: Random;
+}
+
+/** Who asks for a change, and whether they may repeat it. */
+export interface Caller {
+  readonly principal: Principal;
+  readonly idempotencyKey: string | null;
+}
+
+export type TeamRef = { readonly id: Id } | { readonly name: string };
+export type ProjectRef = { readonly id: Id } | { readonly teamName: string; readonly name: string };
+
+export interface ProjectLimits {
+  readonly maxReplicas?: number | null;
+  readonly maxSpendPerHour?: PicoUsdPerHour | null;
+}
+
+export interface NewPrincipal {
+  readonly team: TeamRef | null;
+  readonly name: string;
+  /** Issuer and subject make it a person who signs in by OIDC; without them it is a service account. */
+  readonly oidc: { readonly issuer: string; readonly subject: string } | null;
+  readonly grants: readonly Grant[];
+}
+
+export interface NewToken {
+  readonly principalId: Id;
+  readonly name: string;
+  readonly scope: readonly Grant[] | null;
+  readonly expiresAt: number | null;
+}
+
+/** Teams, projects, principals, tokens and quotas. */
+export class IdentityService {
+  readonly #deps: IdentityDeps;
+
+  constructor(deps: IdentityDeps) {
+    this.#deps = deps;
+  }
+
+  /** Null for absent and for forbidden. */
+  async team(tx: Transaction, principal: Principal, ref: TeamRef): Promise<Team | null> {
+    const team = await this.#deps.store.findTeam(tx, ref);
+    return team && this.#sees(principal, 'team.read', team.id) ? team : null;
+  }
+
+  async project(tx: Transaction, principal: Principal, ref: ProjectRef): Promise<Project | null> {
+    const project = await this.#deps.store.findProject(tx, ref);
+    return project && mayDo(principal, 'project.read', { teamId: project.teamId, projectId: project.id }) ? project : null;
+  }
+
+  async teams(tx: Transaction, principal: Principal, window: ListWindow): Promise<readonly Team[]> {
+    if (!mayDoSomewhere(principal, 'team.read')) return [];
+    return this.#deps.store.listTeams(tx, window);
+  }
+
+  async projects(tx: Transaction, principal: Principal, teamIds: readonly Id[] | null, window: ListWindow): Promise<readonly Project[]> {
+    const projects = await this.#deps.store.listProjects(tx, teamIds, window);
+    return projects.filter((project) => mayDo(principal, 'project.read', { teamId: project.teamId, projectId: project.id }));
+  }
+
+  async principals(tx: Transaction, principal: Principal, window: ListWindow): Promise<readonly PrincipalRecord[]> {
+    return mayDoSomewhere(principal, 'principal.read') ? this.#deps.store.listPrincipals(tx, administered(principal), window) : [];
+  }
+
+  async tokens(tx: Transaction, principal: Principal, window: ListWindow): Promise<readonly TokenRecord[]> {
+    return mayDoSomewhere(principal, 'token.read') ? this.#deps.store.listTokens(tx, administered(principal), window) : [];
+  }
+
+  async quotas(tx: Transaction, principal: Principal, teamId: Id): Promise<readonly Quota[]> {
+    return mayDo(principal, 'quota.read', { teamId, projectId: null }) ? this.#deps.store.listQuotas(tx, teamId) : [];
+  }
+
+  createTeam(caller: Caller, input: { readonly name: string }): Promise<Result<{ teamId: Id }, Failure>> {
+    return this.#run(caller, 'createTeam', input, async (tx) => {
+      if (!mayDo(caller.principal, 'team.create', PLATFORM)) return err(notFound('action'));
+      const wrong = checkName(input.name, ['input', 'name']);
+      if (wrong) return err(wrong);
+      if (await this.#deps.store.findTeam(tx, { name: input.name })) return err(failure('ALREADY_EXISTS', 'A team of this name exists.', { path: ['input', 'name'] }));
+      const team: Team = { id: this.#newId(), name: input.name, version: 1, createdAt: this.#now() };
+      await this.#deps.store.insertTeam(tx, team);
+      record(tx, teamCreated(team, this.#cause(caller)));
+      return ok({ teamId: team.id });
+    });
+  }
+
+  createProject(caller: Caller, input: { readonly team: TeamRef; readonly name: string } & ProjectLimits): Promise<Result<{ projectId: Id }, Failure>> {
+    return this.#run(caller, 'createProject', { ...input, maxSpendPerHour: input.maxSpendPerHour?.toString() ?? null }, async (tx) => {
+      const team = await this.#deps.store.findTeam(tx, input.team);
+      if (!team || !mayDo(caller.principal, 'project.create', { teamId: team.id, projectId: null })) return err(notFound('team', ['input', 'team']));
+      const project: Project = { ...this.#newProject(team, input.name), ...definedLimits(input) };
+      const wrong = checkName(input.name, ['input', 'name']) ?? checkLimits(project);
+      if (wrong) return err(wrong);
+      if (await this.#deps.store.findProject(tx, { teamName: team.name, name: input.name })) {
+        return err(failure('ALREADY_EXISTS', 'The team has a project of this name.', { path: ['input', 'name'] }));
+      }
+      await this.#deps.store.insertProject(tx, project);
+      record(tx, projectChanged(null, project, this.#cause(caller)));
+      return ok({ projectId: project.id });
+    });
+  }
+
+  /** A stale `expectedVersion` is a CONFLICT that names the current one; null = whatever it is. */
+  updateProject(
+    caller: Caller,
+    input: { readonly project: ProjectRef; readonly expectedVersion: number | null } & ProjectLimits,
+  ): Promise<Result<{ projectId: Id }, Failure>> {
+    return this.#run(caller, 'updateProject', { ...input, maxSpendPerHour: input.maxSpendPerHour?.toString() ?? null }, async (tx) => {
+      const before = await this.#deps.store.findProject(tx, input.project);
+      if (!before || !mayDo(caller.principal, 'project.create', { teamId: before.teamId, projectId: before.id })) return err(notFound('project', ['input', 'project']));
+      const after: Project = { ...before, ...definedLimits(input), version: before.version + 1 };
+      const wrong = checkLimits(after);
+      if (wrong) return err(wrong);
+      const stale = failure('CONFLICT', `The project is at version ${before.version} now: read it again.`, { path: ['expectedVersion'] });
+      if (input.expectedVersion !== null && input.expectedVersion !== before.version) return err(stale);
+      if (!(await this.#deps.store.updateProject(tx, after, before.version))) return err(stale);
+      record(tx, projectChanged(before, after, this.#cause(caller)));
+      return ok({ projectId: after.id });
+    });
+  }
+
+  createPrincipal(caller: Caller, input: NewPrincipal): Promise<Result<{ principalId: Id }, Failure>> {
+    const body = { team: input.team, name: input.name, oidc: input.oidc, grants: input.grants };
+    return this.#run(caller, 'createPrincipal', body, async (tx) => {
+      const team = input.team && (await this.#deps.store.findTeam(tx, input.team));
+      const target = { teamId: team?.id ?? null, projectId: null };
+      if ((input.team && !team) || !mayDo(caller.principal, 'principal.write', target)) return err(notFound('team', ['input', 'team']));
+      const wrong = checkName(input.name, ['input', 'name']) ?? (await this.#checkGrants(tx, caller.principal, input.grants));
+      if (wrong) return err(wrong);
+      const principal = this.#newPrincipal(input, team?.id ?? null);
+      await this.#deps.store.insertPrincipal(tx, principal);
+      for (const grant of input.grants) await this.#grant(tx, principal.id, grant);
+      record(tx, principalCreated(principal, this.#cause(caller)));
+      return ok({ principalId: principal.id });
+    });
+  }
+
+  /** The token's text is in this answer and nowhere else; a repeat under the same key gives the token's id without it. */
+  async createToken(caller: Caller, input: NewToken): Promise<Result<{ tokenId: Id; token: string | null }, Failure>> {
+    let text: string | null = null;
+    const body = { principalId: input.principalId, name: input.name, scope: input.scope, expiresAt: input.expiresAt };
+    const outcome = await this.#run(caller, 'createToken', body, async (tx) => {
+      const owner = await this.#deps.store.findPrincipal(tx, input.principalId);
+      if (!owner || !this.#administers(caller.principal, 'token.write', owner)) return err(notFound('principal', ['input', 'principal']));
+      const wrong = checkName(input.name, ['input', 'name']) ?? this.#checkToken(owner, input);
+      if (wrong) return err(wrong);
+      text = newToken(owner.kind === 'person' ? 'user' : 'service', this.#deps.random);
+      const token = this.#newTokenRecord(owner, input, text);
+      await this.#deps.store.insertToken(tx, token);
+      record(tx, tokenChanged(null, token, this.#cause(caller)));
+      return ok({ tokenId: token.id });
+    });
+    return outcome.ok ? ok({ ...outcome.value, token: text }) : outcome;
+  }
+
+  /** Revoking twice is a PRECONDITION_FAILED, not an error of the second caller's making: it is revoked. */
+  revokeToken(caller: Caller, input: { readonly tokenId: Id }): Promise<Result<{ tokenId: Id }, Failure>> {
+    return this.#run(caller, 'revokeToken', input, async (tx) => {
+      const before = await this.#deps.store.findToken(tx, input.tokenId);
+      const owner = before && (await this.#deps.store.findPrincipal(tx, before.principalId));
+      if (!before || !owner || !this.#administers(caller.principal, 'token.write', owner)) return err(notFound('token', ['input', 'token']));
+      const at = this.#now();
+      if (!(await this.#deps.store.revokeToken(tx, before.id, at))) return err(failure('PRECONDITION_FAILED', 'The token is revoked already.', { path: ['input', 'token'] }));
+      record(tx, tokenChanged(before, { ...before, revokedAt: at }, this.#cause(caller)));
+      return ok({ tokenId: before.id });
+    });
+  }
+
+  setQuota(
+    caller: Caller,
+    input: { readonly team: TeamRef; readonly project: ProjectRef | null; readonly resource: QuotaResource; readonly maximum: bigint },
+  ): Promise<Result<{ teamId: Id }, Failure>> {
+    return this.#run(caller, 'setQuota', { ...input, maximum: input.maximum.toString() }, async (tx) => {
+      const team = await this.#deps.store.findTeam(tx, input.team);
+      if (!team || !mayDo(caller.principal, 'quota.write', { teamId: team.id, projectId: null })) return err(notFound('team', ['input', 'team']));
+      const project = input.project && (await this.#deps.store.findProject(tx, input.project));
+      if (input.project && project?.teamId !== team.id) return err(notFound('project', ['input', 'project']));
+      if (input.maximum < 0n) return err(failure('INVALID_INPUT', 'maximum must not be negative.', { path: ['input', 'maximum'] }));
+      const before = await this.#quotaBefore(tx, team.id, project?.id ?? null, input.resource);
+      const after: Quota = {
+        id: before?.id ?? this.#newId(),
+        teamId: team.id,
+        projectId: project?.id ?? null,
+        resource: input.resource,
+        maximum: input.maximum,
+        version: (before?.version ?? 0) + 1,
+      };
+      await this.#deps.store.saveQuota(tx, after);
+      record(tx, quotaChanged(before, after, this.#cause(caller)));
+      return ok({ teamId: team.id });
+    });
+  }
+
+  async #quotaBefore(tx: Transaction, teamId: Id, projectId: Id | null, resource: QuotaResource): Promise<Quota | null> {
+    const quotas = await this.#deps.store.findQuotas(tx, teamId, projectId, resource);
+    return quotas.find((quota) => quota.projectId === projectId) ?? null;
+  }
+
+  /** Nobody hands on more than they have, and a project's grant must lie in its team. */
+  async #checkGrants(tx: Transaction, principal: Principal, grants: readonly Grant[]): Promise<Failure | null> {
+    for (const grant of grants) {
+      const path = ['input', 'grants'];
+      if (!principal.grants.some((own) => covers(own, grant))) return failure('INVALID_INPUT', 'You may not grant more than you have yourself.', { path });
+      const project = grant.projectId === null ? null : await this.#deps.store.findProject(tx, { id: grant.projectId });
+      if (grant.projectId !== null && project?.teamId !== grant.teamId) return notFound('project', path);
+    }
+    return null;
+  }
+
+  #checkToken(owner: PrincipalRecord, input: NewToken): Failure | null {
+    if (input.expiresAt !== null && input.expiresAt <= this.#now()) return failure('INVALID_INPUT', 'expiresAt must be in the future.', { path: ['input', 'expiresAt'] });
+    const wider = input.scope?.some((wanted) => !owner.grants.some((grant) => covers(grant, wanted)));
+    return wider ? failure('INVALID_INPUT', 'The scope must not be wider than what the principal may do.', { path: ['input', 'scope'] }) : null;
+  }
+
+  /** Platform principals are administered by the platform, those of a team by its administrators, and by nobody with less than they have. */
+  #administers(principal: Principal, action: Action, owner: PrincipalRecord): boolean {
+    return mayDo(principal, action, { teamId: owner.teamId, projectId: null }) && owner.grants.every((grant) => principal.grants.some((own) => covers(own, grant)));
+  }
+
+  #sees(principal: Principal, action: Action, teamId: Id): boolean {
+    return principal.grants.some((grant) => (grant.teamId === null || grant.teamId === teamId) && mayDo(principal, action, { teamId, projectId: grant.projectId }));
+  }
+
+  async #grant(tx: Transaction, principalId: Id, grant: Grant): Promise<void> {
+    await this.#deps.store.insertGrant(tx, { ...grant, id: this.#newId(), principalId, createdAt: this.#now() });
+  }
+
+  #newProject(team: Team, name: string): Project {
+    return {
+      id: this.#newId(),
+      teamId: team.id,
+      teamName: team.name,
+      name,
+      maxReplicas: DEFAULT_MAX_REPLICAS,
+      maxSpendPerHour: DEFAULT_MAX_SPEND_PER_HOUR,
+      version: 1,
+      createdAt: this.#now(),
+    };
+  }
+
+  #newPrincipal(input: NewPrincipal, teamId: Id | null): Omit<PrincipalRecord, 'grants'> {
+    return {
+      id: this.#newId(),
+      kind: input.oidc ? 'person' : 'service_account',
+      name: input.name,
+      teamId,
+      issuer: input.oidc?.issuer ?? null,
+      subject: input.oidc?.subject ?? null,
+      platformActions: [],
+      createdAt: this.#now(),
+      disabledAt: null,
+    };
+  }
+
+  #newTokenRecord(owner: PrincipalRecord, input: NewToken, text: string): TokenRecord {
+    return {
+      id: this.#newId(),
+      principalId: owner.id,
+      teamId: owner.teamId,
+      type: owner.kind === 'person' ? 'user' : 'service',
+      name: input.name,
+      hash: hashOfToken(text),
+      hint: text.slice(-4),
+      scope: input.scope,
+      createdAt: this.#now(),
+      expiresAt: input.expiresAt,
+      revokedAt: null,
+    };
+  }
+
+  #run<O extends Json>(caller: Caller, mutation: string, input: object, body: (tx: Transaction) => Promise<Result<O, Failure>>): Promise<Result<O, Failure>> {
+    const { principal, idempotencyKey } = caller;
+    return this.#deps.commands.run({ principal, mutation, idempotencyKey, body: input as Json }, body);
+  }
+
+  #cause(caller: Caller) {
+    return { at: this.#now(), principal: caller.principal.id };
+  }
+
+  #now(): number {
+    return this.#deps.clock.now();
+  }
+
+  #newId(): Id {
+    return newId(this.#now(), this.#deps.random);
+  }
+}
+
+const definedLimits = (limits: ProjectLimits): Partial<Pick<Project, 'maxReplicas' | 'maxSpendPerHour'>> => ({
+  ...(limits.maxReplicas == null ? {} : { maxReplicas: limits.maxReplicas }),
+  ...(limits.maxSpendPerHour == null ? {} : { maxSpendPerHour: limits.maxSpendPerHour }),
+});
+
+/** The teams that a principal administers; null = all. */
+const administered = (principal: Principal): readonly Id[] | null =>
+  principal.grants.some((grant) => grant.teamId === null && grant.role === 'platform_admin')
+    ? null
+    : principal.grants.flatMap((grant) => (grant.role === 'team_admin' && grant.teamId !== null ? [grant.teamId] : []));

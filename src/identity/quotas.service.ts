@@ -1,0 +1,29 @@
+import type { Failure } from '../kernel/failure.ts';
+import type { Id } from '../kernel/id.ts';
+import type { Transaction } from '../kernel/transaction.ts';
+import type { IdentityStore } from './identity-store.port.ts';
+import { checkQuotas, type QuotaResource, type QuotaUse } from './quotas.ts';
+
+export interface QuotaQuestion {
+  readonly teamId: Id;
+  readonly projectId: Id;
+  readonly resource: QuotaResource;
+  /** Held now, without what is wanted. */
+  readonly use: QuotaUse;
+  readonly wanted: bigint;
+}
+
+/** Asked by every use case that takes more of something. */
+export class QuotasService {
+  readonly #store: IdentityStore;
+
+  constructor(store: IdentityStore) {
+    this.#store = store;
+  }
+
+  /** Null if it fits; the caller's transaction must hold the rows that `use` was counted from. */
+  async check(tx: Transaction, question: QuotaQuestion): Promise<Failure | null> {
+    const { teamId, projectId, resource, use, wanted } = question;
+    return checkQuotas(await this.#store.findQuotas(tx, teamId, projectId, resource), use, wanted);
+  }
+}

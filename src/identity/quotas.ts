@@ -1,0 +1,36 @@
+import { failure, type Failure } from '../kernel/failure.ts';
+import type { Id } from '../kernel/id.ts';
+
+/** What can be limited. `spend_per_hour` is in pico-dollars. */
+export const QUOTA_RESOURCES = ['replicas', 'artifact_bytes', 'spend_per_hour'] as const;
+
+export type QuotaResource = (typeof QUOTA_RESOURCES)[number];
+
+/** A limit of a team (project null) or of one project. */
+export interface Quota {
+  readonly id: Id;
+  readonly teamId: Id;
+  readonly projectId: Id | null;
+  readonly resource: QuotaResource;
+  readonly maximum: bigint;
+  readonly version: number;
+}
+
+/** How much of a resource a team and a project hold now, without what is wanted. */
+export interface QuotaUse {
+  readonly team: bigint;
+  readonly project: bigint;
+}
+
+/** Null if `wanted` more fits under every quota; otherwise the tightest limit that it would break. */
+export function checkQuotas(quotas: readonly Quota[], use: QuotaUse, wanted: bigint): Failure | null {
+  for (const quota of quotas) {
+    const used = quota.projectId === null ? use.team : use.project;
+    if (used + wanted <= quota.maximum) continue;
+    const owner = quota.projectId === null ? 'team' : 'project';
+    return failure('QUOTA_EXCEEDED', `The ${owner}'s quota of ${quota.resource} is ${quota.maximum}; ${used} are used and ${wanted} more are asked for.`, {
+      hint: 'Free some, or ask an administrator for a higher quota.',
+    });
+  }
+  return null;
+}
