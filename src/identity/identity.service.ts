@@ -90,6 +90,11 @@ export class IdentityService {
     return mayDoSomewhere(principal, 'token.read') ? this.#deps.store.listTokens(tx, administered(principal), window) : [];
   }
 
+  async token(tx: Transaction, principal: Principal, id: Id): Promise<TokenRecord | null> {
+    const token = await this.#deps.store.findToken(tx, id);
+    return token && mayDo(principal, 'token.read', { teamId: token.teamId, projectId: null }) ? token : null;
+  }
+
   async quotas(tx: Transaction, principal: Principal, teamId: Id): Promise<readonly Quota[]> {
     return mayDo(principal, 'quota.read', { teamId, projectId: null }) ? this.#deps.store.listQuotas(tx, teamId) : [];
   }
