@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { defineConfig } from 'vitest/config';
 
 const shared = {
@@ -6,6 +7,15 @@ const shared = {
 };
 // `graphql` must be one realm (its ESM and CJS builds refuse each other's objects).
 const resolve = { alias: [{ find: /^graphql$/, replacement: 'graphql/index.js' }] };
+
+// Storage once more on the oldest server that is supported, where Debian's package is installed; else one test says that it is not.
+const DEBIAN = '/usr/lib/postgresql/15/bin';
+const STORAGE = ['commands', 'database', 'event-log', 'lease', 'row-level-security', 'tables'].map(
+  (name) => `test/contracts/${name}.test.ts`,
+);
+const postgres15 = existsSync(`${DEBIAN}/postgres`)
+  ? { bin: DEBIAN, include: STORAGE }
+  : { bin: '', include: ['test/support/postgres-15-absent.test.ts'] };
 
 export default defineConfig({
   resolve,
@@ -23,7 +33,22 @@ export default defineConfig({
           hookTimeout: 120_000,
         },
       },
-      { resolve, test: { ...shared, name: 'e2e', include: ['test/e2e/**/*.test.ts'], testTimeout: 120_000, hookTimeout: 300_000 } },
+      {
+        resolve,
+        test: {
+          ...shared,
+          name: 'postgres-15',
+          include: postgres15.include,
+          globalSetup: ['test/support/global-database.ts'],
+          env: { PURSER_TEST_POSTGRES_BIN: postgres15.bin },
+          testTimeout: 60_000,
+          hookTimeout: 120_000,
+        },
+      },
+      {
+        resolve,
+        test: { ...shared, name: 'e2e', include: ['test/e2e/**/*.test.ts'], testTimeout: 120_000, hookTimeout: 300_000 },
+      },
     ],
   },
 });

@@ -116,7 +116,11 @@ export class EventLog {
   }
 
   /** Everything from the table until the place where the live tail took over. */
-  async *#replay(scope: Scope, request: FollowRequest & { after: Cursor }, until: number): AsyncGenerator<Delivery, Cursor, undefined> {
+  async *#replay(
+    scope: Scope,
+    request: FollowRequest & { after: Cursor },
+    until: number,
+  ): AsyncGenerator<Delivery, Cursor, undefined> {
     let after = request.after;
     for (;;) {
       const asked = { after, filter: request.filter, limit: REPLAY_PAGE };
@@ -144,10 +148,13 @@ export class EventLog {
 }
 
 /** Delivers what the tail tells until the subscription breaks; returns where a replay must go on. */
-async function* live(subscription: Subscription, from: Cursor, request: FollowRequest): AsyncGenerator<Delivery, Cursor, undefined> {
+async function* live(
+  subscription: Subscription,
+  from: Cursor,
+  request: FollowRequest,
+): AsyncGenerator<Delivery, Cursor, undefined> {
   let cursor = from;
-  const pause = () => subscription.wait(request.heartbeatMs ?? HEARTBEAT_MS, request.signal);
-  for (await pause(); !subscription.broken && !request.signal.aborted; await pause()) {
+  while (await subscription.goesOn(request.heartbeatMs ?? HEARTBEAT_MS, request.signal)) {
     const { events, scanned } = subscription.take();
     for (const event of events) {
       // What the replay has delivered already.
@@ -161,7 +168,11 @@ async function* live(subscription: Subscription, from: Cursor, request: FollowRe
   return cursor;
 }
 
-const deliveryOf = (event: LogEvent, epoch: number): Delivery => ({ kind: 'event', cursor: { epoch, position: event.position }, event });
+const deliveryOf = (event: LogEvent, epoch: number): Delivery => ({
+  kind: 'event',
+  cursor: { epoch, position: event.position },
+  event,
+});
 
 const isWanted = (event: LogEvent, scope: Scope, request: FollowRequest): boolean =>
   isVisible(event, scope) && matches(event, request.filter) && (request.may?.(event) ?? true);

@@ -116,7 +116,9 @@ export class LiveTail {
 
   /** False at the start, and after a restore or a pruning that overtook the tail. */
   #continues(state: LogState): boolean {
-    return this.#position !== null && state.epoch === this.#epoch && state.position >= this.#position && state.pruned <= this.#position;
+    return (
+      this.#position !== null && state.epoch === this.#epoch && state.position >= this.#position && state.pruned <= this.#position
+    );
   }
 
   /** LISTEN on a connection of its own; when it breaks the next poll makes a new one, and polling goes on meanwhile. */
@@ -139,5 +141,7 @@ export class LiveTail {
 
 /** Positions are dense by construction; a hole would be a lost event, so it is a bug that must not pass silently. */
 function assertDense(after: number, events: readonly LogEvent[]): void {
-  events.forEach((event, index) => invariant(event.position === after + index + 1, `event log: ${event.position} follows ${after + index}`));
+  events.forEach((event, index) =>
+    invariant(event.position === after + index + 1, `event log: ${event.position} follows ${after + index}`),
+  );
 }

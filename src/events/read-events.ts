@@ -27,7 +27,9 @@ export interface EventPage {
 /** Reads in the snapshot of `tx`; the log's ends and its rows are of one moment. Row-level security decides what exists. */
 export async function readEvents(tx: Transaction, request: ReadRequest): Promise<EventPage> {
   const log = await logState(tx);
-  const { from, gap } = request.after ? resume(request.after, log) : { from: { epoch: log.epoch, position: log.pruned }, gap: null };
+  const { from, gap } = request.after
+    ? resume(request.after, log)
+    : { from: { epoch: log.epoch, position: log.pruned }, gap: null };
   const { where, values } = conditions(request.filter);
   const rows = await sqlOf(tx).query<EventRow>(
     `select * from event where position > $1 and position <= $2 ${where} order by position limit $3`,

@@ -10,16 +10,12 @@ export class Subscription {
   #events: LogEvent[] = [];
   #scanned: number | null = null;
   #epoch: number | null = null;
+  /** Events were dropped, or the tail lost its place: only a replay can tell what was missed. */
   #broken = false;
   #ring: (() => void) | null = null;
 
   constructor(wants: (event: LogEvent) => boolean) {
     this.#wants = wants;
-  }
-
-  /** True once events were dropped, or the tail lost its place: only a replay can tell what was missed. */
-  get broken(): boolean {
-    return this.#broken;
   }
 
   /** The tail's listener. */
@@ -41,8 +37,14 @@ export class Subscription {
     return { events, scanned: this.#scanned };
   }
 
+  /** Waits for something to take or for the time to be up; false once it is broken or the signal is aborted. */
+  async goesOn(timeoutMs: number, signal: AbortSignal): Promise<boolean> {
+    await this.#wait(timeoutMs, signal);
+    return !this.#broken && !signal.aborted;
+  }
+
   /** Resolves when there is something to take, it is broken, the time is up, or the signal is aborted. */
-  wait(timeoutMs: number, signal: AbortSignal): Promise<void> {
+  #wait(timeoutMs: number, signal: AbortSignal): Promise<void> {
     if (this.#events.length > 0 || this.#broken || signal.aborted) return Promise.resolve();
     return new Promise((resolve) => {
       const done = (): void => {

@@ -47,10 +47,17 @@ export class Commands {
    * too. Failures: those of the body, CONFLICT (same key, other body; or a lost race), IN_PROGRESS (the first run takes longer than
    * 5 s), ALREADY_EXISTS (unique key taken), INVALID_INPUT (a key that is too long).
    */
-  async run<O extends Json>(command: Command, body: (tx: Transaction) => Promise<Result<O, Failure>>): Promise<Result<O, Failure>> {
+  async run<O extends Json>(
+    command: Command,
+    body: (tx: Transaction) => Promise<Result<O, Failure>>,
+  ): Promise<Result<O, Failure>> {
     const key = command.idempotencyKey;
     if (key !== null && (key.length === 0 || key.length > MAX_KEY_LENGTH)) {
-      return err(failure('INVALID_INPUT', `The idempotency key must have 1 to ${MAX_KEY_LENGTH} characters.`, { path: ['idempotencyKey'] }));
+      return err(
+        failure('INVALID_INPUT', `The idempotency key must have 1 to ${MAX_KEY_LENGTH} characters.`, {
+          path: ['idempotencyKey'],
+        }),
+      );
     }
     try {
       return await this.#database.write(scopeOf(command.principal), (tx) => this.#inTransaction(tx, command, body));
@@ -61,7 +68,11 @@ export class Commands {
     }
   }
 
-  async #inTransaction<O extends Json>(tx: Transaction, command: Command, body: (tx: Transaction) => Promise<Result<O, Failure>>) {
+  async #inTransaction<O extends Json>(
+    tx: Transaction,
+    command: Command,
+    body: (tx: Transaction) => Promise<Result<O, Failure>>,
+  ) {
     const earlier = await this.#claim(tx, command);
     if (earlier) return earlier as Result<O, Failure>;
     const outcome = await attempt(tx, body);
@@ -83,7 +94,10 @@ export class Commands {
       if (claimed === 1) return null;
     } catch (error) {
       if (sqlStateOf(error) !== LOCK_NOT_AVAILABLE) throw error;
-      throw Object.assign(new Error('the first run of this idempotency key has not ended'), { code: LOCK_NOT_AVAILABLE, cause: error });
+      throw Object.assign(new Error('the first run of this idempotency key has not ended'), {
+        code: LOCK_NOT_AVAILABLE,
+        cause: error,
+      });
     } finally {
       await sql.query(`select set_config('lock_timeout', '0', true)`).catch(() => undefined);
     }
@@ -98,17 +112,27 @@ async function earlierOutcome(tx: Transaction, command: Command, digest: string)
     `select body_digest, outcome from idempotency where principal_id = $1 and mutation = $2 and key = $3`,
     keyOf(command),
   );
-  if (!row?.outcome) return err(failure('IN_PROGRESS', 'The first run under this key has not ended: repeat in a moment.', { retryAfterMs: 1000 }));
+  if (!row?.outcome)
+    return err(failure('IN_PROGRESS', 'The first run under this key has not ended: repeat in a moment.', { retryAfterMs: 1000 }));
   if (row.body_digest !== digest) {
-    return err(failure('CONFLICT', 'This idempotency key was used with another input: take a new key.', { path: ['idempotencyKey'] }));
+    return err(
+      failure('CONFLICT', 'This idempotency key was used with another input: take a new key.', { path: ['idempotencyKey'] }),
+    );
   }
   return row.outcome;
 }
 
 /** Runs the body behind a savepoint; what the database refuses becomes a failure where a caller can act on it. */
-async function attempt<O extends Json>(tx: Transaction, body: (tx: Transaction) => Promise<Result<O, Failure>>): Promise<Result<O, Failure>> {
+async function attempt<O extends Json>(
+  tx: Transaction,
+  body: (tx: Transaction) => Promise<Result<O, Failure>>,
+): Promise<Result<O, Failure>> {
   try {
-    return await withSavepoint(tx, () => body(tx), (outcome) => outcome.ok);
+    return await withSavepoint(
+      tx,
+      () => body(tx),
+      (outcome) => outcome.ok,
+    );
   } catch (error) {
     const told = failureOfSql(error);
     if (told) return err(told);

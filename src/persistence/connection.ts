@@ -1,4 +1,7 @@
+import type { PostgresCursor, PostgresPool, PostgresPoolClient, PostgresQueryResult } from 'kysely';
 import pg from 'pg';
+import { invariant } from '../kernel/invariant.ts';
+import { sqlStateOf } from './sql-failure.ts';
 
 /** How long one statement may run on the server. Higher hides a runaway query, lower cuts honest reports. */
 const STATEMENT_TIMEOUT_MS = 30_000;
@@ -9,36 +12,12 @@ const IDLE_IN_TRANSACTION_TIMEOUT_MS = 60_000;
 /** How long a request waits for a free connection. Higher queues without end under overload, lower fails in short bursts. */
 const ACQUIRE_TIMEOUT_MS = 15_000;
 
-const INT8: number = pg.types.builtins.INT8;
-const TEXTUAL = new Set<number>([1082, 1114, 1184, 1186]);
+const { INT8, DATE, TIMESTAMP, TIMESTAMPTZ, INTERVAL } = pg.types.builtins;
 
 /** int8 as number (our integers stay below 2⁵³; money is numeric), dates as text so that the ORM decides. */
-const TYPES: pg.CustomTypesConfig = {
-  getTypeParser(oid: Parameters<typeof pg.types.getTypeParser>[0], format?: 'text' | 'binary') {
-    if (oid === INT8) return Number;
-    if (TEXTUAL.has(oid)) return (text: string) => text;
-    return pg.types.getTypeParser(oid, format);
-  },
-} as pg.CustomTypesConfig;
-
-/** A client that timed out is cut off: its answer may still arrive and would be taken for that of the next query. */
-class HonestClient extends pg.Client {
-  constructor(config?: string | pg.ClientConfig) {
-    super(config);
-    this.on('error', () => undefined);
-  }
-
-  // The driver's many overloads all end in a promise when no callback is given, which is how Kysely and we call it.
-  override query(...args: unknown[]): never {
-    const answer = (super.query as (...all: unknown[]) => unknown).apply(this, args);
-    if (answer instanceof Promise) answer.catch((error: unknown) => this.#cutOff(error));
-    return answer as never;
-  }
-
-  #cutOff(error: unknown): void {
-    if (error instanceof Error && error.message === 'Query read timeout') void this.end().catch(() => undefined);
-  }
-}
+const TYPES = new pg.TypeOverrides();
+TYPES.setTypeParser(INT8, Number);
+for (const type of [DATE, TIMESTAMP, TIMESTAMPTZ, INTERVAL]) TYPES.setTypeParser(type, (text: string) => text);
 
 export interface PoolOptions {
   readonly url: string;
@@ -51,11 +30,10 @@ export interface PoolOptions {
   readonly statementTimeoutMs?: number;
 }
 
-/** A pool whose clients never hang for ever. */
+/** A pool whose clients never wait for ever for an answer; `pool.query` destroys a client whose query failed. */
 export function makePool(options: PoolOptions): pg.Pool {
   const pool = new pg.Pool({
     ...connectionConfig(options.url, options.applicationName),
-    Client: HonestClient,
     max: options.max,
     statement_timeout: options.statementTimeoutMs ?? STATEMENT_TIMEOUT_MS,
     query_timeout: options.queryTimeoutMs ?? QUERY_TIMEOUT_MS,
@@ -65,6 +43,50 @@ export function makePool(options: PoolOptions): pg.Pool {
   });
   pool.on('error', () => undefined);
   return pool;
+}
+
+/**
+ * The pool as the query builder sees it. A client that is dead, or did not answer in time, leaves the pool at once: its late answer would
+ * be taken for that of the next query, and the builder forgets to release a connection whose BEGIN or ROLLBACK fails.
+ */
+export const honestPool = (pool: pg.Pool): PostgresPool => ({
+  options: pool.options,
+  connect: async () => new HonestClient(await pool.connect()),
+  end: () => pool.end(),
+});
+
+class HonestClient implements PostgresPoolClient {
+  readonly #client: pg.PoolClient;
+  #released = false;
+
+  constructor(client: pg.PoolClient) {
+    this.#client = client;
+  }
+
+  query<R>(text: string, values: readonly unknown[]): Promise<PostgresQueryResult<R>>;
+  query<R>(cursor: PostgresCursor<R>): PostgresCursor<R>;
+  query(text: unknown, values: readonly unknown[] = []): unknown {
+    invariant(typeof text === 'string', 'results are not streamed');
+    return this.#client.query(text, [...values]).catch((error: unknown) => {
+      if (isFatal(error)) this.#release(true);
+      throw error;
+    });
+  }
+
+  release(): void {
+    this.#release(false);
+  }
+
+  #release(destroy: boolean): void {
+    if (!this.#released) this.#client.release(destroy);
+    this.#released = true;
+  }
+}
+
+/** The server said nothing (no SQLSTATE), or that the connection (class 08) or the session (57P, 25P03) is over. */
+function isFatal(error: unknown): boolean {
+  const state = sqlStateOf(error);
+  return state === null || /^(08|57P|25P03)/.test(state);
 }
 
 /** One connection of its own, outside the pool: for LISTEN and for migrations. The caller ends it. */

@@ -1,10 +1,17 @@
-import { DataloaderType, IsolationLevel, MikroORM, type AnyEntity, type EntitySchema, type MetadataStorage } from '@mikro-orm/core';
+import {
+  DataloaderType,
+  IsolationLevel,
+  MikroORM,
+  type AnyEntity,
+  type EntitySchema,
+  type MetadataStorage,
+} from '@mikro-orm/core';
 import { PostgreSqlDriver, type EntityManager } from '@mikro-orm/postgresql';
 import { PostgresDialect } from 'kysely';
 import type pg from 'pg';
 import { invariant } from '../kernel/invariant.ts';
 import type { Scope, Transaction } from '../kernel/transaction.ts';
-import { makeClient, makePool } from './connection.ts';
+import { honestPool, makeClient, makePool } from './connection.ts';
 import { forget, handleOf, openTransactionOf } from './open-transaction.ts';
 import { appendToOutbox } from './outbox.ts';
 import { sqlOver, type Sql } from './sql.ts';
@@ -50,7 +57,7 @@ export class Database {
     });
     const orm = await MikroORM.init<PostgreSqlDriver>({
       driver: PostgreSqlDriver,
-      driverOptions: new PostgresDialect({ pool }),
+      driverOptions: new PostgresDialect({ pool: honestPool(pool) }),
       dbName: 'purser',
       ensureDatabase: false,
       entities: options.entities as EntitySchema<AnyEntity>[],
@@ -121,7 +128,10 @@ export class Database {
 
   async #begin(scope: Scope, writable: boolean): Promise<Transaction> {
     const em: EntityManager = this.#orm.em.fork({ clear: true, disableContextResolution: true });
-    await em.begin({ isolationLevel: writable ? IsolationLevel.READ_COMMITTED : IsolationLevel.REPEATABLE_READ, readOnly: !writable });
+    await em.begin({
+      isolationLevel: writable ? IsolationLevel.READ_COMMITTED : IsolationLevel.REPEATABLE_READ,
+      readOnly: !writable,
+    });
     const sql = sqlOver(transactionContextOf(em));
     const tx = handleOf({ em, sql, scope, writable, recorded: [] });
     try {

@@ -37,7 +37,11 @@ export interface EmbeddedPostgres {
 export async function joinEmbeddedPostgres(options: EmbeddedOptions): Promise<EmbeddedPostgres> {
   const place = await placeOf(options);
   const self = await identityOf(process.pid);
-  const ticket = join(place.folder, 'instances', `${process.pid}-${self.startedAt}-${createHash('sha256').update(String(process.hrtime.bigint())).digest('hex').slice(0, 8)}`);
+  const ticket = join(
+    place.folder,
+    'instances',
+    `${process.pid}-${self.startedAt}-${createHash('sha256').update(String(process.hrtime.bigint())).digest('hex').slice(0, 8)}`,
+  );
   await withFileLock(join(place.folder, 'lock'), async () => {
     await writeFile(ticket, JSON.stringify(self), { mode: 0o600 });
     try {

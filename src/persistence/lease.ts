@@ -28,7 +28,10 @@ export async function isFree(tx: Transaction, name: string): Promise<boolean> {
 /** The lease if it is free, has ended, or was this holder's own (then with a new epoch); null while somebody else holds it. */
 export async function acquireLease(tx: Transaction, name: string, holder: string): Promise<Lease | null> {
   const sql = sqlOf(tx);
-  await sql.execute(`insert into lease (name, holder, epoch, expires_at) values ($1, $2, 0, 0) on conflict do nothing`, [name, holder]);
+  await sql.execute(`insert into lease (name, holder, epoch, expires_at) values ($1, $2, 0, 0) on conflict do nothing`, [
+    name,
+    holder,
+  ]);
   // FOR UPDATE, which waits for every write that is fenced by the old epoch; renewing does not.
   const free = await sql.query(
     `select 1 from lease where name = $1 and (expires_at <= purser_now_ms() or holder = $2) for update skip locked`,
@@ -62,5 +65,9 @@ export async function assertHeld(tx: Transaction, lease: Lease): Promise<void> {
 
 /** Gives it back, so that another instance need not wait for its end. */
 export async function releaseLease(tx: Transaction, lease: Lease): Promise<void> {
-  await sqlOf(tx).execute(`update lease set expires_at = 0 where name = $1 and holder = $2 and epoch = $3`, [lease.name, lease.holder, lease.epoch]);
+  await sqlOf(tx).execute(`update lease set expires_at = 0 where name = $1 and holder = $2 and epoch = $3`, [
+    lease.name,
+    lease.holder,
+    lease.epoch,
+  ]);
 }

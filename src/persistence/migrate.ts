@@ -3,7 +3,7 @@ import { Migrator } from '@mikro-orm/migrations';
 import { PostgreSqlDriver } from '@mikro-orm/postgresql';
 import { PostgresDialect } from 'kysely';
 import { MIGRATIONS } from '../../migrations/list.ts';
-import { makeClient, makePool } from './connection.ts';
+import { honestPool, makeClient, makePool } from './connection.ts';
 import { grantsTo } from './roles.ts';
 
 /** The key of the advisory lock under which migrations run; any number of our own, the same in every version. */
@@ -35,7 +35,7 @@ async function withMigrator<T>(ownerUrl: string, body: (migrator: MikroORM['migr
   const found = await pool.query<{ name: string }>('select current_database() as name');
   const orm = await MikroORM.init<PostgreSqlDriver>({
     driver: PostgreSqlDriver,
-    driverOptions: new PostgresDialect({ pool }),
+    driverOptions: new PostgresDialect({ pool: honestPool(pool) }),
     dbName: found.rows[0]?.name ?? 'postgres',
     ensureDatabase: false,
     entities: [],

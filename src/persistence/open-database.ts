@@ -116,7 +116,9 @@ async function makeOwnRoles(url: string): Promise<Urls> {
   await asClient(url, async (admin) => {
     await admin.query('select pg_advisory_lock($1)', [ROLES_LOCK]);
     await ensureRoles(admin);
-    await admin.query(`alter role ${OWNER_ROLE} password '${passwords.owner}'; alter role ${APP_ROLE} password '${passwords.app}'`);
+    await admin.query(
+      `alter role ${OWNER_ROLE} password '${passwords.owner}'; alter role ${APP_ROLE} password '${passwords.app}'`,
+    );
     await admin.query(`grant create, usage on schema public to ${OWNER_ROLE}`);
   });
   const owner = withUser(url, OWNER_ROLE, passwords.owner);
@@ -127,7 +129,9 @@ const USER_PART = /^(postgres(?:ql)?:\/\/)(?:([^@/?]*)@)?/;
 
 /** 256 bits that only somebody who knows the administrator's password can compute. */
 const derivedPassword = (url: string, role: string): string =>
-  createHmac('sha256', USER_PART.exec(url)?.[2] ?? '').update(`purser role ${role}`).digest('hex');
+  createHmac('sha256', USER_PART.exec(url)?.[2] ?? '')
+    .update(`purser role ${role}`)
+    .digest('hex');
 
 const withUser = (url: string, user: string, password: string): string => url.replace(USER_PART, `$1${user}:${password}@`);
 
@@ -135,7 +139,9 @@ async function prepareWithOwner(url: string, ownerUrl: string, app: string): Pro
   await asClient(ownerUrl, async (owner) => {
     const { name } = await describeRole(owner);
     if (name === app) {
-      throw new DatabaseRefused(`PURSER_DATABASE_URL and PURSER_DATABASE_OWNER_URL name the same role "${name}": the one that serves must not own the tables.`);
+      throw new DatabaseRefused(
+        `PURSER_DATABASE_URL and PURSER_DATABASE_OWNER_URL name the same role "${name}": the one that serves must not own the tables.`,
+      );
     }
   });
   return { app: url, appRole: app, owner: ownerUrl };

@@ -76,7 +76,10 @@ async function openFolders(folder: string): Promise<void> {
 
 /** `pg-symlinks.json` lists what npm cannot pack: paths from the package's root, both below `native/`. */
 async function restoreLinks(folder: string): Promise<void> {
-  const links = JSON.parse(await readFile(join(folder, 'pg-symlinks.json'), 'utf8').catch(() => '[]')) as { source: string; target: string }[];
+  const links = JSON.parse(await readFile(join(folder, 'pg-symlinks.json'), 'utf8').catch(() => '[]')) as {
+    source: string;
+    target: string;
+  }[];
   for (const link of links) {
     const target = join(folder, link.target.replace(/^native\//, ''));
     const name = link.source.slice(link.source.lastIndexOf('/') + 1);

@@ -75,13 +75,17 @@ export async function start(options: PostgresServerOptions): Promise<number> {
   if (uid !== null) await chown(options.socketFolder, uid, uid);
   const log = await open(join(folder, 'log'), 'a', 0o600);
   const settings = Object.entries({ ...SETTINGS, ...options.settings, unix_socket_directories: options.socketFolder });
-  const child = spawn(options.binaries.postgres, ['-D', join(folder, 'data'), ...settings.flatMap(([name, value]) => ['-c', `${name}=${value}`])], {
-    detached: true,
-    cwd: '/',
-    stdio: ['ignore', log.fd, log.fd],
-    env: { PATH: '/usr/bin:/bin', LANG: 'C' },
-    ...(uid === null ? {} : { uid, gid: uid }),
-  });
+  const child = spawn(
+    options.binaries.postgres,
+    ['-D', join(folder, 'data'), ...settings.flatMap(([name, value]) => ['-c', `${name}=${value}`])],
+    {
+      detached: true,
+      cwd: '/',
+      stdio: ['ignore', log.fd, log.fd],
+      env: { PATH: '/usr/bin:/bin', LANG: 'C' },
+      ...(uid === null ? {} : { uid, gid: uid }),
+    },
+  );
   const gone = new Promise<string>((resolve) => {
     child.once('error', (error) => resolve(error.message));
     child.once('exit', (code, signal) => resolve(`it ended with ${signal ?? code}`));
@@ -89,7 +93,8 @@ export async function start(options: PostgresServerOptions): Promise<number> {
   child.unref();
   await log.close();
   const failed = await Promise.race([gone, answers(options.socketFolder).then((ok) => (ok ? null : 'it does not answer'))]);
-  if (failed !== null) throw new EmbeddedDatabaseError(`The embedded database does not start (${failed}): ${await lastLine(join(folder, 'log'))}`);
+  if (failed !== null)
+    throw new EmbeddedDatabaseError(`The embedded database does not start (${failed}): ${await lastLine(join(folder, 'log'))}`);
   return child.pid ?? 0;
 }
 
@@ -137,7 +142,8 @@ export async function stop(folder: string): Promise<void> {
 
 async function chownAll(folder: string, uid: number): Promise<void> {
   await chown(folder, uid, uid);
-  for (const entry of await readdir(folder, { recursive: true, withFileTypes: true })) await chown(join(entry.parentPath, entry.name), uid, uid);
+  for (const entry of await readdir(folder, { recursive: true, withFileTypes: true }))
+    await chown(join(entry.parentPath, entry.name), uid, uid);
 }
 
 async function lastLine(path: string): Promise<string> {

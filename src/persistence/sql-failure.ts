@@ -8,10 +8,13 @@ const FAILURES: Readonly<Record<string, () => Failure>> = {
   '55P03': () => failure('IN_PROGRESS', 'Another change is still running: repeat in a moment.', { retryAfterMs: 1000 }),
 };
 
+/** Five characters whose class is one of the standard's or PostgreSQL's own; the system's `EPIPE` is none. */
+const SQLSTATE = /^(\d[0-9A-Z]|F0|HV|P0|XX)[0-9A-Z]{3}$/;
+
 /** The SQLSTATE of a driver's error, also when the ORM wrapped it; null for anything else. */
 export function sqlStateOf(error: unknown): string | null {
   if (typeof error !== 'object' || error === null) return null;
-  if ('code' in error && typeof error.code === 'string' && /^[0-9A-Z]{5}$/.test(error.code)) return error.code;
+  if ('code' in error && typeof error.code === 'string' && SQLSTATE.test(error.code)) return error.code;
   return 'cause' in error ? sqlStateOf(error.cause) : null;
 }
 

@@ -30,7 +30,12 @@ beforeAll(async () => {
 });
 afterAll(() => db.close());
 
-const command = (idempotencyKey: string | null, body = 'a') => ({ principal: ADMIN, mutation: 'createTeam', idempotencyKey, body });
+const command = (idempotencyKey: string | null, body = 'a') => ({
+  principal: ADMIN,
+  mutation: 'createTeam',
+  idempotencyKey,
+  body,
+});
 
 const insertTeam = (tx: Transaction, id: string, name: string) =>
   sqlOf(tx).execute(`insert into team (id, name, version, created_at) values ($1, $2, 1, 0)`, [id, name]);
@@ -38,7 +43,10 @@ const insertTeam = (tx: Transaction, id: string, name: string) =>
 const uuid = (n: number) => `00000000-0000-7000-8000-${String(n).padStart(12, '0')}`;
 
 const countTeams = (name: string) =>
-  db.database.read(PLATFORM, async (tx) => (await sqlOf(tx).query<{ n: number }>(`select count(*) as n from team where name like $1`, [name]))[0]?.n);
+  db.database.read(
+    PLATFORM,
+    async (tx) => (await sqlOf(tx).query<{ n: number }>(`select count(*) as n from team where name like $1`, [name]))[0]?.n,
+  );
 
 describe('Idempotency: one key is one effect', () => {
   it('runs once for a hundred repeats at once, and all get the same outcome', async () => {
@@ -53,13 +61,18 @@ describe('Idempotency: one key is one effect', () => {
       ),
     );
     expect(runs).toBe(1);
-    expect(new Set(outcomes.map((outcome) => JSON.stringify(outcome)))).toEqual(new Set([JSON.stringify(ok({ teamId: uuid(101) }))]));
+    expect(new Set(outcomes.map((outcome) => JSON.stringify(outcome)))).toEqual(
+      new Set([JSON.stringify(ok({ teamId: uuid(101) }))]),
+    );
     expect(await countTeams('hundred-%')).toBe(1);
   });
 
   it('answers CONFLICT to the same key with another body', async () => {
     await commands.run(command('body', 'one'), () => Promise.resolve(ok({})));
-    expect(await commands.run(command('body', 'two'), () => Promise.resolve(ok({})))).toMatchObject({ ok: false, error: { code: 'CONFLICT' } });
+    expect(await commands.run(command('body', 'two'), () => Promise.resolve(ok({})))).toMatchObject({
+      ok: false,
+      error: { code: 'CONFLICT' },
+    });
   });
 
   it('answers IN_PROGRESS when the first run takes longer than the wait', async () => {
@@ -71,7 +84,10 @@ describe('Idempotency: one key is one effect', () => {
       return ok({});
     });
     await started.promise;
-    expect(await commands.run(command('slow'), () => Promise.resolve(ok({})))).toMatchObject({ ok: false, error: { code: 'IN_PROGRESS' } });
+    expect(await commands.run(command('slow'), () => Promise.resolve(ok({})))).toMatchObject({
+      ok: false,
+      error: { code: 'IN_PROGRESS' },
+    });
     gate.resolve(undefined);
     expect(await first).toEqual(ok({}));
   });
@@ -94,7 +110,9 @@ describe('Idempotency: one key is one effect', () => {
     await commands.run(command(null), async (tx) => ok({ n: await insertTeam(tx, uuid(300), 'taken') }));
     const again = await commands.run(command('taken'), async (tx) => ok({ n: await insertTeam(tx, uuid(301), 'taken') }));
     expect(again).toMatchObject({ ok: false, error: { code: 'ALREADY_EXISTS' } });
-    expect(await commands.run(command('taken'), () => Promise.resolve(ok({})))).toMatchObject({ error: { code: 'ALREADY_EXISTS' } });
+    expect(await commands.run(command('taken'), () => Promise.resolve(ok({})))).toMatchObject({
+      error: { code: 'ALREADY_EXISTS' },
+    });
   });
 
   it('a body that throws leaves nothing, and the key can be used again', async () => {

@@ -71,7 +71,11 @@ const recording =
 const write = (...drafts: EventDraft[]) => db.database.write(LOOP, recording(...drafts));
 
 /** Follows in the background and keeps what was delivered. */
-function follow(from: EventLog, scope: Scope, request: Partial<FollowRequest> = {}): { deliveries: Delivery[]; events: () => LogEvent[]; stop: () => void } {
+function follow(
+  from: EventLog,
+  scope: Scope,
+  request: Partial<FollowRequest> = {},
+): { deliveries: Delivery[]; events: () => LogEvent[]; stop: () => void } {
   const own = new AbortController();
   const signal = AbortSignal.any([own.signal, stopping.signal]);
   const deliveries: Delivery[] = [];
@@ -83,22 +87,28 @@ function follow(from: EventLog, scope: Scope, request: Partial<FollowRequest> = 
 }
 
 describe('Event log: 32 writers with random commit delays against the cursor', () => {
-  it('skips none, repeats none, keeps each subject’s order, live and resumed, with four sequencers', { timeout: 120_000 }, async () => {
-    const others = await Promise.all([startLog(), startLog(), startLog()]);
-    const before = await log.head();
-    const live = follow(log, PLATFORM, { after: before });
-    const resuming = resumingReader(before);
-    const written = await Promise.all(Array.from({ length: 32 }, (_, writer) => manyWrites(writer)));
-    const expected = written.reduce((all, one) => all + one, 0);
-    await Promise.all([log, ...others].map((one) => one.sequence()));
-    await eventually(() => live.events().length >= expected, 20_000);
-    await eventually(() => resuming.events.length >= expected, 20_000);
-    for (const seen of [live.events(), resuming.events]) {
-      expect(seen.map((event) => event.position)).toEqual(Array.from({ length: expected }, (_, index) => before.position + 1 + index));
-      expectSubjectOrder(seen);
-    }
-    await resuming.stop();
-  });
+  it(
+    'skips none, repeats none, keeps each subject’s order, live and resumed, with four sequencers',
+    { timeout: 120_000 },
+    async () => {
+      const others = await Promise.all([startLog(), startLog(), startLog()]);
+      const before = await log.head();
+      const live = follow(log, PLATFORM, { after: before });
+      const resuming = resumingReader(before);
+      const written = await Promise.all(Array.from({ length: 32 }, (_, writer) => manyWrites(writer)));
+      const expected = written.reduce((all, one) => all + one, 0);
+      await Promise.all([log, ...others].map((one) => one.sequence()));
+      await eventually(() => live.events().length >= expected, 20_000);
+      await eventually(() => resuming.events.length >= expected, 20_000);
+      for (const seen of [live.events(), resuming.events]) {
+        expect(seen.map((event) => event.position)).toEqual(
+          Array.from({ length: expected }, (_, index) => before.position + 1 + index),
+        );
+        expectSubjectOrder(seen);
+      }
+      await resuming.stop();
+    },
+  );
 
   async function manyWrites(writer: number): Promise<number> {
     let count = 0;
@@ -118,8 +128,12 @@ describe('Event log: 32 writers with random commit delays against the cursor', (
         const sql = sqlOf(tx);
         if (Math.random() < 0.5) await sql.query('select pg_current_xact_id()');
         await sleep(Math.random() * 8);
-        await sql.execute(`insert into lease (name, holder, epoch, expires_at) values ($1, 'x', 0, 0) on conflict do nothing`, [`subject-${subject}`]);
-        const [row] = await sql.query<{ epoch: number }>(`update lease set epoch = epoch + 1 where name = $1 returning epoch`, [`subject-${subject}`]);
+        await sql.execute(`insert into lease (name, holder, epoch, expires_at) values ($1, 'x', 0, 0) on conflict do nothing`, [
+          `subject-${subject}`,
+        ]);
+        const [row] = await sql.query<{ epoch: number }>(`update lease set epoch = epoch + 1 where name = $1 returning epoch`, [
+          `subject-${subject}`,
+        ]);
         record(tx, draft(100 + subject, (row?.epoch ?? 0) * 2), draft(100 + subject, (row?.epoch ?? 0) * 2 + 1));
         await sleep(Math.random() * 4);
         if (rollBack) throw new Error('rolled back');
@@ -214,7 +228,9 @@ describe('Event log: delivery', () => {
     await eventually(() => reader.events().length === 1);
     const admin = makeClient(db.superUrl, 'test');
     await admin.connect();
-    await admin.query(`select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'purser events' and datname = current_database()`);
+    await admin.query(
+      `select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'purser events' and datname = current_database()`,
+    );
     await admin.end();
     await write(draft(4, 2));
     await eventually(() => reader.events().length === 2);
@@ -230,7 +246,11 @@ describe('Event log: delivery', () => {
 
   it('writes nothing while nothing happens', async () => {
     await log.sequence();
-    const wal = () => db.database.read(PLATFORM, async (tx) => (await sqlOf(tx).query<{ xid: string }>(`select xmin::text || ctid::text as xid from event_head`))[0]?.xid);
+    const wal = () =>
+      db.database.read(
+        PLATFORM,
+        async (tx) => (await sqlOf(tx).query<{ xid: string }>(`select xmin::text || ctid::text as xid from event_head`))[0]?.xid,
+      );
     const before = await wal();
     await log.sequence();
     expect(await wal()).toBe(before);
@@ -265,7 +285,10 @@ describe('Event log: gaps are typed, never silent', () => {
     const restored = await startLog();
     await write(draft(7, 3), draft(7, 4));
     await restored.sequence();
-    expect(await restored.read(PLATFORM, { after: undone, filter: {}, limit: 10 })).toMatchObject({ gap: 'RESTORED', from: { position: fork.position } });
+    expect(await restored.read(PLATFORM, { after: undone, filter: {}, limit: 10 })).toMatchObject({
+      gap: 'RESTORED',
+      from: { position: fork.position },
+    });
     const fine = await restored.read(PLATFORM, { after: fork, filter: {}, limit: 10 });
     expect(fine.gap).toBeNull();
     expect(fine.events.map((event) => event.subjectVersion)).toEqual([3, 4]);
@@ -273,19 +296,30 @@ describe('Event log: gaps are typed, never silent', () => {
   });
 
   it('a cursor resumes at or before where it was, without a gap exactly if all that it speaks of is there', () => {
-    const state = fc.record({ epoch: fc.integer({ min: 1, max: 4 }), pruned: fc.nat(50), length: fc.nat(50), forks: fc.array(fc.nat(100), { minLength: 4, maxLength: 4 }) });
+    const state = fc.record({
+      epoch: fc.integer({ min: 1, max: 4 }),
+      pruned: fc.nat(50),
+      length: fc.nat(50),
+      forks: fc.array(fc.nat(100), { minLength: 4, maxLength: 4 }),
+    });
     fc.assert(
-      fc.property(state, fc.record({ epoch: fc.integer({ min: 1, max: 5 }), position: fc.nat(150) }), ({ epoch, pruned, length, forks }, cursor) => {
-        const position = pruned + length;
-        const starts = forks.slice(0, epoch).map((fork, index) => ({ epoch: index + 1, forkPosition: index === 0 ? 0 : Math.min(fork, position) }));
-        const { from, gap } = resume(cursor, { epoch, position, pruned, starts });
-        expect(from.epoch).toBe(epoch);
-        expect(from.position).toBeGreaterThanOrEqual(pruned);
-        expect(from.position).toBeLessThanOrEqual(position);
-        if (gap === null) expect(from.position).toBe(cursor.position);
-        if (cursor.epoch === epoch && cursor.position >= pruned && cursor.position <= position) expect(gap).toBeNull();
-        expect(decodeCursor(encodeCursor(from))).toEqual(from);
-      }),
+      fc.property(
+        state,
+        fc.record({ epoch: fc.integer({ min: 1, max: 5 }), position: fc.nat(150) }),
+        ({ epoch, pruned, length, forks }, cursor) => {
+          const position = pruned + length;
+          const starts = forks
+            .slice(0, epoch)
+            .map((fork, index) => ({ epoch: index + 1, forkPosition: index === 0 ? 0 : Math.min(fork, position) }));
+          const { from, gap } = resume(cursor, { epoch, position, pruned, starts });
+          expect(from.epoch).toBe(epoch);
+          expect(from.position).toBeGreaterThanOrEqual(pruned);
+          expect(from.position).toBeLessThanOrEqual(position);
+          if (gap === null) expect(from.position).toBe(cursor.position);
+          if (cursor.epoch === epoch && cursor.position >= pruned && cursor.position <= position) expect(gap).toBeNull();
+          expect(decodeCursor(encodeCursor(from))).toEqual(from);
+        },
+      ),
     );
   });
 

@@ -18,7 +18,8 @@ afterAll(() => db.close());
 
 const acquire = (name: string, holder: string) => db.database.write(SCOPE, (tx) => acquireLease(tx, name, holder));
 const renew = (lease: Lease) => db.database.write(SCOPE, (tx) => renewLease(tx, lease));
-const expire = (name: string) => db.database.write(SCOPE, (tx) => sqlOf(tx).execute(`update lease set expires_at = 0 where name = $1`, [name]));
+const expire = (name: string) =>
+  db.database.write(SCOPE, (tx) => sqlOf(tx).execute(`update lease set expires_at = 0 where name = $1`, [name]));
 const mark = (lease: Lease, text: string) =>
   db.database.write(SCOPE, async (tx) => {
     await assertHeld(tx, lease);
@@ -80,7 +81,14 @@ describe('Lease: one holder, judged by the database’s clock', () => {
 
 describe('Lease keeper: takes, keeps and hands over', () => {
   const keeper = (name: string, holder: string, now: () => number) =>
-    new LeaseKeeper({ database: db.database, name, holder, clock: { now }, random: { fraction: () => 0, bytes: (n) => new Uint8Array(n) }, logger: quietLogger });
+    new LeaseKeeper({
+      database: db.database,
+      name,
+      holder,
+      clock: { now },
+      random: { fraction: () => 0, bytes: (n) => new Uint8Array(n) },
+      logger: quietLogger,
+    });
 
   it('holds it, stops believing in it when its time is up, and gives it back at the end', async () => {
     let now = 0;

@@ -22,8 +22,12 @@ let tables: string[] = [];
 
 beforeAll(async () => {
   db = await openTestDatabase();
-  tables = (await asSuper<{ name: string }>(`select c.table_name as name from information_schema.columns c join information_schema.tables t using (table_schema, table_name)
-    where c.table_schema = 'public' and c.column_name = 'team_id' and t.table_type = 'BASE TABLE' order by 1`)).map(({ name }) => name);
+  tables = (
+    await asSuper<{
+      name: string;
+    }>(`select c.table_name as name from information_schema.columns c join information_schema.tables t using (table_schema, table_name)
+    where c.table_schema = 'public' and c.column_name = 'team_id' and t.table_type = 'BASE TABLE' order by 1`)
+  ).map(({ name }) => name);
   for (const table of tables) await asSuper(await insertion(table, FOREIGN));
 });
 afterAll(() => db.close());
@@ -42,11 +46,21 @@ async function asSuper<R extends object>(statement: string): Promise<R[]> {
 
 /** An INSERT with some value of the right type in every column and `team` as the tenant. */
 async function insertion(table: string, team: string): Promise<string> {
-  const columns = await asSuper<Column>(`select column_name as name, udt_name as type, (is_generated = 'ALWAYS' or is_identity = 'YES') as generated
+  const columns =
+    await asSuper<Column>(`select column_name as name, udt_name as type, (is_generated = 'ALWAYS' or is_identity = 'YES') as generated
     from information_schema.columns where table_schema = 'public' and table_name = '${table}'`);
-  const constraints = await asSuper<{ definition: string }>(`select pg_get_constraintdef(oid) as definition from pg_constraint where contype = 'c' and conrelid = '${table}'::regclass`);
+  const constraints = await asSuper<{ definition: string }>(
+    `select pg_get_constraintdef(oid) as definition from pg_constraint where contype = 'c' and conrelid = '${table}'::regclass`,
+  );
   const written = columns.filter((column) => !column.generated);
-  const values = written.map((column) => valueOf(table, column, team, constraints.map(({ definition }) => definition)));
+  const values = written.map((column) =>
+    valueOf(
+      table,
+      column,
+      team,
+      constraints.map(({ definition }) => definition),
+    ),
+  );
   return `insert into ${table} (${written.map(({ name }) => `"${name}"`).join(', ')}) values (${values.join(', ')})`;
 }
 
@@ -88,7 +102,12 @@ describe('Row-level security: the second wall', () => {
 
   it('a tenant reads no foreign row in any table; platform and loops do', async () => {
     for (const table of tables) {
-      const count = (scope: Scope) => db.database.read(scope, async (tx) => (await sqlOf(tx).query<{ n: number }>(`select count(*) as n from ${table} where team_id = '${FOREIGN}'`))[0]?.n);
+      const count = (scope: Scope) =>
+        db.database.read(
+          scope,
+          async (tx) =>
+            (await sqlOf(tx).query<{ n: number }>(`select count(*) as n from ${table} where team_id = '${FOREIGN}'`))[0]?.n,
+        );
       expect([table, await count(TENANT)]).toEqual([table, 0]);
       expect([table, await count({ kind: 'tenant', teamIds: [] })]).toEqual([table, 0]);
       expect([table, await count({ kind: 'platform' })]).toEqual([table, 1]);

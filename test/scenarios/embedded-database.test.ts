@@ -27,48 +27,60 @@ const optionsOf = (name: string) => ({ dataDir: join(root, name), systemFolder: 
 /** The server's folder of a data folder: as root one of the hashes below the system folder. */
 async function serverFolder(name: string, before: readonly string[] = []): Promise<string> {
   if (!asRoot) return join(root, name, 'postgres');
-  const names = (await readdir(join(root, 'system'))).filter((entry) => !entry.startsWith('postgresql-') && !before.includes(entry));
+  const names = (await readdir(join(root, 'system'))).filter(
+    (entry) => !entry.startsWith('postgresql-') && !before.includes(entry),
+  );
   return join(root, 'system', names[0] ?? '');
 }
 
 const systemEntries = () => readdir(join(root, 'system')).catch(() => []);
 
 describe('Embedded database: one server per data folder, for as long as somebody uses it', () => {
-  it('serves as an unprivileged role, behind a private socket, and ends with the last instance', { timeout: 120_000 }, async () => {
-    const before = await systemEntries();
-    const [first, second] = await Promise.all([openDatabase(optionsOf('one')), openDatabase(optionsOf('one'))]);
-    const folder = await serverFolder('one', before);
-    const pid = await pidOf(folder);
-    expect(pid).not.toBeNull();
-    expect(first.migrated.length + second.migrated.length).toBeGreaterThan(0);
-    const role = await first.database.read({ kind: 'platform' }, (tx) =>
-      sqlOf(tx).query(`select current_user::text as name, rolsuper or rolbypassrls as powerful from pg_roles where rolname = current_user`),
-    );
-    expect(role).toEqual([{ name: 'purser_app', powerful: false }]);
-    const socket = await stat(join(folder, 'run'));
-    expect(socket.mode & 0o777).toBe(0o700);
-    if (asRoot) expect((await stat(`/proc/${pid}`)).uid).toBe(socket.uid);
-    if (asRoot) expect([0, 65_534]).not.toContain(socket.uid);
-    await first.close();
-    expect(isAlive(pid ?? 0)).toBe(true);
-    await second.close();
-    await eventually(() => !isAlive(pid ?? 0));
-  });
+  it(
+    'serves as an unprivileged role, behind a private socket, and ends with the last instance',
+    { timeout: 120_000 },
+    async () => {
+      const before = await systemEntries();
+      const [first, second] = await Promise.all([openDatabase(optionsOf('one')), openDatabase(optionsOf('one'))]);
+      const folder = await serverFolder('one', before);
+      const pid = await pidOf(folder);
+      expect(pid).not.toBeNull();
+      expect(first.migrated.length + second.migrated.length).toBeGreaterThan(0);
+      const role = await first.database.read({ kind: 'platform' }, (tx) =>
+        sqlOf(tx).query(
+          `select current_user::text as name, rolsuper or rolbypassrls as powerful from pg_roles where rolname = current_user`,
+        ),
+      );
+      expect(role).toEqual([{ name: 'purser_app', powerful: false }]);
+      const socket = await stat(join(folder, 'run'));
+      expect(socket.mode & 0o777).toBe(0o700);
+      if (asRoot) expect((await stat(`/proc/${pid}`)).uid).toBe(socket.uid);
+      if (asRoot) expect([0, 65_534]).not.toContain(socket.uid);
+      await first.close();
+      expect(isAlive(pid ?? 0)).toBe(true);
+      await second.close();
+      await eventually(() => !isAlive(pid ?? 0));
+    },
+  );
 
-  it('keeps its data, is adopted after its only instance was killed, and is stopped by the next one to leave', { timeout: 120_000 }, async () => {
-    const before = await systemEntries();
-    const child = await instance('two');
-    const folder = await serverFolder('two', before);
-    const pid = await pidOf(folder);
-    child.kill('SIGKILL');
-    await eventually(() => child.exitCode !== null || child.signalCode !== null);
-    expect(isAlive(pid ?? 0)).toBe(true);
-    const adopted = await openDatabase(optionsOf('two'));
-    expect(await pidOf(folder)).toBe(pid);
-    expect(adopted.migrated).toEqual([]);
-    await adopted.close();
-    await eventually(() => !isAlive(pid ?? 0));
-  });
+  it(
+    'keeps its data, is adopted after its only instance was killed, and is stopped by the next one to leave',
+    { timeout: 120_000 },
+    async () => {
+      const before = await systemEntries();
+      const child = await instance('two');
+      const folder = await serverFolder('two', before);
+      const pid = await pidOf(folder);
+      child.kill('SIGKILL');
+      await eventually(() => child.exitCode !== null || child.signalCode !== null);
+      expect(isAlive(pid ?? 0)).toBe(true);
+      const adopted = await openDatabase(optionsOf('two'));
+      expect(await pidOf(folder)).toBe(pid);
+      expect(adopted.migrated).toEqual([]);
+      await adopted.close();
+      await eventually(() => !isAlive(pid ?? 0));
+    },
+  );
 
   it('refuses data of another major version with one sentence', { timeout: 120_000 }, async () => {
     const before = await systemEntries();
@@ -76,7 +88,9 @@ describe('Embedded database: one server per data folder, for as long as somebody
     const folder = await serverFolder('three', before);
     await opened.leave();
     await writeFile(join(folder, 'data', 'PG_VERSION'), '17\n');
-    await expect(joinEmbeddedPostgres(optionsOf('three'))).rejects.toThrow(/was written by PostgreSQL 17, and this version of Purser brings 18/);
+    await expect(joinEmbeddedPostgres(optionsOf('three'))).rejects.toThrow(
+      /was written by PostgreSQL 17, and this version of Purser brings 18/,
+    );
   });
 
   it('finds a shorter place for its socket when the folder’s path is too long', { timeout: 120_000 }, async () => {
@@ -111,7 +125,8 @@ describe('Your own database: roles are made, asked for or refused', () => {
     await client.query(statement);
     await client.end();
   };
-  const opened = (url: string, ownerUrl?: string) => openDatabase({ url, ownerUrl, dataDir: join(root, 'unused'), entities: ENTITIES });
+  const opened = (url: string, ownerUrl?: string) =>
+    openDatabase({ url, ownerUrl, dataDir: join(root, 'unused'), entities: ENTITIES });
 
   beforeAll(async () => {
     await run(`create role plain login`);
@@ -122,7 +137,9 @@ describe('Your own database: roles are made, asked for or refused', () => {
 
   it('makes both roles where the URL may, and serves with the one that cannot bypass row-level security', async () => {
     const own = await opened(admin('postgres', 'own_one'));
-    const [row] = await own.database.read({ kind: 'platform' }, (tx) => sqlOf(tx).query<{ name: string }>(`select current_user::text as name`));
+    const [row] = await own.database.read({ kind: 'platform' }, (tx) =>
+      sqlOf(tx).query<{ name: string }>(`select current_user::text as name`),
+    );
     expect(row?.name).toBe('purser_app');
     await own.close();
   });

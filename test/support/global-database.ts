@@ -8,12 +8,15 @@ declare module 'vitest' {
   }
 }
 
+const binOf = (project: TestProject): string | undefined =>
+  project.config.env['PURSER_TEST_POSTGRES_BIN'] ?? process.env['PURSER_TEST_POSTGRES_BIN'];
+
 /**
  * Vitest's global set-up: one server per run, whatever the number of files. `PURSER_TEST_POSTGRES_BIN` names the programs of another
  * PostgreSQL, for example Debian's 15.
  */
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
-  const server = await startTestServer(process.env['PURSER_TEST_POSTGRES_BIN']);
+  const server = await startTestServer(binOf(project));
   project.provide('databaseSocket', server.socketFolder);
   return () => server.stop();
 }

@@ -25,7 +25,13 @@ export async function startTestServer(bin?: string): Promise<TestServer> {
   const uid = process.getuid?.() === 0 ? UNPRIVILEGED : null;
   const binaries = await binariesFor(bin, uid);
   const socketFolder = join(folder, 'run');
-  const server = { binaries, folder, socketFolder, uid, settings: { fsync: 'off', full_page_writes: 'off', max_connections: '300' } };
+  const server = {
+    binaries,
+    folder,
+    socketFolder,
+    uid,
+    settings: { fsync: 'off', full_page_writes: 'off', max_connections: '300' },
+  };
   await initialise(server);
   await start(server);
   await makeTemplate(socketFolder);
@@ -41,7 +47,9 @@ export async function startTestServer(bin?: string): Promise<TestServer> {
 }
 
 const binariesFor = (bin: string | undefined, uid: number | null): Promise<PostgresBinaries> =>
-  bin ? binariesIn(bin) : bundledBinaries(uid === null ? join(tmpdir(), `purser-${String(process.getuid?.())}`) : '/var/lib/purser');
+  bin
+    ? binariesIn(bin)
+    : bundledBinaries(uid === null ? join(tmpdir(), `purser-${String(process.getuid?.())}`) : '/var/lib/purser');
 
 async function makeTemplate(socketFolder: string): Promise<void> {
   const admin = makeClient(socketUrl(socketFolder, 'postgres', 'postgres'), 'purser test');

@@ -9,8 +9,10 @@ import { quietLogger } from '../support/quiet-logger.ts';
 const random = { fraction: () => 0, bytes: (count: number) => new Uint8Array(count) };
 const HOUR = 3_600_000;
 
-const makeLoop = (body: (signal: AbortSignal) => Promise<void>, more: { everyMs?: number; backoff?: { baseMs: number; maxMs: number } } = {}) =>
-  new Loop({ name: 'test', everyMs: HOUR, body, random, logger: quietLogger, ...more });
+const makeLoop = (
+  body: (signal: AbortSignal) => Promise<void>,
+  more: { everyMs?: number; backoff?: { baseMs: number; maxMs: number } } = {},
+) => new Loop({ name: 'test', everyMs: HOUR, body, random, logger: quietLogger, ...more });
 
 describe('Loop: runs by timer and signal, never twice at once', () => {
   it('never overlaps, and many wakes during a run make one more', async () => {
