@@ -8,8 +8,11 @@ declare module 'vitest' {
   }
 }
 
-const binOf = (project: TestProject): string | undefined =>
-  project.config.env['PURSER_TEST_POSTGRES_BIN'] ?? process.env['PURSER_TEST_POSTGRES_BIN'];
+/** Vitest leaves `env` out where a project sets none. */
+function binOf(project: TestProject): string | undefined {
+  const env: Readonly<Record<string, string | undefined>> | undefined = project.config.env;
+  return env?.['PURSER_TEST_POSTGRES_BIN'] ?? process.env['PURSER_TEST_POSTGRES_BIN'];
+}
 
 /**
  * Vitest's global set-up: one server per run, whatever the number of files. `PURSER_TEST_POSTGRES_BIN` names the programs of another
