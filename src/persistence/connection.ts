@@ -42,6 +42,9 @@ export function makePool(options: PoolOptions): pg.Pool {
     idleTimeoutMillis: 30_000,
   });
   pool.on('error', () => undefined);
+  // A client in use reports the end of its connection as an event too; without a listener that would end the process. The query
+  // under way fails by itself, and the next one finds the client dead.
+  pool.on('connect', (client) => client.on('error', () => undefined));
   return pool;
 }
 

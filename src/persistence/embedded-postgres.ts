@@ -12,6 +12,8 @@ const SYSTEM_FOLDER = '/var/lib/purser';
 /** Longest path of a unix socket on Linux (`sun_path` without its NUL); the socket's own name is `.s.PGSQL.5432`. */
 const MAX_SOCKET_PATH = 107;
 const SOCKET_NAME = '.s.PGSQL.5432';
+/** How often an instance looks whether the server still runs. Higher lengthens an outage, lower reads its pid file more often. */
+const WATCH_EVERY_MS = 1_000;
 /** Users of embedded servers, one per data folder, of nobody else on the machine. The local runtime's users are others. */
 const FIRST_UID = 60_800;
 const UIDS = 199;
@@ -51,7 +53,31 @@ export async function joinEmbeddedPostgres(options: EmbeddedOptions): Promise<Em
       throw error;
     }
   });
-  return { socketFolder: place.socketFolder, leave: () => leave(place, ticket) };
+  const unwatch = watch(place);
+  return {
+    socketFolder: place.socketFolder,
+    leave: async () => {
+      await unwatch();
+      await leave(place, ticket);
+    },
+  };
+}
+
+/** Starts the server again when it dies while this instance uses it; several instances do it once. Returns how to stop watching. */
+function watch(place: PostgresServerOptions): () => Promise<void> {
+  let looking: Promise<void> | null = null;
+  const timer = setInterval(() => (looking ??= revive(place).finally(() => (looking = null))), WATCH_EVERY_MS);
+  timer.unref();
+  return async () => {
+    clearInterval(timer);
+    await looking;
+  };
+}
+
+async function revive(place: PostgresServerOptions): Promise<void> {
+  if ((await pidOf(place.folder)) !== null) return;
+  // What fails now, for example because sessions of the dead server still hold its memory, is tried again at the next look.
+  await withFileLock(join(place.folder, 'lock'), () => ensureRunning(place)).catch(() => undefined);
 }
 
 /** Brings the server up; whoever holds the lock is alone. */

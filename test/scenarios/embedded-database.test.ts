@@ -82,6 +82,46 @@ describe('Embedded database: one server per data folder, for as long as somebody
     },
   );
 
+  it('loses no acknowledged write when it is killed under load, and is started again', { timeout: 120_000 }, async () => {
+    const before = await systemEntries();
+    const opened = await openDatabase(optionsOf('killed'));
+    const folder = await serverFolder('killed', before);
+    const acknowledged: string[] = [];
+    let failed = 0;
+    let stopping = false;
+    const writer = async (id: number): Promise<void> => {
+      for (let n = 0; !stopping; n += 1) {
+        const name = `${id}-${n}`;
+        await opened.database
+          .write({ kind: 'reconciler', loop: 'test' }, (tx) =>
+            sqlOf(tx).execute(`insert into price_book_load (digest, rows, loaded_at) values ($1, 0, 0)`, [name]),
+          )
+          .then(
+            () => void acknowledged.push(name),
+            () => void (failed += 1),
+          );
+      }
+    };
+    // More writers than connections: a connection that leaked would starve them.
+    const writers = Array.from({ length: 20 }, (_, id) => writer(id));
+    for (let kill = 0; kill < 2; kill += 1) {
+      const written = acknowledged.length;
+      await eventually(() => acknowledged.length > written + 200, 30_000);
+      process.kill((await pidOf(folder)) ?? 0, 'SIGKILL');
+      await eventually(() => failed > 0);
+    }
+    const written = acknowledged.length;
+    await eventually(() => acknowledged.length > written + 200, 30_000);
+    stopping = true;
+    await Promise.all(writers);
+    const rows = await opened.database.read({ kind: 'platform' }, (tx) =>
+      sqlOf(tx).query<{ digest: string }>(`select digest from price_book_load`),
+    );
+    const found = new Set(rows.map(({ digest }) => digest));
+    expect(acknowledged.filter((name) => !found.has(name))).toEqual([]);
+    await opened.close();
+  });
+
   it('refuses data of another major version with one sentence', { timeout: 120_000 }, async () => {
     const before = await systemEntries();
     const opened = await joinEmbeddedPostgres(optionsOf('three'));
