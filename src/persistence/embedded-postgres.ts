@@ -66,7 +66,9 @@ export async function joinEmbeddedPostgres(options: EmbeddedOptions): Promise<Em
 /** Starts the server again when it dies while this instance uses it; several instances do it once. Returns how to stop watching. */
 function watch(place: PostgresServerOptions): () => Promise<void> {
   let looking: Promise<void> | null = null;
-  const timer = setInterval(() => (looking ??= revive(place).finally(() => (looking = null))), WATCH_EVERY_MS);
+  const timer = setInterval(() => {
+    looking ??= revive(place).finally(() => (looking = null));
+  }, WATCH_EVERY_MS);
   timer.unref();
   return async () => {
     clearInterval(timer);

@@ -102,8 +102,12 @@ describe('Database: a connection whose packets are dropped', () => {
     proxy = createServer((client) => {
       const server = connect(join(inject('databaseSocket'), '.s.PGSQL.5432'));
       for (const socket of [client, server]) sockets.add(socket.on('error', () => undefined));
-      client.on('data', (bytes) => void (dropping || server.write(bytes)));
-      server.on('data', (bytes) => void (dropping || client.write(bytes)));
+      client.on('data', (bytes) => {
+        if (!dropping) server.write(bytes);
+      });
+      server.on('data', (bytes) => {
+        if (!dropping) client.write(bytes);
+      });
       client.on('close', () => server.destroy());
     });
     await new Promise<void>((resolve) => proxy.listen(join(folder, '.s.PGSQL.5432'), resolve));

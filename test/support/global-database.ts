@@ -10,8 +10,8 @@ declare module 'vitest' {
 
 /** Vitest leaves `env` out where a project sets none. */
 function binOf(project: TestProject): string | undefined {
-  const env: Readonly<Record<string, string | undefined>> | undefined = project.config.env;
-  return env?.['PURSER_TEST_POSTGRES_BIN'] ?? process.env['PURSER_TEST_POSTGRES_BIN'];
+  const env = { ...process.env, ...project.config.env };
+  return env['PURSER_TEST_POSTGRES_BIN'];
 }
 
 /**

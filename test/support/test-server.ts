@@ -1,10 +1,11 @@
-import { chmod, mkdtemp, rm } from 'node:fs/promises';
+import { chmod, mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { makeClient } from '../../src/persistence/connection.ts';
 import { migrate } from '../../src/persistence/migrate.ts';
 import { binariesIn, bundledBinaries, type PostgresBinaries } from '../../src/persistence/postgres-binaries.ts';
 import { initialise, socketUrl, start, stop } from '../../src/persistence/postgres-server.ts';
+import { identityOf, isSameProcess, type ProcessIdentity } from '../../src/persistence/process-identity.ts';
 import { APP_ROLE, OWNER_ROLE, ensureRoles } from '../../src/persistence/roles.ts';
 
 /** A database server for tests: without fsync, gone afterwards. */
@@ -16,12 +17,16 @@ export interface TestServer {
 }
 
 export const TEMPLATE = 'purser_template';
+const PREFIX = 'purser-pg-';
+const OWNER_FILE = 'owner.json';
 const UNPRIVILEGED = 60_799;
 
 /** Starts a server of its own, with a migrated template database; `bin` names other programs than the bundled ones. */
 export async function startTestServer(bin?: string): Promise<TestServer> {
-  const folder = await mkdtemp(join(tmpdir(), 'purser-pg-'));
+  await removeOrphans();
+  const folder = await mkdtemp(join(tmpdir(), PREFIX));
   await chmod(folder, 0o755);
+  await writeFile(join(folder, OWNER_FILE), JSON.stringify(await identityOf(process.pid)));
   const uid = process.getuid?.() === 0 ? UNPRIVILEGED : null;
   const binaries = await binariesFor(bin, uid);
   const socketFolder = join(folder, 'run');
@@ -32,18 +37,35 @@ export async function startTestServer(bin?: string): Promise<TestServer> {
     uid,
     settings: { fsync: 'off', full_page_writes: 'off', max_connections: '300' },
   };
-  await initialise(server);
-  await start(server);
-  await makeTemplate(socketFolder);
+  const end = async (): Promise<void> => {
+    await stop(folder);
+    await rm(folder, { recursive: true, force: true });
+  };
+  try {
+    await initialise(server);
+    await start(server);
+    await makeTemplate(socketFolder);
+  } catch (error) {
+    await end();
+    throw error;
+  }
   return {
     socketFolder,
     major: binaries.major,
     url: (user, database) => socketUrl(socketFolder, user, database),
-    stop: async () => {
-      await stop(folder);
-      await rm(folder, { recursive: true, force: true });
-    },
+    stop: end,
   };
+}
+
+/** Ends the servers of test runs that were killed; their folders say whose they were. */
+async function removeOrphans(): Promise<void> {
+  for (const name of await readdir(tmpdir())) {
+    const folder = join(tmpdir(), name);
+    const text = name.startsWith(PREFIX) ? await readFile(join(folder, OWNER_FILE), 'utf8').catch(() => null) : null;
+    if (text === null || (await isSameProcess(JSON.parse(text) as ProcessIdentity))) continue;
+    await stop(folder).catch(() => undefined);
+    await rm(folder, { recursive: true, force: true }).catch(() => undefined);
+  }
 }
 
 const binariesFor = (bin: string | undefined, uid: number | null): Promise<PostgresBinaries> =>
