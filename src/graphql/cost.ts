@@ -1,0 +1,130 @@
+import {
+  getNamedType,
+  isCompositeType,
+  Kind,
+  TypeInfo,
+  visit,
+  visitWithTypeInfo,
+  type DocumentNode,
+  type FieldNode,
+  type GraphQLSchema,
+  type OperationDefinitionNode,
+} from 'graphql';
+import type { Instant } from '../kernel/instant.ts';
+import { DEFAULT_PAGE, MAX_PAGE } from './connection.type.ts';
+
+/** Points that a token may save up. Higher: one caller can keep the database busy for longer; lower: no report fits. */
+export const MAXIMUM_COST = 10_000;
+/** Points that come back per second. Higher: a sustained flood costs more CPU; lower: honest polling is throttled. */
+export const RESTORE_PER_SECOND = 500;
+/** A mutation's points, whatever it selects: it writes, locks and wakes loops. */
+const MUTATION_COST = 10;
+
+/**
+ * Points that a document may cost at most: one per object, a list's objects times its page. Scalars are free. The page is `first` or
+ * `last`, from the text or the variables, else the default; it is never more than the largest page.
+ */
+export function estimateCost(schema: GraphQLSchema, document: DocumentNode, operation: OperationDefinitionNode, variables: Readonly<Record<string, unknown>>): number {
+  const info = new TypeInfo(schema);
+  const factors: number[] = [1];
+  const fragments = fragmentCosts();
+  let cost = operation.operation === 'mutation' ? MUTATION_COST : 0;
+  visit(
+    operation,
+    visitWithTypeInfo(info, {
+      Field: {
+        enter(field) {
+          const factor = factors.at(-1) ?? 1;
+          const type = info.getType();
+          if (type && isCompositeType(getNamedType(type))) cost += factor;
+          factors.push(factor * pageOf(field, variables));
+        },
+        leave: () => void factors.pop(),
+      },
+      FragmentSpread: (spread) => {
+        cost += fragments(schema, document, spread.name.value, variables) * (factors.at(-1) ?? 1);
+      },
+    }),
+  );
+  return Math.max(1, Math.min(cost, Number.MAX_SAFE_INTEGER));
+}
+
+/** Cost of a fragment for one object, computed once per document. */
+function fragmentCosts() {
+  const known = new Map<string, number>();
+  return function costOf(schema: GraphQLSchema, document: DocumentNode, name: string, variables: Readonly<Record<string, unknown>>): number {
+    const before = known.get(name);
+    if (before !== undefined) return before;
+    known.set(name, 0);
+    const fragment = document.definitions.find((definition) => definition.kind === Kind.FRAGMENT_DEFINITION && definition.name.value === name);
+    if (fragment?.kind !== Kind.FRAGMENT_DEFINITION) return 0;
+    const info = new TypeInfo(schema, schema.getType(fragment.typeCondition.name.value) as never);
+    const factors: number[] = [1];
+    let cost = 0;
+    visit(
+      fragment.selectionSet,
+      visitWithTypeInfo(info, {
+        Field: {
+          enter(field) {
+            const type = info.getType();
+            if (type && isCompositeType(getNamedType(type))) cost += factors.at(-1) ?? 1;
+            factors.push((factors.at(-1) ?? 1) * pageOf(field, variables));
+          },
+          leave: () => void factors.pop(),
+        },
+        FragmentSpread: (spread) => {
+          cost += costOf(schema, document, spread.name.value, variables) * (factors.at(-1) ?? 1);
+        },
+      }),
+    );
+    known.set(name, cost);
+    return cost;
+  };
+}
+
+const PAGE_ARGUMENTS = new Set(['first', 'last']);
+
+function pageOf(field: FieldNode, variables: Readonly<Record<string, unknown>>): number {
+  const argument = field.arguments?.find(({ name }) => PAGE_ARGUMENTS.has(name.value));
+  if (!argument) return isConnectionPart(field) ? DEFAULT_PAGE : 1;
+  const given = argument.value.kind === Kind.VARIABLE ? variables[argument.value.name.value] : 'value' in argument.value ? Number(argument.value.value) : DEFAULT_PAGE;
+  return typeof given === 'number' && given >= 1 ? Math.min(given, MAX_PAGE) : DEFAULT_PAGE;
+}
+
+/** A field whose selection has `nodes` or `edges` is a connection with the default page. */
+const isConnectionPart = (field: FieldNode): boolean =>
+  field.selectionSet?.selections.some((child) => child.kind === Kind.FIELD && ['nodes', 'edges'].includes(child.name.value)) ?? false;
+
+/** Points that an answer really cost: one per object in it. */
+export function actualCost(value: unknown): number {
+  if (Array.isArray(value)) return value.reduce<number>((sum, item) => sum + actualCost(item), 0);
+  if (typeof value !== 'object' || value === null) return 0;
+  let cost = 1;
+  for (const key in value) cost += actualCost((value as Record<string, unknown>)[key]);
+  return cost;
+}
+
+/** A caller's points at an instant. */
+export interface CostBucket {
+  readonly available: number;
+  readonly at: Instant;
+}
+
+export const fullBucket = (now: Instant): CostBucket => ({ available: MAXIMUM_COST, at: now });
+
+/** The bucket as it stands now. */
+export const restored = (bucket: CostBucket, now: Instant): CostBucket => ({
+  available: Math.min(MAXIMUM_COST, bucket.available + (Math.max(0, now - bucket.at) * RESTORE_PER_SECOND) / 1_000),
+  at: now,
+});
+
+/** Takes points; null when there are too few. A negative number gives some back. */
+export function take(bucket: CostBucket, cost: number, now: Instant): CostBucket | null {
+  const present = restored(bucket, now);
+  if (cost > present.available) return null;
+  return { available: Math.min(MAXIMUM_COST, present.available - cost), at: now };
+}
+
+/** Milliseconds until that many points are there. */
+export const waitFor = (bucket: CostBucket, cost: number, now: Instant): number =>
+  Math.ceil((Math.max(0, cost - restored(bucket, now).available) * 1_000) / RESTORE_PER_SECOND);
