@@ -10,6 +10,18 @@ export const isDigest = (text: string): text is Digest => DIGEST.test(text);
 
 export const digestOf = (bytes: Uint8Array | string): Digest => `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
 
+/** A digest of bytes that arrive in pieces. */
+export interface RunningDigest {
+  add(bytes: Uint8Array): void;
+  /** To be called once, at the end. */
+  end(): Digest;
+}
+
+export function startDigest(): RunningDigest {
+  const hash = createHash('sha256');
+  return { add: (bytes) => void hash.update(bytes), end: () => `sha256:${hash.digest('hex')}` };
+}
+
 /** Digest of a value that does not depend on the order of its keys. */
 export const digestOfJson = (value: Json): Digest => digestOf(canonicalJson(value));
 

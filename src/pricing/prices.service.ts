@@ -1,6 +1,7 @@
 import { offeringIdOf, offeringKeyText, type OfferingKey } from '../clouds/offering-key.ts';
 import { record } from '../events/event-log.ts';
 import { mayDo, mayDoSomewhere, PLATFORM } from '../identity/authorize.ts';
+import type { Caller } from '../identity/identity.service.ts';
 import type { Clock } from '../kernel/clock.ts';
 import { failure, notFound, type Failure } from '../kernel/failure.ts';
 import { newId, type Id } from '../kernel/id.ts';
@@ -24,11 +25,6 @@ export interface PricesDeps {
   readonly random: Random;
   readonly catalogue: CataloguePort;
   readonly store: PriceStore;
-}
-
-export interface Caller {
-  readonly principal: Principal;
-  readonly idempotencyKey: string | null;
 }
 
 /** A stretch of time under one price, with where that price comes from. */

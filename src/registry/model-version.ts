@@ -18,6 +18,9 @@ export interface Tensor {
 export interface Signature {
   readonly inputs: readonly Tensor[];
   readonly outputs: readonly Tensor[];
+  /** ONNX only: version of the file's format, and of its default operator set. */
+  readonly irVersion?: number;
+  readonly opset?: number;
 }
 
 /** How a replica of the version is started. */

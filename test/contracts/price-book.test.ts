@@ -106,15 +106,14 @@ describe('Price book: bundled prices, loaded once, with source and date', () => 
 
   test.each(['key', 'price'] as const)('pages by %s give every offering once', async (orderBy) => {
     const filter = { regions: ['aws/us-east-2', 'gcp/us-central1'], minCpuMilli: 8000 };
+    const pageAfter = (after: OfferingCursor | null) =>
+      db.database.read(SYSTEM, (tx) => service().list(tx, admin, { filter, orderBy, first: 100, after, now }));
     const seen: string[] = [];
-    let after: OfferingCursor | null = null;
-    for (let more = true; more; ) {
-      const cursor: OfferingCursor | null = after;
-      const page = await db.database.read(SYSTEM, (tx) => service().list(tx, admin, { filter, orderBy, first: 100, after: cursor, now }));
+    for (let page = await pageAfter(null); ; ) {
       seen.push(...page.items.map(({ offering }) => offering.id));
-      const last = page.items.at(-1)!;
-      after = { key: offeringKeyText(last.offering), price: last.price?.effective ?? null };
-      more = page.hasNextPage;
+      const last = page.items.at(-1);
+      if (!page.hasNextPage || !last) break;
+      page = await pageAfter({ key: offeringKeyText(last.offering), price: last.price?.effective ?? null });
     }
     const all = await db.database.read(SYSTEM, (tx) => store.list(tx, { filter, orderBy, first: 20_000, after: null, now }));
     expect(seen).toEqual(all.map(({ offering }) => offering.id));
