@@ -2,7 +2,7 @@ import { Type } from '@mikro-orm/core';
 
 /** `numeric(38,0)` ↔ bigint: money in pico-USD and other integers too large for a double. */
 export class IntegerColumn extends Type<bigint, string> {
-  override convertToDatabaseValue(value: bigint | string): string {
+  override convertToDatabaseValue(value: bigint): string {
     return value.toString();
   }
 

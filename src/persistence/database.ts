@@ -14,7 +14,7 @@ import type { Scope, Transaction } from '../kernel/transaction.ts';
 import { honestPool, makeClient, makePool } from './connection.ts';
 import { forget, handleOf, openTransactionOf } from './open-transaction.ts';
 import { appendToOutbox } from './outbox.ts';
-import { sqlOver, type Sql } from './sql.ts';
+import { sqlOver, type Executor, type Sql } from './sql-executor.ts';
 
 /** Connections of one process. Higher starves other instances (PostgreSQL's own default is 100), lower makes requests queue. */
 const MAX_CONNECTIONS = 12;
@@ -159,8 +159,6 @@ export class Database {
     await em.rollback().catch(() => undefined);
   }
 }
-
-type Executor = Parameters<typeof sqlOver>[0];
 
 function transactionContextOf(em: EntityManager): Executor {
   const context: unknown = em.getTransactionContext();

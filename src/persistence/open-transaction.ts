@@ -2,7 +2,7 @@ import type { EntityManager } from '@mikro-orm/postgresql';
 import type { EventDraft } from '../kernel/event.ts';
 import { invariant } from '../kernel/invariant.ts';
 import type { Scope, Transaction } from '../kernel/transaction.ts';
-import type { Sql } from './sql.ts';
+import type { Sql } from './sql-executor.ts';
 
 /** What an opaque `Transaction` stands for; only `persistence/` looks behind it. */
 export interface OpenTransaction {

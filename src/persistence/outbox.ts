@@ -1,5 +1,5 @@
 import type { EventDraft } from '../kernel/event.ts';
-import type { Sql } from './sql.ts';
+import type { Sql } from './sql-executor.ts';
 
 /** One parameter for all rows, so that one statement appends any number; `order by n` makes `seq` follow the order of recording. */
 const APPEND = `

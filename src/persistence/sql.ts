@@ -1,27 +1,8 @@
-import { CompiledQuery } from 'kysely';
 import type { Transaction } from '../kernel/transaction.ts';
 import { openTransactionOf } from './open-transaction.ts';
+import type { Sql } from './sql-executor.ts';
 
-/** SQL inside a transaction: `$1` placeholders; int8 comes back as number, numeric as string, jsonb parsed, timestamps never used. */
-export interface Sql {
-  /** The rows. Throws the driver's error (`code` is the SQLSTATE). */
-  query<R>(text: string, values?: readonly unknown[]): Promise<R[]>;
-  /** The number of rows affected. */
-  execute(text: string, values?: readonly unknown[]): Promise<number>;
-}
+export type { Sql } from './sql-executor.ts';
 
 /** The only door to SQL for repositories and other kits. */
 export const sqlOf = (tx: Transaction): Sql => openTransactionOf(tx).sql;
-
-interface Executor {
-  executeQuery<R>(query: CompiledQuery): Promise<{ rows: R[]; numAffectedRows?: bigint }>;
-}
-
-/** SQL over anything that runs Kysely's compiled queries, such as the ORM's own transaction. */
-export function sqlOver(executor: Executor): Sql {
-  const run = <R>(text: string, values: readonly unknown[]) => executor.executeQuery<R>(CompiledQuery.raw(text, [...values]));
-  return {
-    query: async <R>(text: string, values: readonly unknown[] = []) => (await run<R>(text, values)).rows,
-    execute: async (text, values = []) => Number((await run(text, values)).numAffectedRows ?? 0n),
-  };
-}

@@ -3,10 +3,14 @@ import { createServer, connect, type Server, type Socket } from 'node:net';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { defineEntity, p } from '@mikro-orm/core';
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import type { Scope, Transaction } from '../../src/kernel/transaction.ts';
+import { InstantColumn, IntegerColumn } from '../../src/persistence/columns.ts';
 import { Database } from '../../src/persistence/database.ts';
+import { entityManagerOf } from '../../src/persistence/entity-manager.ts';
 import { appendHistory, historyAt } from '../../src/persistence/history.ts';
+import { withSavepoint } from '../../src/persistence/savepoint.ts';
 import { sqlOf } from '../../src/persistence/sql.ts';
 import { openTestDatabase, type TestDatabase } from '../support/database.ts';
 
@@ -82,6 +86,60 @@ describe('Database: transactions', () => {
       { generation: 1 },
       { generation: 2 },
     ]);
+  });
+});
+
+const Probe = defineEntity({
+  name: 'Probe',
+  tableName: 'orm_probe',
+  properties: {
+    id: p.uuid().primary(),
+    amount: p.type(IntegerColumn),
+    seenAt: p.type(InstantColumn).fieldName('seen_at'),
+    note: p.text().nullable(),
+    spec: p.json<{ a: number }>(),
+  },
+});
+
+describe('Database: the ORM inside a transaction', () => {
+  const ids = ['00000000-0000-7000-8000-000000000001', '00000000-0000-7000-8000-000000000002'] as const;
+  let database: Database;
+
+  beforeAll(async () => {
+    await sqlSetup(
+      `create table orm_probe (id uuid primary key, amount numeric(38,0) not null, seen_at bigint not null, note text, spec jsonb not null); grant select, insert, update on orm_probe to purser_app`,
+    );
+    database = await Database.connect({ url: db.appUrl, entities: [Probe] });
+  });
+  afterAll(() => database.close());
+
+  const create = (tx: Transaction, id: string) =>
+    entityManagerOf(tx).create(
+      Probe,
+      { id, amount: 10n ** 30n, seenAt: 1_700_000_000_000, note: null, spec: { a: 1 } },
+      { persist: true },
+    );
+  const find = (id: string) => database.read(LOOP, (tx) => entityManagerOf(tx).findOne(Probe, { id }));
+
+  it('is flushed before the commit and gives back money as bigint and instants as numbers', async () => {
+    await database.write(LOOP, (tx) => Promise.resolve(void create(tx, ids[0])));
+    expect(await find(ids[0])).toMatchObject({ amount: 10n ** 30n, seenAt: 1_700_000_000_000, note: null, spec: { a: 1 } });
+    await database.write(LOOP, async (tx) => {
+      const probe = await entityManagerOf(tx).findOneOrFail(Probe, { id: ids[0] });
+      probe.amount += 1n;
+    });
+    expect((await find(ids[0]))?.amount).toBe(10n ** 30n + 1n);
+  });
+
+  it('writes nothing of a body that was undone', async () => {
+    const keepNothing = (tx: Transaction) =>
+      withSavepoint(
+        tx,
+        () => Promise.resolve(void create(tx, ids[1])),
+        () => false,
+      );
+    await database.write(LOOP, keepNothing);
+    expect(await find(ids[1])).toBeNull();
   });
 });
 
