@@ -1,0 +1,31 @@
+import type { ServerResponse } from 'node:http';
+
+/** What the router itself answers, without a replica. */
+export interface Refusal {
+  readonly status: 400 | 401 | 404 | 429 | 502 | 503 | 504;
+  readonly message: string;
+  readonly headers?: readonly string[];
+}
+
+/** Seconds after which a repeat makes sense. Higher: callers idle; lower: they hammer. */
+const RETRY_AFTER = ['Retry-After', '1'];
+
+export const UNAUTHENTICATED: Refusal = { status: 401, message: 'A valid bearer token is needed.', headers: ['WWW-Authenticate', 'Bearer'] };
+/** Absent and forbidden alike. */
+export const ABSENT: Refusal = { status: 404, message: 'No such deployment, or you may not invoke it.' };
+export const QUEUE_FULL: Refusal = { status: 429, message: 'Too many requests are waiting for a replica.', headers: RETRY_AFTER };
+export const NO_REPLICA: Refusal = { status: 503, message: 'No replica is ready.', headers: RETRY_AFTER };
+export const NO_TABLE: Refusal = { status: 503, message: 'The router has no table yet.', headers: RETRY_AFTER };
+export const STALE_TABLE: Refusal = { status: 503, message: "The router's table is older than it may be.", headers: RETRY_AFTER };
+export const REPLICA_FAILED: Refusal = { status: 502, message: 'The replica failed before it answered.' };
+export const TOO_LATE: Refusal = { status: 504, message: 'No answer before the deadline.' };
+export const malformed = (message: string): Refusal => ({ status: 400, message });
+
+export function refuse(response: ServerResponse, requestId: string, refusal: Refusal): void {
+  if (response.headersSent) return;
+  const body = JSON.stringify({ error: refusal.message });
+  response.writeHead(refusal.status, [
+    'Content-Type', 'application/json', 'Content-Length', String(Buffer.byteLength(body)), 'Purser-Request-Id', requestId, ...(refusal.headers ?? []),
+  ]);
+  response.end(body);
+}

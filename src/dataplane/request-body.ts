@@ -1,0 +1,66 @@
+import type { IncomingMessage } from 'node:http';
+import { REPLAY_LIMIT_BYTES } from './decide-retry.ts';
+
+/** A request's body that can be sent again while it is small or unsent; nothing here looks into it. */
+export class RequestBody {
+  readonly #request: IncomingMessage;
+  readonly #declared: number | null;
+  #kept: Buffer[] | null = [];
+  #ended = false;
+  /** Bytes received from the caller. */
+  bytes = 0;
+
+  constructor(request: IncomingMessage) {
+    this.#request = request;
+    const length = request.headers['content-length'];
+    const chunked = request.headers['transfer-encoding'] !== undefined;
+    this.#declared = chunked ? null : Number(length ?? 0);
+  }
+
+  /** All that was received so far can be sent again. */
+  get replayable(): boolean {
+    return this.#kept !== null;
+  }
+
+  /** What undici takes: null without a body, bytes when they are all here and few, else a stream with back-pressure. */
+  open(): null | Buffer | Promise<Buffer> | AsyncIterable<Buffer> {
+    if (this.#declared === 0) return null;
+    if (this.#ended && this.#kept) return joined(this.#kept);
+    if (this.#declared !== null && this.#declared <= REPLAY_LIMIT_BYTES && this.bytes === 0) return this.#whole();
+    return this.#stream();
+  }
+
+  #whole(): Promise<Buffer> {
+    const kept: Buffer[] = [];
+    this.#kept = kept;
+    return new Promise((resolve, reject) => {
+      this.#request.on('data', (chunk: Buffer) => {
+        this.bytes += chunk.length;
+        kept.push(chunk);
+      });
+      this.#request.once('end', () => {
+        this.#ended = true;
+        resolve(joined(kept));
+      });
+      this.#request.once('close', () => reject(new Error('the caller went away')));
+    });
+  }
+
+  async *#stream(): AsyncGenerator<Buffer> {
+    for (const chunk of [...(this.#kept ?? [])]) yield chunk;
+    const source = this.#request.iterator({ destroyOnReturn: false }) as AsyncIterableIterator<Buffer>;
+    for await (const chunk of source) {
+      this.bytes += chunk.length;
+      this.#keep(chunk);
+      yield chunk;
+    }
+    this.#ended = true;
+  }
+
+  #keep(chunk: Buffer): void {
+    if (this.bytes > REPLAY_LIMIT_BYTES) this.#kept = null;
+    this.#kept?.push(chunk);
+  }
+}
+
+const joined = (chunks: readonly Buffer[]): Buffer => (chunks.length === 1 && chunks[0] ? chunks[0] : Buffer.concat(chunks));
