@@ -1,0 +1,18 @@
+import type { Id } from '../kernel/id.ts';
+import type { Transaction } from '../kernel/transaction.ts';
+import type { Cluster, Pool } from './cluster.ts';
+
+/** Clusters and their pools: platform-wide rows. */
+export interface ClusterStore {
+  cluster(tx: Transaction, by: { readonly id: Id } | { readonly name: string }): Promise<Cluster | null>;
+  /** The same, locked until the transaction ends. */
+  lockCluster(tx: Transaction, id: Id): Promise<Cluster | null>;
+  /** By name, after that name, one more than asked where there are more; removed ones are left out. */
+  clusters(tx: Transaction, window: { readonly after: string | null; readonly limit: number }): Promise<Cluster[]>;
+  clustersByIds(tx: Transaction, ids: readonly Id[]): Promise<Cluster[]>;
+  pools(tx: Transaction, clusterIds: readonly Id[]): Promise<Pool[]>;
+  /** False if a cluster of this name exists; it waits for one that is being made. */
+  insertCluster(tx: Transaction, cluster: Cluster): Promise<boolean>;
+  insertPool(tx: Transaction, pool: Pool): Promise<boolean>;
+  updateCluster(tx: Transaction, cluster: Cluster): Promise<void>;
+}

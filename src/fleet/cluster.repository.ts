@@ -1,0 +1,53 @@
+import type { Id } from '../kernel/id.ts';
+import type { Transaction } from '../kernel/transaction.ts';
+import { sqlOf } from '../persistence/sql.ts';
+import type { Cluster, Pool } from './cluster.ts';
+import type { ClusterStore } from './cluster-store.port.ts';
+
+const CLUSTER = `select id, name, kind, machine_id as "machineId", cordoned, version, created_at as "createdAt", removed_at as "removedAt",
+  observed_at as "observedAt", conditions from cluster`;
+const POOL = `select id, cluster_id as "clusterId", name, capacity_type as "capacityType", offering_id as "offeringId", version,
+  created_at as "createdAt" from pool`;
+
+export class ClusterRepository implements ClusterStore {
+  async cluster(tx: Transaction, by: { id: Id } | { name: string }): Promise<Cluster | null> {
+    const [column, value] = 'id' in by ? ['id', by.id] : ['name', by.name];
+    const [row] = await sqlOf(tx).query<Cluster>(`${CLUSTER} where ${column} = $1 and removed_at is null`, [value]);
+    return row ?? null;
+  }
+
+  async lockCluster(tx: Transaction, id: Id): Promise<Cluster | null> {
+    const [row] = await sqlOf(tx).query<Cluster>(`${CLUSTER} where id = $1 and removed_at is null for update`, [id]);
+    return row ?? null;
+  }
+
+  clusters(tx: Transaction, window: { readonly after: string | null; readonly limit: number }): Promise<Cluster[]> {
+    const text = `${CLUSTER} where removed_at is null and ($1::text is null or name collate "C" > $1) order by name collate "C" limit $2`;
+    return sqlOf(tx).query<Cluster>(text, [window.after, window.limit + 1]);
+  }
+
+  clustersByIds(tx: Transaction, ids: readonly Id[]): Promise<Cluster[]> {
+    return sqlOf(tx).query<Cluster>(`${CLUSTER} where id = any ($1::uuid[])`, [ids]);
+  }
+
+  pools(tx: Transaction, clusterIds: readonly Id[]): Promise<Pool[]> {
+    return sqlOf(tx).query<Pool>(`${POOL} where cluster_id = any ($1::uuid[]) order by cluster_id, name`, [clusterIds]);
+  }
+
+  async insertCluster(tx: Transaction, cluster: Cluster): Promise<boolean> {
+    const text = `insert into cluster (id, name, kind, machine_id, version, created_at) values ($1, $2, $3, $4, $5, $6) on conflict do nothing`;
+    const values = [cluster.id, cluster.name, cluster.kind, cluster.machineId, cluster.version, cluster.createdAt];
+    return (await sqlOf(tx).execute(text, values)) === 1;
+  }
+
+  async insertPool(tx: Transaction, pool: Pool): Promise<boolean> {
+    const text = `insert into pool (id, cluster_id, name, capacity_type, offering_id, version, created_at) values ($1, $2, $3, $4, $5, $6, $7) on conflict do nothing`;
+    const values = [pool.id, pool.clusterId, pool.name, pool.capacityType, pool.offeringId, pool.version, pool.createdAt];
+    return (await sqlOf(tx).execute(text, values)) === 1;
+  }
+
+  async updateCluster(tx: Transaction, cluster: Cluster): Promise<void> {
+    const values = [cluster.id, cluster.machineId, cluster.cordoned, cluster.version];
+    await sqlOf(tx).execute(`update cluster set machine_id = $2, cordoned = $3, version = $4 where id = $1`, values);
+  }
+}
