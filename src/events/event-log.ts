@@ -12,7 +12,7 @@ import { ensureEpoch } from './epoch.ts';
 import { isVisible, matches, type EventFilter, type LogEvent } from './event.ts';
 import { LiveTail } from './live-tail.ts';
 import { pruneEvents } from './prune-events.ts';
-import { logState, readEvents, type EventPage, type ReadRequest } from './read-events.ts';
+import { latestEvents, logState, readEvents, type EventPage, type ReadRequest } from './read-events.ts';
 import { Sequencer } from './sequencer.ts';
 import { Subscription } from './subscription.ts';
 
@@ -85,6 +85,11 @@ export class EventLog {
   /** A page of what `scope` may see. */
   read(scope: Scope, request: ReadRequest): Promise<EventPage> {
     return this.#database.read(scope, (tx) => readEvents(tx, request));
+  }
+
+  /** The newest events that `scope` may see; reading on from the page's cursor misses nothing. */
+  latest(scope: Scope, request: { readonly filter: EventFilter; readonly limit: number }): Promise<EventPage> {
+    return this.#database.read(scope, (tx) => latestEvents(tx, request));
   }
 
   /** The newest position. */

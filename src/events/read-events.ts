@@ -41,6 +41,18 @@ export async function readEvents(tx: Transaction, request: ReadRequest): Promise
   return { gap, from, events, cursor: { epoch: log.epoch, position }, hasMore: hasMore && position < log.position };
 }
 
+/** The newest events that match, oldest first. */
+export async function latestEvents(tx: Transaction, request: { readonly filter: EventFilter; readonly limit: number }): Promise<EventPage> {
+  const log = await logState(tx);
+  const { where, values } = conditions(request.filter);
+  const rows = await sqlOf(tx).query<EventRow>(
+    `select * from event where position > $1 and position <= $2 ${where} order by position desc limit $3`,
+    [log.pruned, log.position, request.limit, ...values],
+  );
+  const head = { epoch: log.epoch, position: log.position };
+  return { gap: null, from: head, events: rows.map(eventOf).reverse(), cursor: head, hasMore: false };
+}
+
 /** The log's own ends. */
 export async function logState(tx: Transaction): Promise<LogState> {
   const [head] = await sqlOf(tx).query<{ epoch: number; position: number; pruned: number; starts: EpochStart[] }>(
