@@ -1,0 +1,109 @@
+import { GraphQLError } from 'graphql';
+import { Arg, Args, ArgsType, Ctx, Field, Int, Query, Resolver, Root, Subscription } from 'type-graphql';
+import { scopeOf, type Principal } from '../kernel/principal.ts';
+import type { Transaction } from '../kernel/transaction.ts';
+import { decodeCursor, encodeCursor, type Cursor } from '../events/cursor.ts';
+import type { EventFilter, LogEvent } from '../events/event.ts';
+import type { Delivery, EventLog } from '../events/event-log.ts';
+import type { ApiContext } from '../graphql/context.ts';
+import { pageSize } from '../graphql/page.ts';
+import { EventCursor } from '../graphql/scalars.ts';
+import { mayDo, mayDoSomewhere } from '../identity/authorize.ts';
+import { EventDeliveryType, EventFilterInput, EventPageType, toEventType } from './event.type.ts';
+
+/** An id that no row has: what cannot be seen matches nothing. */
+const NOWHERE = '00000000-0000-0000-0000-000000000000';
+
+/** Turns what a person writes (`team/project/name` or a global id) into a row id; null for absent and for forbidden. */
+export interface EventSubjects {
+  deploymentId(tx: Transaction, principal: Principal, reference: string): Promise<string | null>;
+  projectId(tx: Transaction, principal: Principal, reference: string): Promise<string | null>;
+}
+
+@ArgsType()
+class FollowArgs {
+  @Field(() => EventCursor, { nullable: true, description: 'Go on behind this; left out = from now.' })
+  after?: string | null;
+
+  @Field(() => EventFilterInput, { nullable: true, description: 'What to see.' })
+  filter?: EventFilterInput | null;
+}
+
+@Resolver()
+export class EventResolver {
+  readonly #log: EventLog;
+  readonly #subjects: EventSubjects;
+
+  constructor(log: EventLog, subjects: EventSubjects) {
+    this.#log = log;
+    this.#subjects = subjects;
+  }
+
+  @Query(() => EventPageType, { description: 'Events behind a cursor, oldest first; with `last`, the newest ones.' })
+  async events(
+    @Ctx() context: ApiContext,
+    @Arg('after', () => EventCursor, { nullable: true, description: 'Go on behind this; left out = from the oldest that is kept.' }) after?: string | null,
+    @Arg('filter', () => EventFilterInput, { nullable: true, description: 'What to see.' }) input?: EventFilterInput | null,
+    @Arg('first', () => Int, { defaultValue: 100, description: 'At most 100.' }) first = 100,
+    @Arg('last', () => Int, { nullable: true, description: 'Instead of `after` and `first`: the newest so many.' }) last?: number | null,
+  ): Promise<EventPageType> {
+    const filter = await this.#filter(context, input);
+    const scope = scopeOf(context.principal);
+    const cursor = parseCursor(after);
+    const page = last ? await this.#log.latest(scope, { filter, limit: pageSize(last) }) : await this.#log.read(scope, { after: cursor, filter, limit: pageSize(first) });
+    const visible = mayDoSomewhere(context.principal, 'event.read') ? page.events.filter((event) => maySee(context.principal, event)) : [];
+    return {
+      events: visible.map((event) => toEventType(event, { epoch: page.cursor.epoch, position: event.position })),
+      gap: page.gap ? { reason: page.gap, cursor: encodeCursor(page.from) } : null,
+      cursor: encodeCursor(page.cursor),
+      hasMore: page.hasMore,
+    };
+  }
+
+  @Subscription(() => EventDeliveryType, {
+    name: 'events',
+    description: 'A heartbeat, then everything behind the cursor, then what happens, without loss or repetition.',
+    subscribe: ({ args, context }) => subscribeTo(context as SubscriptionContext, args as FollowArgs),
+  })
+  follow(@Root() delivery: Delivery, @Args(() => FollowArgs) _args: FollowArgs): typeof EventDeliveryType {
+    const cursor = encodeCursor(delivery.cursor);
+    if (delivery.kind === 'event') return toEventType(delivery.event, delivery.cursor);
+    return delivery.kind === 'gap' ? { reason: delivery.reason, cursor } : { cursor };
+  }
+
+  /** What a subscription runs on; also used by subscriptions that other features derive from events. */
+  async *deliveries(context: SubscriptionContext, args: { after?: string | null; filter?: EventFilterInput | null }): AsyncGenerator<Delivery> {
+    const { principal, signal } = context;
+    if (!mayDoSomewhere(principal, 'event.read')) return;
+    const filter = await this.#filter(context, args.filter);
+    await context.changed();
+    yield* this.#log.follow(scopeOf(principal), { after: parseCursor(args.after), filter, signal, may: (event) => maySee(principal, event) });
+  }
+
+  async #filter(context: ApiContext, input: EventFilterInput | null | undefined): Promise<EventFilter> {
+    const { types, severities, deployment, project } = input ?? {};
+    return {
+      ...(types ? { types } : {}),
+      ...(severities ? { severities } : {}),
+      ...(deployment ? { deploymentId: (await this.#subjects.deploymentId(await context.read(), context.principal, deployment)) ?? NOWHERE } : {}),
+      ...(project ? { projectId: (await this.#subjects.projectId(await context.read(), context.principal, project)) ?? NOWHERE } : {}),
+    };
+  }
+}
+
+/** The context of a subscription also says when its connection ends, and leads to the resolver's instance. */
+export interface SubscriptionContext extends ApiContext {
+  readonly signal: AbortSignal;
+  readonly events: EventResolver;
+}
+
+const subscribeTo = (context: SubscriptionContext, args: FollowArgs): AsyncGenerator<Delivery> => context.events.deliveries(context, args);
+
+const maySee = (principal: Principal, event: LogEvent): boolean => mayDo(principal, 'event.read', { teamId: event.teamId, projectId: event.projectId });
+
+function parseCursor(text: string | null | undefined): Cursor | null {
+  if (!text) return null;
+  const cursor = decodeCursor(text);
+  if (cursor) return cursor;
+  throw new GraphQLError('after must be a cursor that an earlier answer gave.', { extensions: { code: 'BAD_USER_INPUT' } });
+}

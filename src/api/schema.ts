@@ -1,0 +1,24 @@
+import type { GraphQLSchema } from 'graphql';
+import { buildSchemaSync, type ClassType, type NonEmptyArray } from 'type-graphql';
+import { applyOneOf } from '../graphql/one-of.ts';
+import { IdentityResolver, TeamResolver } from '../identity/identity.resolver.ts';
+import { EventResolver } from './event.resolver.ts';
+import { NodeResolver } from './node.resolver.ts';
+
+/** Every resolver class; instances come from the container that `main/compose.ts` fills. */
+const RESOLVERS: NonEmptyArray<ClassType> = [NodeResolver, IdentityResolver, TeamResolver, EventResolver];
+
+/** Finds the instance of a resolver class. */
+export interface ResolverContainer {
+  get(resolver: ClassType): object;
+}
+
+/** The one schema. Without a container it can be printed but not run. */
+export const makeSchema = (container?: ResolverContainer): GraphQLSchema =>
+  applyOneOf(
+    buildSchemaSync({
+      resolvers: RESOLVERS,
+      validate: false,
+      ...(container ? { container: { get: (resolver: ClassType) => container.get(resolver) } } : {}),
+    }),
+  );
