@@ -58,8 +58,8 @@ export class Migration20261121000150_events extends Migration {
 }
 
 /**
- * Moves at most \`n\` committed rows from the outbox to the log and numbers them without holes; returns how many. Must be a statement
- * of its own, outside any transaction block: the head's row lock is the mutual exclusion, and a client that freezes must not hold it.
+ * Moves at most \`n\` committed rows from the outbox to the log and numbers them without holes; returns how many. Must be sent
+ * in one message with its COMMIT: the head's row lock is the mutual exclusion, and a client that freezes must not hold it.
  */
 const SEQUENCE_EVENTS = `
   create function sequence_events(n integer) returns integer language plpgsql as $$

@@ -4,7 +4,14 @@ import { appendOnly, tenantTable } from './rls.ts';
 /** Deployments and their revisions, rollouts, workloads; replicas as observed, with every state they were ever in. */
 export class Migration20261121000700_deployments extends Migration {
   override up(): void {
-    this.addSql(`
+    this.addSql(TABLES);
+    const tables = ['deployment', 'deployment_history', 'revision', 'rollout', 'workload', 'replica', 'replica_transition'];
+    for (const table of tables) this.addSql(tenantTable(table));
+    this.addSql(appendOnly('deployment_history') + appendOnly('replica_transition'));
+  }
+}
+
+const TABLES = `
       create table deployment (
         id uuid primary key,
         team_id uuid not null references team,
@@ -109,9 +116,4 @@ export class Migration20261121000700_deployments extends Migration {
         estimated boolean not null default false,
         primary key (replica_id, n)
       );
-    `);
-    const tables = ['deployment', 'deployment_history', 'revision', 'rollout', 'workload', 'replica', 'replica_transition'];
-    for (const table of tables) this.addSql(tenantTable(table));
-    this.addSql(appendOnly('deployment_history') + appendOnly('replica_transition'));
-  }
-}
+    `;

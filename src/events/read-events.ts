@@ -42,7 +42,10 @@ export async function readEvents(tx: Transaction, request: ReadRequest): Promise
 }
 
 /** The newest events that match, oldest first. */
-export async function latestEvents(tx: Transaction, request: { readonly filter: EventFilter; readonly limit: number }): Promise<EventPage> {
+export async function latestEvents(
+  tx: Transaction,
+  request: { readonly filter: EventFilter; readonly limit: number },
+): Promise<EventPage> {
   const log = await logState(tx);
   const { where, values } = conditions(request.filter);
   const rows = await sqlOf(tx).query<EventRow>(

@@ -3,6 +3,8 @@ import type { Logger } from '../telemetry/logger.ts';
 
 /** Rows moved by one statement. Higher holds the head's lock longer, lower takes more statements for a burst. */
 const ROWS_PER_STATEMENT = 2_000;
+/** How long one statement may take. Higher lets a stuck one hold the head for all, lower gives up on a slow disk. */
+const TIMEOUT_MS = 5_000;
 /** Without a signal the outbox is looked at this often: rows of an instance that died after its commit. */
 const EVERY_MS = 1_000;
 
@@ -56,9 +58,11 @@ export class Sequencer {
     while (moved === ROWS_PER_STATEMENT);
   }
 
-  /** One message to the server, so that the transaction needs nothing more of a client that freezes here. */
   async #move(): Promise<number> {
-    const [row] = await this.#database.autocommit<{ moved: number }>('select sequence_events($1) as moved', [ROWS_PER_STATEMENT]);
+    const [row] = await this.#database.autocommit<{ moved: number }>(
+      `select sequence_events(${ROWS_PER_STATEMENT}) as moved`,
+      TIMEOUT_MS,
+    );
     return row?.moved ?? 0;
   }
 }

@@ -106,9 +106,14 @@ export class Database {
     return () => this.#recorded.delete(listener);
   }
 
-  /** One statement in a transaction of its own, without scope: for functions that set their own and must not wait for a COMMIT. */
-  async autocommit<R extends pg.QueryResultRow>(text: string, values: readonly unknown[] = []): Promise<R[]> {
-    return (await this.#pool.query<R>(text, [...values])).rows;
+  /**
+   * One statement in a transaction of its own, without scope, sent in one message together with its COMMIT: what it locks is free again
+   * even if this process freezes here. For functions that set their own scope. `statement` is text of ours, never of a caller.
+   */
+  async autocommit<R extends pg.QueryResultRow>(statement: string, timeoutMs: number): Promise<R[]> {
+    invariant(Number.isInteger(timeoutMs), `autocommit: timeout ${timeoutMs}`);
+    const results: unknown = await this.#pool.query(`begin; set local statement_timeout = ${timeoutMs}; ${statement}; commit`);
+    return (results as pg.QueryResult<R>[])[2]?.rows ?? [];
   }
 
   /** A connection of its own, for LISTEN; the caller connects and ends it. */

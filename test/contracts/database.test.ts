@@ -145,7 +145,7 @@ describe('Database: the ORM inside a transaction', () => {
 
 async function sqlSetup(statement: string): Promise<void> {
   const owner = await Database.connect({ url: db.ownerUrl, entities: [] });
-  await owner.autocommit(statement);
+  await owner.autocommit(statement, 5_000);
   await owner.close();
 }
 

@@ -133,8 +133,8 @@ describe('Row-level security: the second wall', () => {
   });
 
   it('a connection that says nothing of itself sees nothing, and the app role cannot switch the wall off', async () => {
-    expect(await db.database.autocommit<{ n: number }>('select count(*) as n from team')).toEqual([{ n: 0 }]);
-    const off = db.database.autocommit('alter table team disable row level security');
+    expect(await db.database.autocommit<{ n: number }>('select count(*) as n from team', 1_000)).toEqual([{ n: 0 }]);
+    const off = db.database.autocommit('alter table team disable row level security', 1_000);
     await expect(off).rejects.toThrow(/must be owner/);
   });
 
