@@ -103,3 +103,9 @@ function parseLimited(text: unknown): DocumentNode | GraphQLError {
 /** A refusal of the API itself, with the HTTP status it has on every transport that knows one. */
 export const refusal = (message: string, code: string, status: number, retryAfterMs?: number): GraphQLError =>
   new GraphQLError(message, { extensions: { code, http: { status }, ...(retryAfterMs === undefined ? {} : { retryAfterMs }) } });
+
+/** The highest status that any of the errors asks for; 400 without one. */
+export function statusOf(errors: readonly GraphQLError[]): number {
+  const asked = errors.map((error) => (error.extensions.http as { status?: number } | undefined)?.status ?? 400);
+  return Math.max(...asked);
+}

@@ -1,22 +1,28 @@
 import type DataLoader from 'dataloader';
-import type { ApiContext } from '../graphql/context.ts';
 import type { Instant } from '../kernel/instant.ts';
 import { scopeOf, type Principal } from '../kernel/principal.ts';
 import type { Transaction } from '../kernel/transaction.ts';
 import type { Database, OpenRead } from '../persistence/database.ts';
+import type { EventResolver, SubscriptionContext } from './event.resolver.ts';
 
 export interface OperationDeps {
   readonly database: Pick<Database, 'beginRead'>;
   readonly principal: Principal;
   readonly requestId: string;
   readonly now: Instant;
+  /** Aborted when the operation's connection ends; subscriptions stop waiting then. */
+  readonly signal: AbortSignal;
+  /** What subscriptions to events run on. */
+  readonly events: EventResolver;
 }
 
 /** The context of one operation: at most one read snapshot at a time, opened when first needed, closed with the operation. */
-export class OperationContext implements ApiContext {
+export class OperationContext implements SubscriptionContext {
   readonly principal: Principal;
   readonly requestId: string;
   readonly now: Instant;
+  readonly signal: AbortSignal;
+  readonly events: EventResolver;
   readonly #database: Pick<Database, 'beginRead'>;
   readonly #loaders = new Map<string, unknown>();
   #open: Promise<OpenRead> | null = null;
@@ -26,6 +32,8 @@ export class OperationContext implements ApiContext {
     this.principal = deps.principal;
     this.requestId = deps.requestId;
     this.now = deps.now;
+    this.signal = deps.signal;
+    this.events = deps.events;
     this.#database = deps.database;
   }
 

@@ -1,0 +1,194 @@
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
+import type { ApolloServer } from '@apollo/server';
+import { expressMiddleware } from '@as-integrations/express5';
+import express, { type ErrorRequestHandler, type Express, type RequestHandler, type Response } from 'express';
+import type { GraphQLSchema } from 'graphql';
+import type { Clock } from '../kernel/clock.ts';
+import { newId } from '../kernel/id.ts';
+import type { Principal } from '../kernel/principal.ts';
+import type { Random } from '../kernel/random.ts';
+import type { Database } from '../persistence/database.ts';
+import type { Logger } from '../telemetry/logger.ts';
+import type { ApiMetrics } from './api.metrics.ts';
+import { makeApollo } from './apollo.ts';
+import { bearerOf, type Authenticator } from './authenticate.ts';
+import { serveEventStream, type Authenticated } from './event-stream.ts';
+import type { EventResolver } from './event.resolver.ts';
+import { Gatekeeper } from './gatekeeper.ts';
+import { OperationContext } from './operation-context.ts';
+import type { OperationSource } from './run-operation.ts';
+import { serveWebSocket } from './web-socket.ts';
+
+/** Largest GraphQL request. Higher: parsing a hostile one costs more; lower: generated queries with many variables are refused. */
+const MAX_BODY_BYTES = 65_536;
+
+export interface ApiServerDeps {
+  readonly schema: GraphQLSchema;
+  readonly database: Pick<Database, 'beginRead'>;
+  readonly authentication: Authenticator;
+  /** What subscriptions to events run on. */
+  readonly events: EventResolver;
+  /** Handles what is below `/projects`, already authenticated; null = there is no registry. */
+  readonly artifacts: RequestHandler | null;
+  /** Folder of the built dashboard. */
+  readonly dashboardDir: string;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly logger: Logger;
+  readonly metrics: ApiMetrics;
+  /** False until the database is migrated and the loops may run. */
+  readonly isReady: () => boolean;
+}
+
+/** The API's one listener: GraphQL on three transports, artifacts, health, dashboard. */
+export class ApiServer {
+  readonly #deps: ApiServerDeps;
+  readonly #http: Server;
+  readonly #app: Express = express();
+  readonly #gatekeeper: Gatekeeper;
+  readonly #apollo: ApolloServer<OperationContext>;
+  readonly #ended = new AbortController();
+  #closeSockets: () => Promise<void> = () => Promise.resolve();
+
+  constructor(deps: ApiServerDeps) {
+    this.#deps = deps;
+    this.#http = createServer(this.#app);
+    this.#gatekeeper = new Gatekeeper(deps.schema, deps.clock);
+    this.#apollo = makeApollo({ schema: deps.schema, gatekeeper: this.#gatekeeper, logger: deps.logger, metrics: deps.metrics });
+  }
+
+  /** Resolves with the port; 0 asks for any free one. Rejects with the system's error when it is taken. */
+  async listen(host: string, port: number): Promise<number> {
+    await this.#apollo.start();
+    this.#route();
+    this.#closeSockets = serveWebSocket(this.#http, {
+      schema: this.#deps.schema,
+      gatekeeper: this.#gatekeeper,
+      authenticator: this.#deps.authentication,
+      sourceOf: (principal, signal) => this.#source(principal, signal, this.#newId()),
+    });
+    return new Promise((resolve, reject) => {
+      this.#http.once('error', reject);
+      this.#http.listen(port, host, () => resolve((this.#http.address() as AddressInfo).port));
+    });
+  }
+
+  /** Ends subscriptions, lets requests that run finish, closes. */
+  async close(): Promise<void> {
+    this.#ended.abort();
+    await this.#closeSockets();
+    const closed = new Promise<void>((resolve) => this.#http.close(() => resolve()));
+    this.#http.closeIdleConnections();
+    await closed;
+    await this.#apollo.stop();
+  }
+
+  #route(): void {
+    const { artifacts, authentication, dashboardDir, isReady, schema } = this.#deps;
+    const gatekeeper = this.#gatekeeper;
+    const app = this.#app.disable('x-powered-by').disable('etag');
+    app.use(this.#identify, secureHeaders);
+    app.get('/livez', (_request, response) => void response.type('text').send('ok'));
+    app.get('/readyz', (_request, response) => void response.status(isReady() ? 200 : 503).type('text').send(isReady() ? 'ok' : 'starting'));
+    const json = express.json({ limit: MAX_BODY_BYTES });
+    const sourceOf = this.#source.bind(this);
+    // Who it is comes first: nothing that an anonymous caller sent is read or parsed.
+    app.use('/graphql/stream', this.#authenticate, json, serveEventStream({ schema, gatekeeper, authenticator: authentication, sourceOf }, authenticatedOf));
+    app.use('/graphql', this.#authenticate, json, expressMiddleware(this.#apollo, { context: ({ res }) => this.#context(res) }));
+    if (artifacts) app.use('/projects', this.#authenticate, artifacts);
+    app.get('/graphiql', (_request, response) => response.sendFile(join(dashboardDir, 'graphiql.html')));
+    app.use(express.static(dashboardDir, { index: 'index.html' }));
+    app.use((_request, response) => sendProblem(response, { status: 404, code: 'NOT_FOUND', message: 'There is no such page.' }));
+    app.use(this.#onError);
+  }
+
+  /** Every answer has a request id and is counted. */
+  readonly #identify: RequestHandler = (_request, response, next) => {
+    const { clock, metrics } = this.#deps;
+    const requestId = this.#newId();
+    const started = clock.now();
+    response.locals.requestId = requestId;
+    response.setHeader('Purser-Request-Id', requestId);
+    response.once('close', () => {
+      metrics.requests.inc({ status: String(response.statusCode) });
+      metrics.duration.observe((clock.now() - started) / 1_000);
+    });
+    next();
+  };
+
+  readonly #authenticate: RequestHandler = async (request, response, next) => {
+    const bearer = bearerOf(request.headers.authorization);
+    const principal = bearer === null ? null : await this.#deps.authentication.authenticate(bearer);
+    if (principal) {
+      response.locals.principal = principal;
+      return next();
+    }
+    response.setHeader('WWW-Authenticate', 'Bearer');
+    sendProblem(response, { status: 401, code: 'UNAUTHENTICATED', message: 'A valid token is needed: Authorization: Bearer <token>.' });
+  };
+
+  /** A body that cannot be read is the sender's fault; everything else is ours and masked. */
+  readonly #onError: ErrorRequestHandler = (error: { status?: number; message?: string }, _request, response, next) => {
+    if (response.headersSent) return next(error);
+    const { status = 500 } = error;
+    if (status === 413) return sendProblem(response, { status, code: 'LIMIT_EXCEEDED', message: `The body must be at most ${MAX_BODY_BYTES} bytes.` });
+    if (status >= 400 && status < 500) return sendProblem(response, { status, code: 'BAD_REQUEST', message: 'The request cannot be read.' });
+    this.#deps.logger.error({ err: error, requestId: String(response.locals.requestId) }, 'a request failed');
+    sendProblem(response, { status: 500, code: 'INTERNAL_SERVER_ERROR', message: 'Something went wrong here; the request id leads to the reason in the log.' });
+  };
+
+  #context(response: Response): Promise<OperationContext> {
+    const gone = new AbortController();
+    const { principal, requestId } = authenticatedOf(response.locals);
+    const { clock, database, events } = this.#deps;
+    const context = new OperationContext({ database, events, principal, requestId, now: clock.now(), signal: gone.signal });
+    response.once('close', () => {
+      gone.abort();
+      void context.close();
+    });
+    return Promise.resolve(context);
+  }
+
+  #source(principal: Principal, signal: AbortSignal, requestId: string): OperationSource {
+    const { clock, database, events, logger } = this.#deps;
+    return { database, events, logger, principal, requestId, now: () => clock.now(), signal: AbortSignal.any([signal, this.#ended.signal]) };
+  }
+
+  #newId(): string {
+    return newId(this.#deps.clock.now(), this.#deps.random);
+  }
+}
+
+/** What authentication left behind; only called below it. */
+const authenticatedOf = (locals: object): Authenticated => locals as Authenticated;
+
+interface Problem {
+  readonly status: number;
+  readonly code: string;
+  readonly message: string;
+}
+
+function sendProblem(response: Response, { status, code, message }: Problem): void {
+  response.status(status).json({ errors: [{ message, extensions: { code, requestId: String(response.locals.requestId) } }] });
+}
+
+/** Nothing from elsewhere runs in our pages, nobody frames them; the code editor of GraphiQL needs workers and inline styles. */
+const CONTENT_SECURITY_POLICY = [
+  "default-src 'self'",
+  "style-src 'self' 'unsafe-inline'",
+  "img-src 'self' data:",
+  "font-src 'self' data:",
+  "worker-src 'self' blob:",
+  "frame-ancestors 'none'",
+  "base-uri 'none'",
+  "form-action 'self'",
+].join('; ');
+
+const secureHeaders: RequestHandler = (_request, response, next) => {
+  response.setHeader('Content-Security-Policy', CONTENT_SECURITY_POLICY);
+  response.setHeader('X-Content-Type-Options', 'nosniff');
+  response.setHeader('Referrer-Policy', 'no-referrer');
+  next();
+};
