@@ -1,0 +1,252 @@
+import { mayDo } from '../identity/authorize.ts';
+import type { IdentityStore } from '../identity/identity-store.port.ts';
+import type { QuotasService } from '../identity/quotas.service.ts';
+import type { Project } from '../identity/team.ts';
+import type { Clock } from '../kernel/clock.ts';
+import { isDigest, startDigest, type Digest } from '../kernel/digest.ts';
+import { failure, notFound, type Failure } from '../kernel/failure.ts';
+import type { Id } from '../kernel/id.ts';
+import { scopeOf, type Principal } from '../kernel/principal.ts';
+import { err, ok, type Result } from '../kernel/result.ts';
+import type { Transaction } from '../kernel/transaction.ts';
+import type { Database } from '../persistence/database.ts';
+import { readArtifactGrant } from './artifact-grant.ts';
+import type { Artifact, ArtifactStore } from './artifact-store.port.ts';
+import { BlobStoreFull, type BlobKey, type BlobStore } from './blob-store.port.ts';
+import type { Signature } from './model-version.ts';
+import { OnnxSignatureReader } from './onnx-signature.ts';
+import type { SignatureSource } from './signature-source.port.ts';
+
+export interface ArtifactsDeps {
+  readonly database: Database;
+  readonly clock: Clock;
+  readonly store: ArtifactStore;
+  readonly blobs: BlobStore;
+  readonly identity: Pick<IdentityStore, 'findProject'>;
+  readonly quotas: QuotasService;
+  /** Signs the tokens by which replicas fetch artifacts. */
+  readonly grantSecret: string;
+}
+
+/** Which artifact, as its URL names it. */
+export interface ArtifactRef {
+  readonly teamName: string;
+  readonly projectName: string;
+  readonly digest: string;
+}
+
+export interface Upload extends ArtifactRef {
+  /** Size of the whole artifact. */
+  readonly sizeBytes: number;
+  /** Where `chunks` starts: 0, or what `status` gave as `receivedBytes`. */
+  readonly offset: number;
+  /** Always consumed to its end, whatever the answer. */
+  readonly chunks: AsyncIterable<Uint8Array>;
+}
+
+export interface ArtifactStatus {
+  /** All bytes are there and have the digest. */
+  readonly stored: boolean;
+  readonly receivedBytes: number;
+  readonly sizeBytes: number;
+}
+
+export interface OpenArtifact {
+  readonly sizeBytes: number;
+  readonly chunks: AsyncIterable<Uint8Array>;
+}
+
+/** Largest artifact, 1 TiB. Higher: one upload outlasts any token; lower: refuses large models. */
+export const MAX_ARTIFACT_BYTES = 1024 ** 4;
+
+/** Artifact bytes by (project, digest), never by digest alone. */
+export class ArtifactsService implements SignatureSource {
+  readonly #deps: ArtifactsDeps;
+  /** Uploads that run in this process: one writer per artifact. */
+  readonly #running = new Set<string>();
+
+  constructor(deps: ArtifactsDeps) {
+    this.#deps = deps;
+  }
+
+  /**
+   * Takes bytes of an artifact; once all are there they are checked and stored. A cut upload goes on from `status`. Failures: NOT_FOUND,
+   * INVALID_INPUT, QUOTA_EXCEEDED, IN_PROGRESS (the same artifact is being sent), CONFLICT (wrong offset), DIGEST_MISMATCH (nothing is
+   * kept), LIMIT_EXCEEDED (the store is full, nothing is kept). Throws what `chunks` throws; what arrived before is kept.
+   */
+  async upload(principal: Principal, upload: Upload): Promise<Result<ArtifactStatus, Failure>> {
+    const body = new WholeBody(upload.chunks);
+    const outcome = await this.#upload(principal, { ...upload, chunks: body });
+    await body.drain();
+    return outcome;
+  }
+
+  /** How far an upload is; null for absent and for forbidden. */
+  async status(principal: Principal, ref: ArtifactRef): Promise<ArtifactStatus | null> {
+    const found = await this.#find(principal, 'artifact.read', ref);
+    if (!found) return null;
+    const { sizeBytes, state } = found.artifact;
+    const stored = state === 'stored';
+    return { stored, sizeBytes, receivedBytes: stored ? sizeBytes : await this.#deps.blobs.stagedBytes(found.artifact) };
+  }
+
+  /** The bytes; null for absent, unfinished and forbidden. */
+  async open(principal: Principal, ref: ArtifactRef): Promise<OpenArtifact | null> {
+    const found = await this.#find(principal, 'artifact.read', ref);
+    return found && this.#opened(found.artifact);
+  }
+
+  /** The bytes for a replica that shows a token signed for its workload; null for anything else. */
+  async openForWorkload(token: string, ref: ArtifactRef): Promise<OpenArtifact | null> {
+    const grant = readArtifactGrant(token, this.#deps.grantSecret, this.#deps.clock.now());
+    if (grant?.digest !== ref.digest) return null;
+    const artifact = await this.#deps.database.read({ kind: 'reconciler', loop: 'artifacts' }, async (tx) => {
+      const project = await this.#deps.identity.findProject(tx, { teamName: ref.teamName, name: ref.projectName });
+      return project?.id === grant.projectId ? this.#deps.store.artifact(tx, project.id, grant.digest) : null;
+    });
+    return artifact && this.#opened(artifact);
+  }
+
+  async read(
+    tx: Transaction,
+    key: { readonly projectId: Id; readonly digest: string },
+  ): Promise<Result<{ readonly signature: Signature; readonly sizeBytes: number }, Failure>> {
+    const artifact = await this.#deps.store.artifact(tx, key.projectId, key.digest);
+    if (artifact?.state !== 'stored') return err(notFound('artifact in this project'));
+    const reader = new OnnxSignatureReader(artifact.sizeBytes);
+    for await (const chunk of this.#deps.blobs.open(artifact)) reader.push(chunk);
+    const signature = reader.end();
+    return signature.ok ? ok({ signature: signature.value, sizeBytes: artifact.sizeBytes }) : signature;
+  }
+
+  async #upload(principal: Principal, upload: Upload): Promise<Result<ArtifactStatus, Failure>> {
+    const reserved = await this.#reserve(principal, upload);
+    if (!reserved.ok) return reserved;
+    const artifact = reserved.value;
+    if (artifact.state === 'stored') return this.#verifyOnly(artifact, upload);
+    const name = `${artifact.projectId} ${artifact.digest}`;
+    if (this.#running.has(name)) return err(failure('IN_PROGRESS', 'This artifact is being uploaded already.', { retryAfterMs: 1000 }));
+    this.#running.add(name);
+    try {
+      return await this.#receive(principal, artifact, upload);
+    } catch (error) {
+      if (!(error instanceof BlobStoreFull)) throw error;
+      await this.#forget(principal, artifact);
+      return err(failure('LIMIT_EXCEEDED', 'The artifact store is full; nothing of the upload was kept.', { internal: String(error) }));
+    } finally {
+      this.#running.delete(name);
+    }
+  }
+
+  /** Finds the project and makes room under the quota. */
+  #reserve(principal: Principal, upload: Upload): Promise<Result<Artifact, Failure>> {
+    const { store, identity, clock, database } = this.#deps;
+    return database.write(scopeOf(principal), async (tx) => {
+      const project = await identity.findProject(tx, { teamName: upload.teamName, name: upload.projectName });
+      if (!project || !mayDo(principal, 'artifact.write', targetOf(project))) return err(notFound('project'));
+      const wrong = checkUpload(upload);
+      if (wrong) return err(wrong);
+      await store.lockUse(tx, project.teamId);
+      const existing = await store.artifact(tx, project.id, upload.digest);
+      if (existing?.state === 'stored') return ok(existing);
+      const refused = await this.#checkQuota(tx, project, upload.sizeBytes - (existing?.sizeBytes ?? 0));
+      if (refused) return err(refused);
+      const key = { projectId: project.id, teamId: project.teamId, digest: upload.digest };
+      const artifact: Artifact = { ...key, sizeBytes: upload.sizeBytes, state: 'uploading', createdAt: clock.now() };
+      await store.save(tx, artifact);
+      return ok(artifact);
+    });
+  }
+
+  async #checkQuota(tx: Transaction, project: Project, wanted: number): Promise<Failure | null> {
+    const use = await this.#deps.store.use(tx, project.teamId, project.id);
+    return this.#deps.quotas.check(tx, { ...targetOf(project), resource: 'artifact_bytes', use, wanted: BigInt(wanted) });
+  }
+
+  async #receive(principal: Principal, artifact: Artifact, upload: Upload): Promise<Result<ArtifactStatus, Failure>> {
+    const { blobs } = this.#deps;
+    // From the start again is always allowed; elsewhere only where the kept bytes end.
+    if (upload.offset === 0) await blobs.discard(artifact);
+    const staged = await blobs.stagedBytes(artifact);
+    if (upload.offset !== staged) {
+      return err(failure('CONFLICT', `The upload goes on at byte ${staged}.`, { details: { receivedBytes: staged } }));
+    }
+    const digest = startDigest();
+    if (staged > 0) for await (const chunk of blobs.openStaged(artifact)) digest.add(chunk);
+    const receivedBytes = await blobs.append(artifact, hashing(upload.chunks, digest.add));
+    if (receivedBytes < artifact.sizeBytes) return ok({ stored: false, receivedBytes, sizeBytes: artifact.sizeBytes });
+    if (receivedBytes > artifact.sizeBytes || digest.end() !== artifact.digest) return this.#mismatch(principal, artifact);
+    await blobs.commit(artifact);
+    await this.#deps.database.write(scopeOf(principal), (tx) => this.#deps.store.save(tx, { ...artifact, state: 'stored' }));
+    return ok({ stored: true, receivedBytes, sizeBytes: artifact.sizeBytes });
+  }
+
+  /** It is there already: the bytes are still hashed, so that a wrong body is told so and timing says nothing. */
+  async #verifyOnly(artifact: Artifact, upload: Upload): Promise<Result<ArtifactStatus, Failure>> {
+    const digest = startDigest();
+    for await (const chunk of upload.chunks) digest.add(chunk);
+    const { sizeBytes } = artifact;
+    if (upload.offset === 0 && digest.end() !== artifact.digest) return err(mismatch());
+    return ok({ stored: true, receivedBytes: sizeBytes, sizeBytes });
+  }
+
+  async #mismatch(principal: Principal, artifact: Artifact): Promise<Result<never, Failure>> {
+    await this.#forget(principal, artifact);
+    return err(mismatch());
+  }
+
+  async #forget(principal: Principal, artifact: Artifact): Promise<void> {
+    await this.#deps.blobs.discard(artifact);
+    await this.#deps.database.write(scopeOf(principal), (tx) => this.#deps.store.remove(tx, artifact.projectId, artifact.digest));
+  }
+
+  #find(principal: Principal, action: 'artifact.read', ref: ArtifactRef): Promise<{ artifact: Artifact } | null> {
+    return this.#deps.database.read(scopeOf(principal), async (tx) => {
+      const project = await this.#deps.identity.findProject(tx, { teamName: ref.teamName, name: ref.projectName });
+      if (!project || !mayDo(principal, action, targetOf(project))) return null;
+      const artifact = await this.#deps.store.artifact(tx, project.id, ref.digest);
+      return artifact && { artifact };
+    });
+  }
+
+  #opened(artifact: Artifact & BlobKey): OpenArtifact | null {
+    return artifact.state === 'stored' ? { sizeBytes: artifact.sizeBytes, chunks: this.#deps.blobs.open(artifact) } : null;
+  }
+}
+
+const targetOf = (project: Project): { teamId: Id; projectId: Id } => ({ teamId: project.teamId, projectId: project.id });
+
+const mismatch = (): Failure =>
+  failure('DIGEST_MISMATCH', 'The bytes do not have the digest that was promised; nothing was kept.', { hint: 'Compute the SHA-256 of the file again and repeat.' });
+
+function checkUpload({ digest, sizeBytes, offset }: { readonly digest: Digest; readonly sizeBytes: number; readonly offset: number }): Failure | null {
+  if (!isDigest(digest)) return failure('INVALID_INPUT', 'A digest is "sha256:" and 64 hex digits.');
+  if (sizeBytes < 1 || sizeBytes > MAX_ARTIFACT_BYTES) return failure('INVALID_INPUT', `An artifact has 1 to ${MAX_ARTIFACT_BYTES} bytes.`);
+  return offset < 0 || offset > sizeBytes ? failure('INVALID_INPUT', 'The offset lies outside the artifact.') : null;
+}
+
+async function* hashing(chunks: AsyncIterable<Uint8Array>, add: (chunk: Uint8Array) => void): AsyncGenerator<Uint8Array> {
+  for await (const chunk of chunks) {
+    add(chunk);
+    yield chunk;
+  }
+}
+
+/** A body that can be read to its end after whoever read it has stopped. */
+class WholeBody implements AsyncIterable<Uint8Array> {
+  readonly #iterator: AsyncIterator<Uint8Array>;
+
+  constructor(chunks: AsyncIterable<Uint8Array>) {
+    this.#iterator = chunks[Symbol.asyncIterator]();
+  }
+
+  [Symbol.asyncIterator](): AsyncIterator<Uint8Array> {
+    // Without `return`: a reader that stops early must not close the body.
+    return { next: () => this.#iterator.next() };
+  }
+
+  async drain(): Promise<void> {
+    const digest = startDigest();
+    for (let item = await this.#iterator.next(); !item.done; item = await this.#iterator.next()) digest.add(item.value);
+  }
+}
