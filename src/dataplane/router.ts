@@ -1,0 +1,203 @@
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
+import { newId } from '../kernel/id.ts';
+import type { Instant } from '../kernel/instant.ts';
+import type { Random } from '../kernel/random.ts';
+import type { Logger } from '../telemetry/logger.ts';
+import type { MetricRegistry } from '../telemetry/metrics.ts';
+import { ABSENT, NO_TABLE, STALE_TABLE, UNAUTHENTICATED, malformed, refuse, type Refusal } from './answers.ts';
+import { Callers, mayInvoke, type Caller } from './callers.ts';
+import { ControlPlaneClient } from './control-plane.client.ts';
+import { Exchange } from './exchange.ts';
+import { LiveDeployments } from './live-deployments.ts';
+import { matchRoute } from './match-route.ts';
+import type { MicroClock } from './micro-clock.ts';
+import { Reporter } from './reporter.ts';
+import { makeRouterMetrics, type RouterMetrics } from './router.metrics.ts';
+import { TableKeeper } from './table-keeper.ts';
+import { UsageWindow } from './usage-window.ts';
+
+/** Usage counted since the last sync is what a crash can lose. Higher: more is lost; lower: more syncs. */
+export const SPOOL_INTERVAL_MS = 1_000;
+/** Requests in flight get this long when the router stops. Higher: stopping hangs; lower: long answers are cut. */
+const DRAIN_LIMIT_MS = 25_000;
+/** Idle connections may send one more request while the router stops. Lower: that request is lost. */
+const IDLE_GRACE_MS = 1_000;
+/** The last delivery of reports while stopping; what is left stays in the spool. */
+const LAST_REPORT_MS = 3_000;
+
+export interface RouterDeps {
+  readonly name: string;
+  /** Of this router alone: table, spool. */
+  readonly folder: string;
+  readonly linkUrl: string;
+  readonly tokenFile: string;
+  /** Refuse to serve a table that was not confirmed for this long; null = serve it for ever. */
+  readonly maxTableAgeMs: number | null;
+  readonly clock: MicroClock;
+  readonly random: Random;
+  readonly logger: Logger;
+  readonly registry: MetricRegistry;
+}
+
+/** The router: everything between a caller's socket and a replica's. */
+export class Router {
+  readonly #deps: RouterDeps;
+  readonly #server: Server;
+  readonly #callers = new Callers();
+  readonly #deployments: LiveDeployments;
+  readonly #usage = new UsageWindow();
+  readonly #metrics: RouterMetrics;
+  readonly #tables: TableKeeper;
+  readonly #link: ControlPlaneClient;
+  readonly #reporter: Reporter;
+  #timer: NodeJS.Timeout | null = null;
+  #draining = false;
+  #inFlight = 0;
+
+  constructor(deps: RouterDeps) {
+    this.#deps = deps;
+    this.#metrics = makeRouterMetrics(deps.registry);
+    this.#deployments = new LiveDeployments(() => this.#now(), deps.random);
+    this.#tables = new TableKeeper({
+      folder: deps.folder,
+      logger: deps.logger,
+      now: () => this.#now(),
+      apply: (table) => {
+        this.#callers.apply(table);
+        this.#deployments.apply(table);
+      },
+    });
+    const fraction = (): number => deps.random.fraction();
+    this.#link = new ControlPlaneClient({
+      url: deps.linkUrl,
+      tokenFile: deps.tokenFile,
+      logger: deps.logger,
+      random: fraction,
+      onTable: (table) => this.#tables.offer(table),
+      onHeartbeat: () => this.#tables.confirm(),
+    });
+    this.#reporter = new Reporter({
+      folder: join(deps.folder, 'spool'),
+      routerName: deps.name,
+      incarnation: newId(this.#now(), deps.random),
+      clock: deps.clock,
+      usage: this.#usage,
+      metrics: this.#metrics,
+      version: () => this.#tables.table?.version ?? null,
+      send: (json) => this.#link.report(json),
+      random: fraction,
+    });
+    this.#server = createServer({ keepAliveTimeout: 65_000, requestTimeout: 0 }, (request, response) => this.#onRequest(request, response));
+  }
+
+  /** Starts serving; resolves with the port. */
+  async listen(host: string, port: number): Promise<number> {
+    await new Promise<void>((resolve, reject) => {
+      this.#server.once('error', reject);
+      this.#server.listen({ host, port, backlog: 1024 }, resolve);
+    });
+    void this.#link.listen();
+    this.#timer = setInterval(() => this.#tick(), SPOOL_INTERVAL_MS);
+    return (this.#server.address() as AddressInfo).port;
+  }
+
+  /** Takes no new connection, answers what is in flight, delivers the last reports. */
+  async drain(): Promise<void> {
+    this.#draining = true;
+    const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
+    const grace = setTimeout(() => this.#server.closeIdleConnections(), IDLE_GRACE_MS);
+    const limit = setTimeout(() => this.#server.closeAllConnections(), DRAIN_LIMIT_MS);
+    await closed;
+    clearTimeout(grace);
+    clearTimeout(limit);
+    if (this.#timer) clearInterval(this.#timer);
+    await Promise.race([this.#reporter.finish(), new Promise((resolve) => setTimeout(resolve, LAST_REPORT_MS).unref())]);
+    this.#link.close();
+    await this.#deployments.close();
+  }
+
+  #tick(): void {
+    this.#tables.checkAccepted();
+    this.#reporter.tick();
+    this.#metrics.tableHeld.set(this.#tables.held ? 1 : 0);
+    this.#metrics.tableAge.set((this.#tables.ageMs ?? 0) / 1000);
+  }
+
+  #onRequest(request: IncomingMessage, response: ServerResponse): void {
+    if (request.url?.startsWith('/-/')) return void this.#onAdmin(request, response);
+    if (this.#draining) response.shouldKeepAlive = false;
+    this.#inFlight += 1;
+    response.once('close', () => {
+      this.#inFlight -= 1;
+      this.#metrics.requests.inc({ status: `${Math.floor(response.statusCode / 100)}xx` });
+    });
+    const requestId = newId(this.#now(), this.#deps.random);
+    const early = this.#refusal();
+    if (early) return refuse(response, requestId, early);
+    const caller = this.#callers.find(request.headers.authorization, this.#now());
+    if (caller instanceof Promise) void caller.then((found) => this.#route(request, response, { requestId, caller: found }));
+    else this.#route(request, response, { requestId, caller });
+  }
+
+  #refusal(): Refusal | null {
+    if (!this.#tables.table) return NO_TABLE;
+    const { maxTableAgeMs } = this.#deps;
+    return maxTableAgeMs !== null && (this.#tables.ageMs ?? Infinity) > maxTableAgeMs ? STALE_TABLE : null;
+  }
+
+  #route(request: IncomingMessage, response: ServerResponse, who: { requestId: string; caller: Caller | null }): void {
+    const { requestId, caller } = who;
+    if (!caller) return refuse(response, requestId, UNAUTHENTICATED);
+    const header = request.headers['purser-deployment'];
+    const ask = { target: request.url ?? '/', host: request.headers.host, deployment: Array.isArray(header) ? header.join() : header };
+    const match = matchRoute(this.#deployments.index, ask, (deployment) => mayInvoke(caller.access, deployment));
+    if (match.kind === 'malformed') return refuse(response, requestId, malformed(match.message));
+    const deployment = match.kind === 'found' ? this.#deployments.get(match.deployment.deploymentId) : undefined;
+    if (match.kind !== 'found' || !deployment) return refuse(response, requestId, ABSENT);
+    const exchange = new Exchange(
+      { clock: this.#deps.clock, usage: this.#usage, metrics: this.#metrics, logger: this.#deps.logger, draining: () => this.#draining },
+      { request, response, requestId, caller, deployment, rest: match.rest },
+    );
+    exchange.run().catch((error: unknown) => {
+      this.#deps.logger.error({ error: (error as Error).stack, requestId }, 'an exchange failed');
+      response.destroy();
+    });
+  }
+
+  async #onAdmin(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const ready = this.#tables.table !== null && !this.#draining;
+    if (request.url === '/-/healthz') return answer(response, 200, 'ok\n');
+    if (request.url === '/-/readyz') return answer(response, ready ? 200 : 503, ready ? 'ready\n' : 'not ready\n');
+    if (!isLoopback(request.socket.remoteAddress)) return answer(response, 404, 'not found\n');
+    if (request.url === '/-/status') return answer(response, 200, `${JSON.stringify(this.status())}\n`);
+    if (request.url === '/-/metrics') return answer(response, 200, await this.#deps.registry.metrics());
+    return answer(response, 404, 'not found\n');
+  }
+
+  /** What an operator wants to know first. */
+  status(): Readonly<Record<string, unknown>> {
+    return {
+      name: this.#deps.name,
+      tableVersion: this.#tables.table?.version ?? null,
+      tableAgeMs: this.#tables.ageMs,
+      heldTableVersion: this.#tables.held?.version ?? null,
+      inFlight: this.#inFlight,
+      reportsPending: this.#reporter.pending,
+      usageLostByACrashMs: SPOOL_INTERVAL_MS,
+      draining: this.#draining,
+    };
+  }
+
+  #now(): Instant {
+    return Math.floor(this.#deps.clock.nowUs() / 1000);
+  }
+}
+
+function answer(response: ServerResponse, status: number, body: string): void {
+  response.writeHead(status, { 'content-type': 'text/plain; charset=utf-8', 'content-length': Buffer.byteLength(body) });
+  response.end(body);
+}
+
+const isLoopback = (address: string | undefined): boolean => address !== undefined && /^(127\.|::1$|::ffff:127\.)/.test(address);

@@ -1,0 +1,34 @@
+import { join } from 'node:path';
+import { Router } from '../dataplane/router.ts';
+import type { MicroClock } from '../dataplane/micro-clock.ts';
+import { makeLogger } from '../telemetry/logger.ts';
+import { makeMetricRegistry } from '../telemetry/metrics.ts';
+import { readConfig } from './config.ts';
+import { StartError } from './start-error.ts';
+import { systemRandom } from './system-clock.ts';
+
+/** `purser router`: serves until SIGTERM or SIGINT, with or without a control plane. */
+export async function router(): Promise<void> {
+  const config = readConfig(process.env, process.cwd());
+  const logger = makeLogger('router', config.logLevel);
+  const instance = new Router({
+    name: config.routerName,
+    folder: join(config.dataDir, `router-${config.routerName}`),
+    linkUrl: `http://${config.linkHost}:${config.linkPort}`,
+    tokenFile: join(config.dataDir, 'router-token'),
+    maxTableAgeMs: null,
+    clock: steadyClock,
+    random: systemRandom,
+    logger,
+    registry: makeMetricRegistry(),
+  });
+  const port = await instance.listen(config.host, config.routerPort).catch((error: unknown) => {
+    throw new StartError(`The router cannot listen on ${config.host}:${config.routerPort}: ${(error as Error).message}. Set PURSER_ROUTER_PORT.`);
+  });
+  logger.info({ port, lossBoundMs: 1000 }, 'the router serves; a crash loses at most one second of usage, which becomes idle time');
+  const stop = (): void => void instance.drain().then(() => process.exit(0));
+  process.once('SIGTERM', stop);
+  process.once('SIGINT', stop);
+}
+
+const steadyClock: MicroClock = { nowUs: () => Math.round((performance.timeOrigin + performance.now()) * 1000) };
