@@ -1,0 +1,129 @@
+import type { CapacityType } from '../clouds/offering.ts';
+import type { Condition } from '../kernel/condition.ts';
+import { failure, type Failure } from '../kernel/failure.ts';
+import type { Id } from '../kernel/id.ts';
+import type { Instant } from '../kernel/instant.ts';
+import { isName, NAME_RULE } from '../kernel/name.ts';
+import type { PicoUsdPerHour } from '../kernel/money.ts';
+import type { Resources } from '../kernel/resources.ts';
+
+export const DEPLOYMENT_PHASES = ['PENDING', 'DEPLOYING', 'READY', 'DEGRADED', 'HIBERNATED', 'FAILED', 'DELETING'] as const;
+
+export type DeploymentPhase = (typeof DEPLOYMENT_PHASES)[number];
+
+/** Share of traffic of one revision, in percent. */
+export interface TrafficWeight {
+  /** Number of the revision. */
+  readonly revision: number;
+  readonly weight: number;
+}
+
+/** Which version the owner asked for; an alias is resolved when the wish is made. */
+export type VersionTarget = { readonly number: number } | { readonly alias: string } | { readonly latest: true };
+
+/** What the owner wishes for; a change of it is a new generation. */
+export interface DeploymentSpec {
+  readonly model: string;
+  readonly version: VersionTarget;
+  /** Replicas of each revision that gets traffic. */
+  readonly replicas: number;
+  /** Null = what the model version says. */
+  readonly resources: Resources | null;
+  /** Requests that one replica handles at a time. */
+  readonly concurrency: number;
+  /** A request that is not answered by then gets 504. */
+  readonly deadlineMs: number;
+  /** Requests that may wait for a free replica. */
+  readonly queueLimit: number;
+  /** The owner says that any request may be sent twice. */
+  readonly retryable: boolean;
+  /** Host names that lead here, besides the path. */
+  readonly hosts: readonly string[];
+  /** Never more replicas than this, both sides of a rollout counted. */
+  readonly maxReplicas: number;
+  /** Never dearer than this, both sides of a rollout counted. */
+  readonly maxSpendPerHour: PicoUsdPerHour;
+  readonly placement: { readonly regions: readonly string[]; readonly capacityTypes: readonly CapacityType[] };
+  /** The shares that hold once no rollout is under way; they sum to 100. */
+  readonly traffic: readonly TrafficWeight[];
+}
+
+export interface Deployment {
+  readonly id: Id;
+  readonly teamId: Id;
+  readonly projectId: Id;
+  readonly teamName: string;
+  readonly projectName: string;
+  /** Also its model name in the inference protocols. */
+  readonly name: string;
+  readonly spec: DeploymentSpec;
+  /** Rises with every change of `spec`, and when it is deleted. */
+  readonly generation: number;
+  /** Rises with every change of the row, status included: what events carry. */
+  readonly version: number;
+  /** The generation that the status speaks of. */
+  readonly observedGeneration: number;
+  readonly phase: DeploymentPhase;
+  readonly conditions: readonly Condition[];
+  readonly createdAt: Instant;
+  readonly createdBy: string;
+  readonly updatedAt: Instant;
+  /** When deletion was asked for. */
+  readonly deletedAt: Instant | null;
+  /** When the last replica had been given up after that. */
+  readonly goneAt: Instant | null;
+}
+
+export const deploymentPath = (deployment: Pick<Deployment, 'teamName' | 'projectName' | 'name'>): string =>
+  `${deployment.teamName}/${deployment.projectName}/${deployment.name}`;
+
+export const DEFAULT_CONCURRENCY = 4;
+/** Higher lets slow models hold connections, lower cuts honest inference short. */
+export const DEFAULT_DEADLINE_MS = 30_000;
+/** Higher makes callers wait longer before they learn of an overload, lower refuses short bursts. */
+export const DEFAULT_QUEUE_LIMIT = 100;
+const MAX_CONCURRENCY = 10_000;
+const MAX_DEADLINE_MS = 3_600_000;
+const MAX_QUEUE = 100_000;
+const MAX_HOSTS = 20;
+const HOST = /^(?=.{1,253}$)[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)+$/;
+
+const invalid = (field: string, message: string): Failure => failure('INVALID_INPUT', message, { path: ['input', field] });
+
+/** The first thing that is wrong with a wish by itself; null if nothing is. */
+export function checkSpec(name: string, spec: DeploymentSpec): Failure | null {
+  if (!isName(name)) return invalid('name', `The name ${NAME_RULE}.`);
+  return checkCounts(spec) ?? checkHosts(spec.hosts) ?? checkTraffic(spec.traffic) ?? checkPlacement(spec);
+}
+
+function checkCounts(spec: DeploymentSpec): Failure | null {
+  const ranges: readonly [keyof DeploymentSpec & string, number, number, number][] = [
+    ['replicas', spec.replicas, 1, spec.maxReplicas],
+    ['maxReplicas', spec.maxReplicas, 1, 1_000],
+    ['concurrency', spec.concurrency, 1, MAX_CONCURRENCY],
+    ['deadlineMs', spec.deadlineMs, 1, MAX_DEADLINE_MS],
+    ['queueLimit', spec.queueLimit, 0, MAX_QUEUE],
+  ];
+  for (const [field, value, low, high] of ranges) {
+    if (!Number.isInteger(value) || value < low || value > high) return invalid(field, `${field} must be between ${low} and ${high}.`);
+  }
+  return spec.maxSpendPerHour > 0n ? null : invalid('maxSpendPerHour', 'maxSpendPerHour must be above zero.');
+}
+
+function checkHosts(hosts: readonly string[]): Failure | null {
+  if (hosts.length > MAX_HOSTS) return invalid('hosts', `There may be at most ${MAX_HOSTS} hosts.`);
+  return hosts.every((host) => HOST.test(host)) ? null : invalid('hosts', 'A host is a lower-case DNS name with at least one dot.');
+}
+
+/** Weights are whole percents that sum to 100, each revision once. */
+export function checkTraffic(weights: readonly TrafficWeight[]): Failure | null {
+  const whole = weights.every(({ weight }) => Number.isInteger(weight) && weight >= 0 && weight <= 100);
+  const once = new Set(weights.map(({ revision }) => revision)).size === weights.length;
+  const sum = weights.reduce((all, { weight }) => all + weight, 0);
+  return whole && once && sum === 100 ? null : invalid('weights', 'Weights are whole percents that sum to 100, each revision named once.');
+}
+
+const checkPlacement = ({ placement }: DeploymentSpec): Failure | null =>
+  placement.regions.length > 0 && placement.capacityTypes.length > 0
+    ? null
+    : invalid('placement', 'At least one region and one capacity type must be allowed.');
