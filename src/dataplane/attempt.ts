@@ -157,7 +157,7 @@ export class Attempt {
 
   #wantsTrailers(): boolean {
     const te = this.#context.request.headers.te;
-    return this.#replica.rate !== null && te !== undefined && te.toLowerCase().split(',').some((part) => part.trim().startsWith('trailers'));
+    return this.#replica.rate !== null && /(^|,)\s*trailers\b/i.test(String(te ?? ''));
   }
 
   /** Pico-dollars so far, as a decimal string. */

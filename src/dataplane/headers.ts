@@ -46,7 +46,7 @@ export function headersForCaller(raw: readonly (Buffer | string)[]): string[] {
 const without = (headers: readonly string[], names: ReadonlySet<string>): string[] =>
   headers.filter((_, i) => !names.has((headers[i - (i % 2)] ?? '').toLowerCase()));
 
-const latin = (value: Buffer | string | undefined): string => (typeof value === 'string' ? value : (value?.latin1Slice() ?? ''));
+const latin = (value: Buffer | string | undefined): string => (typeof value === 'string' ? value : (value?.toString('latin1') ?? ''));
 
 function namedByConnection(connection: string | undefined): Set<string> | null {
   if (!connection || /^(keep-alive|close)$/i.test(connection)) return null;

@@ -1,0 +1,191 @@
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import type { Id } from '../kernel/id.ts';
+import type { Principal } from '../kernel/principal.ts';
+import type { Logger } from '../telemetry/logger.ts';
+import type { MetricRegistry } from '../telemetry/metrics.ts';
+import type { RouteTableSource } from '../traffic/route-table-source.port.ts';
+import { ContractError } from '../traffic/router-contract/fields.ts';
+import { MAX_REPORT_BYTES, parseUsageReport } from '../traffic/router-contract/parse-usage-report.ts';
+import type { ReportAnswer, UsageReport } from '../traffic/router-contract/usage-report.ts';
+import type { UsageSink } from '../traffic/usage-sink.port.ts';
+
+/** Changes within this are one table. Higher: revocations and replicas come late; lower: a rollout sends a table per row. */
+const COALESCE_MS = 20;
+/** Higher: a dead link is noticed late; lower: traffic for nothing. */
+const HEARTBEAT_MS = 5_000;
+/** Replicas remembered per router as sent. Higher: memory; lower: late usage needs a look-up. */
+const MAX_REMEMBERED = 50_000;
+/** Unsent bytes of a table stream after which a router is too slow and must reconnect. Higher: memory per router. */
+const MAX_BACKLOG_BYTES = 64 * 1024 * 1024;
+
+export interface RouterLinkDeps {
+  /** Null for an unknown, revoked or expired token. */
+  readonly authenticate: (token: string) => Promise<Principal | null>;
+  readonly tables: RouteTableSource;
+  readonly usage: UsageSink;
+  readonly registry: MetricRegistry;
+  readonly logger: Logger;
+}
+
+interface Refusal {
+  readonly status: 400 | 403 | 413;
+  readonly message: string;
+}
+
+/** The control plane's side of the link: tables out, usage in. */
+export class RouterLink {
+  readonly #deps: RouterLinkDeps;
+  readonly #server: Server;
+  readonly #streams = new Map<ServerResponse, string>();
+  readonly #sent = new Map<string, Set<Id>>();
+  #stopListening: (() => void) | null = null;
+  #pending: NodeJS.Timeout | null = null;
+  #heartbeat: NodeJS.Timeout | null = null;
+
+  constructor(deps: RouterLinkDeps) {
+    this.#deps = deps;
+    this.#server = createServer((request, response) => {
+      this.#onRequest(request, response).catch((error: unknown) => {
+        deps.logger.error({ error: (error as Error).stack }, 'a link request failed');
+        answer(response, 500, { error: 'Try again.' });
+      });
+    });
+  }
+
+  /** Resolves with the port. */
+  async listen(host: string, port: number): Promise<number> {
+    await new Promise<void>((resolve, reject) => {
+      this.#server.once('error', reject);
+      this.#server.listen(port, host, resolve);
+    });
+    this.#stopListening = this.#deps.tables.changed(() => this.#schedule());
+    this.#heartbeat = setInterval(() => this.#send(': heartbeat\n\n'), HEARTBEAT_MS);
+    return (this.#server.address() as AddressInfo).port;
+  }
+
+  async close(): Promise<void> {
+    this.#stopListening?.();
+    if (this.#pending) clearTimeout(this.#pending);
+    if (this.#heartbeat) clearInterval(this.#heartbeat);
+    const closed = new Promise((resolve) => this.#server.close(resolve));
+    for (const stream of this.#streams.keys()) stream.end();
+    this.#server.closeIdleConnections();
+    await closed;
+  }
+
+  async #onRequest(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const { pathname } = new URL(request.url ?? '/', 'http://link');
+    const router = await this.#router(request);
+    if (pathname === '/metrics' && request.method === 'GET' && (router ?? isLoopback(request))) return this.#metrics(response);
+    if (!router) return answer(response, 401, { error: 'A router token is needed.' });
+    if (pathname === '/link/v1/table' && request.method === 'GET') return this.#stream(response, router.name);
+    if (pathname === '/link/v1/reports' && request.method === 'POST') return this.#report(request, response, router.name);
+    return answer(response, 404, { error: 'Not found.' });
+  }
+
+  async #router(request: IncomingMessage): Promise<Principal | null> {
+    const match = /^Bearer (\S+)$/i.exec(request.headers.authorization ?? '');
+    const principal = match?.[1] ? await this.#deps.authenticate(match[1]) : null;
+    return principal?.kind === 'router' ? principal : null;
+  }
+
+  async #metrics(response: ServerResponse): Promise<void> {
+    const text = await this.#deps.registry.metrics();
+    response.writeHead(200, { 'content-type': this.#deps.registry.contentType }).end(text);
+  }
+
+  #stream(response: ServerResponse, router: string): void {
+    response.writeHead(200, { 'content-type': 'text/event-stream', 'cache-control': 'no-store' });
+    response.flushHeaders();
+    this.#streams.set(response, router);
+    response.once('close', () => this.#streams.delete(response));
+    const event = this.#tableEvent([router]);
+    if (event) response.write(event);
+  }
+
+  #schedule(): void {
+    this.#pending ??= setTimeout(() => {
+      this.#pending = null;
+      const event = this.#tableEvent(new Set(this.#streams.values()));
+      if (event) this.#send(event);
+    }, COALESCE_MS);
+  }
+
+  /** The event, after its replicas are remembered as sent: usage of them may come back at once. */
+  #tableEvent(routers: Iterable<string>): string | null {
+    const table = this.#deps.tables.current();
+    if (!table) return null;
+    const ids = table.deployments.flatMap((row) => row.revisions.flatMap((revision) => revision.replicas.map((replica) => replica.replicaId)));
+    for (const router of routers) this.#remember(router, ids);
+    return `event: table\ndata: ${JSON.stringify(table)}\n\n`;
+  }
+
+  #remember(router: string, ids: readonly Id[]): void {
+    const sent = this.#sent.get(router) ?? new Set<Id>();
+    this.#sent.set(router, sent);
+    for (const id of ids) {
+      sent.delete(id);
+      sent.add(id);
+    }
+    for (const oldest of sent) {
+      if (sent.size <= MAX_REMEMBERED) break;
+      sent.delete(oldest);
+    }
+  }
+
+  #send(event: string): void {
+    for (const stream of this.#streams.keys()) {
+      if (stream.writableLength > MAX_BACKLOG_BYTES) stream.destroy();
+      else stream.write(event);
+    }
+  }
+
+  async #report(request: IncomingMessage, response: ServerResponse, router: string): Promise<void> {
+    const report = readReport(await bodyOf(request), router);
+    if ('status' in report) return answer(response, report.status, { error: report.message });
+    const known = await this.#known(report, router);
+    const rows = report.rows.filter((row) => known.has(row.replicaId));
+    const outcome = await this.#deps.usage.accept({ ...report, rows }, { name: router });
+    const whole: ReportAnswer = { ...outcome, refusedRows: outcome.refusedRows + report.rows.length - rows.length };
+    return answer(response, 200, whole);
+  }
+
+  async #known(report: UsageReport, router: string): Promise<ReadonlySet<Id>> {
+    const sent = this.#sent.get(router) ?? new Set<Id>();
+    const strange = [...new Set(report.rows.map((row) => row.replicaId))].filter((id) => !sent.has(id));
+    if (strange.length === 0 || !this.#deps.tables.everRouted) return sent;
+    const routed = await this.#deps.tables.everRouted(strange);
+    return new Set([...sent, ...routed]);
+  }
+}
+
+function readReport(body: Buffer | null, router: string): UsageReport | Refusal {
+  if (!body) return { status: 413, message: `A report is at most ${MAX_REPORT_BYTES} bytes.` };
+  try {
+    const report = parseUsageReport(JSON.parse(body.toString('utf8')));
+    if (report.source.startsWith(`${router}/`)) return report;
+    return { status: 403, message: 'The token belongs to a router of another name.' };
+  } catch (error) {
+    return { status: 400, message: error instanceof ContractError ? error.message : 'The body is not JSON.' };
+  }
+}
+
+/** Null when it is too long; the rest is not read. */
+async function bodyOf(request: IncomingMessage): Promise<Buffer | null> {
+  const chunks: Buffer[] = [];
+  let size = 0;
+  for await (const chunk of request as AsyncIterable<Buffer>) {
+    size += chunk.length;
+    if (size > MAX_REPORT_BYTES) return null;
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks);
+}
+
+function answer(response: ServerResponse, status: number, body: unknown): void {
+  if (response.headersSent) return void response.destroy();
+  response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body));
+}
+
+const isLoopback = (request: IncomingMessage): boolean => /^(127\.|::1$|::ffff:127\.)/.test(request.socket.remoteAddress ?? '');
