@@ -1,0 +1,289 @@
+import { join } from 'node:path';
+import type { ChildProcess } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
+import type { WorkloadSpec } from '../deployments/cluster.port.ts';
+import type { Clock } from '../kernel/clock.ts';
+import type { Id } from '../kernel/id.ts';
+import type { Instant } from '../kernel/instant.ts';
+import type { Random } from '../kernel/random.ts';
+import { backoffMs } from '../reconcile/backoff.ts';
+import type { Logger } from '../telemetry/logger.ts';
+import type { ArtifactCache } from './artifact-cache.ts';
+import type { MemoryLimit } from './memory-limit.ts';
+import { probe } from './probe.ts';
+import { findByNonce, isOurs, isRunning, signalGroup, startTimeOf } from './processes.ts';
+import type { ReplicaLog } from './replica-log.ts';
+import {
+  afterFailure,
+  becomeReady,
+  becomeUnready,
+  giveUp,
+  hasTimedOut,
+  isHeld,
+  isWanted,
+  startDraining,
+  stateOf,
+  type ReplicaProcess,
+  type ReplicaRecord,
+} from './replica-record.ts';
+import { readOrNull, type RuntimePaths } from './runtime-folder.ts';
+import type { Program } from './stage-program.ts';
+import { startReplica, type Confinement } from './start-replica.ts';
+
+/** Lower: a broken replica eats a core; higher: one crash is felt. */
+const BACKOFF = { baseMs: 500, maxMs: 30_000 } as const;
+/** Between probes until it is first ready. Lower: more CPU during starts; higher: slower starts. */
+const STARTING_PROBE_MS = 50;
+/** Failed probes in a row before a serving replica counts as unready. Lower: one slow answer takes it out; higher: errors last longer. */
+const UNREADY_AFTER = 3;
+
+export interface RunnerDeps {
+  readonly paths: RuntimePaths;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly logger: Logger;
+  readonly artifacts: ArtifactCache;
+  readonly memory: MemoryLimit;
+  readonly program: () => Promise<Program>;
+  readonly confinement: Confinement;
+  /** The user of a project; null where this process is not root. */
+  readonly userOf: (projectId: Id) => Promise<number | null>;
+  readonly logOf: (replicaId: Id) => ReplicaLog;
+  /** Must be on disk when it returns. */
+  readonly save: (record: ReplicaRecord) => void;
+  readonly changed: () => void;
+}
+
+/** Drives one replica: start, probe, restart, drain. Every step is first written down, so that a successor can go on. */
+export class ReplicaRunner {
+  readonly #deps: RunnerDeps;
+  #record: ReplicaRecord;
+  #timer: NodeJS.Timeout | null = null;
+  #busy = false;
+  #stopped = false;
+  #failedProbes = 0;
+  /** From when to when nobody watched; a change found at the first look after it is estimated. */
+  #gapFrom: Instant | null = null;
+  #killedFor = '';
+
+  constructor(record: ReplicaRecord, deps: RunnerDeps) {
+    this.#record = record;
+    this.#deps = deps;
+  }
+
+  get record(): ReplicaRecord {
+    return this.#record;
+  }
+
+  /** Goes on where the record stands; `lastSeen` is when somebody last watched. */
+  resume(lastSeen: Instant): void {
+    if (!isHeld(this.#record)) return;
+    const { process } = this.#record;
+    if (process === null) return this.tick();
+    const pid = process.pid ?? findByNonce(process.nonce);
+    const found = { ...process, pid, startedAt: process.pid === null && pid !== null ? startTimeOf(pid) : process.startedAt };
+    this.#gapFrom = lastSeen;
+    if (!isOurs(found)) return this.#ended(found, 'it ended while no runtime watched');
+    this.#update({ ...this.#record, process: found });
+    this.tick();
+  }
+
+  /** The wish changed in what a running replica can take: the token and the place of the artifact for the next start. */
+  respecify(spec: WorkloadSpec): void {
+    this.#update({ ...this.#record, spec });
+  }
+
+  drain(): void {
+    this.#update(startDraining(this.#record, this.#now()));
+    this.#deps.changed();
+    this.tick();
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    if (this.#timer) clearTimeout(this.#timer);
+  }
+
+  /** Looks once; called each second and whenever something is due. */
+  tick(): void {
+    if (this.#busy || this.#stopped || !isHeld(this.#record)) return;
+    this.#busy = true;
+    void this.#step()
+      .catch((error: unknown) => this.#deps.logger.error({ err: error, replica: this.#record.replicaId }, 'a step of a replica failed'))
+      .finally(() => {
+        this.#busy = false;
+        this.#schedule();
+      });
+  }
+
+  /** Faster than each second where somebody waits for it. */
+  #schedule(): void {
+    if (this.#timer) clearTimeout(this.#timer);
+    if (this.#stopped || !isHeld(this.#record)) return;
+    const { startAt, drain, process } = this.#record;
+    const due = startAt ?? (drain && !drain.terminated ? drain.termAt : null);
+    const isWaiting = process !== null && stateOf(this.#record) === 'starting';
+    const wait = isWaiting ? STARTING_PROBE_MS : due === null ? null : Math.max(0, due - this.#now());
+    if (wait !== null) this.#timer = setTimeout(() => this.tick(), wait);
+  }
+
+  async #step(): Promise<void> {
+    const { process, startAt, drain } = this.#record;
+    if (process === null) {
+      if (drain) return this.#giveUp(false);
+      if (startAt !== null && startAt <= this.#now()) await this.#start();
+      return;
+    }
+    this.#deps.logOf(this.#record.replicaId).watch(this.#now());
+    if (!isRunning(process)) return this.#ended(process, 'its process ended');
+    if (this.#deps.memory.enforce(process, this.#record.spec.resources.memoryMib)) this.#killedFor = 'it used more memory than its limit';
+    if (drain) return this.#drain(process);
+    await this.#look(process);
+  }
+
+  async #start(): Promise<void> {
+    const nonce = randomUUID();
+    const before = this.#record;
+    const attemptFrom = stateOf(before) === 'starting' && before.restarts === 0 ? before.capacityFrom : this.#now();
+    try {
+      const prepared = await this.#prepare();
+      if (!isWanted(this.#record)) return;
+      const process: ReplicaProcess = { nonce, pid: null, startedAt: '', spawnedAt: this.#now() };
+      this.#update({ ...this.#record, startAt: null, process, attemptFrom });
+      await this.#spawn(process, prepared);
+    } catch (error) {
+      this.#failed((error as Error).message);
+    }
+  }
+
+  async #prepare() {
+    const { spec } = this.#record;
+    const { runtime } = spec;
+    const source = runtime.format === 'onnx' ? { digest: runtime.artifactDigest, url: runtime.artifactUrl, token: runtime.artifactToken } : null;
+    return {
+      artifact: source === null ? null : await this.#deps.artifacts.fetch(source),
+      uid: await this.#deps.userOf(spec.projectId),
+      program: await this.#deps.program(),
+    };
+  }
+
+  async #spawn(process: ReplicaProcess, prepared: { artifact: string | null; uid: number | null; program: Program }): Promise<void> {
+    const { replicaId, spec } = this.#record;
+    const log = this.#deps.logOf(replicaId).open();
+    try {
+      const { confinement } = this.#deps;
+      const started = await startReplica({ ...prepared, replicaId, spec, nonce: process.nonce, home: this.#home(), confinement, log });
+      const pid = started.child.pid ?? null;
+      const running = { ...process, pid, startedAt: pid === null ? '' : startTimeOf(pid) };
+      this.#watchExit(started.child, running);
+      this.#update({ ...this.#record, process: running, port: started.port });
+      if (isRunning(running)) this.#deps.memory.place(replicaId, running, spec.resources.memoryMib);
+    } finally {
+      log.close();
+    }
+  }
+
+  #watchExit(child: ChildProcess, process: ReplicaProcess): void {
+    child.once('exit', (code, signal) => this.#ended(process, signal ? `its process was ended by ${signal}` : `its process ended with status ${code ?? 0}`));
+  }
+
+  /** The end of a process is handled once, whoever notices it first. */
+  #ended(process: ReplicaProcess, how: string): void {
+    if (this.#stopped || this.#record.process?.nonce !== process.nonce) return;
+    // What it has started may have outlived it; the group is ours alone.
+    killLeftovers(process);
+    if (this.#record.drain) return this.#giveUp(this.#gapFrom !== null);
+    const why = this.#killedFor || (this.#deps.memory.wasExceeded(this.#record.replicaId) ? 'it used more memory than its limit' : how);
+    this.#failed(`The replica stopped: ${why}.`);
+    this.#schedule();
+  }
+
+  #failed(message: string): void {
+    const now = this.#now();
+    const at = this.#gapFrom ?? now;
+    const startAt = now + backoffMs(this.#record.failures + 1, BACKOFF, this.#deps.random);
+    this.#update(afterFailure(this.#record, { at, startAt, message, estimated: this.#gapFrom !== null }));
+    this.#gapFrom = null;
+    this.#killedFor = '';
+    this.#failedProbes = 0;
+    this.#deps.logger.warn({ replica: this.#record.replicaId, failures: this.#record.failures }, message);
+    this.#deps.changed();
+  }
+
+  async #look(process: ReplicaProcess): Promise<void> {
+    const port = this.#record.port ?? this.#toldPort();
+    if (port !== null && port !== this.#record.port) this.#update({ ...this.#record, port });
+    const failure = port === null ? 'it does not listen yet' : await probe(port, this.#record.spec.healthPath);
+    if (this.#record.process?.nonce !== process.nonce || !isWanted(this.#record)) return;
+    if (failure === null) this.#ready();
+    else this.#notReady(process, failure);
+    this.#gapFrom = null;
+  }
+
+  #toldPort(): number | null {
+    const text = readOrNull(join(this.#home(), 'port')) ?? '';
+    return /^\d{1,5}$/.test(text) ? Number(text) : null;
+  }
+
+  #ready(): void {
+    this.#failedProbes = 0;
+    if (stateOf(this.#record) === 'serving') return;
+    this.#update(becomeReady(this.#record, this.#now(), this.#gapFrom !== null));
+    this.#deps.changed();
+  }
+
+  #notReady(process: ReplicaProcess, failure: string): void {
+    this.#failedProbes += 1;
+    const message = `The replica is not ready: ${failure}.`;
+    if (stateOf(this.#record) === 'serving' && this.#failedProbes < UNREADY_AFTER) return;
+    if (message !== this.#record.message) {
+      this.#update(becomeUnready(this.#record, this.#now(), message, this.#gapFrom !== null));
+      this.#deps.changed();
+    }
+    const sinceSpawn = this.#now() - Math.max(process.spawnedAt, lastServed(this.#record));
+    if (!hasTimedOut(this.#record, this.#now()) && sinceSpawn <= this.#record.spec.readinessTimeoutMs) return;
+    this.#killedFor = `it was not ready within ${this.#record.spec.readinessTimeoutMs} ms (${failure})`;
+    signalGroup(process, 'SIGKILL');
+  }
+
+  #drain(process: ReplicaProcess): void {
+    const { drain } = this.#record;
+    if (!drain) return;
+    if (this.#now() >= drain.killAt && drain.terminated) return signalGroup(process, 'SIGKILL');
+    if (this.#now() < drain.termAt || drain.terminated) return;
+    this.#update({ ...this.#record, drain: { ...drain, terminated: true } });
+    signalGroup(process, 'SIGTERM');
+  }
+
+  #giveUp(estimated: boolean): void {
+    this.#update(giveUp(this.#record, estimated ? (this.#gapFrom ?? this.#now()) : this.#now(), estimated));
+    this.#deps.memory.release(this.#record.replicaId);
+    this.#deps.changed();
+  }
+
+  #update(record: ReplicaRecord): void {
+    if (record === this.#record) return;
+    this.#record = record;
+    this.#deps.save(record);
+  }
+
+  #now(): Instant {
+    return this.#deps.clock.now();
+  }
+
+  #home(): string {
+    return join(this.#deps.paths.homes, this.#record.replicaId);
+  }
+}
+
+const lastServed = (record: ReplicaRecord): Instant =>
+  stateOf(record) === 'unready' ? (record.transitions.at(-1)?.at ?? 0) : 0;
+
+function killLeftovers(ended: ReplicaProcess): void {
+  if (ended.pid === null || ended.pid <= 1 || startTimeOf(ended.pid) !== '') return;
+  try {
+    process.kill(-ended.pid, 'SIGKILL');
+  } catch {
+    // Nobody was left.
+  }
+}

@@ -1,0 +1,51 @@
+import { spawn } from 'node:child_process';
+import { closeSync, mkdirSync, openSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { ClusterUnreachable } from '../deployments/cluster.port.ts';
+import { LocalCluster } from './local-cluster.adapter.ts';
+import { runtimePaths } from './runtime-folder.ts';
+
+/** How long a runtime may take to answer. Higher: a broken one is noticed late; lower: a slow disk fails the start. */
+const START_TIMEOUT_MS = 20_000;
+const POLL_MS = 25;
+
+export interface SpawnRuntimeOptions {
+  readonly dataDir: string;
+  readonly node: string;
+  /** The built `purser.js`. */
+  readonly entry: string;
+  /** What the runtime reads its settings from. */
+  readonly env: NodeJS.ProcessEnv;
+}
+
+/** The machine's runtime: the one that answers, else a new one, detached, so that it outlives this process. Safe when several call it. */
+export async function ensureRuntime(options: SpawnRuntimeOptions): Promise<LocalCluster> {
+  const paths = runtimePaths(options.dataDir, process.getuid?.() === 0);
+  const cluster = new LocalCluster({ socket: paths.socket });
+  if (await answers(cluster)) return cluster;
+  mkdirSync(paths.folder, { recursive: true, mode: 0o700 });
+  const log = openSync(join(paths.folder, 'runtime.log'), 'a', 0o600);
+  const env = { ...options.env, PURSER_DATA_DIR: options.dataDir };
+  const child = spawn(options.node, ['--enable-source-maps', options.entry, 'runtime'], { detached: true, env, cwd: '/', stdio: ['ignore', log, log] });
+  child.once('error', () => undefined);
+  child.unref();
+  closeSync(log);
+  for (let waited = 0; waited < START_TIMEOUT_MS; waited += POLL_MS) {
+    if (await answers(cluster)) return cluster;
+    await sleep(POLL_MS);
+  }
+  throw new ClusterUnreachable(`The local runtime did not start; see ${join(paths.folder, 'runtime.log')}.`);
+}
+
+/** Ends the machine's runtime and its replicas; nothing if none runs. */
+export async function stopRuntime(dataDir: string): Promise<void> {
+  const cluster = new LocalCluster({ socket: runtimePaths(dataDir, process.getuid?.() === 0).socket });
+  if (await answers(cluster)) await cluster.shutdown({ andReplicas: true });
+}
+
+const answers = (cluster: LocalCluster): Promise<boolean> =>
+  cluster.info().then(
+    () => true,
+    () => false,
+  );
