@@ -1,10 +1,11 @@
 import type { Clock } from '../kernel/clock.ts';
 import { digestOf } from '../kernel/digest.ts';
 import type { Instant } from '../kernel/instant.ts';
-import type { Grant, Principal } from '../kernel/principal.ts';
+import type { Principal } from '../kernel/principal.ts';
 import { tokenType } from '../kernel/token.ts';
 import type { Scope, Transaction } from '../kernel/transaction.ts';
 import type { Database } from '../persistence/database.ts';
+import { covers } from './grants.ts';
 import type { IdentityStore, PrincipalRecord, TokenRecord } from './identity-store.port.ts';
 import type { OidcVerifier } from './oidc-verifier.port.ts';
 
@@ -62,13 +63,4 @@ export function toPrincipal(record: PrincipalRecord, token: TokenRecord | null):
     platformActions: scope === null ? record.platformActions : [],
     tokenId: token?.id ?? null,
   };
-}
-
-const STRENGTH = { platform_admin: 5, team_admin: 4, operator: 3, viewer: 1, invoker: 1 } as const;
-
-/** True if whoever has `grant` may hand on `wanted`: same or weaker role, same or smaller place. */
-export function covers(grant: Grant, wanted: Grant): boolean {
-  const place =
-    grant.teamId === null || (grant.teamId === wanted.teamId && (grant.projectId === null || grant.projectId === wanted.projectId));
-  return place && (grant.role === wanted.role || STRENGTH[grant.role] > STRENGTH[wanted.role]);
 }

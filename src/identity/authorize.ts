@@ -1,5 +1,5 @@
 import type { Id } from '../kernel/id.ts';
-import type { Principal, Role } from '../kernel/principal.ts';
+import type { Grant, Principal, Role } from '../kernel/principal.ts';
 
 /** Everything that can be done, with the roles that may do it. What is not listed is denied. */
 const ACTIONS = {
@@ -47,14 +47,35 @@ export const PLATFORM: Target = { teamId: null, projectId: null };
 /** Deny by default: true only if a grant that covers the target has a role that the table lists, or the action is granted by name. */
 export function mayDo(principal: Principal, action: Action, target: Target): boolean {
   if (principal.platformActions.includes(action)) return true;
-  const roles: readonly Role[] = ACTIONS[action];
-  return principal.grants.some(
-    (grant) =>
-      roles.includes(grant.role) &&
-      (grant.teamId === null ||
-        (grant.teamId === target.teamId && (grant.projectId === null || grant.projectId === target.projectId))),
-  );
+  return principal.grants.some((grant) => allows(grant, action, target));
 }
+
+function allows(grant: Grant, action: Action, target: Target): boolean {
+  const roles: readonly Role[] = ACTIONS[action];
+  if (!roles.includes(grant.role)) return false;
+  return grant.teamId === null || (grant.teamId === target.teamId && (grant.projectId === null || grant.projectId === target.projectId));
+}
+
+/** Where something may be done: everywhere, or in these teams and these projects. */
+export interface Places {
+  readonly all: boolean;
+  readonly teamIds: readonly Id[];
+  readonly projectIds: readonly Id[];
+}
+
+/** The places where these grants allow the action. */
+export function placesOf(grants: readonly Grant[], action: Action): Places {
+  const allowing = grants.filter((grant) => allows(grant, action, grant));
+  return {
+    all: allowing.some((grant) => grant.teamId === null),
+    teamIds: allowing.flatMap((grant) => (grant.teamId !== null && grant.projectId === null ? [grant.teamId] : [])),
+    projectIds: allowing.flatMap((grant) => grant.projectId ?? []),
+  };
+}
+
+/** True if whoever has role `all` may do everything that role `some` may, by the table. */
+export const roleContains = (all: Role, some: Role): boolean =>
+  Object.values<readonly Role[]>(ACTIONS).every((roles) => !roles.includes(some) || roles.includes(all));
 
 /** True if the principal may do it on at least one target: lists are open to them and show only what they may see. */
 export const mayDoSomewhere = (principal: Principal, action: Action): boolean =>

@@ -60,6 +60,7 @@ export class BootstrapService {
   #ensure(wanted: BuiltIn, present: string | null): Promise<string> {
     const { database, store, clock, random } = this.#deps;
     return database.write(SCOPE, async (tx) => {
+      await store.lockFirstStart(tx);
       const known = present && (await store.findTokenByHash(tx, hashOfToken(present)));
       if (present && known && known.revokedAt === null && known.type === wanted.token) return present;
       const now = clock.now();

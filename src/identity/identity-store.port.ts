@@ -3,6 +3,7 @@ import type { Instant } from '../kernel/instant.ts';
 import type { Grant, PrincipalKind } from '../kernel/principal.ts';
 import type { TokenType } from '../kernel/token.ts';
 import type { Transaction } from '../kernel/transaction.ts';
+import type { Places } from './authorize.ts';
 import type { Quota, QuotaResource } from './quotas.ts';
 import type { Project, Team } from './team.ts';
 
@@ -53,7 +54,8 @@ export interface IdentityStore {
   projectsById(tx: Transaction, ids: readonly Id[]): Promise<readonly Project[]>;
   /** One more than the limit, ordered by name. */
   listTeams(tx: Transaction, window: ListWindow): Promise<readonly Team[]>;
-  listProjects(tx: Transaction, teamIds: readonly Id[] | null, window: ListWindow): Promise<readonly Project[]>;
+  /** Those of one team that lie in the given places. */
+  listProjects(tx: Transaction, teamId: Id, places: Places, window: ListWindow): Promise<readonly Project[]>;
   insertTeam(tx: Transaction, team: Team): Promise<void>;
   insertProject(tx: Transaction, project: Project): Promise<void>;
   /** False if the version is no longer `expected`. */
@@ -63,11 +65,13 @@ export interface IdentityStore {
   findPerson(tx: Transaction, issuer: string, subject: string): Promise<PrincipalRecord | null>;
   /** The oldest principal of a kind with that name and no team: how first start finds what it made before. */
   findPlatformPrincipal(tx: Transaction, kind: PrincipalKind, name: string): Promise<PrincipalRecord | null>;
+  /** `teamIds` null = all, also those of the platform. */
   listPrincipals(tx: Transaction, teamIds: readonly Id[] | null, window: ListWindow): Promise<readonly PrincipalRecord[]>;
   insertPrincipal(tx: Transaction, principal: Omit<PrincipalRecord, 'grants'>): Promise<void>;
-  insertGrant(tx: Transaction, grant: Grant & { id: Id; principalId: Id; createdAt: Instant }): Promise<void>;
-  /** How many rows went. */
-  deleteGrant(tx: Transaction, principalId: Id, grant: Grant): Promise<number>;
+  /** False if the principal has it already. */
+  insertGrant(tx: Transaction, grant: Grant & { id: Id; principalId: Id; createdAt: Instant }): Promise<boolean>;
+  /** The id of the row that went; null if there was none. */
+  deleteGrant(tx: Transaction, principalId: Id, grant: Grant): Promise<Id | null>;
 
   findTokenByHash(tx: Transaction, hash: string): Promise<TokenRecord | null>;
   findToken(tx: Transaction, id: Id): Promise<TokenRecord | null>;
@@ -81,5 +85,9 @@ export interface IdentityStore {
 
   findQuotas(tx: Transaction, teamId: Id, projectId: Id | null, resource: QuotaResource): Promise<readonly Quota[]>;
   listQuotas(tx: Transaction, teamId: Id): Promise<readonly Quota[]>;
-  saveQuota(tx: Transaction, quota: Quota): Promise<void>;
+  /** Makes or replaces the limit; the row as it is then, with the version that this change gave it. */
+  saveQuota(tx: Transaction, quota: Quota): Promise<Quota>;
+
+  /** Held to the end of the transaction, so that instances that start at once make the first principals once. */
+  lockFirstStart(tx: Transaction): Promise<void>;
 }

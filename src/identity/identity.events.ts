@@ -1,5 +1,7 @@
 import type { EventDraft, Json } from '../kernel/event.ts';
+import type { Id } from '../kernel/id.ts';
 import type { Instant } from '../kernel/instant.ts';
+import type { Grant } from '../kernel/principal.ts';
 import type { PrincipalRecord, TokenRecord } from './identity-store.port.ts';
 import type { Quota } from './quotas.ts';
 import { projectPath, type Project, type Team } from './team.ts';
@@ -57,6 +59,23 @@ export const principalCreated = (principal: Omit<PrincipalRecord, 'grants'>, cau
   before: null,
   after: { name: principal.name, kind: principal.kind },
 });
+
+/** A grant's story has two events at most: given again, it is another grant. */
+export const roleChanged = (change: 'granted' | 'revoked', owner: PrincipalRecord, grant: Grant & { readonly id: Id }, cause: Cause): EventDraft => {
+  const json: Json = { principal: owner.id, role: grant.role, teamId: grant.teamId, projectId: grant.projectId };
+  return {
+    ...base(cause),
+    type: `role.${change}`,
+    subjectKind: 'Grant',
+    subjectId: grant.id,
+    subjectVersion: change === 'granted' ? 1 : 2,
+    teamId: owner.teamId,
+    projectId: grant.projectId,
+    message: `Role ${grant.role} was ${change} ${change === 'granted' ? 'to' : 'from'} ${owner.name}.`,
+    before: change === 'granted' ? null : json,
+    after: change === 'granted' ? json : null,
+  };
+};
 
 /** Says what a token may do, never what it is. */
 const tokenJson = (token: TokenRecord): Json => ({ name: token.name, type: token.type, hint: token.hint, expiresAt: token.expiresAt, revokedAt: token.revokedAt });

@@ -93,6 +93,15 @@ export class CreatePrincipalInput {
   grants!: GrantInput[];
 }
 
+@InputType('ChangeRoleInput', { description: 'A role to give or to take.' })
+export class ChangeRoleInput {
+  @Field(() => ID, { description: 'The principal.' })
+  principal!: string;
+
+  @Field(() => GrantInput, { description: 'The role and its place; never more than you may.' })
+  grant!: GrantInput;
+}
+
 @InputType('CreateTokenInput', { description: 'A new token of a principal.' })
 export class CreateTokenInput {
   @Field(() => ID, { description: 'The principal.' })

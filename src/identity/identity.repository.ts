@@ -1,8 +1,10 @@
 import type { Id } from '../kernel/id.ts';
 import type { Instant } from '../kernel/instant.ts';
-import type { Grant, PrincipalKind, Role } from '../kernel/principal.ts';
+import { invariant } from '../kernel/invariant.ts';
+import type { Grant, PrincipalKind } from '../kernel/principal.ts';
 import type { Transaction } from '../kernel/transaction.ts';
 import { sqlOf } from '../persistence/sql.ts';
+import type { Places } from './authorize.ts';
 import type { IdentityStore, ListWindow, PrincipalRecord, TokenRecord } from './identity-store.port.ts';
 import type { Quota, QuotaResource } from './quotas.ts';
 import type { Project, Team } from './team.ts';
@@ -53,11 +55,11 @@ export class IdentityRepository implements IdentityStore {
     return sqlOf(tx).query<Team>(`${TEAM} where ($1::text is null or name > $1) order by name limit $2`, [after, limit + 1]);
   }
 
-  async listProjects(tx: Transaction, teamIds: readonly Id[] | null, { after, limit }: ListWindow): Promise<readonly Project[]> {
+  async listProjects(tx: Transaction, teamId: Id, places: Places, { after, limit }: ListWindow): Promise<readonly Project[]> {
     const rows = await sqlOf(tx).query<ProjectRow>(
-      `${PROJECT} where ($1::uuid[] is null or p.team_id = any ($1)) and ($2::text is null or t.name || '/' || p.name > $2)
-       order by t.name || '/' || p.name limit $3`,
-      [teamIds, after, limit + 1],
+      `${PROJECT} where p.team_id = $1 and ($2 or p.team_id = any ($3::uuid[]) or p.id = any ($4::uuid[])) and ($5::text is null or p.name > $5)
+       order by p.name limit $6`,
+      [teamId, places.all, places.teamIds, places.projectIds, after, limit + 1],
     );
     return rows.map(toProject);
   }
@@ -113,18 +115,21 @@ export class IdentityRepository implements IdentityStore {
     );
   }
 
-  async insertGrant(tx: Transaction, grant: Grant & { id: Id; principalId: Id; createdAt: Instant }): Promise<void> {
-    await sqlOf(tx).execute(
+  async insertGrant(tx: Transaction, grant: Grant & { id: Id; principalId: Id; createdAt: Instant }): Promise<boolean> {
+    const inserted = await sqlOf(tx).execute(
       `insert into role_grant (id, principal_id, role, team_id, project_id, created_at) values ($1, $2, $3, $4, $5, $6) on conflict do nothing`,
       [grant.id, grant.principalId, grant.role, grant.teamId, grant.projectId, grant.createdAt],
     );
+    return inserted === 1;
   }
 
-  deleteGrant(tx: Transaction, principalId: Id, grant: { role: Role; teamId: Id | null; projectId: Id | null }): Promise<number> {
-    return sqlOf(tx).execute(
-      `delete from role_grant where principal_id = $1 and role = $2 and team_id is not distinct from $3 and project_id is not distinct from $4`,
+  async deleteGrant(tx: Transaction, principalId: Id, grant: Grant): Promise<Id | null> {
+    const [gone] = await sqlOf(tx).query<{ id: Id }>(
+      `delete from role_grant where principal_id = $1 and role = $2 and team_id is not distinct from $3 and project_id is not distinct from $4
+       returning id`,
       [principalId, grant.role, grant.teamId, grant.projectId],
     );
+    return gone?.id ?? null;
   }
 
   async findTokenByHash(tx: Transaction, hash: string): Promise<TokenRecord | null> {
@@ -187,11 +192,18 @@ export class IdentityRepository implements IdentityStore {
     return (await sqlOf(tx).query<QuotaRow>(`${QUOTA} where team_id = $1 order by resource, project_id nulls first`, [teamId])).map(toQuota);
   }
 
-  async saveQuota(tx: Transaction, quota: Quota): Promise<void> {
-    await sqlOf(tx).execute(
+  async saveQuota(tx: Transaction, quota: Quota): Promise<Quota> {
+    const [row] = await sqlOf(tx).query<QuotaRow>(
       `insert into quota (id, team_id, project_id, resource, maximum, version) values ($1, $2, $3, $4, $5, 1)
-       on conflict (team_id, project_id, resource) do update set maximum = excluded.maximum, version = quota.version + 1`,
+       on conflict (team_id, project_id, resource) do update set maximum = excluded.maximum, version = quota.version + 1
+       returning id, team_id as "teamId", project_id as "projectId", resource, maximum, version`,
       [quota.id, quota.teamId, quota.projectId, quota.resource, String(quota.maximum)],
     );
+    invariant(row, 'an upsert returns its row');
+    return toQuota(row);
+  }
+
+  async lockFirstStart(tx: Transaction): Promise<void> {
+    await sqlOf(tx).query(`select pg_advisory_xact_lock(hashtextextended('purser.first-start', 0))`);
   }
 }

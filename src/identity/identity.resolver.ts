@@ -1,5 +1,7 @@
 import { Arg, Ctx, FieldResolver, Int, Mutation, Query, Resolver, Root } from 'type-graphql';
-import { notFound, type Failure } from '../kernel/failure.ts';
+import { GraphQLError } from 'graphql';
+import { failure, notFound, type Failure } from '../kernel/failure.ts';
+import { isId } from '../kernel/id.ts';
 import { parseUsd } from '../kernel/money.ts';
 import type { Grant } from '../kernel/principal.ts';
 import { err, ok, type Result } from '../kernel/result.ts';
@@ -11,6 +13,7 @@ import { pageSize, toPage } from '../graphql/page.ts';
 import { toUserErrors } from '../graphql/payload.type.ts';
 import { ALL_ACTIONS, mayDoSomewhere } from './authorize.ts';
 import {
+  ChangeRoleInput,
   CreatePrincipalInput,
   CreateProjectInput,
   CreateTeamInput,
@@ -25,6 +28,7 @@ import {
 import type { IdentityService, ProjectRef, TeamRef } from './identity.service.ts';
 import {
   CreateTokenPayload,
+  PrincipalConnection,
   PrincipalPayload,
   ProjectConnection,
   ProjectPayload,
@@ -43,7 +47,6 @@ import {
   toTokenType,
   ViewerType,
 } from './identity.type.ts';
-import { projectPath } from './team.ts';
 
 /** An id that matches no row: a wrong global id is as absent as a foreign one. */
 const NOWHERE = '00000000-0000-0000-0000-000000000000';
@@ -55,6 +58,9 @@ export function projectRef(by: ProjectBy): ProjectRef {
   const [teamName = '', name = '', ...rest] = by.path.split('/');
   return rest.length > 0 ? { id: NOWHERE } : { teamName, name };
 }
+
+/** Grants in one input. Higher: one request does many look-ups; lower: a principal of many teams takes several. */
+const MAX_GRANTS = 50;
 
 const keyArg = { nullable: true, description: 'Makes a repeat safe: the same key and input is done once.' };
 
@@ -105,8 +111,19 @@ export class IdentityResolver {
     @Arg('after', () => String, { nullable: true, description: 'Cursor to go on behind.' }) after?: string | null,
   ) {
     const limit = pageSize(first);
-    const tokens = await this.#service.tokens(await context.read(), context.principal, { after: decodeCursor(after), limit });
+    const tokens = await this.#service.tokens(await context.read(), context.principal, { after: idCursor(after), limit });
     return toConnection(toPage(tokens, limit), toTokenType, (token) => token.id);
+  }
+
+  @Query(() => PrincipalConnection, { description: 'The people and service accounts that you administer, oldest first.' })
+  async principals(
+    @Ctx() context: ApiContext,
+    @Arg('first', () => Int, { defaultValue: DEFAULT_PAGE, description: 'At most 100.' }) first: number,
+    @Arg('after', () => String, { nullable: true, description: 'Cursor to go on behind.' }) after?: string | null,
+  ) {
+    const limit = pageSize(first);
+    const principals = await this.#service.principals(await context.read(), context.principal, { after: idCursor(after), limit });
+    return toConnection(toPage(principals, limit), toPrincipalType, (principal) => principal.id);
   }
 
   @Mutation(() => TeamPayload, { description: 'Makes a team.' })
@@ -167,7 +184,7 @@ export class IdentityResolver {
     @Arg('input', () => CreatePrincipalInput, { description: 'The principal.' }) input: CreatePrincipalInput,
     @Arg('idempotencyKey', () => String, keyArg) idempotencyKey?: string | null,
   ): Promise<PrincipalPayload> {
-    const grants = await this.#grants(context, input.grants);
+    const grants = await this.#grants(context, input.grants, ['input', 'grants']);
     if (!grants.ok) return { principal: null, userErrors: toUserErrors([grants.error]) };
     const outcome = await this.#service.createPrincipal(callerOf(context, idempotencyKey), {
       team: input.team ? teamRef(input.team) : null,
@@ -175,10 +192,40 @@ export class IdentityResolver {
       oidc: input.oidc ?? null,
       grants: grants.value,
     });
+    return this.#principalPayload(context, outcome);
+  }
+
+  @Mutation(() => PrincipalPayload, { description: 'Gives a principal a role; routers know it within a second.' })
+  async grantRole(
+    @Ctx() context: ApiContext,
+    @Arg('input', () => ChangeRoleInput, { description: 'To whom, and which.' }) input: ChangeRoleInput,
+    @Arg('idempotencyKey', () => String, keyArg) idempotencyKey?: string | null,
+  ): Promise<PrincipalPayload> {
+    const grants = await this.#grants(context, [input.grant], ['input', 'grant']);
+    const [grant] = grants.ok ? grants.value : [];
+    if (!grant) return { principal: null, userErrors: grants.ok ? [] : toUserErrors([grants.error]) };
+    const principalId = idOfType('Principal', input.principal) ?? NOWHERE;
+    return this.#principalPayload(context, await this.#service.grantRole(callerOf(context, idempotencyKey), { principalId, grant }));
+  }
+
+  @Mutation(() => PrincipalPayload, { description: 'Takes a role away; its tokens lose it with the next call, and at routers within a second.' })
+  async revokeRole(
+    @Ctx() context: ApiContext,
+    @Arg('input', () => ChangeRoleInput, { description: 'From whom, and which.' }) input: ChangeRoleInput,
+    @Arg('idempotencyKey', () => String, keyArg) idempotencyKey?: string | null,
+  ): Promise<PrincipalPayload> {
+    const grants = await this.#grants(context, [input.grant], ['input', 'grant']);
+    const [grant] = grants.ok ? grants.value : [];
+    if (!grant) return { principal: null, userErrors: grants.ok ? [] : toUserErrors([grants.error]) };
+    const principalId = idOfType('Principal', input.principal) ?? NOWHERE;
+    return this.#principalPayload(context, await this.#service.revokeRole(callerOf(context, idempotencyKey), { principalId, grant }));
+  }
+
+  async #principalPayload(context: ApiContext, outcome: Result<{ principalId: string }, Failure>): Promise<PrincipalPayload> {
     await context.changed();
     if (!outcome.ok) return { principal: null, userErrors: toUserErrors([outcome.error]) };
-    const kind = input.oidc ? 'person' : 'service_account';
-    return { principal: toPrincipalType({ id: outcome.value.principalId, name: input.name, kind }), userErrors: [] };
+    const principal = await this.#service.principal(await context.read(), context.principal, outcome.value.principalId);
+    return { principal: principal && toPrincipalType(principal), userErrors: [] };
   }
 
   @Mutation(() => CreateTokenPayload, { description: 'Makes a token and shows it this once.' })
@@ -187,7 +234,7 @@ export class IdentityResolver {
     @Arg('input', () => CreateTokenInput, { description: 'The token.' }) input: CreateTokenInput,
     @Arg('idempotencyKey', () => String, keyArg) idempotencyKey?: string | null,
   ): Promise<CreateTokenPayload> {
-    const scope = input.scope ? await this.#grants(context, input.scope) : ok(null);
+    const scope = input.scope ? await this.#grants(context, input.scope, ['input', 'scope']) : ok(null);
     if (!scope.ok) return { token: null, secret: null, userErrors: toUserErrors([scope.error]) };
     const outcome = await this.#service.createToken(callerOf(context, idempotencyKey), {
       principalId: idOfType('Principal', input.principal) ?? NOWHERE,
@@ -220,12 +267,11 @@ export class IdentityResolver {
     @Arg('input', () => SetQuotaInput, { description: 'The limit.' }) input: SetQuotaInput,
     @Arg('idempotencyKey', () => String, keyArg) idempotencyKey?: string | null,
   ): Promise<TeamPayload> {
-    const maximum = input.resource === 'spend_per_hour' ? parseUsd(input.maximum) : BigInt(input.maximum.split('.')[0] ?? '0');
     const outcome = await this.#service.setQuota(callerOf(context, idempotencyKey), {
       team: teamRef(input.team),
       project: input.project ? projectRef(input.project) : null,
       resource: input.resource,
-      maximum: maximum ?? 0n,
+      maximum: input.maximum,
     });
     await context.changed();
     if (!outcome.ok) return { team: null, userErrors: toUserErrors([outcome.error]) };
@@ -234,17 +280,26 @@ export class IdentityResolver {
   }
 
   /** Names become ids; what the caller may not see does not resolve. */
-  async #grants(context: ApiContext, inputs: readonly GrantInput[]): Promise<Result<Grant[], Failure>> {
+  async #grants(context: ApiContext, inputs: readonly GrantInput[], path: readonly string[]): Promise<Result<Grant[], Failure>> {
+    if (inputs.length > MAX_GRANTS) return err(failure('LIMIT_EXCEEDED', `At most ${MAX_GRANTS} grants at a time.`, { path }));
     const grants: Grant[] = [];
     for (const { role, team, project } of inputs) {
       const tx = await context.read();
       const inProject = project ? await this.#service.project(tx, context.principal, projectRef(project)) : null;
       const inTeam = team ? await this.#service.team(tx, context.principal, teamRef(team)) : null;
-      if ((project && !inProject) || (team && !inTeam)) return err(notFound(project ? 'project' : 'team', ['input', 'grants']));
+      if (project && (!inProject || (inTeam && inTeam.id !== inProject.teamId))) return err(notFound('project', path));
+      if (team && !inTeam) return err(notFound('team', path));
       grants.push({ role, teamId: inProject?.teamId ?? inTeam?.id ?? null, projectId: inProject?.id ?? null });
     }
     return ok(grants);
   }
+}
+
+/** Lists that are ordered by id carry one in their cursor; anything else is the client's mistake. */
+function idCursor(after: string | null | undefined): string | null {
+  const id = decodeCursor(after);
+  if (id === null || isId(id)) return id;
+  throw new GraphQLError('after must be a cursor that an earlier answer gave.', { extensions: { code: 'BAD_USER_INPUT' } });
 }
 
 export const callerOf = (context: ApiContext, idempotencyKey: string | null | undefined) => ({
@@ -268,8 +323,8 @@ export class TeamResolver {
     @Arg('after', () => String, { nullable: true, description: 'Cursor to go on behind.' }) after?: string | null,
   ) {
     const limit = pageSize(first);
-    const projects = await this.#service.projects(await context.read(), context.principal, [team.teamId], { after: decodeCursor(after), limit });
-    return toConnection(toPage(projects, limit), toProjectType, projectPath);
+    const projects = await this.#service.projects(await context.read(), context.principal, team.teamId, { after: decodeCursor(after), limit });
+    return toConnection(toPage(projects, limit), toProjectType, (project) => project.name);
   }
 
   @FieldResolver(() => [QuotaType], { description: 'Its limits.' })
@@ -278,10 +333,11 @@ export class TeamResolver {
   }
 }
 
-/** How `node(id)` finds teams and projects. */
+/** How `node(id)` finds what belongs to identity. */
 export const identityNodes = (service: IdentityService): NodeSource[] => [
   { typeName: 'Team', load: async (context, id) => present(await service.team(await context.read(), context.principal, { id }), toTeamType) },
   { typeName: 'Project', load: async (context, id) => present(await service.project(await context.read(), context.principal, { id }), toProjectType) },
+  { typeName: 'Principal', load: async (context, id) => present(await service.principal(await context.read(), context.principal, id), toPrincipalType) },
   { typeName: 'Token', load: async (context, id) => present(await service.token(await context.read(), context.principal, id), toTokenType) },
 ];
 

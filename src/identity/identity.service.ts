@@ -10,11 +10,12 @@ import { newToken } from '../kernel/token.ts';
 import type { Transaction } from '../kernel/transaction.ts';
 import { record } from '../events/event-log.ts';
 import type { Commands } from '../persistence/commands.ts';
-import { covers, hashOfToken } from './authentication.service.ts';
-import { mayDo, mayDoSomewhere, PLATFORM, type Action } from './authorize.ts';
-import { principalCreated, projectChanged, quotaChanged, teamCreated, tokenChanged } from './identity.events.ts';
+import { hashOfToken } from './authentication.service.ts';
+import { mayDo, mayDoSomewhere, PLATFORM, placesOf } from './authorize.ts';
+import { administers, checkGrant, coversAll } from './grants.ts';
+import { principalCreated, projectChanged, quotaChanged, roleChanged, teamCreated, tokenChanged } from './identity.events.ts';
 import type { IdentityStore, ListWindow, PrincipalRecord, TokenRecord } from './identity-store.port.ts';
-import type { Quota, QuotaResource } from './quotas.ts';
+import { parseMaximum, type Quota, type QuotaResource } from './quotas.ts';
 import { checkLimits, checkName, DEFAULT_MAX_REPLICAS, DEFAULT_MAX_SPEND_PER_HOUR, type Project, type Team } from './team.ts';
 
 export interface IdentityDeps {
@@ -64,7 +65,7 @@ export class IdentityService {
   /** Null for absent and for forbidden. */
   async team(tx: Transaction, principal: Principal, ref: TeamRef): Promise<Team | null> {
     const team = await this.#deps.store.findTeam(tx, ref);
-    return team && this.#sees(principal, 'team.read', team.id) ? team : null;
+    return team && seesTeam(principal, team.id) ? team : null;
   }
 
   async project(tx: Transaction, principal: Principal, ref: ProjectRef): Promise<Project | null> {
@@ -74,20 +75,27 @@ export class IdentityService {
 
   async teams(tx: Transaction, principal: Principal, window: ListWindow): Promise<readonly Team[]> {
     if (!mayDoSomewhere(principal, 'team.read')) return [];
-    return this.#deps.store.listTeams(tx, window);
+    return (await this.#deps.store.listTeams(tx, window)).filter((team) => seesTeam(principal, team.id));
   }
 
-  async projects(tx: Transaction, principal: Principal, teamIds: readonly Id[] | null, window: ListWindow): Promise<readonly Project[]> {
-    const projects = await this.#deps.store.listProjects(tx, teamIds, window);
-    return projects.filter((project) => mayDo(principal, 'project.read', { teamId: project.teamId, projectId: project.id }));
+  async projects(tx: Transaction, principal: Principal, teamId: Id, window: ListWindow): Promise<readonly Project[]> {
+    return this.#deps.store.listProjects(tx, teamId, placesOf(principal.grants, 'project.read'), window);
+  }
+
+  /** Everybody may see themselves. */
+  async principal(tx: Transaction, principal: Principal, id: Id): Promise<PrincipalRecord | null> {
+    const found = await this.#deps.store.findPrincipal(tx, id);
+    return found && (found.id === principal.id || mayDo(principal, 'principal.read', { teamId: found.teamId, projectId: null })) ? found : null;
   }
 
   async principals(tx: Transaction, principal: Principal, window: ListWindow): Promise<readonly PrincipalRecord[]> {
-    return mayDoSomewhere(principal, 'principal.read') ? this.#deps.store.listPrincipals(tx, administered(principal), window) : [];
+    const { all, teamIds } = placesOf(principal.grants, 'principal.read');
+    return this.#deps.store.listPrincipals(tx, all ? null : teamIds, window);
   }
 
   async tokens(tx: Transaction, principal: Principal, window: ListWindow): Promise<readonly TokenRecord[]> {
-    return mayDoSomewhere(principal, 'token.read') ? this.#deps.store.listTokens(tx, administered(principal), window) : [];
+    const { all, teamIds } = placesOf(principal.grants, 'token.read');
+    return this.#deps.store.listTokens(tx, all ? null : teamIds, window);
   }
 
   async token(tx: Transaction, principal: Principal, id: Id): Promise<TokenRecord | null> {
@@ -153,7 +161,7 @@ export class IdentityService {
       const team = input.team && (await this.#deps.store.findTeam(tx, input.team));
       const target = { teamId: team?.id ?? null, projectId: null };
       if ((input.team && !team) || !mayDo(caller.principal, 'principal.write', target)) return err(notFound('team', ['input', 'team']));
-      const wrong = checkName(input.name, ['input', 'name']) ?? (await this.#checkGrants(tx, caller.principal, input.grants));
+      const wrong = checkName(input.name, ['input', 'name']) ?? (await this.#checkGrants(tx, caller.principal, team?.id ?? null, input.grants));
       if (wrong) return err(wrong);
       const principal = this.#newPrincipal(input, team?.id ?? null);
       await this.#deps.store.insertPrincipal(tx, principal);
@@ -163,13 +171,48 @@ export class IdentityService {
     });
   }
 
+  /** Giving a role that is held already changes nothing and says so. */
+  grantRole(caller: Caller, input: { readonly principalId: Id; readonly grant: Grant }): Promise<Result<{ principalId: Id }, Failure>> {
+    return this.#run(caller, 'grantRole', input, async (tx) => {
+      const owner = await this.#writablePrincipal(tx, caller.principal, input.principalId);
+      if (!owner) return err(notFound('principal', ['input', 'principal']));
+      const wrong = await this.#checkGrants(tx, caller.principal, owner.teamId, [input.grant], ['input', 'grant']);
+      if (wrong) return err(wrong);
+      const row = { ...input.grant, id: this.#newId(), principalId: owner.id, createdAt: this.#now() };
+      if (!(await this.#deps.store.insertGrant(tx, row))) return err(failure('ALREADY_EXISTS', 'The principal has this role already.', { path: ['input', 'grant'] }));
+      record(tx, roleChanged('granted', owner, row, this.#cause(caller)));
+      return ok({ principalId: owner.id });
+    });
+  }
+
+  /** Nobody takes PLATFORM_ADMIN from themselves: one administrator always remains. */
+  revokeRole(caller: Caller, input: { readonly principalId: Id; readonly grant: Grant }): Promise<Result<{ principalId: Id }, Failure>> {
+    return this.#run(caller, 'revokeRole', input, async (tx) => {
+      const { principal } = caller;
+      const owner = await this.#writablePrincipal(tx, principal, input.principalId);
+      if (!owner) return err(notFound('principal', ['input', 'principal']));
+      if (owner.id === principal.id && input.grant.role === 'platform_admin') {
+        return err(failure('PRECONDITION_FAILED', 'You may not take PLATFORM_ADMIN from yourself: ask another administrator.', { path: ['input', 'grant'] }));
+      }
+      const gone = coversAll(principal.grants, [input.grant]) ? await this.#deps.store.deleteGrant(tx, owner.id, input.grant) : null;
+      if (gone === null) return err(notFound('grant', ['input', 'grant']));
+      record(tx, roleChanged('revoked', owner, { ...input.grant, id: gone }, this.#cause(caller)));
+      return ok({ principalId: owner.id });
+    });
+  }
+
+  async #writablePrincipal(tx: Transaction, by: Principal, id: Id): Promise<PrincipalRecord | null> {
+    const found = await this.#deps.store.findPrincipal(tx, id);
+    return found && mayDo(by, 'principal.write', { teamId: found.teamId, projectId: null }) ? found : null;
+  }
+
   /** The token's text is in this answer and nowhere else; a repeat under the same key gives the token's id without it. */
   async createToken(caller: Caller, input: NewToken): Promise<Result<{ tokenId: Id; token: string | null }, Failure>> {
     let text: string | null = null;
     const body = { principalId: input.principalId, name: input.name, scope: input.scope, expiresAt: input.expiresAt };
     const outcome = await this.#run(caller, 'createToken', body, async (tx) => {
       const owner = await this.#deps.store.findPrincipal(tx, input.principalId);
-      if (!owner || !this.#administers(caller.principal, 'token.write', owner)) return err(notFound('principal', ['input', 'principal']));
+      if (!owner || !administers(caller.principal, owner)) return err(notFound('principal', ['input', 'principal']));
       const wrong = checkName(input.name, ['input', 'name']) ?? this.#checkToken(owner, input);
       if (wrong) return err(wrong);
       text = newToken(owner.kind === 'person' ? 'user' : 'service', this.#deps.random);
@@ -186,7 +229,7 @@ export class IdentityService {
     return this.#run(caller, 'revokeToken', input, async (tx) => {
       const before = await this.#deps.store.findToken(tx, input.tokenId);
       const owner = before && (await this.#deps.store.findPrincipal(tx, before.principalId));
-      if (!before || !owner || !this.#administers(caller.principal, 'token.write', owner)) return err(notFound('token', ['input', 'token']));
+      if (!before || !owner || !administers(caller.principal, owner)) return err(notFound('token', ['input', 'token']));
       const at = this.#now();
       if (!(await this.#deps.store.revokeToken(tx, before.id, at))) return err(failure('PRECONDITION_FAILED', 'The token is revoked already.', { path: ['input', 'token'] }));
       record(tx, tokenChanged(before, { ...before, revokedAt: at }, this.#cause(caller)));
@@ -196,39 +239,29 @@ export class IdentityService {
 
   setQuota(
     caller: Caller,
-    input: { readonly team: TeamRef; readonly project: ProjectRef | null; readonly resource: QuotaResource; readonly maximum: bigint },
+    input: { readonly team: TeamRef; readonly project: ProjectRef | null; readonly resource: QuotaResource; readonly maximum: string },
   ): Promise<Result<{ teamId: Id }, Failure>> {
-    return this.#run(caller, 'setQuota', { ...input, maximum: input.maximum.toString() }, async (tx) => {
+    return this.#run(caller, 'setQuota', input, async (tx) => {
       const team = await this.#deps.store.findTeam(tx, input.team);
       if (!team || !mayDo(caller.principal, 'quota.write', { teamId: team.id, projectId: null })) return err(notFound('team', ['input', 'team']));
       const project = input.project && (await this.#deps.store.findProject(tx, input.project));
       if (input.project && project?.teamId !== team.id) return err(notFound('project', ['input', 'project']));
-      if (input.maximum < 0n) return err(failure('INVALID_INPUT', 'maximum must not be negative.', { path: ['input', 'maximum'] }));
-      const before = await this.#quotaBefore(tx, team.id, project?.id ?? null, input.resource);
-      const after: Quota = {
-        id: before?.id ?? this.#newId(),
-        teamId: team.id,
-        projectId: project?.id ?? null,
-        resource: input.resource,
-        maximum: input.maximum,
-        version: (before?.version ?? 0) + 1,
-      };
-      await this.#deps.store.saveQuota(tx, after);
+      const maximum = parseMaximum(input.resource, input.maximum);
+      if (maximum === null) return err(failure('INVALID_INPUT', 'maximum must be a whole number (USD for SPEND_PER_HOUR), not below zero.', { path: ['input', 'maximum'] }));
+      const { store } = this.#deps;
+      const place = { teamId: team.id, projectId: project?.id ?? null, resource: input.resource };
+      const before = (await store.findQuotas(tx, team.id, place.projectId, input.resource)).find((quota) => quota.projectId === place.projectId) ?? null;
+      const after = await store.saveQuota(tx, { ...place, id: before?.id ?? this.#newId(), maximum, version: 1 });
       record(tx, quotaChanged(before, after, this.#cause(caller)));
       return ok({ teamId: team.id });
     });
   }
 
-  async #quotaBefore(tx: Transaction, teamId: Id, projectId: Id | null, resource: QuotaResource): Promise<Quota | null> {
-    const quotas = await this.#deps.store.findQuotas(tx, teamId, projectId, resource);
-    return quotas.find((quota) => quota.projectId === projectId) ?? null;
-  }
-
-  /** Nobody hands on more than they have, and a project's grant must lie in its team. */
-  async #checkGrants(tx: Transaction, principal: Principal, grants: readonly Grant[]): Promise<Failure | null> {
+  /** A project's grant must lie in its team. */
+  async #checkGrants(tx: Transaction, by: Principal, ownerTeamId: Id | null, grants: readonly Grant[], path = ['input', 'grants']): Promise<Failure | null> {
     for (const grant of grants) {
-      const path = ['input', 'grants'];
-      if (!principal.grants.some((own) => covers(own, grant))) return failure('INVALID_INPUT', 'You may not grant more than you have yourself.', { path });
+      const wrong = checkGrant(by, ownerTeamId, grant, path);
+      if (wrong) return wrong;
       const project = grant.projectId === null ? null : await this.#deps.store.findProject(tx, { id: grant.projectId });
       if (grant.projectId !== null && project?.teamId !== grant.teamId) return notFound('project', path);
     }
@@ -237,17 +270,9 @@ export class IdentityService {
 
   #checkToken(owner: PrincipalRecord, input: NewToken): Failure | null {
     if (input.expiresAt !== null && input.expiresAt <= this.#now()) return failure('INVALID_INPUT', 'expiresAt must be in the future.', { path: ['input', 'expiresAt'] });
-    const wider = input.scope?.some((wanted) => !owner.grants.some((grant) => covers(grant, wanted)));
-    return wider ? failure('INVALID_INPUT', 'The scope must not be wider than what the principal may do.', { path: ['input', 'scope'] }) : null;
-  }
-
-  /** Platform principals are administered by the platform, those of a team by its administrators, and by nobody with less than they have. */
-  #administers(principal: Principal, action: Action, owner: PrincipalRecord): boolean {
-    return mayDo(principal, action, { teamId: owner.teamId, projectId: null }) && owner.grants.every((grant) => principal.grants.some((own) => covers(own, grant)));
-  }
-
-  #sees(principal: Principal, action: Action, teamId: Id): boolean {
-    return principal.grants.some((grant) => (grant.teamId === null || grant.teamId === teamId) && mayDo(principal, action, { teamId, projectId: grant.projectId }));
+    return input.scope && !coversAll(owner.grants, input.scope)
+      ? failure('INVALID_INPUT', 'The scope must not be wider than what the principal may do.', { path: ['input', 'scope'] })
+      : null;
   }
 
   async #grant(tx: Transaction, principalId: Id, grant: Grant): Promise<void> {
@@ -320,8 +345,6 @@ const definedLimits = (limits: ProjectLimits): Partial<Pick<Project, 'maxReplica
   ...(limits.maxSpendPerHour == null ? {} : { maxSpendPerHour: limits.maxSpendPerHour }),
 });
 
-/** The teams that a principal administers; null = all. */
-const administered = (principal: Principal): readonly Id[] | null =>
-  principal.grants.some((grant) => grant.teamId === null && grant.role === 'platform_admin')
-    ? null
-    : principal.grants.flatMap((grant) => (grant.role === 'team_admin' && grant.teamId !== null ? [grant.teamId] : []));
+/** A role in one of its projects is enough to see that a team exists. */
+const seesTeam = (principal: Principal, teamId: Id): boolean =>
+  principal.grants.some((grant) => (grant.teamId === null || grant.teamId === teamId) && mayDo(principal, 'team.read', { teamId, projectId: grant.projectId }));

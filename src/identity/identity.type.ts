@@ -139,13 +139,19 @@ export class PrincipalType extends NodeType {
 
   @Field(() => PrincipalKindName, { description: 'What kind of caller it is.' })
   kind!: PrincipalKind;
+
+  @Field(() => [GrantType], { description: 'What it may do; in `viewer`, as narrowed by the token.' })
+  grants!: GrantType[];
 }
 
-export const toPrincipalType = (principal: Pick<PrincipalRecord, 'id' | 'name' | 'kind'>): PrincipalType => ({
+export const toPrincipalType = (principal: Pick<PrincipalRecord, 'id' | 'name' | 'kind' | 'grants'>): PrincipalType => ({
   id: toGlobalId('Principal', principal.id),
   name: principal.name,
   kind: principal.kind,
+  grants: principal.grants.map(toGrantType),
 });
+
+export const PrincipalConnection = connectionOf('Principal', () => PrincipalType);
 
 @ObjectType('Token', { implements: NodeType, description: 'A credential; its text was shown once.' })
 export class TokenType extends NodeType {
@@ -157,6 +163,9 @@ export class TokenType extends NodeType {
 
   @Field(() => ID, { description: 'The principal that it belongs to.' })
   principalId!: string;
+
+  @Field(() => [GrantType], { nullable: true, description: 'What it is narrowed to; null = all that its principal may do.' })
+  scope!: GrantType[] | null;
 
   @Field(() => DateTime, { description: 'When it was created.' })
   createdAt!: Instant;
@@ -173,6 +182,7 @@ export const toTokenType = (token: TokenRecord): TokenType => ({
   name: token.name,
   hint: token.hint,
   principalId: toGlobalId('Principal', token.principalId),
+  scope: token.scope && token.scope.map(toGrantType),
   createdAt: token.createdAt,
   expiresAt: token.expiresAt,
   revokedAt: token.revokedAt,

@@ -1,14 +1,7 @@
 import type { Grant } from '../kernel/principal.ts';
 import type { Id } from '../kernel/id.ts';
-import { mayDo } from './authorize.ts';
+import { placesOf, type Places } from './authorize.ts';
 import type { PrincipalRecord, TokenRecord } from './identity-store.port.ts';
-
-/** What a caller may invoke: everything, or what lies in these teams and projects. The shape of the route table's `RouteAccess`. */
-export interface Access {
-  readonly all: boolean;
-  readonly teamIds: readonly Id[];
-  readonly projectIds: readonly Id[];
-}
 
 /** The shape of the route table's `RouteCredential`. */
 export interface Credential {
@@ -16,14 +9,16 @@ export interface Credential {
   readonly principalId: Id;
   readonly callerTeamId: Id | null;
   readonly expiresAt: number | null;
-  readonly access: Access;
+  /** The shape of `RouteAccess`. */
+  readonly access: Places;
 }
 
 export interface IssuerPerson {
   readonly subject: string;
   readonly principalId: Id;
   readonly callerTeamId: Id | null;
-  readonly access: Access;
+  /** The shape of `RouteAccess`. */
+  readonly access: Places;
 }
 
 type Grants = (record: PrincipalRecord, token: TokenRecord | null) => readonly Grant[];
@@ -49,15 +44,7 @@ export function makeIssuerPeople(issuer: string, principals: readonly PrincipalR
 }
 
 /** Null if the grants invoke nothing. */
-function accessOf(grants: readonly Grant[]): Access | null {
-  const invoking = grants.filter((grant) => {
-    const alone = { id: '', kind: 'person' as const, name: '', grants: [grant], platformActions: [], tokenId: null };
-    return mayDo(alone, 'deployment.invoke', grant);
-  });
-  if (invoking.length === 0) return null;
-  return {
-    all: invoking.some((grant) => grant.teamId === null),
-    teamIds: invoking.flatMap((grant) => (grant.teamId !== null && grant.projectId === null ? [grant.teamId] : [])),
-    projectIds: invoking.flatMap((grant) => grant.projectId ?? []),
-  };
+function accessOf(grants: readonly Grant[]): Places | null {
+  const access = placesOf(grants, 'deployment.invoke');
+  return access.all || access.teamIds.length > 0 || access.projectIds.length > 0 ? access : null;
 }

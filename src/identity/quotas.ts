@@ -1,5 +1,6 @@
 import { failure, type Failure } from '../kernel/failure.ts';
 import type { Id } from '../kernel/id.ts';
+import { parseUsd } from '../kernel/money.ts';
 
 /** What can be limited. `spend_per_hour` is in pico-dollars. */
 export const QUOTA_RESOURCES = ['replicas', 'artifact_bytes', 'spend_per_hour'] as const;
@@ -14,6 +15,15 @@ export interface Quota {
   readonly resource: QuotaResource;
   readonly maximum: bigint;
   readonly version: number;
+}
+
+/** Null unless `text` is a limit of that resource: a whole number, or dollars for what is spent; never below zero. */
+export function parseMaximum(resource: QuotaResource, text: string): bigint | null {
+  if (resource === 'spend_per_hour') {
+    const spend = parseUsd(text);
+    return spend !== null && spend >= 0n ? spend : null;
+  }
+  return /^\d+$/.test(text) ? BigInt(text) : null;
 }
 
 /** How much of a resource a team and a project hold now, without what is wanted. */

@@ -2,7 +2,8 @@
 import { describe, expect, test } from 'vitest';
 import type { Grant, Principal, Role } from '../../src/kernel/principal.ts';
 import { ALL_ACTIONS, mayDo, type Action } from '../../src/identity/authorize.ts';
-import { covers, toPrincipal } from '../../src/identity/authentication.service.ts';
+import { toPrincipal } from '../../src/identity/authentication.service.ts';
+import { covers } from '../../src/identity/grants.ts';
 import { checkQuotas } from '../../src/identity/quotas.ts';
 
 const TEAM = '00000000-0000-7000-8000-000000000001';
