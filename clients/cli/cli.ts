@@ -1,17 +1,10 @@
 import { Command, CommanderError } from 'commander';
 import { PurserRefusal, PurserUnavailable } from '../typescript/errors.ts';
 import { PurserClient } from '../typescript/purser-client.ts';
+import type { Cli } from './cli-context.ts';
 import { resolveContext } from './contexts.ts';
 import { CommandFailure, EXIT, type ExitCode } from './exit-codes.ts';
-import { makeOutput, type Output } from './output.ts';
-
-/** What every command is handed. */
-export interface Cli {
-  readonly env: NodeJS.ProcessEnv;
-  readonly output: Output;
-  /** The API of the chosen context. */
-  client(): PurserClient;
-}
+import { makeOutput } from './output.ts';
 
 type CommandGroup = (program: Command, cli: () => Cli) => void;
 

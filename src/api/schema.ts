@@ -1,4 +1,4 @@
-import type { GraphQLSchema } from 'graphql';
+import { lexicographicSortSchema, printSchema, type GraphQLSchema } from 'graphql';
 import { buildSchemaSync, type ClassType, type NonEmptyArray } from 'type-graphql';
 import { applyOneOf } from '../graphql/one-of.ts';
 import { IdentityResolver, TeamResolver } from '../identity/identity.resolver.ts';
@@ -10,7 +10,7 @@ const RESOLVERS: NonEmptyArray<ClassType> = [NodeResolver, IdentityResolver, Tea
 
 /** Finds the instance of a resolver class. */
 export interface ResolverContainer {
-  get(resolver: ClassType): object;
+  get(resolver: unknown): object;
 }
 
 /** The one schema. Without a container it can be printed but not run. */
@@ -24,3 +24,6 @@ export const makeSchema = (container?: ResolverContainer): GraphQLSchema =>
       ...(container ? { container: { get: (resolver: ClassType) => container.get(resolver) } } : {}),
     }),
   );
+
+/** The schema as it is committed: sorted, with descriptions. */
+export const schemaText = (): string => `${printSchema(lexicographicSortSchema(makeSchema()))}\n`;

@@ -1,10 +1,7 @@
 import 'reflect-metadata';
 import { writeFileSync } from 'node:fs';
-import { lexicographicSortSchema, printSchema } from 'graphql';
-import { makeSchema } from '../api/schema.ts';
+import { schemaText } from '../api/schema.ts';
 
-/** The schema as text, the same whatever order the resolvers are listed in. */
-export const schemaText = (): string => `${printSchema(lexicographicSortSchema(makeSchema()))}\n`;
-
-const target = process.argv[2];
-if (target) writeFileSync(target, schemaText());
+/** `npm run schema`: writes the schema as it is in code. */
+const [path = 'schema/schema.graphql'] = process.argv.slice(2);
+writeFileSync(path, schemaText());

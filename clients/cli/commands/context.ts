@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import type { Command } from 'commander';
 import { PurserClient } from '../../typescript/purser-client.ts';
 import { graphql } from '../../typescript/generated/gql.ts';
-import type { Cli } from '../cli.ts';
+import type { Cli } from '../cli-context.ts';
 import { readContexts, writeContexts } from '../contexts.ts';
 import { CommandFailure, EXIT } from '../exit-codes.ts';
 import { table } from '../output.ts';

@@ -3,7 +3,7 @@ import type { Command } from 'commander';
 import type { PurserClient } from '../../typescript/purser-client.ts';
 import { graphql } from '../../typescript/generated/gql.ts';
 import type { DeployInput, DeployMutation } from '../../typescript/generated/graphql.ts';
-import type { Cli } from '../cli.ts';
+import type { Cli } from '../cli-context.ts';
 import { CommandFailure, EXIT } from '../exit-codes.ts';
 import { money, table } from '../output.ts';
 import { parsePath } from '../paths.ts';

@@ -2,7 +2,7 @@ import type { Command } from 'commander';
 import { PurserUnavailable } from '../../typescript/errors.ts';
 import type { PurserClient } from '../../typescript/purser-client.ts';
 import { graphql } from '../../typescript/generated/gql.ts';
-import type { Cli } from '../cli.ts';
+import type { Cli } from '../cli-context.ts';
 
 const Events = graphql(`
   query Events($after: EventCursor, $filter: EventFilter, $first: Int!) {

@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import { graphql } from '../../typescript/generated/gql.ts';
-import type { Cli } from '../cli.ts';
+import type { Cli } from '../cli-context.ts';
 import { table } from '../output.ts';
 import { refuse } from '../refusals.ts';
 

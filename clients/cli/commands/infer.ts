@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import type { Command } from 'commander';
 import { PurserUnavailable } from '../../typescript/errors.ts';
 import { graphql } from '../../typescript/generated/gql.ts';
-import type { Cli } from '../cli.ts';
+import type { Cli } from '../cli-context.ts';
 import { resolveContext } from '../contexts.ts';
 import { CommandFailure, EXIT } from '../exit-codes.ts';
 import { money } from '../output.ts';

@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import { graphql } from '../../typescript/generated/gql.ts';
 import type { DescribeDeploymentQuery } from '../../typescript/generated/graphql.ts';
-import type { Cli } from '../cli.ts';
+import type { Cli } from '../cli-context.ts';
 import { money, table } from '../output.ts';
 import { found } from '../refusals.ts';
 

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import type { Command } from 'commander';
 import { graphql } from '../../typescript/generated/gql.ts';
 import type { RegisterModelVersionInput } from '../../typescript/generated/graphql.ts';
-import type { Cli } from '../cli.ts';
+import type { Cli } from '../cli-context.ts';
 import { CommandFailure, EXIT } from '../exit-codes.ts';
 import { table } from '../output.ts';
 import { parsePath } from '../paths.ts';
