@@ -1,0 +1,97 @@
+import type { Id } from '../kernel/id.ts';
+import type { Instant } from '../kernel/instant.ts';
+import type { Transaction } from '../kernel/transaction.ts';
+import type { UsageRow } from '../traffic/router-contract/usage-report.ts';
+import type { BusyGroup } from './attribute-costs.ts';
+import type { HighWater } from './high-water.ts';
+import type { ReplicaLife } from './replica-life.ts';
+import type { BookedLine, NewLine } from './restate.ts';
+import type { RatedStep } from './attribute-costs.ts';
+
+/** What is remembered of one router incarnation. */
+export interface UsageSource extends HighWater {
+  readonly source: string;
+  readonly router: string;
+  /** All usage of minutes that end by then was reported. */
+  readonly through: Instant;
+}
+
+/** How far a replica's minutes are closed, and what was known of it then. */
+export interface MeteredReplica {
+  readonly replicaId: Id;
+  readonly closedUntil: Instant;
+  /** Its slot was given up and all its minutes are closed. */
+  readonly ended: boolean;
+  /** Transitions, end of the slot and price rows that the closed minutes were computed with. */
+  readonly seen: Seen;
+}
+
+export interface Seen {
+  readonly transitions: number;
+  readonly capacityUntil: Instant | null;
+  readonly prices: number;
+}
+
+/** Everything about a replica that its lines depend on, except usage. */
+export interface CostedReplica {
+  readonly replicaId: Id;
+  readonly teamId: Id;
+  readonly projectId: Id;
+  readonly deploymentId: Id;
+  readonly revisionId: Id;
+  readonly modelId: Id;
+  readonly modelVersionId: Id;
+  readonly clusterId: Id;
+  readonly offeringId: Id;
+  readonly concurrency: number;
+  readonly life: ReplicaLife;
+  readonly steps: readonly RatedStep[];
+  /** The last instant that the runtime has told of. */
+  readonly observedAt: Instant;
+  readonly seen: Seen;
+  /** Where restated minutes would begin if what was seen at closing has changed since. */
+  readonly firstChange: (since: Seen) => Instant | null;
+}
+
+/** How far one replica is closed, with what tells whether more can be. */
+export interface ReplicaProgress {
+  readonly replicaId: Id;
+  readonly closedUntil: Instant;
+  readonly capacityUntil: Instant | null;
+  readonly observedAt: Instant;
+  /** Something that closed minutes were computed with has changed. */
+  readonly changed: boolean;
+}
+
+/** Usage, the ledger and how far it is closed. Every method is a fixed number of statements. */
+export interface CostStore {
+  /** Locks the source until the transaction ends; a new one has counted nothing. */
+  lockSource(tx: Transaction, source: string, router: string, now: Instant): Promise<UsageSource>;
+  saveSource(tx: Transaction, source: UsageSource, now: Instant): Promise<void>;
+  /** How far these replicas are closed; none of them is closed further before this transaction ends. Unknown ids are left out. */
+  holdReplicas(tx: Transaction, replicaIds: readonly Id[]): Promise<ReadonlyMap<Id, Instant>>;
+  /** Adds to the minutes' sums and the hours' sums; `unattributed` adds to the hours only. */
+  addUsage(tx: Transaction, rows: readonly UsageRow[], unattributed: boolean): Promise<void>;
+  queueRestatement(tx: Transaction, minutes: readonly { readonly replicaId: Id; readonly minute: Instant }[]): Promise<void>;
+
+  /** The least `through` of the routers seen since `since`, by the furthest of each router's incarnations; null = none was seen. */
+  acknowledgedThrough(tx: Transaction, since: Instant): Promise<Instant | null>;
+  /** Replicas that may have something to close or to restate. */
+  openReplicas(tx: Transaction): Promise<ReplicaProgress[]>;
+  queuedRestatements(tx: Transaction, limit: number): Promise<{ readonly replicaId: Id; readonly minutes: readonly Instant[] }[]>;
+  /** Locks it until the transaction ends. */
+  lockReplica(tx: Transaction, replicaId: Id): Promise<MeteredReplica | null>;
+  saveReplica(tx: Transaction, replica: MeteredReplica): Promise<void>;
+  /** Prices and states of these replicas, with price steps over `[from, to)`. */
+  costedReplicas(tx: Transaction, replicaIds: readonly Id[], range: { readonly from: Instant; readonly to: Instant }): Promise<CostedReplica[]>;
+  usageOf(tx: Transaction, replicaId: Id, range: { readonly from: Instant; readonly to: Instant }): Promise<ReadonlyMap<Instant, BusyGroup[]>>;
+  bookedLines(tx: Transaction, replicaId: Id, minutes: readonly Instant[]): Promise<ReadonlyMap<Instant, BookedLine[]>>;
+  /** Appends lines and adds them to the hourly sums, making the month's partition where it is missing. */
+  appendLines(
+    tx: Transaction,
+    replica: CostedReplica,
+    lines: readonly (NewLine & { readonly minute: Instant })[],
+    now: Instant,
+  ): Promise<void>;
+  dropRestatements(tx: Transaction, replicaId: Id, minutes: readonly Instant[]): Promise<void>;
+}

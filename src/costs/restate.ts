@@ -1,0 +1,44 @@
+import { tieKey, type LineShare, type UsageGroup } from './attribute-costs.ts';
+
+/** The sum of the lines 0…n−1 under one key, and n. */
+export interface BookedLine extends LineShare {
+  readonly lines: number;
+}
+
+/** A line to append: its amounts are what is missing. */
+export interface NewLine extends LineShare {
+  readonly n: number;
+}
+
+/**
+ * The lines that make the booked ones say what is true now: line n = new − Σ lines 0…n−1, only where that is not zero. Lines are
+ * never edited, so the same truth again writes nothing.
+ */
+export function restate(booked: readonly BookedLine[], truth: readonly LineShare[]): NewLine[] {
+  const now = new Map(truth.map((line) => [keyOf(line), line]));
+  const before = new Map(booked.map((line) => [keyOf(line), line]));
+  return [...new Set([...now.keys(), ...before.keys()])].flatMap((key) => {
+    const line = difference(now.get(key), before.get(key));
+    return line && !isZero(line) ? [line] : [];
+  });
+}
+
+const keyOf = (line: { priceId: string | null; state: string; group: UsageGroup | null }): string =>
+  `${line.priceId ?? ''}\0${line.state}\0${tieKey(line.group)}`;
+
+function difference(now: LineShare | undefined, before: BookedLine | undefined): NewLine | null {
+  const named = now ?? before;
+  if (!named) return null;
+  return {
+    priceId: named.priceId,
+    state: named.state,
+    group: named.group,
+    n: before?.lines ?? 0,
+    ms: (now?.ms ?? 0) - (before?.ms ?? 0),
+    list: (now?.list ?? 0n) - (before?.list ?? 0n),
+    contracted: (now?.contracted ?? 0n) - (before?.contracted ?? 0n),
+    effective: (now?.effective ?? 0n) - (before?.effective ?? 0n),
+  };
+}
+
+const isZero = (line: NewLine): boolean => line.ms === 0 && line.list === 0n && line.contracted === 0n && line.effective === 0n;
