@@ -77,11 +77,12 @@ export class RouterLink {
   async #onRequest(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const { pathname } = new URL(request.url ?? '/', 'http://link');
     const router = await this.#router(request);
-    if (pathname === '/metrics' && request.method === 'GET' && (router ?? isLoopback(request))) return this.#metrics(response);
-    if (!router) return answer(response, 401, { error: 'A router token is needed.' });
-    if (pathname === '/link/v1/table' && request.method === 'GET') return this.#stream(response, router.name);
-    if (pathname === '/link/v1/reports' && request.method === 'POST') return this.#report(request, response, router.name);
-    return answer(response, 404, { error: 'Not found.' });
+    const route = `${request.method ?? ''} ${pathname}`;
+    if (route === 'GET /metrics' && (router ?? isLoopback(request))) await this.#metrics(response);
+    else if (!router) answer(response, 401, { error: 'A router token is needed.' });
+    else if (route === 'GET /link/v1/table') this.#stream(response, router.name);
+    else if (route === 'POST /link/v1/reports') await this.#report(request, response, router.name);
+    else answer(response, 404, { error: 'Not found.' });
   }
 
   async #router(request: IncomingMessage): Promise<Principal | null> {
@@ -143,12 +144,15 @@ export class RouterLink {
 
   async #report(request: IncomingMessage, response: ServerResponse, router: string): Promise<void> {
     const report = readReport(await bodyOf(request), router);
-    if ('status' in report) return answer(response, report.status, { error: report.message });
+    if ('status' in report) {
+      answer(response, report.status, { error: report.message });
+      return;
+    }
     const known = await this.#known(report, router);
     const rows = report.rows.filter((row) => known.has(row.replicaId));
     const outcome = await this.#deps.usage.accept({ ...report, rows }, { name: router });
     const whole: ReportAnswer = { ...outcome, refusedRows: outcome.refusedRows + report.rows.length - rows.length };
-    return answer(response, 200, whole);
+    answer(response, 200, whole);
   }
 
   async #known(report: UsageReport, router: string): Promise<ReadonlySet<Id>> {

@@ -69,7 +69,7 @@ export class Attempt {
       if (this.#aborted) return;
       const headers = headersForReplica(request.rawHeaders, request.headers.connection);
       const options = { method: request.method ?? 'GET', path: rest, headers, body: bytes as Dispatcher.DispatchOptions['body'] };
-      this.#replica.pool.dispatch(options as Dispatcher.DispatchOptions, this.#handler());
+      this.#replica.pool.dispatch(options, this.#handler());
     } catch {
       this.#done('failed');
     }

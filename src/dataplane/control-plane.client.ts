@@ -33,9 +33,9 @@ export class ControlPlaneClient {
   }
 
   async listen(): Promise<void> {
-    while (!this.#stop.signal.aborted) {
+    while (!this.#stopped()) {
       await this.#listenOnce().catch((error: unknown) => this.#deps.logger.warn({ error: (error as Error).message }, 'the link to the control plane broke'));
-      if (!this.#stop.signal.aborted) await this.#pause();
+      if (!this.#stopped()) await this.#pause();
     }
   }
 
@@ -62,6 +62,10 @@ export class ControlPlaneClient {
     throw new Error(`the report was answered ${answer.statusCode}`);
   }
 
+  #stopped(): boolean {
+    return this.#stop.signal.aborted;
+  }
+
   async #listenOnce(): Promise<void> {
     const { statusCode, body } = await request(`${this.#deps.url}/link/v1/table`, {
       headers: { ...this.#authorization(), accept: 'text/event-stream' },
@@ -86,7 +90,7 @@ export class ControlPlaneClient {
 
   #onEvent(event: string): void {
     this.#retryMs = FIRST_RETRY_MS;
-    if (event.startsWith(':')) return this.#deps.onHeartbeat();
+    if (event.startsWith(':')) { this.#deps.onHeartbeat(); return; }
     const data = event.split('\n').filter((line) => line.startsWith('data: ')).map((line) => line.slice(6)).join('\n');
     if (data) this.#deps.onTable(parseRouteTable(JSON.parse(data)));
   }

@@ -35,28 +35,42 @@ export function makeRouteIndex(deployments: readonly RouteDeployment[]): RouteIn
  * see counts as absent before anything is compared, so that no disagreement tells of it.
  */
 export function matchRoute(index: RouteIndex, ask: RouteAsk, maySee: (deployment: RouteDeployment) => boolean): RouteMatch {
-  const end = ask.target.indexOf('?');
-  const path = end < 0 ? ask.target : ask.target.slice(0, end);
-  if (hasDotSegment(path)) return malformed('Dot segments are not allowed in the path.');
+  if (hasDotSegment(pathOf(ask.target))) return malformed('Dot segments are not allowed in the path.');
   const see = (deployment: RouteDeployment | undefined): RouteDeployment | null => (deployment && maySee(deployment) ? deployment : null);
   const byHost = see(index.byHost.get(hostName(ask.host)));
   const byHeader = ask.deployment === undefined ? null : see(index.byPath.get(ask.deployment));
   if (ask.deployment !== undefined && !byHeader) return ABSENT;
-  const named = byHeader ?? byHost;
   if (byHeader && byHost && byHeader !== byHost) return disagreement();
   const route = splitPath(ask.target);
-  if (!named) return matchPath(route, see(index.byPath.get(route?.key ?? '')), path);
-  const byPath = see(index.byPath.get(route?.key ?? ''));
-  if (!byPath || !route) return { kind: 'found', deployment: named, rest: ask.target };
-  return byPath === named ? { kind: 'found', deployment: named, rest: route.rest } : disagreement();
+  const byPath = route ? see(index.byPath.get(route.key)) : null;
+  const found = byPath && route ? { deployment: byPath, rest: route.rest } : null;
+  const named = byHeader ?? byHost;
+  return named ? agreed(named, found, ask.target) : matchPath(found, route !== null, pathOf(ask.target));
 }
 
-function matchPath(route: { rest: string } | null, deployment: RouteDeployment | null, path: string): RouteMatch {
-  if (route) return deployment ? { kind: 'found', deployment, rest: route.rest } : ABSENT;
+interface PathRoute {
+  readonly deployment: RouteDeployment;
+  readonly rest: string;
+}
+
+/** Named by Host or header: a path that begins with a visible endpoint must name the same; any other is the path below. */
+function agreed(named: RouteDeployment, found: PathRoute | null, target: string): RouteMatch {
+  if (!found) return { kind: 'found', deployment: named, rest: target };
+  return found.deployment === named ? { kind: 'found', ...found } : disagreement();
+}
+
+function matchPath(found: PathRoute | null, wellFormed: boolean, path: string): RouteMatch {
+  if (found) return { kind: 'found', ...found };
+  if (wellFormed) return ABSENT;
   const segments = path.split('/').slice(1, 4);
   if (segments.some((segment) => ENCODED_SEPARATOR.test(segment))) return malformed('Encoded slashes are not allowed in the endpoint.');
   if (path.startsWith('//') || segments.slice(0, -1).includes('')) return malformed('Empty segments are not allowed in the endpoint.');
   return ABSENT;
+}
+
+function pathOf(target: string): string {
+  const end = target.indexOf('?');
+  return end < 0 ? target : target.slice(0, end);
 }
 
 /** `/team/project/deployment/rest?query` → key and rest; null when the first three segments are not names. */

@@ -135,7 +135,7 @@ export class Router {
     });
     const requestId = newId(this.#now(), this.#deps.random);
     const early = this.#refusal();
-    if (early) return refuse(response, requestId, early);
+    if (early) { refuse(response, requestId, early); return; }
     const caller = this.#callers.find(request.headers.authorization, this.#now());
     if (caller instanceof Promise) void caller.then((found) => this.#route(request, response, { requestId, caller: found }));
     else this.#route(request, response, { requestId, caller });
@@ -149,13 +149,13 @@ export class Router {
 
   #route(request: IncomingMessage, response: ServerResponse, who: { requestId: string; caller: Caller | null }): void {
     const { requestId, caller } = who;
-    if (!caller) return refuse(response, requestId, UNAUTHENTICATED);
+    if (!caller) { refuse(response, requestId, UNAUTHENTICATED); return; }
     const header = request.headers['purser-deployment'];
     const ask = { target: request.url ?? '/', host: request.headers.host, deployment: Array.isArray(header) ? header.join() : header };
     const match = matchRoute(this.#deployments.index, ask, (deployment) => mayInvoke(caller.access, deployment));
-    if (match.kind === 'malformed') return refuse(response, requestId, malformed(match.message));
+    if (match.kind === 'malformed') { refuse(response, requestId, malformed(match.message)); return; }
     const deployment = match.kind === 'found' ? this.#deployments.get(match.deployment.deploymentId) : undefined;
-    if (match.kind !== 'found' || !deployment) return refuse(response, requestId, ABSENT);
+    if (match.kind !== 'found' || !deployment) { refuse(response, requestId, ABSENT); return; }
     const exchange = new Exchange(
       { clock: this.#deps.clock, usage: this.#usage, metrics: this.#metrics, logger: this.#deps.logger, draining: () => this.#draining },
       { request, response, requestId, caller, deployment, rest: match.rest },
@@ -168,12 +168,12 @@ export class Router {
 
   async #onAdmin(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const ready = this.#tables.table !== null && !this.#draining;
-    if (request.url === '/-/healthz') return answer(response, 200, 'ok\n');
-    if (request.url === '/-/readyz') return answer(response, ready ? 200 : 503, ready ? 'ready\n' : 'not ready\n');
-    if (!isLoopback(request.socket.remoteAddress)) return answer(response, 404, 'not found\n');
-    if (request.url === '/-/status') return answer(response, 200, `${JSON.stringify(this.status())}\n`);
-    if (request.url === '/-/metrics') return answer(response, 200, await this.#deps.registry.metrics());
-    return answer(response, 404, 'not found\n');
+    if (request.url === '/-/healthz') { answer(response, 200, 'ok\n'); return; }
+    if (request.url === '/-/readyz') { answer(response, ready ? 200 : 503, ready ? 'ready\n' : 'not ready\n'); return; }
+    if (!isLoopback(request.socket.remoteAddress)) { answer(response, 404, 'not found\n'); return; }
+    if (request.url === '/-/status') { answer(response, 200, `${JSON.stringify(this.status())}\n`); return; }
+    if (request.url === '/-/metrics') { answer(response, 200, await this.#deps.registry.metrics()); return; }
+    answer(response, 404, 'not found\n');
   }
 
   /** What an operator wants to know first. */
