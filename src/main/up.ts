@@ -4,10 +4,11 @@ import { join } from 'node:path';
 import { DEMO, inferBody, runDemo, type DemoReport } from '../../clients/cli/demo.ts';
 import { money } from '../../clients/cli/output.ts';
 import { PurserClient } from '../../clients/typescript/purser-client.ts';
+import { stopRuntime } from '../local/spawn-runtime.ts';
 import { readConfig, type Config } from './config.ts';
 import { packageRoot } from './package-root.ts';
 import { listenError, StartError } from './start-error.ts';
-import { stopLocalRuntime } from './stop-local-runtime.ts';
+
 import { Supervisor } from './supervisor.ts';
 import { systemClock } from './system-clock.ts';
 
@@ -74,7 +75,7 @@ async function stopAll(supervisor: Supervisor, config: Config): Promise<void> {
   supervisor.freeze();
   await supervisor.stop('router');
   await supervisor.stop('serve');
-  await stopLocalRuntime(config);
+  await stopRuntime(config.dataDir);
 }
 
 async function refuseTakenPorts(config: Config): Promise<void> {
