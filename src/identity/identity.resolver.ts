@@ -283,15 +283,22 @@ export class IdentityResolver {
   async #grants(context: ApiContext, inputs: readonly GrantInput[], path: readonly string[]): Promise<Result<Grant[], Failure>> {
     if (inputs.length > MAX_GRANTS) return err(failure('LIMIT_EXCEEDED', `At most ${MAX_GRANTS} grants at a time.`, { path }));
     const grants: Grant[] = [];
-    for (const { role, team, project } of inputs) {
-      const tx = await context.read();
-      const inProject = project ? await this.#service.project(tx, context.principal, projectRef(project)) : null;
-      const inTeam = team ? await this.#service.team(tx, context.principal, teamRef(team)) : null;
-      if (project && (!inProject || (inTeam && inTeam.id !== inProject.teamId))) return err(notFound('project', path));
-      if (team && !inTeam) return err(notFound('team', path));
-      grants.push({ role, teamId: inProject?.teamId ?? inTeam?.id ?? null, projectId: inProject?.id ?? null });
+    for (const input of inputs) {
+      const grant = await this.#grant(context, input, path);
+      if (!grant.ok) return grant;
+      grants.push(grant.value);
     }
     return ok(grants);
+  }
+
+  async #grant(context: ApiContext, { role, team, project }: GrantInput, path: readonly string[]): Promise<Result<Grant, Failure>> {
+    const tx = await context.read();
+    const inTeam = team ? await this.#service.team(tx, context.principal, teamRef(team)) : null;
+    if (team && !inTeam) return err(notFound('team', path));
+    if (!project) return ok({ role, teamId: inTeam?.id ?? null, projectId: null });
+    const found = await this.#service.project(tx, context.principal, projectRef(project));
+    if (!found || (inTeam && inTeam.id !== found.teamId)) return err(notFound('project', path));
+    return ok({ role, teamId: found.teamId, projectId: found.id });
   }
 }
 

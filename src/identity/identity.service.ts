@@ -158,12 +158,12 @@ export class IdentityService {
   createPrincipal(caller: Caller, input: NewPrincipal): Promise<Result<{ principalId: Id }, Failure>> {
     const body = { team: input.team, name: input.name, oidc: input.oidc, grants: input.grants };
     return this.#run(caller, 'createPrincipal', body, async (tx) => {
-      const team = input.team && (await this.#deps.store.findTeam(tx, input.team));
-      const target = { teamId: team?.id ?? null, projectId: null };
-      if ((input.team && !team) || !mayDo(caller.principal, 'principal.write', target)) return err(notFound('team', ['input', 'team']));
-      const wrong = checkName(input.name, ['input', 'name']) ?? (await this.#checkGrants(tx, caller.principal, team?.id ?? null, input.grants));
+      const owner = await this.#ownerOf(tx, caller.principal, input.team);
+      if (!owner) return err(notFound('team', ['input', 'team']));
+      const grants = { by: caller.principal, ownerTeamId: owner.teamId, path: ['input', 'grants'] };
+      const wrong = checkName(input.name, ['input', 'name']) ?? (await this.#checkGrants(tx, input.grants, grants));
       if (wrong) return err(wrong);
-      const principal = this.#newPrincipal(input, team?.id ?? null);
+      const principal = this.#newPrincipal(input, owner.teamId);
       await this.#deps.store.insertPrincipal(tx, principal);
       for (const grant of input.grants) await this.#grant(tx, principal.id, grant);
       record(tx, principalCreated(principal, this.#cause(caller)));
@@ -171,12 +171,20 @@ export class IdentityService {
     });
   }
 
+  /** Where a new principal belongs; null unless `by` may make one there. */
+  async #ownerOf(tx: Transaction, by: Principal, ref: TeamRef | null): Promise<{ readonly teamId: Id | null } | null> {
+    const team = ref && (await this.#deps.store.findTeam(tx, ref));
+    if (ref && !team) return null;
+    const teamId = team?.id ?? null;
+    return mayDo(by, 'principal.write', { teamId, projectId: null }) ? { teamId } : null;
+  }
+
   /** Giving a role that is held already changes nothing and says so. */
   grantRole(caller: Caller, input: { readonly principalId: Id; readonly grant: Grant }): Promise<Result<{ principalId: Id }, Failure>> {
     return this.#run(caller, 'grantRole', input, async (tx) => {
       const owner = await this.#writablePrincipal(tx, caller.principal, input.principalId);
       if (!owner) return err(notFound('principal', ['input', 'principal']));
-      const wrong = await this.#checkGrants(tx, caller.principal, owner.teamId, [input.grant], ['input', 'grant']);
+      const wrong = await this.#checkGrants(tx, [input.grant], { by: caller.principal, ownerTeamId: owner.teamId, path: ['input', 'grant'] });
       if (wrong) return err(wrong);
       const row = { ...input.grant, id: this.#newId(), principalId: owner.id, createdAt: this.#now() };
       if (!(await this.#deps.store.insertGrant(tx, row))) return err(failure('ALREADY_EXISTS', 'The principal has this role already.', { path: ['input', 'grant'] }));
@@ -248,22 +256,31 @@ export class IdentityService {
       if (input.project && project?.teamId !== team.id) return err(notFound('project', ['input', 'project']));
       const maximum = parseMaximum(input.resource, input.maximum);
       if (maximum === null) return err(failure('INVALID_INPUT', 'maximum must be a whole number (USD for SPEND_PER_HOUR), not below zero.', { path: ['input', 'maximum'] }));
-      const { store } = this.#deps;
-      const place = { teamId: team.id, projectId: project?.id ?? null, resource: input.resource };
-      const before = (await store.findQuotas(tx, team.id, place.projectId, input.resource)).find((quota) => quota.projectId === place.projectId) ?? null;
-      const after = await store.saveQuota(tx, { ...place, id: before?.id ?? this.#newId(), maximum, version: 1 });
-      record(tx, quotaChanged(before, after, this.#cause(caller)));
+      await this.#saveQuota(tx, caller, { teamId: team.id, projectId: project?.id ?? null, resource: input.resource, maximum });
       return ok({ teamId: team.id });
     });
   }
 
+  async #saveQuota(tx: Transaction, caller: Caller, wanted: Omit<Quota, 'id' | 'version'>): Promise<void> {
+    const { store } = this.#deps;
+    const known = await store.findQuotas(tx, wanted.teamId, wanted.projectId, wanted.resource);
+    const before = known.find((quota) => quota.projectId === wanted.projectId) ?? null;
+    const after = await store.saveQuota(tx, { ...wanted, id: before?.id ?? this.#newId(), version: 1 });
+    record(tx, quotaChanged(before, after, this.#cause(caller)));
+  }
+
   /** A project's grant must lie in its team. */
-  async #checkGrants(tx: Transaction, by: Principal, ownerTeamId: Id | null, grants: readonly Grant[], path = ['input', 'grants']): Promise<Failure | null> {
+  async #checkGrants(
+    tx: Transaction,
+    grants: readonly Grant[],
+    { by, ownerTeamId, path }: { readonly by: Principal; readonly ownerTeamId: Id | null; readonly path: readonly string[] },
+  ): Promise<Failure | null> {
     for (const grant of grants) {
       const wrong = checkGrant(by, ownerTeamId, grant, path);
       if (wrong) return wrong;
-      const project = grant.projectId === null ? null : await this.#deps.store.findProject(tx, { id: grant.projectId });
-      if (grant.projectId !== null && project?.teamId !== grant.teamId) return notFound('project', path);
+      if (grant.projectId === null) continue;
+      const project = await this.#deps.store.findProject(tx, { id: grant.projectId });
+      if (project?.teamId !== grant.teamId) return notFound('project', path);
     }
     return null;
   }

@@ -8,6 +8,7 @@ const CLOCK_TOLERANCE_S = 5;
 const FETCH_TIMEOUT_MS = 5_000;
 
 interface Discovery {
+  readonly issuer: string;
   readonly jwks_uri: string;
 }
 
@@ -69,5 +70,8 @@ async function fetchDiscovery(issuer: string): Promise<string> {
   const url = `${issuer.replace(/\/$/, '')}/.well-known/openid-configuration`;
   const response = await fetch(url, { signal: AbortSignal.timeout(FETCH_TIMEOUT_MS) });
   if (!response.ok) throw new Error(`${url} answered ${response.status}.`);
-  return ((await response.json()) as Discovery).jwks_uri;
+  const found = (await response.json()) as Discovery;
+  // OpenID Connect Discovery 1.0 §4.3: a document of another issuer would let its keys speak for this one.
+  if (found.issuer !== issuer) throw new Error(`${url} speaks for another issuer.`);
+  return found.jwks_uri;
 }
