@@ -103,10 +103,13 @@ function leaveShifting({ rollout, facts, pace, now }: Question): Rollout {
   return { ...rollout, step, stepStartedAt: now, version: rollout.version + 1 };
 }
 
-const leaveDraining = ({ rollout, facts, now }: Question): Rollout => (facts.leftover > 0 ? rollout : ended(to(rollout, 'done', now), now));
+function leaveDraining({ rollout, facts, now }: Question): Rollout {
+  return facts.leftover > 0 ? rollout : ended(to(rollout, 'done', now), now);
+}
 
-const leaveRollingBack = ({ rollout, facts, now }: Question): Rollout =>
-  facts.leftover > 0 ? rollout : ended(to(rollout, 'rolled_back', now), now);
+function leaveRollingBack({ rollout, facts, now }: Question): Rollout {
+  return facts.leftover > 0 ? rollout : ended(to(rollout, 'rolled_back', now), now);
+}
 
 function giveUp(rollout: Rollout, reason: string, now: Instant): Rollout {
   if (rollout.fromWeights.length === 0) return ended({ ...to(rollout, 'failed', now), reason }, now);

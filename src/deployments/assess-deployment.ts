@@ -1,0 +1,100 @@
+import { withCondition, type Condition } from '../kernel/condition.ts';
+import type { Instant } from '../kernel/instant.ts';
+import { formatUsd, type PicoUsdPerHour } from '../kernel/money.ts';
+import type { Deployment, DeploymentPhase } from './deployment.ts';
+import type { Rollout } from './rollout.ts';
+
+/** Everything that the status says something about. */
+export interface DeploymentFacts {
+  readonly observed: boolean;
+  /** Replicas wished for and ready, of revisions that get traffic or are about to. */
+  readonly desired: number;
+  readonly serving: number;
+  /** Ready replicas of revisions that get traffic now. */
+  readonly available: number;
+  /** Why replicas cannot start; null = nothing is known to be wrong. */
+  readonly failing: string | null;
+  /** The rollout under way, else the last one. */
+  readonly rollout: Rollout | null;
+  /** What the held replicas cost now. */
+  readonly hourly: PicoUsdPerHour;
+}
+
+export interface Status {
+  readonly phase: DeploymentPhase;
+  readonly conditions: readonly Condition[];
+  readonly observedGeneration: number;
+}
+
+type Verdict = Omit<Condition, 'lastTransitionTime'>;
+
+const verdict = (type: string, status: Condition['status'], reason: string, message: string): Verdict => ({ type, status, reason, message });
+
+/** The status after what is known now; equal to the old one where nothing changed. */
+export function assessDeployment(deployment: Deployment, facts: DeploymentFacts, now: Instant): Status {
+  const verdicts = [ready(deployment, facts), progressing(deployment, facts), available(facts), withinBudget(deployment, facts)];
+  const conditions = verdicts.reduce<readonly Condition[]>(
+    (all, next) => withCondition(all, { ...next, lastTransitionTime: now }),
+    deployment.conditions,
+  );
+  return { phase: phaseOf(deployment, facts), conditions, observedGeneration: facts.observed ? deployment.generation : deployment.observedGeneration };
+}
+
+const isUnderWay = (rollout: Rollout | null): boolean => rollout !== null && rollout.endedAt === null;
+
+/** The first line that applies decides. An unseen cluster changes no phase but PENDING's own. */
+function phaseOf(deployment: Deployment, facts: DeploymentFacts): DeploymentPhase {
+  if (deployment.deletedAt !== null) return 'DELETING';
+  if (!facts.observed) return deployment.phase;
+  if (isUnderWay(facts.rollout)) return facts.rollout?.state === 'rolling_back' ? 'DEGRADED' : 'DEPLOYING';
+  if (facts.available === 0 && (facts.failing !== null || facts.rollout?.state === 'failed')) return 'FAILED';
+  if (facts.rollout?.state === 'rolled_back') return 'DEGRADED';
+  if (facts.serving >= facts.desired) return 'READY';
+  return deployment.phase === 'READY' || deployment.phase === 'DEGRADED' ? 'DEGRADED' : 'DEPLOYING';
+}
+
+const count = ({ serving, desired }: DeploymentFacts): string => `${serving} of ${desired} replicas are ready.`;
+
+function ready(deployment: Deployment, facts: DeploymentFacts): Verdict {
+  if (!facts.observed) return verdict('Ready', 'Unknown', 'ClusterUnknown', 'The cluster cannot be seen; nothing is changed until it can.');
+  if (deployment.deletedAt !== null) return verdict('Ready', 'False', 'Deleting', 'It is being deleted.');
+  if (facts.rollout?.state === 'rolled_back' || facts.rollout?.state === 'rolling_back') {
+    return verdict('Ready', 'False', 'RolledBack', `Revision ${facts.rollout.toRevision} was rolled back: ${facts.rollout.reason ?? 'by request'}`);
+  }
+  if (facts.serving >= facts.desired && !isUnderWay(facts.rollout)) return verdict('Ready', 'True', 'AllReplicasReady', count(facts));
+  return verdict('Ready', 'False', facts.failing ? 'ReplicasFailing' : 'ReplicasNotReady', facts.failing ?? count(facts));
+}
+
+function progressing(deployment: Deployment, { observed, rollout }: DeploymentFacts): Verdict {
+  if (!observed) return verdict('Progressing', 'Unknown', 'ClusterUnknown', 'The cluster cannot be seen.');
+  if (deployment.deletedAt !== null) return verdict('Progressing', 'True', 'Draining', 'Replicas finish what they have.');
+  if (!rollout) return verdict('Progressing', 'False', 'Idle', 'No rollout is under way.');
+  const name = `Rollout to revision ${rollout.toRevision}`;
+  if (isUnderWay(rollout)) return verdict('Progressing', 'True', `Rollout${pascal(rollout.state)}`, `${name} is ${rollout.state.replace('_', ' ')}.`);
+  return verdict('Progressing', 'False', `Rollout${pascal(rollout.state)}`, `${name}: ${rollout.state.replace('_', ' ')}. ${rollout.reason ?? ''}`.trim());
+}
+
+function available(facts: DeploymentFacts): Verdict {
+  if (!facts.observed) return verdict('Available', 'Unknown', 'ClusterUnknown', 'The cluster cannot be seen.');
+  return facts.available > 0
+    ? verdict('Available', 'True', 'ServesRequests', 'At least one replica serves requests.')
+    : verdict('Available', 'False', 'NoReadyReplica', 'No replica that gets traffic is ready.');
+}
+
+function withinBudget({ spec }: Deployment, { hourly }: DeploymentFacts): Verdict {
+  const cap = `at most ${formatUsd(spec.maxSpendPerHour)} USD per hour may be spent`;
+  return hourly <= spec.maxSpendPerHour
+    ? verdict('WithinBudget', 'True', 'BelowCap', `It costs ${formatUsd(hourly)} USD per hour; ${cap}.`)
+    : verdict('WithinBudget', 'False', 'AboveCap', `It costs ${formatUsd(hourly)} USD per hour; ${cap}.`);
+}
+
+const pascal = (state: string): string => state.replace(/(?:^|_)(\w)/g, (_, letter: string) => letter.toUpperCase());
+
+export const isSameStatus = (deployment: Deployment, status: Status): boolean =>
+  deployment.phase === status.phase &&
+  deployment.observedGeneration === status.observedGeneration &&
+  deployment.conditions.length === status.conditions.length &&
+  deployment.conditions.every((condition, index) => isSameCondition(condition, status.conditions[index]));
+
+const isSameCondition = (a: Condition, b: Condition | undefined): boolean =>
+  a.type === b?.type && a.status === b.status && a.reason === b.reason && a.message === b.message && a.lastTransitionTime === b.lastTransitionTime;
