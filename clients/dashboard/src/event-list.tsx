@@ -1,10 +1,26 @@
-import { useSubscription } from 'urql';
+import { useQuery, useSubscription } from 'urql';
 import { graphql } from '../../typescript/generated/gql.ts';
-import type { LiveEventsSubscription } from '../../typescript/generated/graphql.ts';
+import type { LiveEventsSubscription, RecentEventsQuery, RecentEventsQueryVariables } from '../../typescript/generated/graphql.ts';
+
+const RecentEvents = graphql(`
+  query RecentEvents($last: Int!) {
+    events(last: $last) {
+      cursor
+      events {
+        __typename
+        cursor
+        at
+        type
+        message
+        severity
+      }
+    }
+  }
+`);
 
 const LiveEvents = graphql(`
-  subscription LiveEvents {
-    events(last: 20) {
+  subscription LiveEvents($after: EventCursor) {
+    events(after: $after) {
       __typename
       ... on Event {
         cursor
@@ -29,14 +45,21 @@ const SHOWN = 50;
 const newestFirst = (shown: readonly Delivery[] = [], { events }: LiveEventsSubscription): readonly Delivery[] =>
   events.__typename === 'Heartbeat' ? shown : [events, ...shown].slice(0, SHOWN);
 
+/** The newest events, then what happens from there on: the subscription starts at the cursor that the query ended at. */
 export function EventList() {
-  const [{ data, error }] = useSubscription({ query: LiveEvents.toString() }, newestFirst);
+  const [{ data: recent }] = useQuery<RecentEventsQuery, RecentEventsQueryVariables>({ query: RecentEvents.toString(), variables: { last: 20 } });
+  const after = recent?.events.cursor ?? null;
+  const [{ data: live, error }] = useSubscription<LiveEventsSubscription, readonly Delivery[]>(
+    { query: LiveEvents.toString(), variables: { after }, pause: after === null },
+    newestFirst,
+  );
+  const shown: readonly Delivery[] = [...(live ?? []), ...(recent?.events.events.toReversed() ?? [])].slice(0, SHOWN);
   return (
     <section>
       <h2>Events</h2>
       {error && <p role="alert">{error.message}</p>}
       <ul className="events" aria-live="polite">
-        {data?.map((event) => (
+        {shown.map((event) => (
           <Line key={event.cursor} event={event} />
         ))}
       </ul>
