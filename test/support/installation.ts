@@ -3,8 +3,8 @@ import { mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs';
 import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { packageRoot as root } from '../../src/main/package-root.ts';
 
-const root = join(import.meta.dirname, '..', '..');
 const START_TIMEOUT_MS = 120_000;
 
 /** A whole Purser in processes of its own, as `npm start` runs it, on free ports and a data folder of its own. */
