@@ -27,6 +27,9 @@ class FollowArgs {
 
   @Field(() => EventFilterInput, { nullable: true, description: 'What to see.' })
   filter?: EventFilterInput | null;
+
+  @Field(() => Int, { nullable: true, description: 'Instead of `after`: begin with the newest so many, at most 100.' })
+  last?: number | null;
 }
 
 @Resolver()
@@ -72,12 +75,20 @@ export class EventResolver {
   }
 
   /** What a subscription runs on; also used by subscriptions that other features derive from events. */
-  async *deliveries(context: SubscriptionContext, args: { after?: string | null; filter?: EventFilterInput | null }): AsyncGenerator<Delivery> {
+  async *deliveries(context: SubscriptionContext, args: FollowArgs): AsyncGenerator<Delivery> {
     const { principal, signal } = context;
     if (!mayDoSomewhere(principal, 'event.read')) return;
     const filter = await this.#filter(context, args.filter);
     await context.changed();
-    yield* this.#log.follow(scopeOf(principal), { after: parseCursor(args.after), filter, signal, may: (event) => maySee(principal, event) });
+    const after = args.last ? await this.#before(principal, filter, args.last) : parseCursor(args.after);
+    yield* this.#log.follow(scopeOf(principal), { after, filter, signal, may: (event) => maySee(principal, event) });
+  }
+
+  /** The cursor just before the newest `last` events. */
+  async #before(principal: Principal, filter: EventFilter, last: number): Promise<Cursor> {
+    const page = await this.#log.latest(scopeOf(principal), { filter, limit: pageSize(last) });
+    const [oldest] = page.events;
+    return oldest ? { epoch: page.cursor.epoch, position: oldest.position - 1 } : page.cursor;
   }
 
   async #filter(context: ApiContext, input: EventFilterInput | null | undefined): Promise<EventFilter> {

@@ -1,0 +1,109 @@
+// Sends malformed and hostile requests over HTTP and looks at status, text and what comes back of the values that were sent.
+import { gzipSync } from 'node:zlib';
+import { getIntrospectionQuery } from 'graphql';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { startApi, type TestApi } from '../support/api.ts';
+
+let api: TestApi;
+beforeAll(async () => {
+  api = await startApi();
+});
+afterAll(() => api.close());
+
+const SECRET = 'hunter2-do-not-echo';
+const fields = (count: number) => Array.from({ length: count }, (_, i) => `a${i}: __typename`).join(' ');
+const deep = (depth: number) => `{ ${'node(id: "x") { ... on Project { team { '.repeat(depth)} id ${'} } } '.repeat(depth)} }`;
+const bomb = `query { ...f0 } ${Array.from({ length: 20 }, (_, i) => `fragment f${i} on Query { ...f${i + 1} ...f${i + 1} }`).join(' ')} fragment f20 on Query { __typename }`;
+
+const HOSTILE: readonly (readonly [string, string, object?])[] = [
+  ['too many aliases', `{ ${fields(16)} }`],
+  ['one field repeated', `{ ${'__typename '.repeat(50)} }`],
+  ['deep nesting', deep(8)],
+  ['fragments that multiply', bomb],
+  ['fragments in a circle', '{ ...a } fragment a on Query { ...b } fragment b on Query { ...a }'],
+  ['more tokens than allowed', `{ ${'__typename '.repeat(1_200)} }`],
+  ['text that is no GraphQL', `{ viewer(${SECRET} "${SECRET}`],
+  ['a string for a number', `{ teams(first: "${SECRET}") { nodes { id } } }`],
+  ['a page beyond the limit', '{ teams(first: 1000000) { nodes { id } } }'],
+  ['a variable of another type', 'query ($n: Int) { teams(first: $n) { nodes { id } } }', { n: SECRET }],
+  ['an object for a string', 'mutation ($i: CreateTeamInput!) { createTeam(input: $i) { userErrors { code } } }', { i: { name: { x: SECRET } } }],
+  ['an unknown input field', 'mutation ($i: CreateTeamInput!) { createTeam(input: $i) { userErrors { code } } }', { i: { name: 'x', [`field`]: SECRET } }],
+  ['both fields of a one-of', `{ team(by: { id: "${SECRET}", path: "${SECRET}" }) { id } }`],
+  ['an unknown enum value', `mutation { createPrincipal(input: { name: "x", grants: [{ role: ${SECRET.replaceAll('-', '_')} }] }) { userErrors { code } } }`],
+  ['an unknown operation name is needed', 'query a { viewer { actions } } query b { viewer { actions } }'],
+];
+
+describe('Malformed and hostile documents', () => {
+  for (const [name, query, variables] of HOSTILE) {
+    test(`${name}: refused with 4xx, no stack, no value`, async () => {
+      const answer = await api.gql(query, variables ? { variables } : {});
+      // A refusal while resolving leaves the document itself accepted.
+      const whileRunning = answer.status === 200 && answer.errors?.[0]?.extensions.code === 'BAD_USER_INPUT';
+      expect(whileRunning || (answer.status >= 400 && answer.status < 500), `${answer.status} ${answer.text}`).toBe(true);
+      expect(answer.text).not.toContain(SECRET);
+      expect(answer.text).not.toContain(SECRET.replaceAll('-', '_'));
+      expect(answer.text).not.toMatch(/stack|node_modules|\.ts:\d/);
+      expect(answer.errors?.every(({ extensions }) => extensions.requestId === answer.headers.get('purser-request-id'))).toBe(true);
+    });
+  }
+
+  test('limits hold for clients that ask for plain JSON too', async () => {
+    const answer = await api.gql(`{ ${fields(16)} }`, { accept: 'application/json' });
+    expect(answer.status).toBe(400);
+    expect(answer.errors?.[0]?.extensions.code).toBe('LIMIT_EXCEEDED');
+  });
+
+  test('a megabyte is refused with 413, plain and compressed', async () => {
+    const body = JSON.stringify({ query: `{ viewer { actions } } # ${'x'.repeat(1_000_000)}` });
+    const headers = { 'content-type': 'application/json', authorization: `Bearer ${api.adminToken}` };
+    const plain = await fetch(`${api.url}/graphql`, { method: 'POST', headers, body });
+    const packed = await fetch(`${api.url}/graphql`, { method: 'POST', headers: { ...headers, 'content-encoding': 'gzip' }, body: gzipSync(body) });
+    expect([plain.status, packed.status]).toEqual([413, 413]);
+    expect(await plain.text()).not.toContain('xxxx');
+  });
+
+  test('a body that is no JSON is refused with 400', async () => {
+    const headers = { 'content-type': 'application/json', authorization: `Bearer ${api.adminToken}` };
+    const response = await fetch(`${api.url}/graphql`, { method: 'POST', headers, body: `{"query": "${SECRET}` });
+    expect(response.status).toBe(400);
+    expect(await response.text()).not.toContain(SECRET);
+  });
+
+  test('an anonymous request is refused before it is read', async () => {
+    const response = await fetch(`${api.url}/graphql`, { method: 'POST', headers: { 'content-type': 'application/json' }, body: '{ not json' });
+    expect(response.status).toBe(401);
+    for (const token of ['', 'nonsense', `psr_user_${'a'.repeat(50)}`]) {
+      const answer = await api.gql('{ viewer { actions } }', { token });
+      expect(answer.status, answer.text).toBe(401);
+      expect(answer.errors?.[0]?.extensions.code).toBe('UNAUTHENTICATED');
+    }
+  });
+
+  test('introspection is for authenticated callers', async () => {
+    expect((await api.gql(getIntrospectionQuery(), { token: null })).status).toBe(401);
+    const answer = await api.gql(getIntrospectionQuery());
+    expect(answer.status).toBe(200);
+    expect(answer.data.__schema.queryType.name).toBe('Query');
+  });
+});
+
+describe('Points per token', () => {
+  test('an answer says what it cost and what is left', async () => {
+    const { extensions } = await api.gql('{ teams(first: 50) { nodes { id } } }');
+    expect(extensions?.cost.requestedQueryCost).toBeGreaterThan(50);
+    expect(extensions?.cost.actualQueryCost).toBeLessThan(50);
+    expect(extensions?.cost.throttleStatus.maximumAvailable).toBeGreaterThan(extensions?.cost.throttleStatus.currentlyAvailable ?? Infinity);
+  });
+
+  test('a caller who spends faster than points come back is throttled and told how long; others are not', async () => {
+    const greedy = await api.tokenFor('viewer', 'greedy');
+    // Expensive to ask, and free while it fails: points are taken before and given back after, so many at once run dry.
+    const asks = Array.from({ length: 60 }, () => api.gql('{ a: teams(first: 100) { nodes { id } } b: teams(first: 100) { nodes { id } } c: teams(first: 100) { nodes { id } } }', { token: greedy.token }));
+    const answers = await Promise.all(asks);
+    const throttled = answers.filter(({ errors }) => errors?.[0]?.extensions.code === 'THROTTLED');
+    expect(throttled.length).toBeGreaterThan(0);
+    expect(throttled[0]?.status).toBe(429);
+    expect(throttled[0]?.errors?.[0]?.extensions.retryAfterMs).toBeGreaterThan(0);
+    expect((await api.gql('{ viewer { actions } }')).status).toBe(200);
+  });
+});

@@ -1,0 +1,166 @@
+// Follows events over a socket and over server-sent events on a test database: live, by team, cut when the token is revoked.
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import WebSocket from 'ws';
+import { startApi, type TestApi } from '../support/api.ts';
+import { eventually } from '../support/eventually.ts';
+
+let api: TestApi;
+beforeAll(async () => {
+  api = await startApi();
+});
+afterAll(() => api.close());
+
+const EVENTS = 'subscription ($after: EventCursor, $last: Int) { events(after: $after, last: $last) { __typename ... on Event { cursor type message } ... on Heartbeat { cursor } ... on Gap { cursor reason } } }';
+
+interface Seen {
+  readonly __typename: string;
+  readonly cursor: string;
+  readonly type?: string;
+  readonly message?: string;
+}
+
+function follow(token: string, variables: object = {}, onClosed?: (code: number) => void) {
+  const seen: Seen[] = [];
+  const client = api.socket(token, onClosed ? { onClosed } : {});
+  const state: { error: unknown } = { error: null };
+  client.subscribe<{ events: Seen }>(
+    { query: EVENTS, variables: { ...variables } },
+    { next: ({ data }) => void (data && seen.push(data.events)), error: (error) => void (state.error = error), complete: () => undefined },
+  );
+  return { seen, state, client };
+}
+
+const createTeam = (name: string) => api.gql('mutation ($name: String!) { createTeam(input: { name: $name }) { team { id } userErrors { code } } }', { variables: { name } });
+const eventsOf = (seen: readonly Seen[]) => seen.filter(({ __typename }) => __typename === 'Event');
+
+describe('Events over graphql-transport-ws', () => {
+  test('a heartbeat first, then what happens', async () => {
+    const { seen, client } = follow(api.adminToken);
+    await eventually(() => seen.length > 0);
+    expect(seen[0]?.__typename).toBe('Heartbeat');
+    await createTeam('live');
+    await eventually(() => eventsOf(seen).some(({ message }) => message?.includes('live')));
+    await client.dispose();
+  });
+
+  test('resuming behind a cursor delivers what was missed, once', async () => {
+    const first = follow(api.adminToken);
+    await eventually(() => first.seen.length > 0);
+    const after = first.seen[0]!.cursor;
+    await first.client.dispose();
+    await createTeam('missed-one');
+    await createTeam('missed-two');
+    const second = follow(api.adminToken, { after });
+    await eventually(() => eventsOf(second.seen).length >= 2);
+    const messages = eventsOf(second.seen).map(({ message }) => message ?? '');
+    expect(messages.filter((message) => /missed-/.test(message))).toHaveLength(2);
+    await second.client.dispose();
+  });
+
+  test('`last` begins with the newest', async () => {
+    await createTeam('newest');
+    await eventually(async () => (await api.gql('{ events(last: 1) { events { message } } }')).text.includes('newest'));
+    const { seen, client } = follow(api.adminToken, { last: 1 });
+    await eventually(() => eventsOf(seen).length >= 1);
+    expect(eventsOf(seen)[0]?.message).toContain('newest');
+    await client.dispose();
+  });
+
+  test('another team sees nothing of it', async () => {
+    const blue = await api.tokenFor('viewer', 'blue');
+    const red = await api.tokenFor('team_admin', 'red');
+    const watching = follow(blue.token);
+    const own = follow(red.token);
+    await eventually(() => watching.seen.length > 0 && own.seen.length > 0);
+    await api.gql('mutation { createProject(input: { team: { path: "red" }, name: "secret-plan" }) { userErrors { code } } }');
+    await eventually(() => eventsOf(own.seen).some(({ message }) => message?.includes('secret-plan')));
+    await api.gql('mutation { createProject(input: { team: { path: "blue" }, name: "own-plan" }) { userErrors { code } } }');
+    await eventually(() => eventsOf(watching.seen).some(({ message }) => message?.includes('own-plan')));
+    expect(JSON.stringify(watching.seen)).not.toContain('secret-plan');
+    await watching.client.dispose();
+    await own.client.dispose();
+  });
+
+  test('a revoked token is cut within two seconds', async () => {
+    const doomed = await api.tokenFor('viewer', 'doomed');
+    const codes: number[] = [];
+    const { seen } = follow(doomed.token, {}, (code) => codes.push(code));
+    await eventually(() => seen.length > 0);
+    await api.gql('mutation ($id: ID!) { revokeToken(input: { token: $id }) { userErrors { code } } }', { variables: { id: doomed.id } });
+    await eventually(() => codes.includes(4401), 3_000);
+  });
+
+  test('an unknown token is not let in', async () => {
+    const codes: number[] = [];
+    const { state, seen } = follow('nobody', {}, (code) => codes.push(code));
+    await eventually(() => codes.length > 0 || state.error !== null);
+    expect(seen).toEqual([]);
+  });
+
+  test('a page of another site cannot open a socket, and a large message closes it', async () => {
+    const foreign = new WebSocket(`${api.url.replace('http', 'ws')}/graphql`, 'graphql-transport-ws', { origin: 'https://elsewhere.example' });
+    const status = await new Promise((resolve) => {
+      foreign.once('unexpected-response', (_request, response) => resolve(response.statusCode));
+      foreign.once('error', () => undefined);
+    });
+    expect(status).toBe(403);
+    const flood = new WebSocket(`${api.url.replace('http', 'ws')}/graphql`, 'graphql-transport-ws');
+    const code = new Promise((resolve) => flood.once('close', resolve));
+    flood.once('open', () => flood.send('x'.repeat(100_000)));
+    expect(await code).toBe(1009);
+  });
+
+  test('limits hold on the socket too', async () => {
+    const client = api.socket(api.adminToken);
+    const aliases = Array.from({ length: 16 }, (_, i) => `a${i}: __typename`).join(' ');
+    const errors = await new Promise<unknown>((resolve) => client.subscribe({ query: `{ ${aliases} }` }, { next: resolve, error: resolve, complete: () => undefined }));
+    expect(JSON.stringify(errors)).toContain('LIMIT_EXCEEDED');
+    await client.dispose();
+  });
+});
+
+describe('Events over server-sent events', () => {
+  const stream = (token: string, query: string, signal?: AbortSignal) =>
+    fetch(`${api.url}/graphql/stream`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', accept: 'text/event-stream', authorization: `Bearer ${token}` },
+      body: JSON.stringify({ query }),
+      ...(signal ? { signal } : {}),
+    });
+
+  test('streams what happens, also for a plain GET', async () => {
+    const stop = new AbortController();
+    const query = encodeURIComponent('subscription { events { __typename ... on Event { message } } }');
+    const response = await fetch(`${api.url}/graphql/stream?query=${query}`, {
+      headers: { accept: 'text/event-stream', authorization: `Bearer ${api.adminToken}` },
+      signal: stop.signal,
+    });
+    expect(response.headers.get('content-type')).toContain('text/event-stream');
+    let text = '';
+    const reading = (async () => {
+      for await (const chunk of response.body!) text += Buffer.from(chunk).toString();
+    })().catch(() => undefined);
+    await eventually(() => text.includes('Heartbeat'));
+    await createTeam('streamed');
+    await eventually(() => text.includes('streamed'));
+    stop.abort();
+    await reading;
+  });
+
+  test('a refused document is a 4xx, an anonymous one a 401', async () => {
+    expect((await stream(api.adminToken, '{ nonsense ')).status).toBe(400);
+    expect((await stream('nobody', 'subscription { events { __typename } }')).status).toBe(401);
+  });
+
+  test('a revoked token is cut', async () => {
+    const doomed = await api.tokenFor('viewer', 'doomed-stream');
+    const response = await stream(doomed.token, 'subscription { events { __typename } }');
+    await api.gql('mutation ($id: ID!) { revokeToken(input: { token: $id }) { userErrors { code } } }', { variables: { id: doomed.id } });
+    let ended = false;
+    const reading = (async () => {
+      for await (const _chunk of response.body!);
+    })().catch(() => undefined).then(() => (ended = true));
+    await eventually(() => ended, 3_000);
+    await reading;
+  });
+});
