@@ -1,0 +1,55 @@
+// The local cluster on a real database: made once by whoever comes first, moved with its machine, cordoned by administrators only.
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { ClusterRepository } from '../../src/fleet/cluster.repository.ts';
+import { FleetService } from '../../src/fleet/fleet.service.ts';
+import { Commands } from '../../src/persistence/commands.ts';
+import { sqlOf } from '../../src/persistence/sql.ts';
+import { principalOf, seededRandom } from '../support/actors.ts';
+import { openTestDatabase, type TestDatabase } from '../support/database.ts';
+
+const SYSTEM = { kind: 'reconciler', loop: 'test' } as const;
+const admin = { principal: principalOf('platform_admin', null), idempotencyKey: null };
+const clock = { now: () => 1_800_000_000_000 };
+const random = seededRandom(3);
+let db: TestDatabase;
+const fleet = () => new FleetService({ commands: new Commands({ database: db.database, clock }), clock, random, store: new ClusterRepository() });
+const ensure = (machineId: string) => db.database.write(SYSTEM, (tx) => fleet().ensureLocalCluster(tx, { machineId }));
+
+describe('Fleet: clusters and pools', () => {
+  beforeAll(async () => {
+    db = await openTestDatabase();
+  });
+  afterAll(() => db.close());
+
+  test('ten instances that start at once make one cluster with one pool', async () => {
+    const made = await Promise.all(Array.from({ length: 10 }, () => ensure('machine-1')));
+    expect(new Set(made.map(({ cluster, pool }) => `${cluster.id} ${pool.id}`)).size).toBe(1);
+    expect(made[0]?.pool).toMatchObject({ name: 'default', capacityType: 'on_demand', offeringId: null });
+  });
+
+  test('a data folder on another machine takes its cluster along', async () => {
+    const { cluster } = await ensure('machine-2');
+    expect(cluster).toMatchObject({ machineId: 'machine-2', version: 2 });
+    expect((await ensure('machine-2')).cluster.version).toBe(2);
+  });
+
+  test('administrators cordon it; a stale version is a conflict; the same again changes nothing', async () => {
+    const { cluster } = await ensure('machine-2');
+    const cordon = (expectedVersion: number | null) => fleet().cordon(admin, { clusterId: cluster.id, cordoned: true, expectedVersion });
+    expect(await cordon(1)).toMatchObject({ ok: false, error: { code: 'CONFLICT' } });
+    expect((await cordon(2)).ok).toBe(true);
+    expect((await cordon(null)).ok).toBe(true);
+    const types = await db.database.read(SYSTEM, (tx) => sqlOf(tx).query<{ type: string }>(`select type from outbox order by seq`));
+    expect(types.map(({ type }) => type)).toEqual(['cluster.registered', 'cluster.moved', 'cluster.cordoned']);
+  });
+
+  test('nobody else sees clusters or tells a real one from none', async () => {
+    const other = principalOf('team_admin', '00000000-0000-7000-8000-000000000001');
+    const { cluster } = await ensure('machine-2');
+    const page = await db.database.read(SYSTEM, (tx) => fleet().clusters(tx, other, { after: null, first: 10 }));
+    expect(page.items).toEqual([]);
+    const caller = { principal: other, idempotencyKey: null };
+    const refused = await fleet().cordon(caller, { clusterId: cluster.id, cordoned: false, expectedVersion: null });
+    expect(await fleet().cordon(caller, { clusterId: other.id, cordoned: false, expectedVersion: null })).toEqual(refused);
+  });
+});
