@@ -50,6 +50,7 @@ function phaseOf(deployment: Deployment, facts: DeploymentFacts): DeploymentPhas
   if (facts.available === 0 && (facts.failing !== null || facts.rollout?.state === 'failed')) return 'FAILED';
   if (facts.rollout?.state === 'rolled_back') return 'DEGRADED';
   if (facts.serving >= facts.desired) return 'READY';
+  if (deployment.observedGeneration < deployment.generation) return 'DEPLOYING';
   return deployment.phase === 'READY' || deployment.phase === 'DEGRADED' ? 'DEGRADED' : 'DEPLOYING';
 }
 

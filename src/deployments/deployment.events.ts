@@ -1,0 +1,119 @@
+import type { EventDraft, Json, Severity } from '../kernel/event.ts';
+import type { Instant } from '../kernel/instant.ts';
+import { formatUsd } from '../kernel/money.ts';
+import { deploymentPath, type Deployment } from './deployment.ts';
+import { isHeld, type Replica } from './replica.ts';
+import type { Rollout } from './rollout.ts';
+
+/** Who changed something, and when. */
+export interface Cause {
+  readonly at: Instant;
+  /** A principal id, or `reconciler:deployments`. */
+  readonly principal: string;
+}
+
+/** `before` null = created; a deletion has `deletedAt` in `after` alone. */
+export function deploymentChanged(before: Deployment | null, after: Deployment, cause: Cause): EventDraft {
+  const what = before === null ? 'created' : before.deletedAt === null && after.deletedAt !== null ? 'deleted' : 'updated';
+  const facts = { before: before && deploymentJson(before), after: deploymentJson(after) };
+  return { ...ofDeployment(after, cause), type: `deployment.${what}`, message: `Deployment ${deploymentPath(after)} was ${what}.`, ...facts };
+}
+
+/** The phase moved. */
+export const phaseChanged = (before: Deployment, after: Deployment, cause: Cause): EventDraft => ({
+  ...ofDeployment(after, cause),
+  type: 'deployment.phase_changed',
+  severity: after.phase === 'FAILED' ? 'error' : after.phase === 'DEGRADED' ? 'warning' : 'info',
+  message: `Deployment ${deploymentPath(after)} is ${after.phase}; it was ${before.phase}.`,
+  before: { phase: before.phase },
+  after: { phase: after.phase },
+});
+
+/** The last replica of a deleted deployment is gone. */
+export const deploymentGone = (deployment: Deployment, cause: Cause): EventDraft => ({
+  ...ofDeployment(deployment, cause),
+  type: 'deployment.gone',
+  message: `Deployment ${deploymentPath(deployment)} is gone: nothing of it runs any more.`,
+  before: { phase: deployment.phase },
+  after: null,
+});
+
+/** The wished number of replicas changed. */
+export const scalingChanged = (before: Deployment, after: Deployment, cause: Cause): EventDraft => ({
+  ...ofDeployment(after, cause),
+  type: 'scaling.changed',
+  message: `Deployment ${deploymentPath(after)} goes from ${before.spec.replicas} to ${after.spec.replicas} replicas.`,
+  before: { replicas: before.spec.replicas },
+  after: { replicas: after.spec.replicas },
+});
+
+/** A rollout started, moved a step or ended. */
+export function rolloutChanged(before: Rollout | null, after: Rollout, deployment: Deployment, cause: Cause): EventDraft {
+  const [type, severity] = rolloutType(before, after);
+  const reason = after.reason === null ? '' : ` ${after.reason}`;
+  return {
+    ...ofDeployment(deployment, cause),
+    type,
+    severity,
+    subjectKind: 'Rollout',
+    subjectId: after.id,
+    subjectVersion: after.version,
+    message: `Rollout of ${deploymentPath(deployment)} to revision ${after.toRevision} is ${after.state.replace('_', ' ')}.${reason}`,
+    before: before && rolloutJson(before),
+    after: rolloutJson(after),
+  };
+}
+
+function rolloutType(before: Rollout | null, after: Rollout): readonly [string, Severity] {
+  if (before === null) return ['rollout.started', 'info'];
+  if (after.state === 'rolled_back') return ['rollout.rolled_back', 'warning'];
+  if (after.endedAt !== null) return ['rollout.finished', after.state === 'failed' ? 'error' : 'info'];
+  return after.state === 'rolling_back' ? ['rollout.rolling_back', 'warning'] : ['rollout.step', 'info'];
+}
+
+/** A replica appeared, changed its state or gave its slot up; null when nothing that people follow changed. */
+export function replicaChanged(before: Replica | null, after: Replica, deployment: Deployment, cause: Cause): EventDraft | null {
+  const [type, severity] = replicaType(before, after);
+  if (type === null) return null;
+  return {
+    ...ofDeployment(deployment, cause),
+    type,
+    severity,
+    subjectKind: 'Replica',
+    subjectId: after.id,
+    subjectVersion: after.transitions + after.restarts + (isHeld(after) ? 0 : 1),
+    message: `A replica of ${deploymentPath(deployment)} is ${isHeld(after) ? after.state : 'gone'}. ${after.message}`.trim(),
+    before: before && replicaJson(before),
+    after: replicaJson(after),
+  };
+}
+
+function replicaType(before: Replica | null, after: Replica): readonly [string | null, Severity] {
+  if (!isHeld(after)) return before && !isHeld(before) ? [null, 'info'] : ['replica.gone', 'info'];
+  if (before?.state === after.state) return [null, 'info'];
+  if (after.state === 'serving') return ['replica.ready', 'info'];
+  if (after.state === 'unready') return ['replica.unready', 'warning'];
+  return after.state === 'draining' ? ['replica.draining', 'info'] : ['replica.started', 'info'];
+}
+
+const ofDeployment = (deployment: Deployment, { at, principal }: Cause) => ({
+  subjectKind: 'Deployment',
+  subjectId: deployment.id,
+  subjectVersion: deployment.version,
+  teamId: deployment.teamId,
+  projectId: deployment.projectId,
+  deploymentId: deployment.id,
+  severity: 'info' as Severity,
+  at,
+  principal,
+});
+
+function deploymentJson({ spec, generation, phase, deletedAt }: Deployment): Json {
+  const { maxSpendPerHour, ...rest } = spec;
+  const plain = JSON.parse(JSON.stringify(rest)) as Record<string, Json>;
+  return { spec: { ...plain, maxSpendPerHour: formatUsd(maxSpendPerHour) }, generation, phase, deletedAt };
+}
+
+const rolloutJson = ({ state, step, toRevision, reason }: Rollout): Json => ({ state, step, toRevision, reason });
+
+const replicaJson = ({ state, restarts, message, capacityUntil }: Replica): Json => ({ state, restarts, message, capacityUntil });

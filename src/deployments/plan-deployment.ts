@@ -1,0 +1,227 @@
+import { offeringKeyText } from '../clouds/offering-key.ts';
+import type { Offering } from '../clouds/offering.ts';
+import { digestOfJson } from '../kernel/digest.ts';
+import { failure, type Failure } from '../kernel/failure.ts';
+import type { Id } from '../kernel/id.ts';
+import { formatUsd, type PicoUsd, type PicoUsdPerHour } from '../kernel/money.ts';
+import { err, ok, type Result } from '../kernel/result.ts';
+import type { ModelVersion } from '../registry/model-version.ts';
+import type { RejectionCode } from '../scheduler/filter-offerings.ts';
+import type { Placement } from '../scheduler/plan-placement.ts';
+import type { Deployment, DeploymentSpec } from './deployment.ts';
+import type { Workload } from './replica.ts';
+import { makeRevisionSpec, runsTheSame, type Revision, type RevisionSpec } from './revision.ts';
+import { effectiveWeights, type Rollout } from './rollout.ts';
+
+/** Hours in a month for estimates: 365.25 days / 12. */
+export const HOURS_PER_MONTH = 730n;
+
+export type PlanActionKind = 'CREATE_DEPLOYMENT' | 'UPDATE_DEPLOYMENT' | 'CREATE_REVISION' | 'REUSE_REVISION' | 'START_ROLLOUT' | 'SCALE' | 'NOTHING';
+
+export interface PlanAction {
+  readonly kind: PlanActionKind;
+  readonly message: string;
+}
+
+export interface PlanCandidate {
+  readonly offering: Offering;
+  /** Per replica; null where nobody knows a price. */
+  readonly hourly: PicoUsdPerHour | null;
+  /** Lower is better; null for rejected ones. */
+  readonly score: bigint | null;
+  readonly chosen: boolean;
+  readonly rejectedBecause: { readonly code: RejectionCode | 'DEARER'; readonly message: string } | null;
+}
+
+export interface Plan {
+  readonly path: string;
+  /** Over actions, generations and offerings, never over prices. */
+  readonly hash: string;
+  readonly actions: readonly PlanAction[];
+  /** Generation of the deployment that the plan was made against; 0 = it does not exist. */
+  readonly generation: number;
+  readonly candidates: readonly PlanCandidate[];
+  readonly rejectedCounts: Readonly<Partial<Record<RejectionCode, number>>>;
+  readonly offeringId: Id | null;
+  /** Price of one replica on the chosen offering. */
+  readonly hourlyPerReplica: PicoUsdPerHour;
+  /** How much dearer per hour it will be once done. */
+  readonly costDelta: PicoUsd;
+  readonly monthlyAfter: PicoUsd;
+  /** Replicas and price per hour while both sides of the rollout run. */
+  readonly peakReplicas: number;
+  readonly peakHourly: PicoUsdPerHour;
+  readonly risks: readonly string[];
+}
+
+/** The deployment as it is, with what a plan needs to know of it. */
+export interface CurrentDeployment {
+  readonly deployment: Deployment;
+  readonly revisions: readonly Revision[];
+  readonly rollout: Rollout | null;
+  /** Those not removed. */
+  readonly workloads: readonly Workload[];
+  readonly rates: ReadonlyMap<Id, PicoUsdPerHour>;
+}
+
+export interface PlanInput {
+  readonly path: string;
+  /** Its traffic is what it was; the plan says where it goes. */
+  readonly wish: DeploymentSpec;
+  readonly version: ModelVersion;
+  readonly current: CurrentDeployment | null;
+  readonly placement: Placement;
+}
+
+/** What is to be done, decided once; the service writes exactly this. */
+export interface PlannedRevision {
+  /** Null = make a new one of this spec. */
+  readonly existing: Revision | null;
+  readonly number: number;
+  readonly spec: RevisionSpec;
+  /** Null = traffic goes there already. */
+  readonly needsRollout: boolean;
+}
+
+export interface PlannedDeployment {
+  readonly plan: Plan;
+  readonly revision: PlannedRevision;
+}
+
+/**
+ * What a wish leads to and what it costs. Refused: NO_CAPACITY (no offering fits: `details.plan` says why each lost), LIMIT_EXCEEDED
+ * (more replicas or money than the wish itself allows, both sides of a rollout counted).
+ */
+export function planDeployment(input: PlanInput): Result<PlannedDeployment, Failure> {
+  const revision = planRevision(input);
+  const plan = makePlan(input, revision);
+  if (plan.offeringId === null) return err(noCapacity(input.placement, plan));
+  return beyondGuards(input.wish, plan) ?? ok({ plan, revision });
+}
+
+function planRevision({ wish, version, current }: PlanInput): PlannedRevision {
+  const spec = makeRevisionSpec(wish, version);
+  const revisions = current?.revisions ?? [];
+  const target = targetOf(current);
+  const existing = revisions.find(({ number }) => number === target);
+  if (existing && runsTheSame(existing, version.id, spec, wish.concurrency)) return { existing, number: existing.number, spec, needsRollout: false };
+  const number = Math.max(0, ...revisions.map((revision) => revision.number)) + 1;
+  return { existing: null, number, spec, needsRollout: true };
+}
+
+/** The revision that a repeat of the same wish would lead to again; null when several share the traffic. */
+function targetOf(current: CurrentDeployment | null): number | null {
+  const weights = current?.deployment.spec.traffic.filter(({ weight }) => weight > 0) ?? [];
+  const failed = current?.rollout?.state === 'rolled_back' || current?.rollout?.state === 'failed';
+  return weights.length === 1 && !failed ? (weights[0]?.revision ?? null) : null;
+}
+
+function makePlan(input: PlanInput, revision: PlannedRevision): Plan {
+  const { wish, current, placement, path } = input;
+  const rate = placement.chosen?.price.effective ?? 0n;
+  const actions = planActions(input, revision);
+  const generation = current?.deployment.generation ?? 0;
+  const offeringId = placement.chosen?.offering.id ?? null;
+  const after = rate * BigInt(wish.replicas);
+  const costs = costsOf(input, revision, rate);
+  return {
+    path,
+    hash: digestOfJson({ path, actions: actions.map(({ kind, message }) => ({ kind, message })), generation, offeringId }),
+    actions,
+    generation,
+    candidates: candidatesOf(placement),
+    rejectedCounts: placement.rejectedCounts,
+    offeringId,
+    hourlyPerReplica: rate,
+    costDelta: after - costs.now,
+    monthlyAfter: after * HOURS_PER_MONTH,
+    peakReplicas: costs.peakReplicas,
+    peakHourly: costs.peakHourly,
+    risks: risksOf(input, revision),
+  };
+}
+
+/** What runs now, and the most that runs at a time on the way. */
+function costsOf({ wish, current }: PlanInput, revision: PlannedRevision, rate: PicoUsdPerHour) {
+  const workloads = current?.workloads ?? [];
+  const hourlyOf = (some: readonly Workload[]) =>
+    some.reduce((all, { offeringId, replicas }) => all + (current?.rates.get(offeringId) ?? 0n) * BigInt(replicas), 0n);
+  const others = workloads.filter(({ revisionId }) => revisionId !== revision.existing?.id && keepsTraffic(current, revisionId));
+  return {
+    now: hourlyOf(workloads),
+    peakReplicas: others.reduce((all, { replicas }) => all + replicas, 0) + wish.replicas,
+    peakHourly: hourlyOf(others) + rate * BigInt(wish.replicas),
+  };
+}
+
+function keepsTraffic(current: CurrentDeployment | null, revisionId: Id): boolean {
+  if (!current) return false;
+  const number = current.revisions.find(({ id }) => id === revisionId)?.number;
+  return effectiveWeights(current.deployment.spec.traffic, current.rollout).some(({ revision, weight }) => revision === number && weight > 0);
+}
+
+function planActions({ path, wish, version, current }: PlanInput, revision: PlannedRevision): PlanAction[] {
+  const from = current ? current.deployment.spec.replicas : 0;
+  const runs = `${wish.model} version ${version.number} on ${wish.replicas} ${wish.replicas === 1 ? 'replica' : 'replicas'}`;
+  const actions: PlanAction[] = [];
+  if (!current) actions.push({ kind: 'CREATE_DEPLOYMENT', message: `Create the deployment ${path}.` });
+  else if (wishDiffers(current.deployment.spec, wish)) actions.push({ kind: 'UPDATE_DEPLOYMENT', message: `Update the wish of ${path} (generation ${current.deployment.generation + 1}).` });
+  if (!revision.existing) actions.push({ kind: 'CREATE_REVISION', message: `Create revision ${revision.number}: ${runs}.` });
+  if (revision.needsRollout) actions.push({ kind: 'START_ROLLOUT', message: rolloutMessage(current, revision) });
+  else if (from !== wish.replicas) actions.push({ kind: 'SCALE', message: `Scale revision ${revision.number} from ${from} to ${wish.replicas} replicas.` });
+  return actions.length > 0 ? actions : [{ kind: 'NOTHING', message: 'Nothing changes: it is as wished.' }];
+}
+
+function rolloutMessage(current: CurrentDeployment | null, { number }: PlannedRevision): string {
+  if (!current) return `Send all traffic to revision ${number} once it is ready.`;
+  return `Shift traffic to revision ${number} in steps once it is ready; go back if it fails.`;
+}
+
+/** True if anything but the traffic differs, which a plan does not take from its caller. */
+export function wishDiffers(a: DeploymentSpec, b: DeploymentSpec): boolean {
+  const text = (spec: DeploymentSpec) => {
+    const { maxSpendPerHour, ...rest } = { ...spec, traffic: [] };
+    return digestOfJson(JSON.parse(JSON.stringify({ ...rest, maxSpendPerHour: maxSpendPerHour.toString() })) as Parameters<typeof digestOfJson>[0]);
+  };
+  return text(a) !== text(b);
+}
+
+function candidatesOf({ best, rejected, chosen }: Placement): PlanCandidate[] {
+  const kept = best.map(({ offering, price, score }): PlanCandidate => {
+    const isChosen = offering.id === chosen?.offering.id;
+    const dearer = `It costs ${formatUsd(price.effective - (chosen?.price.effective ?? 0n))} USD per hour more than the chosen one.`;
+    return { offering, hourly: price.effective, score, chosen: isChosen, rejectedBecause: isChosen ? null : { code: 'DEARER', message: dearer } };
+  });
+  const lost = rejected.map(({ offering, code, message }): PlanCandidate => ({ offering, hourly: null, score: null, chosen: false, rejectedBecause: { code, message } }));
+  return [...kept, ...lost];
+}
+
+function risksOf({ placement, current }: PlanInput, revision: PlannedRevision): string[] {
+  const risks: string[] = [];
+  if (placement.chosen?.offering.capacityType === 'spot') risks.push('Spot capacity may be interrupted.');
+  if (current?.rollout && current.rollout.endedAt === null) risks.push(`The rollout to revision ${current.rollout.toRevision} is superseded.`);
+  if (current && revision.needsRollout) risks.push('While traffic shifts, both revisions run and cost.');
+  return risks;
+}
+
+function noCapacity(placement: Placement, plan: Plan): Failure {
+  const counts = Object.entries(placement.rejectedCounts).map(([code, count]) => `${code} ${count}`);
+  const nearest = placement.rejected[0];
+  const example = nearest ? ` Nearest: ${offeringKeyText(nearest.offering)}: ${nearest.message}` : '';
+  return failure('NO_CAPACITY', `No offering fits (${counts.join(', ') || 'the price book has none here'}).${example}`, { details: { plan } });
+}
+
+function beyondGuards(wish: DeploymentSpec, plan: Plan): Result<never, Failure> | null {
+  if (plan.peakReplicas > wish.maxReplicas) {
+    const message = `It needs ${plan.peakReplicas} replicas while traffic shifts; maxReplicas is ${wish.maxReplicas}.`;
+    return err(failure('LIMIT_EXCEEDED', message, { path: ['input', 'maxReplicas'], hint: 'Raise maxReplicas or scale down first.', details: { plan } }));
+  }
+  if (plan.peakHourly > wish.maxSpendPerHour) {
+    const message = `It costs up to ${formatUsd(plan.peakHourly)} USD per hour; maxSpendPerHour is ${formatUsd(wish.maxSpendPerHour)}.`;
+    return err(failure('LIMIT_EXCEEDED', message, { path: ['input', 'maxSpendPerHour'], hint: 'Raise maxSpendPerHour or ask for less.', details: { plan } }));
+  }
+  return null;
+}
+
+/** A shown plan may run if it still is what was shown and is not dearer. */
+export const mayRun = (shown: Plan, now: Plan): boolean => shown.hash === now.hash && now.hourlyPerReplica <= shown.hourlyPerReplica;
