@@ -61,14 +61,11 @@ export class Attempt {
     this.#finish = resolve;
   }
 
-  async start(): Promise<void> {
+  start(): void {
     const { request, body, rest } = this.#context;
     try {
-      const opened = body.open();
-      const bytes = opened instanceof Promise ? await opened : opened;
-      if (this.#aborted) return;
       const headers = headersForReplica(request.rawHeaders, request.headers.connection);
-      const options = { method: request.method ?? 'GET', path: rest, headers, body: bytes as Dispatcher.DispatchOptions['body'] };
+      const options = { method: request.method ?? 'GET', path: rest, headers, body: body.open() as Dispatcher.DispatchOptions['body'] };
       this.#replica.pool.dispatch(options, this.#handler());
     } catch {
       this.#done('failed');
@@ -138,7 +135,7 @@ export class Attempt {
     if (this.#flush) clearImmediate(this.#flush);
     const { response } = this.#context;
     const { status, message, length } = this.#head;
-    this.#trailers = !final && length === null && this.#wantsTrailers();
+    this.#trailers = !final && length === null && status !== 204 && status !== 304 && this.#wantsTrailers();
     response.writeHead(status, message, this.#headersOut(final));
     if (this.#held) response.write(this.#held);
     this.#held = null;
@@ -156,7 +153,9 @@ export class Attempt {
   }
 
   #wantsTrailers(): boolean {
-    const te = this.#context.request.headers.te;
+    const { method, httpVersion, headers } = this.#context.request;
+    if (method === 'HEAD' || httpVersion === '1.0') return false;
+    const te = headers.te;
     return this.#replica.rate !== null && /(^|,)\s*trailers\b/i.test(String(te ?? ''));
   }
 

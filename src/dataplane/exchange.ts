@@ -7,7 +7,7 @@ import { mayRetry } from './decide-retry.ts';
 import type { LiveDeployment, LiveReplica } from './live-deployments.ts';
 import type { MicroClock } from './micro-clock.ts';
 import { noteOutcome, type Outcome } from './outlier-ejection.ts';
-import { RequestBody } from './request-body.ts';
+import { CallerGone, RequestBody } from './request-body.ts';
 import type { RouterMetrics } from './router.metrics.ts';
 import { stampOf } from './stamp.ts';
 import type { UsageWindow } from './usage-window.ts';
@@ -54,7 +54,10 @@ export class Exchange {
     response.once('close', () => this.#callerGone());
     deployment.budget.deposit();
     try {
+      await this.#body.ready();
       while (!this.#gone && (await this.#once(timer)));
+    } catch (error) {
+      if (!(error instanceof CallerGone)) throw error;
     } finally {
       clearTimeout(timer);
     }
@@ -87,7 +90,7 @@ export class Exchange {
     const { draining } = this.#deps;
     this.#attempts += 1;
     this.#attempt = new Attempt({ request, response, requestId, rest, body: this.#body, clock, stampedBefore: this.#stamped, onHeaders, draining }, replica, startedUs);
-    void this.#attempt.start();
+    this.#attempt.start();
     const result = await this.#attempt.result;
     const endedUs = clock.nowUs();
     deployment.release(replica);

@@ -38,14 +38,15 @@ export function matchRoute(index: RouteIndex, ask: RouteAsk, maySee: (deployment
   if (hasDotSegment(pathOf(ask.target))) return malformed('Dot segments are not allowed in the path.');
   const see = (deployment: RouteDeployment | undefined): RouteDeployment | null => (deployment && maySee(deployment) ? deployment : null);
   const byHost = see(index.byHost.get(hostName(ask.host)));
-  const byHeader = ask.deployment === undefined ? null : see(index.byPath.get(ask.deployment));
-  if (ask.deployment !== undefined && !byHeader) return ABSENT;
-  if (byHeader && byHost && byHeader !== byHost) return disagreement();
   const route = splitPath(ask.target);
   const byPath = route ? see(index.byPath.get(route.key)) : null;
   const found = byPath && route ? { deployment: byPath, rest: route.rest } : null;
-  const named = byHeader ?? byHost;
-  return named ? agreed(named, found, ask.target) : matchPath(found, route !== null, pathOf(ask.target));
+  if (ask.deployment !== undefined) {
+    const byHeader = see(index.byPath.get(ask.deployment));
+    if (!byHeader) return ABSENT;
+    return byHost && byHost !== byHeader ? disagreement() : agreed(byHeader, found, ask.target);
+  }
+  return byHost ? agreed(byHost, found, ask.target) : matchPath(found, route !== null, pathOf(ask.target));
 }
 
 interface PathRoute {

@@ -1,4 +1,4 @@
-import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, readdirSync, renameSync, rmSync, statSync, truncateSync, writeFileSync, writeSync } from 'node:fs';
+import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, readSync, readdirSync, renameSync, rmSync, statSync, truncateSync, writeFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import type { UsageReport } from '../traffic/router-contract/usage-report.ts';
 
@@ -52,11 +52,13 @@ export class ReportSpool {
   first(): { readonly sequence: number; readonly json: string } | null {
     const line = this.#pending[0];
     if (!line) return null;
-    return { sequence: line.sequence, json: readFileSync(this.#file).subarray(line.offset, line.offset + line.length).toString() };
+    const bytes = Buffer.alloc(line.length);
+    readSync(this.#fd, bytes, 0, line.length, line.offset);
+    return { sequence: line.sequence, json: bytes.toString() };
   }
 
   acknowledge(sequence: number): void {
-    this.#pending = this.#pending.filter((line) => line.sequence > sequence);
+    while ((this.#pending[0]?.sequence ?? Infinity) <= sequence) this.#pending.shift();
     if (this.#pending.length === 0 && this.#size > 0) this.#empty();
     writeFileSync(`${this.#file}.ack.new`, String(sequence), { mode: 0o600 });
     renameSync(`${this.#file}.ack.new`, `${this.#file}.ack`);
@@ -77,15 +79,16 @@ export class ReportSpool {
     this.#size = 0;
   }
 
-  /** A last line that a crash cut short was never sent: it is dropped. */
+  /** A line that a crash cut short was never sent: it and what follows is dropped. */
   #read(): void {
     const acknowledged = readNumber(`${this.#file}.ack`);
     const bytes = readFileSync(this.#file);
     let offset = 0;
     for (let end = bytes.indexOf(10); end >= 0; end = bytes.indexOf(10, offset)) {
-      const report = JSON.parse(bytes.subarray(offset, end).toString()) as UsageReport;
-      if (report.sequence > acknowledged) this.#pending.push({ sequence: report.sequence, offset, length: end - offset });
-      this.#last = report.sequence;
+      const sequence = sequenceOf(bytes.subarray(offset, end));
+      if (sequence === null) break;
+      if (sequence > acknowledged) this.#pending.push({ sequence, offset, length: end - offset });
+      this.#last = sequence;
       offset = end + 1;
     }
     this.#last = Math.max(this.#last, acknowledged);
@@ -105,5 +108,13 @@ function readNumber(file: string): number {
     return Number(readFileSync(file, 'utf8')) || 0;
   } catch {
     return 0;
+  }
+}
+
+function sequenceOf(line: Buffer): number | null {
+  try {
+    return (JSON.parse(line.toString()) as UsageReport).sequence;
+  } catch {
+    return null;
   }
 }

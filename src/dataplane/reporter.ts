@@ -1,6 +1,7 @@
 import { MINUTE_MS, minuteOf, type Instant } from '../kernel/instant.ts';
+import type { Logger } from '../telemetry/logger.ts';
 import type { TableVersion } from '../traffic/router-contract/route-table.ts';
-import type { UsageRow } from '../traffic/router-contract/usage-report.ts';
+import type { UsageReport, UsageRow } from '../traffic/router-contract/usage-report.ts';
 import type { MicroClock } from './micro-clock.ts';
 import { ReportSpool, leftIncarnations } from './report-spool.ts';
 import type { RouterMetrics } from './router.metrics.ts';
@@ -19,6 +20,7 @@ export interface ReporterDeps {
   readonly clock: MicroClock;
   readonly usage: UsageWindow;
   readonly metrics: RouterMetrics;
+  readonly logger: Logger;
   readonly version: () => TableVersion | null;
   /** Sends one report: true = answered, false = refused for good; throws = send again. */
   readonly send: (json: string) => Promise<boolean>;
@@ -77,7 +79,18 @@ export class Reporter {
   #append(spool: ReportSpool, through: Instant, rows: readonly UsageRow[]): void {
     const tableVersion = this.#deps.version() ?? { epoch: '', n: 0 };
     const source = `${this.#deps.routerName}/${spool.incarnation}`;
-    if (!spool.append({ source, sequence: spool.lastSequence + 1, through, tableVersion, rows })) this.#deps.metrics.reportsDropped.inc();
+    const report = { source, sequence: spool.lastSequence + 1, through, tableVersion, rows };
+    if (!this.#onDisk(spool, report)) this.#deps.metrics.reportsDropped.inc();
+  }
+
+  /** A disk that is full costs usage, never a request. */
+  #onDisk(spool: ReportSpool, report: UsageReport): boolean {
+    try {
+      return spool.append(report);
+    } catch (error) {
+      this.#deps.logger.error({ error: (error as Error).message }, 'a usage report could not be put on disk');
+      return false;
+    }
   }
 
   #drain(): Promise<void> {

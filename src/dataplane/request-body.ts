@@ -1,6 +1,11 @@
 import type { IncomingMessage } from 'node:http';
 import { REPLAY_LIMIT_BYTES } from './decide-retry.ts';
 
+/** The caller closed before its request was whole. */
+export class CallerGone extends Error {
+  override readonly name = 'CallerGone';
+}
+
 /** A request's body that can be sent again while it is small or unsent; nothing here looks into it. */
 export class RequestBody {
   readonly #request: IncomingMessage;
@@ -22,27 +27,28 @@ export class RequestBody {
     return this.#kept !== null;
   }
 
-  /** What undici takes: null without a body, bytes when they are all here and few, else a stream with back-pressure. */
-  open(): null | Buffer | Promise<Buffer> | AsyncIterable<Buffer> {
-    if (this.#declared === 0) return null;
-    if (this.#ended && this.#kept) return joined(this.#kept);
-    if (this.#declared !== null && this.#declared <= REPLAY_LIMIT_BYTES && this.bytes === 0) return this.#whole();
-    return this.#stream();
+  /** Reads a small body whole before a replica is taken: a slow caller must not hold a replica's slot. Rejects when the caller goes away. */
+  async ready(): Promise<void> {
+    if (this.#declared === null || this.#declared === 0 || this.#declared > REPLAY_LIMIT_BYTES) return;
+    this.#kept = await this.#whole();
+    this.#ended = true;
   }
 
-  #whole(): Promise<Buffer> {
-    const kept: Buffer[] = [];
-    this.#kept = kept;
+  /** What undici takes: null without a body, bytes when they are all here and few, else a stream with back-pressure. */
+  open(): null | Buffer | AsyncIterable<Buffer> {
+    if (this.#declared === 0) return null;
+    return this.#ended && this.#kept ? joined(this.#kept) : this.#stream();
+  }
+
+  #whole(): Promise<Buffer[]> {
+    const chunks: Buffer[] = [];
     return new Promise((resolve, reject) => {
       this.#request.on('data', (chunk: Buffer) => {
         this.bytes += chunk.length;
-        kept.push(chunk);
+        chunks.push(chunk);
       });
-      this.#request.once('end', () => {
-        this.#ended = true;
-        resolve(joined(kept));
-      });
-      this.#request.once('close', () => reject(new Error('the caller went away')));
+      this.#request.once('end', () => resolve([joined(chunks)]));
+      this.#request.once('close', () => reject(new CallerGone()));
     });
   }
 

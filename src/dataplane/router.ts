@@ -51,7 +51,7 @@ export class Router {
   readonly #metrics: RouterMetrics;
   readonly #tables: TableKeeper;
   readonly #link: ControlPlaneClient;
-  readonly #reporter: Reporter;
+  #reporter: Reporter | null = null;
   #timer: NodeJS.Timeout | null = null;
   #draining = false;
   #inFlight = 0;
@@ -69,25 +69,13 @@ export class Router {
         this.#deployments.apply(table);
       },
     });
-    const fraction = (): number => deps.random.fraction();
     this.#link = new ControlPlaneClient({
       url: deps.linkUrl,
       tokenFile: deps.tokenFile,
       logger: deps.logger,
-      random: fraction,
+      random: () => deps.random.fraction(),
       onTable: (table) => this.#tables.offer(table),
       onHeartbeat: () => this.#tables.confirm(),
-    });
-    this.#reporter = new Reporter({
-      folder: join(deps.folder, 'spool'),
-      routerName: deps.name,
-      incarnation: newId(this.#now(), deps.random),
-      clock: deps.clock,
-      usage: this.#usage,
-      metrics: this.#metrics,
-      version: () => this.#tables.table?.version ?? null,
-      send: (json) => this.#link.report(json),
-      random: fraction,
     });
     this.#server = createServer({ keepAliveTimeout: 65_000, requestTimeout: 0 }, (request, response) => this.#onRequest(request, response));
   }
@@ -98,9 +86,26 @@ export class Router {
       this.#server.once('error', reject);
       this.#server.listen({ host, port, backlog: 1024 }, resolve);
     });
+    // Only now: whoever holds the port owns the spool.
+    this.#reporter = this.#makeReporter();
     void this.#link.listen();
     this.#timer = setInterval(() => this.#tick(), SPOOL_INTERVAL_MS);
     return (this.#server.address() as AddressInfo).port;
+  }
+
+  #makeReporter(): Reporter {
+    return new Reporter({
+      folder: join(this.#deps.folder, 'spool'),
+      routerName: this.#deps.name,
+      incarnation: newId(this.#now(), this.#deps.random),
+      clock: this.#deps.clock,
+      usage: this.#usage,
+      metrics: this.#metrics,
+      logger: this.#deps.logger,
+      version: () => this.#tables.table?.version ?? null,
+      send: (json) => this.#link.report(json),
+      random: () => this.#deps.random.fraction(),
+    });
   }
 
   /** Takes no new connection, answers what is in flight, delivers the last reports. */
@@ -113,14 +118,14 @@ export class Router {
     clearTimeout(grace);
     clearTimeout(limit);
     if (this.#timer) clearInterval(this.#timer);
-    await Promise.race([this.#reporter.finish(), new Promise((resolve) => setTimeout(resolve, LAST_REPORT_MS).unref())]);
+    await Promise.race([this.#reporter?.finish(), new Promise((resolve) => setTimeout(resolve, LAST_REPORT_MS).unref())]);
     this.#link.close();
     await this.#deployments.close();
   }
 
   #tick(): void {
     this.#tables.checkAccepted();
-    this.#reporter.tick();
+    this.#reporter?.tick();
     this.#metrics.tableHeld.set(this.#tables.held ? 1 : 0);
     this.#metrics.tableAge.set((this.#tables.ageMs ?? 0) / 1000);
   }
@@ -184,7 +189,7 @@ export class Router {
       tableAgeMs: this.#tables.ageMs,
       heldTableVersion: this.#tables.held?.version ?? null,
       inFlight: this.#inFlight,
-      reportsPending: this.#reporter.pending,
+      reportsPending: this.#reporter?.pending ?? 0,
       usageLostByACrashMs: SPOOL_INTERVAL_MS,
       draining: this.#draining,
     };

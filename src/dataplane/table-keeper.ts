@@ -80,8 +80,16 @@ export class TableKeeper {
   #adopt(table: RouteTable): void {
     this.#table = table;
     this.#deps.apply(table);
-    writeFileSync(`${this.#file}.new`, JSON.stringify({ confirmedAt: this.#confirmedAt, table }), { mode: 0o600 });
-    renameSync(`${this.#file}.new`, this.#file);
+    this.#save(table);
+  }
+
+  #save(table: RouteTable): void {
+    try {
+      writeFileSync(`${this.#file}.new`, JSON.stringify({ confirmedAt: this.#confirmedAt, table }), { mode: 0o600 });
+      renameSync(`${this.#file}.new`, this.#file);
+    } catch (error) {
+      this.#deps.logger.error({ error: (error as Error).message }, 'the table could not be kept on disk');
+    }
   }
 
   #load(): void {
