@@ -1,17 +1,15 @@
-// Real database, real services; OIDC tokens come from a real issuer (oidc-provider) on a loopback port.
-import { createServer, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
-import Provider from 'oidc-provider';
+// Real database, real services, a clock that the tests move.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { AuthenticationService } from '../../src/identity/authentication.service.ts';
 import { BootstrapService } from '../../src/identity/bootstrap.service.ts';
 import { CredentialsService } from '../../src/identity/credentials.service.ts';
 import { IdentityRepository } from '../../src/identity/identity.repository.ts';
 import { IdentityService } from '../../src/identity/identity.service.ts';
-import { JoseOidcVerifier } from '../../src/identity/oidc-verifier.adapter.ts';
-import type { Principal } from '../../src/kernel/principal.ts';
+import { QuotasService } from '../../src/identity/quotas.service.ts';
+import { scopeOf, type Principal } from '../../src/kernel/principal.ts';
 import type { Result } from '../../src/kernel/result.ts';
 import { Commands } from '../../src/persistence/commands.ts';
+import { sqlOf } from '../../src/persistence/sql.ts';
 import { systemRandom } from '../../src/main/system-clock.ts';
 import { openTestDatabase, type TestDatabase } from '../support/database.ts';
 
@@ -25,16 +23,12 @@ let authentication: AuthenticationService;
 let bootstrap: BootstrapService;
 let admin: Principal;
 
-function wire(oidc: JoseOidcVerifier | null) {
-  const { database } = db;
-  identity = new IdentityService({ commands: new Commands({ database, clock }), store, clock, random: systemRandom });
-  authentication = new AuthenticationService({ database, store, clock, oidc });
-  bootstrap = new BootstrapService({ database, store, clock, random: systemRandom });
-}
-
 beforeAll(async () => {
   db = await openTestDatabase();
-  wire(null);
+  const deps = { database: db.database, store, clock, random: systemRandom };
+  identity = new IdentityService({ ...deps, commands: new Commands(deps) });
+  authentication = new AuthenticationService({ ...deps, oidc: null });
+  bootstrap = new BootstrapService(deps);
   admin = (await authentication.authenticate(await bootstrap.adminToken(null)))!;
 });
 afterAll(() => db.close());
@@ -128,7 +122,7 @@ describe('Identity: one team cannot reach another', () => {
       identity.createPrincipal(by(team.principal), { team: { id: teamId }, name: 'p', oidc: null, grants: [] }),
       identity.createToken(by(team.principal), { principalId, name: 't', scope: null, expiresAt: null }),
       identity.revokeToken(by(team.principal), { tokenId }),
-      identity.setQuota(by(team.principal), { team: { id: teamId }, project: null, resource: 'replicas', maximum: 1n }),
+      identity.setQuota(by(team.principal), { team: { id: teamId }, project: null, resource: 'replicas', maximum: '1' }),
     ];
     const foreign = await Promise.all(attempts(other.teamId, other.principalId, other.tokenId));
     const random = await Promise.all(attempts(absent, absent, absent));
@@ -157,55 +151,96 @@ describe('Identity: one team cannot reach another', () => {
   });
 });
 
-describe('Identity: OIDC bearer tokens from a real issuer', () => {
-  let http: Server;
-  let issuer: string;
+describe('Identity: roles are given and taken', () => {
+  const viewer = (teamId: string) => ({ role: 'viewer' as const, teamId, projectId: null });
 
-  beforeAll(async () => {
-    http = createServer();
-    await new Promise<void>((resolve) => http.listen(0, '127.0.0.1', resolve));
-    issuer = `http://127.0.0.1:${(http.address() as AddressInfo).port}`;
-    http.on('request', makeProvider(issuer).callback());
-    wire(new JoseOidcVerifier({ issuer, audience: 'purser' }));
-  });
-  afterAll(() => new Promise((resolve) => http.close(resolve)));
-
-  /** An access token as a JWT, by the client credentials grant. */
-  async function signIn(resource: string): Promise<string> {
-    const body = new URLSearchParams({ grant_type: 'client_credentials', resource });
-    const headers = { authorization: `Basic ${Buffer.from('robot:robot-secret').toString('base64')}` };
-    const response = await fetch(`${issuer}/token`, { method: 'POST', headers, body });
-    return ((await response.json()) as { access_token: string }).access_token;
-  }
-
-  test('a known person is let in, by name and grants', async () => {
-    const { teamId } = value(await identity.createTeam(by(admin), { name: 'oidc' }));
-    const grants = [{ role: 'viewer' as const, teamId, projectId: null }];
-    const token = await signIn('urn:purser');
-    expect(await authentication.authenticate(token)).toBeNull();
-    value(await identity.createPrincipal(by(admin), { team: { id: teamId }, name: 'robot', oidc: { issuer, subject: 'robot' }, grants }));
-    expect(await authentication.authenticate(token)).toMatchObject({ kind: 'person', name: 'robot', grants });
+  test('a role works from the next call on and stops with the next call, and both are told', async () => {
+    const team = await makeTeam('roles');
+    const { principalId } = value(await identity.createPrincipal(by(team.principal), { team: { id: team.teamId }, name: 'bot', oidc: null, grants: [] }));
+    const { token } = value(await identity.createToken(by(team.principal), { principalId, name: 'bot', scope: null, expiresAt: null }));
+    const grants = async () => (await authentication.authenticate(token!))?.grants;
+    const change = { principalId, grant: viewer(team.teamId) };
+    expect(await grants()).toEqual([]);
+    value(await identity.grantRole(by(team.principal), change));
+    expect(await grants()).toEqual([change.grant]);
+    expect(await identity.grantRole(by(team.principal), change)).toMatchObject({ ok: false, error: { code: 'ALREADY_EXISTS' } });
+    value(await identity.revokeRole(by(team.principal), change));
+    expect(await grants()).toEqual([]);
+    expect(await identity.revokeRole(by(team.principal), change)).toMatchObject({ ok: false, error: { code: 'NOT_FOUND' } });
+    const told = await db.database.read({ kind: 'tenant', teamIds: [team.teamId] }, (tx) =>
+      sqlOf(tx).query<{ type: string }>(
+        `select type from (select type, team_id, seq as n from outbox union all select type, team_id, position from event) all_events where type like 'role.%' order by type`,
+      ),
+    );
+    expect(told.map(({ type }) => type)).toEqual(['role.granted', 'role.revoked']);
   });
 
-  test('a token for another audience, or with a changed signature, proves nobody', async () => {
-    expect(await authentication.authenticate(await signIn('urn:other'))).toBeNull();
-    const token = await signIn('urn:purser');
-    const [head, body, signature = ''] = token.split('.');
-    expect(await authentication.authenticate(`${head}.${body}.${signature.startsWith('A') ? 'B' : 'A'}${signature.slice(1)}`)).toBeNull();
+  test('what a team owns holds no role outside the team, even if the platform wants to give one', async () => {
+    const team = await makeTeam('inside');
+    const other = await makeTeam('outside');
+    for (const grant of [viewer(other.teamId), { role: 'viewer' as const, teamId: null, projectId: null }]) {
+      const expected = { ok: false, error: { code: 'INVALID_INPUT', message: 'A principal of a team holds roles in that team only.' } };
+      expect(await identity.grantRole(by(admin), { principalId: team.principalId, grant })).toMatchObject(expected);
+      expect(await identity.createPrincipal(by(admin), { team: { id: team.teamId }, name: 'x', oidc: null, grants: [grant] })).toMatchObject(expected);
+    }
+  });
+
+  test('the last administrator cannot lock everybody out', async () => {
+    const grant = { role: 'platform_admin' as const, teamId: null, projectId: null };
+    expect(await identity.revokeRole(by(admin), { principalId: admin.id, grant })).toMatchObject({ ok: false, error: { code: 'PRECONDITION_FAILED' } });
+  });
+
+  test('a narrowed token of an administrator mints nothing that has more than itself', async () => {
+    const scope = [{ role: 'platform_admin' as const, teamId: null, projectId: null }];
+    const narrow = value(await identity.createToken(by(admin), { principalId: admin.id, name: 'narrow', scope, expiresAt: null }));
+    const narrowed = (await authentication.authenticate(narrow.token!))!;
+    expect(admin.platformActions).toEqual(['runtime.process']);
+    expect(narrowed.platformActions).toEqual([]);
+    const wide = await identity.createToken(by(narrowed), { principalId: admin.id, name: 'wide', scope: null, expiresAt: null });
+    expect(wide).toMatchObject({ ok: false, error: { code: 'NOT_FOUND' } });
+  });
+
+  test('an administrator of one project lists nobody of the team', async () => {
+    const team = await makeTeam('parts');
+    const { projectId } = value(await identity.createProject(by(team.principal), { team: { id: team.teamId }, name: 'one' }));
+    value(await identity.createProject(by(team.principal), { team: { id: team.teamId }, name: 'a-other' }));
+    const part: Principal = { ...team.principal, grants: [{ role: 'team_admin', teamId: team.teamId, projectId }] };
+    const window = { after: null, limit: 1 };
+    await db.database.read(scopeOf(part), async (tx) => {
+      expect(await identity.tokens(tx, part, window)).toEqual([]);
+      expect(await identity.principals(tx, part, window)).toEqual([]);
+      expect((await identity.projects(tx, part, team.teamId, window)).map((project) => project.name)).toEqual(['one']);
+      expect((await identity.teams(tx, part, window)).map((seen) => seen.name)).toEqual(['parts']);
+    });
   });
 });
 
-function makeProvider(issuer: string): Provider {
-  return new Provider(issuer, {
-    clients: [{ client_id: 'robot', client_secret: 'robot-secret', grant_types: ['client_credentials'], redirect_uris: [], response_types: [] }],
-    features: {
-      clientCredentials: { enabled: true },
-      devInteractions: { enabled: false },
-      resourceIndicators: {
-        enabled: true,
-        getResourceServerInfo: (_context, resource) => ({ scope: '', audience: resource === 'urn:purser' ? 'purser' : 'other', accessTokenFormat: 'jwt' }),
-      },
-    },
-    extraTokenClaims: () => ({ sub: 'robot' }),
+describe('Identity: quotas are set and asked', () => {
+  test('the tighter of team and project holds; a limit that is no whole number is refused', async () => {
+    const team = await makeTeam('limits');
+    const { projectId } = value(await identity.createProject(by(team.principal), { team: { id: team.teamId }, name: 'p' }));
+    const set = (resource: 'replicas' | 'spend_per_hour', maximum: string, project: { id: string } | null = null) =>
+      identity.setQuota(by(admin), { team: { id: team.teamId }, project, resource, maximum });
+    for (const bad of ['1.5', '-1', '']) expect(await set('replicas', bad)).toMatchObject({ ok: false, error: { code: 'INVALID_INPUT' } });
+    value(await set('replicas', '10'));
+    value(await set('replicas', '2', { id: projectId }));
+    value(await set('replicas', '3', { id: projectId }));
+    value(await set('spend_per_hour', '0.5'));
+    const check = (resource: 'replicas' | 'spend_per_hour', used: bigint, wanted: bigint) =>
+      db.database.read({ kind: 'tenant', teamIds: [team.teamId] }, (tx) =>
+        new QuotasService(store).check(tx, { teamId: team.teamId, projectId, resource, use: { team: used, project: used }, wanted }),
+      );
+    expect(await check('replicas', 2n, 1n)).toBeNull();
+    expect(await check('replicas', 2n, 2n)).toMatchObject({ code: 'QUOTA_EXCEEDED' });
+    expect(await check('spend_per_hour', 0n, 500_000_000_000n)).toBeNull();
+    expect(await check('spend_per_hour', 1n, 500_000_000_000n)).toMatchObject({ code: 'QUOTA_EXCEEDED' });
   });
-}
+});
+
+describe('Identity: several instances may start first at once', () => {
+  test('they make one principal', async () => {
+    const tokens = await Promise.all(Array.from({ length: 5 }, () => bootstrap.routerToken('at-once', null)));
+    const routers = await Promise.all(tokens.map((token) => authentication.authenticate(token)));
+    expect(new Set(routers.map((router) => router?.id)).size).toBe(1);
+  });
+});
