@@ -10,7 +10,7 @@ import { bootId } from './processes.ts';
 import { ReplicaLog } from './replica-log.ts';
 import { giveUp, isForgettable, isHeld, isWanted, newRecord, observed, surplus, type ReplicaRecord } from './replica-record.ts';
 import { ReplicaRunner, type RunnerDeps } from './replica-runner.ts';
-import { readOrNull, RecordFolder, writeDurably, type RuntimePaths } from './runtime-folder.ts';
+import { prepareHomes, readOrNull, RecordFolder, writeDurably, type RuntimePaths } from './runtime-folder.ts';
 
 /** How often replicas are looked at. Lower: more CPU when idle; higher: crashes of adopted replicas and leaks are seen late. */
 const TICK_MS = 1_000;
@@ -48,6 +48,7 @@ export class LocalRuntime {
 
   /** Takes over what an earlier runtime left, then watches. */
   start(): void {
+    prepareHomes(this.#deps.paths);
     const boot = bootId();
     const rebooted = readOrNull(this.#file('boot')) !== boot;
     const lastSeen = Number(readOrNull(this.#file('alive')) ?? this.#deps.clock.now());

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { closeSync, fsyncSync, mkdirSync, openSync, readdirSync, readFileSync, renameSync, rmSync, writeSync } from 'node:fs';
+import { chmodSync, closeSync, fsyncSync, mkdirSync, openSync, readdirSync, readFileSync, renameSync, rmSync, writeSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 
@@ -31,6 +31,14 @@ export function runtimePaths(dataDir: string, isRoot: boolean, shared = '/var/li
     programs: join(open, 'programs'),
     users: join(open, 'project-users.json'),
   };
+}
+
+/** Others may pass through the folders of homes but not list them, whatever the umask is; each home is its user's alone. */
+export function prepareHomes({ homes }: RuntimePaths): void {
+  for (const folder of [dirname(homes), homes]) {
+    mkdirSync(folder, { recursive: true, mode: 0o711 });
+    chmodSync(folder, 0o711);
+  }
 }
 
 /** Writes so that after a crash there is the old text or the new one, never a piece. */

@@ -112,6 +112,8 @@ function environmentOf({ spec, nonce, home, replicaId }: StartOptions, port: num
   return {
     PATH,
     LANG: 'C.UTF-8',
+    // ONNX Runtime would else report its use to its maker.
+    ORT_DISABLE_TELEMETRY: '1',
     ...own,
     HOME: home,
     TMPDIR: home,
