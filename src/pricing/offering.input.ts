@@ -1,7 +1,8 @@
-import { Field, InputType, Int, registerEnumType } from 'type-graphql';
+import { ArgsType, Field, InputType, Int, registerEnumType } from 'type-graphql';
 import { CapacityTypeName } from '../clouds/offering.type.ts';
 import type { CapacityType } from '../clouds/offering.ts';
 import type { OfferingKey } from '../clouds/offering-key.ts';
+import { DEFAULT_PAGE } from '../graphql/connection.type.ts';
 import { Decimal } from '../graphql/scalars.ts';
 import type { OfferingOrder } from './price-store.port.ts';
 
@@ -61,6 +62,21 @@ export class OfferingFilterInput {
 
   @Field(() => Decimal, { nullable: true, description: 'At most so many USD per hour.' })
   maxPricePerHour?: string | null;
+}
+
+@ArgsType()
+export class OfferingsArgs {
+  @Field(() => Int, { defaultValue: DEFAULT_PAGE, description: 'At most 100.' })
+  first!: number;
+
+  @Field(() => String, { nullable: true, description: 'Cursor to go on behind.' })
+  after?: string | null;
+
+  @Field(() => OfferingOrderName, { defaultValue: 'key', description: 'Order; a cursor belongs to one order.' })
+  orderBy!: OfferingOrder;
+
+  @Field(() => OfferingFilterInput, { nullable: true, description: 'Which; all when left out.' })
+  filter?: OfferingFilterInput | null;
 }
 
 @InputType('SetPriceOverrideInput', { description: 'A price that counts instead of the observed one, from now on.' })

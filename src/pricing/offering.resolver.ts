@@ -1,8 +1,8 @@
 import DataLoader from 'dataloader';
-import { Arg, Ctx, FieldResolver, Int, Mutation, Query, Resolver, Root } from 'type-graphql';
+import { Arg, Args, Ctx, FieldResolver, Mutation, Query, Resolver, Root } from 'type-graphql';
 import { offeringKeyText } from '../clouds/offering-key.ts';
 import { OfferingType, toOfferingType } from '../clouds/offering.type.ts';
-import { DEFAULT_PAGE, decodeCursor, toConnection } from '../graphql/connection.type.ts';
+import { decodeCursor, toConnection } from '../graphql/connection.type.ts';
 import type { ApiContext } from '../graphql/context.ts';
 import type { NodeSource } from '../graphql/node.type.ts';
 import { pageSize } from '../graphql/page.ts';
@@ -10,9 +10,9 @@ import { toUserErrors } from '../graphql/payload.type.ts';
 import { TimeRangeInput } from '../graphql/time-range.input.ts';
 import type { Id } from '../kernel/id.ts';
 import { parseUsd } from '../kernel/money.ts';
-import { OfferingFilterInput, OfferingKeyInput, OfferingOrderName, SetPriceOverrideInput, toOfferingKey } from './offering.input.ts';
+import { OfferingKeyInput, OfferingsArgs, SetPriceOverrideInput, toOfferingKey, type OfferingFilterInput } from './offering.input.ts';
 import { OfferingConnection, PricePointType, PriceType, SetPriceOverridePayload, toPricePointType, toPriceType } from './price.type.ts';
-import type { OfferingCursor, OfferingFilter, OfferingOrder, PricedOffering } from './price-store.port.ts';
+import type { OfferingCursor, OfferingFilter, PricedOffering } from './price-store.port.ts';
 import type { PricesService } from './prices.service.ts';
 
 const KEY = { nullable: true, description: 'Makes a repeat safe: the same key and input is done once.' };
@@ -28,13 +28,7 @@ export class OfferingResolver {
   }
 
   @Query(() => OfferingConnection, { description: 'What can be rented, with its price.' })
-  async offerings(
-    @Ctx() context: ApiContext,
-    @Arg('first', () => Int, { defaultValue: DEFAULT_PAGE, description: 'At most 100.' }) first: number,
-    @Arg('orderBy', () => OfferingOrderName, { defaultValue: 'key', description: 'Order; a cursor belongs to one order.' }) orderBy: OfferingOrder,
-    @Arg('filter', () => OfferingFilterInput, { nullable: true, description: 'Which; all when left out.' }) filter?: OfferingFilterInput | null,
-    @Arg('after', () => String, { nullable: true, description: 'Cursor to go on behind.' }) after?: string | null,
-  ) {
+  async offerings(@Ctx() context: ApiContext, @Args(() => OfferingsArgs) { first, after, orderBy, filter }: OfferingsArgs) {
     const question = { filter: toFilter(filter ?? {}), orderBy, first: pageSize(first), after: toCursor(decodeCursor(after)), now: context.now };
     const page = await this.#service.list(await context.read(), context.principal, question);
     const loader = pricedLoader(context, this.#service);
@@ -101,7 +95,7 @@ function toCursor(text: string | null): OfferingCursor | null {
 
 /** Drops what was left out: null and absent mean the same. */
 function toFilter({ maxPricePerHour, ...rest }: OfferingFilterInput): OfferingFilter {
-  const given = Object.fromEntries(Object.entries(rest).filter(([, value]) => value !== null && value !== undefined));
+  const given = Object.fromEntries(Object.entries(rest).filter(([, value]: [string, unknown]) => value !== null && value !== undefined));
   const maximum = maxPricePerHour ? parseUsd(maxPricePerHour) : null;
   return maximum === null ? given : { ...given, maxPricePerHour: maximum };
 }

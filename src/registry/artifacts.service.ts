@@ -3,7 +3,7 @@ import type { IdentityStore } from '../identity/identity-store.port.ts';
 import type { QuotasService } from '../identity/quotas.service.ts';
 import type { Project } from '../identity/team.ts';
 import type { Clock } from '../kernel/clock.ts';
-import { isDigest, startDigest, type Digest } from '../kernel/digest.ts';
+import { isDigest, startDigest, type Digest, type RunningDigest } from '../kernel/digest.ts';
 import { failure, notFound, type Failure } from '../kernel/failure.ts';
 import type { Id } from '../kernel/id.ts';
 import { scopeOf, type Principal } from '../kernel/principal.ts';
@@ -173,7 +173,7 @@ export class ArtifactsService implements SignatureSource {
     }
     const digest = startDigest();
     if (staged > 0) for await (const chunk of blobs.openStaged(artifact)) digest.add(chunk);
-    const receivedBytes = await blobs.append(artifact, hashing(upload.chunks, digest.add));
+    const receivedBytes = await blobs.append(artifact, hashing(upload.chunks, digest));
     if (receivedBytes < artifact.sizeBytes) return ok({ stored: false, receivedBytes, sizeBytes: artifact.sizeBytes });
     if (receivedBytes > artifact.sizeBytes || digest.end() !== artifact.digest) return this.#mismatch(principal, artifact);
     await blobs.commit(artifact);
@@ -225,9 +225,9 @@ function checkUpload({ digest, sizeBytes, offset }: { readonly digest: Digest; r
   return offset < 0 || offset > sizeBytes ? failure('INVALID_INPUT', 'The offset lies outside the artifact.') : null;
 }
 
-async function* hashing(chunks: AsyncIterable<Uint8Array>, add: (chunk: Uint8Array) => void): AsyncGenerator<Uint8Array> {
+async function* hashing(chunks: AsyncIterable<Uint8Array>, digest: RunningDigest): AsyncGenerator<Uint8Array> {
   for await (const chunk of chunks) {
-    add(chunk);
+    digest.add(chunk);
     yield chunk;
   }
 }
@@ -246,7 +246,6 @@ class WholeBody implements AsyncIterable<Uint8Array> {
   }
 
   async drain(): Promise<void> {
-    const digest = startDigest();
-    for (let item = await this.#iterator.next(); !item.done; item = await this.#iterator.next()) digest.add(item.value);
+    while (!(await this.#iterator.next()).done);
   }
 }

@@ -52,5 +52,5 @@ export class ResourcesInput {
 export const toResources = ({ cpuMilli, memoryMib, accelerator }: ResourcesInput): Resources => ({
   cpuMilli,
   memoryMib,
-  accelerator: accelerator ? { ...accelerator } : null,
+  accelerator: accelerator ? { model: accelerator.model, countMilli: accelerator.countMilli, memoryMib: accelerator.memoryMib } : null,
 });

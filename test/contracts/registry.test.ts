@@ -64,7 +64,11 @@ const valueOf = <T>(result: Result<T, Failure>): T => {
 };
 const codeOf = (result: Result<unknown, Failure>) => (result.ok ? 'ok' : result.error.code);
 const files = async () => (await readdir(folder, { recursive: true })).filter((name) => name.includes('/'));
-const bytesOf = async (chunks: AsyncIterable<Uint8Array>) => Buffer.concat(await Array.fromAsync(chunks));
+async function bytesOf(chunks: AsyncIterable<Uint8Array>): Promise<Buffer> {
+  const all: Uint8Array[] = [];
+  for await (const chunk of chunks) all.push(chunk);
+  return Buffer.concat(all);
+}
 
 beforeAll(async () => {
   db = await openTestDatabase();
