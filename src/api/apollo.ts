@@ -1,7 +1,7 @@
 import { ApolloServer, type ApolloServerPlugin, type GraphQLRequestContext } from '@apollo/server';
 import { ApolloServerPluginLandingPageDisabled } from '@apollo/server/plugin/disabled';
-import { GraphQLError, type GraphQLSchema } from 'graphql';
-import { limitsRule, MAX_TOKENS } from '../graphql/limits.ts';
+import type { GraphQLSchema } from 'graphql';
+import { isBeyondLimits, limitsRule, MAX_TOKENS } from '../graphql/limits.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import type { ApiMetrics } from './api.metrics.ts';
 import type { Gatekeeper } from './gatekeeper.ts';
@@ -77,7 +77,5 @@ const OLD_STYLE = new Set(['GRAPHQL_PARSE_FAILED', 'GRAPHQL_VALIDATION_FAILED', 
 function isOldStyle({ request, errors = [] }: GraphQLRequestContext<OperationContext>): boolean {
   const accept = request.http?.headers.get('accept') ?? '';
   if (!accept.includes('application/json') || accept.includes('application/graphql-response+json')) return false;
-  return errors.every((error) => error instanceof GraphQLError && error.extensions['http'] === undefined && isWellKnown(error));
+  return errors.every((error) => !isBeyondLimits(error) && OLD_STYLE.has(String(error.extensions.code)));
 }
-
-const isWellKnown = (error: GraphQLError): boolean => OLD_STYLE.has(String(error.extensions.code ?? 'GRAPHQL_VALIDATION_FAILED'));

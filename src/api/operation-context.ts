@@ -16,17 +16,14 @@ export interface OperationDeps {
   readonly events: EventResolver;
 }
 
-/** The context of one operation: at most one read snapshot at a time, opened when first needed, closed with the operation. */
+/** The context of one operation. The server copies it, so what changes during the operation is in one object that the copies share. */
 export class OperationContext implements SubscriptionContext {
   readonly principal: Principal;
   readonly requestId: string;
   readonly now: Instant;
   readonly signal: AbortSignal;
   readonly events: EventResolver;
-  readonly #database: Pick<Database, 'beginRead'>;
-  readonly #loaders = new Map<string, unknown>();
-  #open: Promise<OpenRead> | null = null;
-  #closed = false;
+  readonly snapshot: Snapshot;
 
   constructor(deps: OperationDeps) {
     this.principal = deps.principal;
@@ -34,17 +31,48 @@ export class OperationContext implements SubscriptionContext {
     this.now = deps.now;
     this.signal = deps.signal;
     this.events = deps.events;
-    this.#database = deps.database;
+    this.snapshot = new Snapshot(deps.database, deps.principal);
+  }
+
+  read(): Promise<Transaction> {
+    return this.snapshot.read();
+  }
+
+  changed(): Promise<void> {
+    return this.snapshot.drop();
+  }
+
+  loader<K, V>(name: string, make: () => DataLoader<K, V>): DataLoader<K, V> {
+    return this.snapshot.loader(name, make);
+  }
+
+  /** Ends the snapshot for good; closing twice is harmless. */
+  close(): Promise<void> {
+    return this.snapshot.close();
+  }
+}
+
+/** At most one read transaction at a time, opened when first needed, closed with the operation, and the loaders that read through it. */
+class Snapshot {
+  readonly #database: Pick<Database, 'beginRead'>;
+  readonly #principal: Principal;
+  readonly #loaders = new Map<string, unknown>();
+  #open: Promise<OpenRead> | null = null;
+  #closed = false;
+
+  constructor(database: Pick<Database, 'beginRead'>, principal: Principal) {
+    this.#database = database;
+    this.#principal = principal;
   }
 
   async read(): Promise<Transaction> {
     // A resolver that is still running after the client has gone must not take a connection that nobody would give back.
     if (this.#closed) throw new OperationClosed();
-    this.#open ??= this.#database.beginRead(scopeOf(this.principal));
+    this.#open ??= this.#database.beginRead(scopeOf(this.#principal));
     return (await this.#open).tx;
   }
 
-  async changed(): Promise<void> {
+  async drop(): Promise<void> {
     const open = this.#open;
     this.#open = null;
     this.#loaders.clear();
@@ -59,10 +87,9 @@ export class OperationContext implements SubscriptionContext {
     return made;
   }
 
-  /** Ends the snapshot; closing twice is harmless. */
-  async close(): Promise<void> {
+  close(): Promise<void> {
     this.#closed = true;
-    await this.changed();
+    return this.drop();
   }
 }
 

@@ -1,4 +1,5 @@
 import { GraphQLError, type GraphQLFormattedError } from 'graphql';
+import { isBeyondLimits } from '../graphql/limits.ts';
 import { safeMessage } from '../graphql/safe-message.ts';
 import { sqlStateOf } from '../persistence/sql-failure.ts';
 import type { Logger } from '../telemetry/logger.ts';
@@ -38,6 +39,7 @@ export function problemOf(error: GraphQLError, requestId: string, logger: Logger
 
 /** The public code; null for what must be masked. */
 function codeOf(error: GraphQLError): string | null {
+  if (isBeyondLimits(error)) return 'LIMIT_EXCEEDED';
   const given = error.extensions.code;
   if (typeof given === 'string') return PUBLIC.has(given) ? given : null;
   if (error.originalError && !(error.originalError instanceof GraphQLError)) return null;

@@ -100,11 +100,15 @@ export const isIntrospection = (document: DocumentNode): boolean =>
       definition.selectionSet.selections.every((selection) => selection.kind === Kind.FIELD && selection.name.value.startsWith('__')),
   );
 
-/** The limits as a validation rule; its error has status 400 whatever the client accepts. */
+/** True for what `limitsRule`, or the parser's own count of tokens, refused. */
+export const isBeyondLimits = (error: GraphQLError): boolean =>
+  error.extensions.isBeyondLimits === true || error.message.startsWith(`Syntax Error: Document contains more than ${MAX_TOKENS} tokens`);
+
+/** The limits as a validation rule. */
 export const limitsRule: ValidationRule = (context: ValidationContext): ASTVisitor => ({
   Document(document) {
     const excess = excessOf(shapeOf(document), isIntrospection(document));
-    if (excess) context.reportError(new GraphQLError(excess, { extensions: { code: 'LIMIT_EXCEEDED', http: { status: 400 } } }));
+    if (excess) context.reportError(new GraphQLError(excess, { extensions: { code: 'LIMIT_EXCEEDED', isBeyondLimits: true } }));
     return excess ? false : undefined;
   },
 });

@@ -1,4 +1,5 @@
 import { coerceInputValue, GraphQLError, typeFromAST, isInputType, type GraphQLSchema, type OperationDefinitionNode } from 'graphql';
+import { isBeyondLimits } from './limits.ts';
 
 const VALUE_NODES = new Set(['IntValue', 'FloatValue', 'StringValue', 'BooleanValue', 'NullValue', 'EnumValue', 'ListValue', 'ObjectValue']);
 const ABOUT_NAMES = /^Field "[\w.]+" (of required type|is not defined by type)/;
@@ -8,6 +9,7 @@ const ABOUT_TYPE = /^(?:Expected value of type "[\w![\]]+"|\w+ cannot represent 
 export function safeMessage(error: GraphQLError): string {
   const at = error.locations?.[0];
   const where = at ? ` (line ${at.line}, column ${at.column})` : '';
+  if (isBeyondLimits(error)) return error.message.replace(/^Syntax Error: /, '');
   if (error.message.startsWith('Syntax Error')) return `Syntax error${where}.`;
   const kind = error.nodes?.[0]?.kind;
   if (kind === undefined || !VALUE_NODES.has(kind) || ABOUT_NAMES.test(error.message)) return error.message;
@@ -27,13 +29,14 @@ export function checkVariables(schema: GraphQLSchema, operation: OperationDefini
     if (!isInputType(type)) continue;
     const given = Object.hasOwn(variables, name) ? variables[name] : undefined;
     if (given === undefined && (definition.defaultValue || definition.type.kind !== 'NonNullType')) continue;
-    coerceInputValue(given ?? null, type, (path) => {
+    coerceInputValue(given ?? null, type, (path, _value, { message }) => {
       if (errors.length >= MAX_ERRORS) return;
-      const place = [name, ...path].join('.');
-      errors.push(badInput(`Variable "$${name}" does not fit its type ${String(type)}${path.length ? ` at "${place}"` : ''}.`));
+      const place = path.length > 0 ? ` at "${[name, ...path].join('.')}"` : '';
+      const why = ABOUT_NAMES.test(message) ? ` ${message}` : '';
+      errors.push(badInput(`Variable "$${name}" does not fit its type ${String(type)}${place}.${why}`));
     });
   }
   return errors;
 }
 
-const badInput = (message: string) => new GraphQLError(message, { extensions: { code: 'BAD_USER_INPUT' } });
+const badInput = (message: string) => new GraphQLError(message, { extensions: { code: 'BAD_USER_INPUT', http: { status: 400 } } });
