@@ -1,0 +1,116 @@
+// Real router processes and real replica processes, killed while callers send; the book of reports is a list in memory.
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { join } from 'node:path';
+import { afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { builtEntry, builtNode, ensureBuilt } from '../support/build.ts';
+import { eventually } from '../support/eventually.ts';
+import { Load } from '../support/load.ts';
+import { TestControlPlane, bearer, dataFolder, deployment, replica, revision, table } from '../support/routed.ts';
+
+beforeAll(ensureBuilt);
+
+const closers: (() => unknown)[] = [];
+afterEach(async () => {
+  for (const close of closers.splice(0).reverse()) await close();
+});
+
+function track(child: ChildProcess): ChildProcess {
+  closers.push(() => child.kill('SIGKILL'));
+  return child;
+}
+
+async function replicaProcess() {
+  const child = track(spawn(builtNode, [join(import.meta.dirname, '..', 'support', 'replica-process.mjs')], { stdio: ['ignore', 'pipe', 'inherit'] }));
+  const [port] = (await once(child.stdout!, 'data')) as [Buffer];
+  return { child, address: `127.0.0.1:${port.toString().trim()}` };
+}
+
+async function freePort(): Promise<number> {
+  const { createServer } = await import('node:net');
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as { port: number };
+  server.close();
+  await once(server, 'close');
+  return port;
+}
+
+async function routerProcess(folder: string, port: number, linkPort: number): Promise<ChildProcess> {
+  const env = { ...process.env, PURSER_DATA_DIR: folder, PURSER_ROUTER_PORT: String(port), PURSER_LINK_PORT: String(linkPort), PURSER_LOG_LEVEL: 'fatal' };
+  const child = track(spawn(builtNode, [builtEntry, 'router'], { env, stdio: 'inherit' }));
+  await eventually(async () => (await fetch(`http://127.0.0.1:${port}/-/readyz`)).status === 200);
+  return child;
+}
+
+async function scene() {
+  const plane = new TestControlPlane();
+  await plane.start();
+  closers.push(() => plane.stop());
+  const replicas = [await replicaProcess(), await replicaProcess()];
+  plane.set(table(1, [deployment('a/b/c', [revision(replicas.map((one) => replica(one.address)))])]));
+  const [folder, port] = [dataFolder(), await freePort()];
+  const url = `http://127.0.0.1:${port}/a/b/c/v2/models/m/infer`;
+  return { plane, replicas, folder, port, url, start: () => routerProcess(folder, port, plane.port) };
+}
+
+const exited = (child: ChildProcess) => once(child, 'exit');
+
+describe('Router: a replica SIGKILLed under load', () => {
+  it('answers at least 99.9 % of requests; no request id twice, none counted twice', async () => {
+    const { plane, replicas, url, start } = await scene();
+    const router = await start();
+    const load = new Load(url, bearer, 24);
+    await eventually(() => load.answers.length > 300);
+    replicas[0]!.child.kill('SIGKILL');
+    await eventually(() => load.answers.length > 3_000, 30_000);
+    await load.stop();
+    const good = load.answers.filter((answer) => answer.status === 200).length;
+    expect(good / (load.answers.length + load.failures.length)).toBeGreaterThanOrEqual(0.999);
+    expect(new Set(load.answers.map((answer) => answer.requestId)).size).toBe(load.answers.length);
+    router.kill('SIGTERM');
+    await exited(router);
+    expect(plane.sum('requests')).toBe(load.answers.length);
+    expect(plane.sum('attempts')).toBeGreaterThanOrEqual(load.answers.length);
+  });
+});
+
+describe('Router: SIGTERM under load', () => {
+  it('loses no request that it has taken, and reports every one before it goes', async () => {
+    const { plane, url, start } = await scene();
+    const router = await start();
+    const load = new Load(url, bearer, 16);
+    await eventually(() => load.answers.length > 200);
+    router.kill('SIGTERM');
+    await exited(router);
+    await load.stop();
+    expect(load.answers.every((answer) => answer.status === 200)).toBe(true);
+    expect(load.failures.map((error) => (error as NodeJS.ErrnoException).code).filter((code) => code !== 'ECONNREFUSED')).toEqual([]);
+    expect(plane.sum('requests')).toBe(load.answers.length);
+  });
+});
+
+describe('Router: SIGKILL under load', () => {
+  it('starts again with the table from disk although the control plane is dead, and its spool is delivered once', async () => {
+    const { plane, url, start } = await scene();
+    const first = await start();
+    const load = new Load(url, bearer, 16);
+    await eventually(() => load.answers.length > 200);
+    await plane.stop();
+    await eventually(() => load.answers.length > 1_000);
+    first.kill('SIGKILL');
+    await exited(first);
+    await load.stop();
+    const second = await start();
+    expect((await fetch(url, { method: 'POST', headers: bearer })).status).toBe(200);
+    await plane.start(plane.port);
+    await eventually(() => new Set(plane.reports.map((report) => report.source)).size === 2);
+    second.kill('SIGTERM');
+    await exited(second);
+    // What was counted since the last sync is lost, nothing is invented.
+    expect(plane.sum('requests')).toBeLessThanOrEqual(load.answers.length + 16 + 1);
+    expect(plane.sum('requests')).toBeGreaterThan(0);
+    const keys = plane.reports.map((report) => `${report.source} ${report.sequence}`);
+    expect(new Set(keys).size).toBe(keys.length);
+  });
+});
