@@ -1,12 +1,26 @@
 import { lexicographicSortSchema, printSchema, type GraphQLSchema } from 'graphql';
 import { buildSchemaSync, type ClassType, type NonEmptyArray } from 'type-graphql';
 import { applyOneOf } from '../graphql/one-of.ts';
+import { ClusterResolver } from '../fleet/cluster.resolver.ts';
 import { IdentityResolver, TeamResolver } from '../identity/identity.resolver.ts';
+import { OfferingResolver } from '../pricing/offering.resolver.ts';
+import { ModelAliasChangeResolver, ModelAliasResolver, ModelResolver, ModelVersionResolver } from '../registry/model.resolver.ts';
 import { EventResolver } from './event.resolver.ts';
 import { NodeResolver } from './node.resolver.ts';
 
 /** Every resolver class; instances come from the container that `main/compose.ts` fills. */
-const RESOLVERS: NonEmptyArray<ClassType> = [NodeResolver, IdentityResolver, TeamResolver, EventResolver];
+const RESOLVERS: NonEmptyArray<ClassType> = [
+  NodeResolver,
+  IdentityResolver,
+  TeamResolver,
+  ModelResolver,
+  ModelVersionResolver,
+  ModelAliasResolver,
+  ModelAliasChangeResolver,
+  OfferingResolver,
+  ClusterResolver,
+  EventResolver,
+];
 
 /** Finds the instance of a resolver class. */
 export interface ResolverContainer {
