@@ -2,11 +2,10 @@ import type { Id } from '../kernel/id.ts';
 import type { Instant } from '../kernel/instant.ts';
 import type { Transaction } from '../kernel/transaction.ts';
 import type { UsageRow } from '../traffic/router-contract/usage-report.ts';
-import type { BusyGroup } from './attribute-costs.ts';
+import type { BusyGroup, RatedStep } from './attribute-costs.ts';
 import type { HighWater } from './high-water.ts';
 import type { ReplicaLife } from './replica-life.ts';
 import type { BookedLine, NewLine } from './restate.ts';
-import type { RatedStep } from './attribute-costs.ts';
 
 /** What is remembered of one router incarnation. */
 export interface UsageSource extends HighWater {
@@ -49,8 +48,8 @@ export interface CostedReplica {
   /** The last instant that the runtime has told of. */
   readonly observedAt: Instant;
   readonly seen: Seen;
-  /** Where restated minutes would begin if what was seen at closing has changed since. */
-  readonly firstChange: (since: Seen) => Instant | null;
+  /** From when each believed price row is in force, in the order in which they became known. */
+  readonly pricesFrom: readonly Instant[];
 }
 
 /** How far one replica is closed, with what tells whether more can be. */
@@ -76,11 +75,11 @@ export interface CostStore {
 
   /** The least `through` of the routers seen since `since`, by the furthest of each router's incarnations; null = none was seen. */
   acknowledgedThrough(tx: Transaction, since: Instant): Promise<Instant | null>;
-  /** Replicas that may have something to close or to restate. */
-  openReplicas(tx: Transaction): Promise<ReplicaProgress[]>;
+  /** Replicas that may have something to close or to restate, of those that held their slot after `since`. */
+  openReplicas(tx: Transaction, since: Instant): Promise<ReplicaProgress[]>;
   queuedRestatements(tx: Transaction, limit: number): Promise<{ readonly replicaId: Id; readonly minutes: readonly Instant[] }[]>;
-  /** Locks it until the transaction ends. */
-  lockReplica(tx: Transaction, replicaId: Id): Promise<MeteredReplica | null>;
+  /** Locks it until the transaction ends; a new one is closed up to the minute of its first capacity. */
+  lockReplica(tx: Transaction, replicaId: Id): Promise<MeteredReplica>;
   saveReplica(tx: Transaction, replica: MeteredReplica): Promise<void>;
   /** Prices and states of these replicas, with price steps over `[from, to)`. */
   costedReplicas(tx: Transaction, replicaIds: readonly Id[], range: { readonly from: Instant; readonly to: Instant }): Promise<CostedReplica[]>;
@@ -94,4 +93,6 @@ export interface CostStore {
     now: Instant,
   ): Promise<void>;
   dropRestatements(tx: Transaction, replicaId: Id, minutes: readonly Instant[]): Promise<void>;
+  /** Forgets usage of minutes before `before`, at most `limit` rows. Returns how many. */
+  pruneUsage(tx: Transaction, before: Instant, limit: number): Promise<number>;
 }

@@ -1,0 +1,61 @@
+import type { Id } from '../kernel/id.ts';
+import { MINUTE_MS, minuteOf, type Instant } from '../kernel/instant.ts';
+import type { CostedReplica, ReplicaProgress, Seen } from './cost-store.port.ts';
+
+/** A minute that not everybody has acknowledged closes anyway. Higher delays figures when a router is gone, lower restates more. */
+export const CLOSE_ANYWAY_MS = 10 * MINUTE_MS;
+/** How long usage can still be attributed. Higher grows the inputs, lower turns a long outage into quantities without a cost. */
+export const KEEP_INPUTS_MS = 62 * 86_400_000;
+/** Minutes of one replica in one transaction. Higher holds its lock for long, lower needs many turns after an outage. */
+export const MAX_MINUTES_PER_TURN = 720;
+/** Queued minutes taken in one run. Higher delays the closing of new minutes, lower lets a price correction drag on. */
+export const MAX_RESTATED_PER_RUN = 5_000;
+
+export interface ClosingInput {
+  readonly replicas: readonly ReplicaProgress[];
+  /** What every router seen lately has acknowledged; null = none was seen. */
+  readonly acknowledged: Instant | null;
+  readonly queued: readonly { readonly replicaId: Id; readonly minutes: readonly Instant[] }[];
+}
+
+export interface ReplicaTurn {
+  readonly replicaId: Id;
+  readonly closeUntil: Instant;
+  readonly restate: readonly Instant[];
+}
+
+/** Which minutes of which replicas to close or to state anew. Empty in a steady state. */
+export function planClosing(input: ClosingInput, now: Instant): ReplicaTurn[] {
+  const queued = new Map(input.queued.map(({ replicaId, minutes }) => [replicaId, minutes]));
+  const turns = input.replicas.flatMap((replica) => {
+    const closeUntil = Math.min(closableUntil(replica, input.acknowledged, now), replica.closedUntil + MAX_MINUTES_PER_TURN * MINUTE_MS);
+    const restate = queued.get(replica.replicaId) ?? [];
+    queued.delete(replica.replicaId);
+    if (closeUntil <= replica.closedUntil && restate.length === 0 && !replica.changed) return [];
+    return [{ replicaId: replica.replicaId, closeUntil: Math.max(closeUntil, replica.closedUntil), restate }];
+  });
+  return [...turns, ...[...queued].map(([replicaId, restate]) => ({ replicaId, closeUntil: 0, restate }))];
+}
+
+/** The end of the last minute of which nothing more is expected. */
+export function closableUntil(replica: Omit<ReplicaProgress, 'changed' | 'replicaId'>, acknowledged: Instant | null, now: Instant): Instant {
+  const observed = replica.capacityUntil === null ? replica.observedAt : now;
+  const told = acknowledged === null ? 0 : Math.min(acknowledged, observed, now);
+  const due = minuteOf(Math.max(told, now - CLOSE_ANYWAY_MS));
+  return replica.capacityUntil === null ? due : Math.min(due, minuteOf(replica.capacityUntil + MINUTE_MS - 1));
+}
+
+/** The first instant whose cost may differ from what was booked when `seen` was all that was known; null = nothing changed. */
+export function firstChange(replica: CostedReplica, seen: Seen): Instant | null {
+  const changes = [
+    ...replica.life.transitions.slice(seen.transitions).map(({ at }) => at),
+    ...replica.pricesFrom.slice(seen.prices),
+    ...endChange(replica.seen.capacityUntil, seen.capacityUntil),
+  ];
+  return changes.length === 0 ? null : Math.max(replica.life.capacityFrom, Math.min(...changes));
+}
+
+function endChange(now: Instant | null, before: Instant | null): Instant[] {
+  if (now === before) return [];
+  return [now, before].filter((at) => at !== null);
+}
