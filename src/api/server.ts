@@ -30,7 +30,7 @@ export interface ApiServerDeps {
   readonly authentication: Authenticator;
   /** What subscriptions to events run on. */
   readonly events: EventResolver;
-  /** Handles what is below `/projects`, already authenticated; null = there is no registry. */
+  /** Handles what is below `/projects` and authenticates by itself; null = there is no registry. */
   readonly artifacts: RequestHandler | null;
   /** Folder of the built dashboard. */
   readonly dashboardDir: string;
@@ -97,7 +97,7 @@ export class ApiServer {
     // Who it is comes first: nothing that an anonymous caller sent is read or parsed.
     app.use('/graphql/stream', this.#authenticate, json, serveEventStream({ schema, gatekeeper, authenticator: authentication, sourceOf }, authenticatedOf));
     app.use('/graphql', this.#authenticate, json, expressMiddleware(this.#apollo, { context: ({ res }) => this.#context(res) }));
-    if (artifacts) app.use('/projects', this.#authenticate, artifacts);
+    if (artifacts) app.use('/projects', artifacts);
     app.get('/graphiql', (_request, response) => response.sendFile(join(dashboardDir, 'graphiql.html')));
     app.use(express.static(dashboardDir, { index: 'index.html' }));
     app.use((_request, response) => sendProblem(response, { status: 404, code: 'NOT_FOUND', message: 'There is no such page.' }));
