@@ -20,6 +20,10 @@ export class Migration20261121000100_foundation extends Migration {
         epoch bigint not null,
         expires_at bigint not null
       );
+      create table installation (
+        one boolean primary key default true check (one),
+        secret text not null
+      );
       create table idempotency (
         principal_id uuid not null,
         mutation text not null,
