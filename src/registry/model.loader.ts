@@ -1,5 +1,6 @@
 import DataLoader from 'dataloader';
 import type { ApiContext } from '../graphql/context.ts';
+import type { Project } from '../identity/team.ts';
 import type { Id } from '../kernel/id.ts';
 import type { AliasChange, Model, ModelAlias } from './model.ts';
 import type { ModelsService } from './models.service.ts';
@@ -23,6 +24,9 @@ export const aliasHistoryLoader = (context: ApiContext, service: ModelsService) 
 
 export const modelLoader = (context: ApiContext, service: ModelsService) =>
   context.loader('model.byId', () => new DataLoader<Id, Model | null>(async (ids) => service.modelsByIds(await context.read(), context.principal, ids)));
+
+export const projectLoader = (context: ApiContext, service: ModelsService) =>
+  context.loader('model.project', () => new DataLoader<Id, Project | null>(async (ids) => service.projectsByIds(await context.read(), ids)));
 
 export const versionLoader = (context: ApiContext, service: ModelsService) =>
   context.loader('modelVersion.byId', () => new DataLoader<Id, ModelVersion | null>(async (ids) => service.versionsByIds(await context.read(), context.principal, ids)));

@@ -6,6 +6,7 @@ import type { NodeSource } from '../graphql/node.type.ts';
 import { pageSize } from '../graphql/page.ts';
 import { toUserErrors } from '../graphql/payload.type.ts';
 import { projectRef } from '../identity/identity.resolver.ts';
+import { ProjectType, toProjectType } from '../identity/identity.type.ts';
 import { failure, type Failure } from '../kernel/failure.ts';
 import { modelPath } from './model.ts';
 import {
@@ -18,7 +19,7 @@ import {
   type ContainerInput,
   type ProcessInput,
 } from './model.input.ts';
-import { aliasesLoader, aliasHistoryLoader, modelLoader, versionLoader, versionsLoader } from './model.loader.ts';
+import { aliasesLoader, aliasHistoryLoader, modelLoader, projectLoader, versionLoader, versionsLoader } from './model.loader.ts';
 import {
   ArchiveModelVersionPayload,
   ModelAliasChangeType,
@@ -73,6 +74,12 @@ export class ModelResolver {
     const wanted = { project: filter?.project ? projectRef(filter.project) : null, nameContains: filter?.nameContains ?? null };
     const page = await this.#service.models(await context.read(), context.principal, { ...wanted, after: decodeCursor(after), first: pageSize(first) });
     return toConnection({ ...page, totalCount: null }, toModelType, modelPath);
+  }
+
+  @FieldResolver(() => ProjectType, { description: 'The project that it belongs to.' })
+  async project(@Root() model: ModelType, @Ctx() context: ApiContext): Promise<ProjectType | null> {
+    const project = await projectLoader(context, this.#service).load(model.row.projectId);
+    return project && toProjectType(project);
   }
 
   @FieldResolver(() => ModelVersionConnection, { description: 'Its versions, newest first.' })

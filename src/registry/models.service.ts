@@ -2,6 +2,7 @@ import { record } from '../events/event-log.ts';
 import { mayDo } from '../identity/authorize.ts';
 import type { Caller, ProjectRef } from '../identity/identity.service.ts';
 import type { IdentityStore } from '../identity/identity-store.port.ts';
+import type { Project } from '../identity/team.ts';
 import type { Clock } from '../kernel/clock.ts';
 import { isDigest } from '../kernel/digest.ts';
 import type { Json } from '../kernel/event.ts';
@@ -23,7 +24,7 @@ export interface ModelsDeps {
   readonly clock: Clock;
   readonly random: Random;
   readonly store: ModelStore;
-  readonly identity: Pick<IdentityStore, 'findProject'>;
+  readonly identity: Pick<IdentityStore, 'findProject' | 'projectsById'>;
   readonly signatures: SignatureSource;
 }
 
@@ -64,6 +65,12 @@ export class ModelsService {
   async modelsByIds(tx: Transaction, principal: Principal, ids: readonly Id[]): Promise<(Model | null)[]> {
     const found = new Map((await this.#deps.store.modelsByIds(tx, ids)).map((model) => [model.id, model]));
     return ids.map((id) => readable(principal, found.get(id)));
+  }
+
+  /** The projects of models that the caller has been given, in the order of `ids`. */
+  async projectsByIds(tx: Transaction, ids: readonly Id[]): Promise<(Project | null)[]> {
+    const found = new Map((await this.#deps.identity.projectsById(tx, ids)).map((project) => [project.id, project]));
+    return ids.map((id) => found.get(id) ?? null);
   }
 
   /** In the order of `ids`; null for absent and for forbidden. */
