@@ -60,6 +60,7 @@ const TABLES = `
         deployment_id uuid not null references deployment,
         from_revision_id uuid references revision,
         to_revision_id uuid not null references revision,
+        from_weights jsonb not null default '[]',
         state text not null,
         step integer not null,
         step_started_at bigint not null,
@@ -102,11 +103,22 @@ const TABLES = `
         observed_at bigint not null,
         last_evidence_at bigint not null,
         restarts integer not null default 0,
-        message text not null default ''
+        message text not null default '',
+        transitions integer not null default 0,
+        state_since bigint not null
       );
       create index on replica (deployment_id);
       create index on replica (workload_id);
       create index on replica (capacity_until);
+      create index on workload (deployment_id);
+      create index on rollout (deployment_id, started_at desc);
+      create index on workload (cluster_id) where gone_at is null;
+      create table route_table_version (
+        singleton boolean primary key default true check (singleton),
+        n bigint not null,
+        digest text not null
+      );
+      insert into route_table_version (n, digest) values (0, '');
       create table replica_transition (
         replica_id uuid not null references replica,
         n integer not null,
