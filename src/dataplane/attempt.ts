@@ -117,9 +117,12 @@ export class Attempt {
 
   #onEnd(): void {
     const { response } = this.#context;
+    const whole = this.#held;
+    this.#held = null;
     this.#sendHead(true);
     if (this.#trailers) response.addTrailers({ 'Purser-Cost': this.#cost() });
-    response.end();
+    if (whole) response.end(whole);
+    else response.end();
     this.#done('answered');
   }
 

@@ -1,5 +1,5 @@
 import { hash } from 'node:crypto';
-import { createLocalJWKSet, jwtVerify, type JSONWebKeySet } from 'jose';
+import type { JSONWebKeySet } from 'jose';
 import type { Id } from '../kernel/id.ts';
 import type { Instant } from '../kernel/instant.ts';
 import type { RouteAccess, RouteDeployment, RouteIssuer, RouteTable } from '../traffic/router-contract/route-table.ts';
@@ -59,6 +59,8 @@ export class Callers {
 
 async function verifyWith(issuer: RouteIssuer, token: string, now: Instant): Promise<Caller | null> {
   try {
+    // Loaded when first needed: most routers never see such a token.
+    const { createLocalJWKSet, jwtVerify } = await import('jose');
     const keys = createLocalJWKSet(JSON.parse(issuer.jwks) as JSONWebKeySet);
     const options = { issuer: issuer.issuer, audience: issuer.audience, currentDate: new Date(now), requiredClaims: ['exp', 'sub'] };
     const { payload } = await jwtVerify(token, keys, options);

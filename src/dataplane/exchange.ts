@@ -35,7 +35,7 @@ export class Exchange {
   readonly #input: ExchangeInput;
   readonly #body: RequestBody;
   readonly #tried = new Set<string>();
-  readonly #stop = new AbortController();
+  #leaveQueue: (() => void) | null = null;
   #attempt: Attempt | null = null;
   #stamped = 0n;
   #attempts = 0;
@@ -66,7 +66,7 @@ export class Exchange {
   /** One attempt; true = try again. */
   async #once(timer: NodeJS.Timeout): Promise<boolean> {
     const { deployment, response, requestId } = this.#input;
-    const acquired = deployment.acquire(this.#tried, this.#stop.signal);
+    const acquired = deployment.acquire(this.#tried, (leave) => (this.#leaveQueue = leave));
     const grant = acquired instanceof Promise ? await acquired : acquired;
     if (grant.kind === 'replica' && this.#gone) deployment.release(grant.replica);
     if (this.#gone) return false;
@@ -131,7 +131,7 @@ export class Exchange {
 
   #end(): void {
     this.#gone = true;
-    this.#stop.abort();
+    this.#leaveQueue?.();
     this.#attempt?.abort();
   }
 }

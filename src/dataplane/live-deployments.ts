@@ -58,15 +58,15 @@ export class LiveDeployment {
     this.#serveWaiting();
   }
 
-  /** A replica with a slot taken, at once or after a wait in the bounded queue; give it back with `release`. */
-  acquire(tried: ReadonlySet<string>, signal: AbortSignal | null): Grant | Promise<Grant> {
+  /** A replica with a slot taken, at once or after a wait in the bounded queue; give it back with `release`. `waiting` is told how to leave. */
+  acquire(tried: ReadonlySet<string>, waiting: (leave: () => void) => void): Grant | Promise<Grant> {
     const grant = this.#waiting.size > 0 ? null : this.#tryGrant(tried);
     if (grant) return grant;
     if (this.#waiting.size >= this.row.queueLimit) return { kind: 'full' };
     return new Promise((resolve) => {
       const waiter: Waiter = { tried, resolve };
       this.#waiting.add(waiter);
-      signal?.addEventListener('abort', () => {
+      waiting(() => {
         if (this.#waiting.delete(waiter)) resolve({ kind: 'none' });
       });
     });

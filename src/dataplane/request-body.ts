@@ -35,9 +35,11 @@ export class RequestBody {
   }
 
   /** What undici takes: null without a body, bytes when they are all here and few, else a stream with back-pressure. */
-  open(): null | Buffer | AsyncIterable<Buffer> {
+  open(): null | Buffer | readonly Buffer[] | AsyncIterable<Buffer> {
     if (this.#declared === 0) return null;
-    return this.#ended && this.#kept ? joined(this.#kept) : this.#stream();
+    if (!this.#ended || !this.#kept) return this.#stream();
+    // Copying the chunks into one buffer would cost more than writing them one by one.
+    return this.#kept.length === 1 && this.#kept[0] ? this.#kept[0] : this.#kept;
   }
 
   #whole(): Promise<Buffer[]> {
@@ -47,7 +49,7 @@ export class RequestBody {
         this.bytes += chunk.length;
         chunks.push(chunk);
       });
-      this.#request.once('end', () => resolve([joined(chunks)]));
+      this.#request.once('end', () => resolve(chunks));
       this.#request.once('close', () => reject(new CallerGone()));
     });
   }
@@ -68,5 +70,3 @@ export class RequestBody {
     this.#kept?.push(chunk);
   }
 }
-
-const joined = (chunks: readonly Buffer[]): Buffer => (chunks.length === 1 && chunks[0] ? chunks[0] : Buffer.concat(chunks));

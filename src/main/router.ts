@@ -5,6 +5,7 @@ import { makeLogger } from '../telemetry/logger.ts';
 import { makeMetricRegistry } from '../telemetry/metrics.ts';
 import { readConfig } from './config.ts';
 import { StartError } from './start-error.ts';
+import { PooledRandom } from './pooled-random.ts';
 import { systemRandom } from './system-clock.ts';
 
 /** `purser router`: serves until SIGTERM or SIGINT, with or without a control plane. */
@@ -18,7 +19,7 @@ export async function router(): Promise<void> {
     tokenFile: join(config.dataDir, 'router-token'),
     maxTableAgeMs: null,
     clock: steadyClock,
-    random: systemRandom,
+    random: new PooledRandom(systemRandom),
     logger,
     registry: makeMetricRegistry(),
   });
