@@ -41,7 +41,7 @@ export interface WorkloadSpec {
   readonly resources: Resources;
   readonly runtime: ReplicaRuntime;
   readonly protocol: InferenceProtocol;
-  /** The port a replica of ours is told by `PORT` (process) or exposes (container); ignored for `onnx`. */
+  /** The port that a container exposes. A process is told its own by `PORT`, so that replicas on one machine never clash; ignored for `onnx`. */
   readonly port: number | null;
   /** HTTP path that answers 2xx once a replica may be sent requests. */
   readonly healthPath: string;

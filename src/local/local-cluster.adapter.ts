@@ -30,10 +30,13 @@ interface Call {
 export class LocalCluster implements ClusterPort {
   readonly kind = 'local';
   readonly #socket: string;
+  readonly #onUnreachable: () => void;
   #seen = 0;
 
-  constructor(options: { readonly socket: string }) {
+  /** `onUnreachable` hears of every call that failed, so that its owner can start a successor. */
+  constructor(options: { readonly socket: string; readonly onUnreachable?: () => void }) {
     this.#socket = options.socket;
+    this.#onUnreachable = options.onUnreachable ?? (() => undefined);
   }
 
   apply(workload: WorkloadSpec, fence: Fence): Promise<ApplyResult> {
@@ -75,7 +78,10 @@ export class LocalCluster implements ClusterPort {
 
   #call<T>({ method, path, body, signal, timeoutMs = CALL_TIMEOUT_MS }: Call): Promise<T> {
     return new Promise((resolve, reject) => {
-      const fail = (error: Error) => reject(new ClusterUnreachable(`The local runtime cannot be reached: ${error.message}`, { cause: error }));
+      const fail = (error: Error) => {
+        if (!signal?.aborted) this.#onUnreachable();
+        reject(new ClusterUnreachable(`The local runtime cannot be reached: ${error.message}`, { cause: error }));
+      };
       const asked = request({ socketPath: this.#socket, path, method, agent: false, timeout: timeoutMs, ...(signal ? { signal } : {}) }, (answer) => {
         const chunks: Buffer[] = [];
         answer.on('data', (chunk: Buffer) => chunks.push(chunk));

@@ -85,13 +85,23 @@ export function becomeUnready(record: ReplicaRecord, at: Instant, message: strin
   return stateOf(record) === 'serving' ? enter(next, 'unready', at, estimated) : next;
 }
 
-/** Its process ended though nobody asked for it. `startAt` is when it is tried again. */
-export const afterFailure = (record: ReplicaRecord, exit: { at: Instant; startAt: Instant; message: string; estimated: boolean }): ReplicaRecord => ({
+export interface Failed {
+  readonly at: Instant;
+  readonly estimated: boolean;
+  /** When it is tried again. */
+  readonly startAt: Instant;
+  readonly message: string;
+  /** It had all its readiness time and did not get ready: that alone makes it failing. */
+  readonly timedOut: boolean;
+}
+
+/** Its process ended, or could not be started, though nobody asked for it. */
+export const afterFailure = (record: ReplicaRecord, exit: Failed): ReplicaRecord => ({
   ...becomeUnready(record, exit.at, exit.message, exit.estimated),
   process: null,
   port: null,
   restarts: record.restarts + 1,
-  failures: record.failures + 1,
+  failures: exit.timedOut ? Math.max(FAILING_AFTER, record.failures + 1) : record.failures + 1,
   startAt: exit.startAt,
 });
 
@@ -114,7 +124,7 @@ export const giveUp = (record: ReplicaRecord, at: Instant, estimated: boolean): 
 
 export const isForgettable = (record: ReplicaRecord, now: Instant): boolean => record.capacityUntil !== null && record.capacityUntil + KEEP_MS < now;
 
-export const hasTimedOut = (record: ReplicaRecord, now: Instant): boolean =>
+const hasTimedOut = (record: ReplicaRecord, now: Instant): boolean =>
   stateOf(record) === 'starting' && now - record.attemptFrom > record.spec.readinessTimeoutMs;
 
 /** Which of a workload's replicas go when there are more than wanted: those not serving first, then the youngest. */

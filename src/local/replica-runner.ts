@@ -18,7 +18,6 @@ import {
   becomeReady,
   becomeUnready,
   giveUp,
-  hasTimedOut,
   isHeld,
   isWanted,
   startDraining,
@@ -65,6 +64,7 @@ export class ReplicaRunner {
   /** From when to when nobody watched; a change found at the first look after it is estimated. */
   #gapFrom: Instant | null = null;
   #killedFor = '';
+  #timedOut = false;
 
   constructor(record: ReplicaRecord, deps: RunnerDeps) {
     this.#record = record;
@@ -79,13 +79,17 @@ export class ReplicaRunner {
   resume(lastSeen: Instant): void {
     if (!isHeld(this.#record)) return;
     const { process } = this.#record;
-    if (process === null) return this.tick();
+    if (process === null) {
+      this.tick();
+      return;
+    }
     const pid = process.pid ?? findByNonce(process.nonce);
     const found = { ...process, pid, startedAt: process.pid === null && pid !== null ? startTimeOf(pid) : process.startedAt };
     this.#gapFrom = lastSeen;
-    if (!isOurs(found)) return this.#ended(found, 'it ended while no runtime watched');
-    this.#update({ ...this.#record, process: found });
-    this.tick();
+    if (isOurs(found)) {
+      this.#update({ ...this.#record, process: found });
+      this.tick();
+    } else this.#ended(found, 'it ended while no runtime watched');
   }
 
   /** The wish changed in what a running replica can take: the token and the place of the artifact for the next start. */
@@ -120,36 +124,35 @@ export class ReplicaRunner {
   #schedule(): void {
     if (this.#timer) clearTimeout(this.#timer);
     if (this.#stopped || !isHeld(this.#record)) return;
-    const { startAt, drain, process } = this.#record;
-    const due = startAt ?? (drain && !drain.terminated ? drain.termAt : null);
-    const isWaiting = process !== null && stateOf(this.#record) === 'starting';
-    const wait = isWaiting ? STARTING_PROBE_MS : due === null ? null : Math.max(0, due - this.#now());
-    if (wait !== null) this.#timer = setTimeout(() => this.tick(), wait);
+    const due = nextLook(this.#record, this.#now());
+    if (due !== null) this.#timer = setTimeout(() => this.tick(), Math.max(0, due - this.#now()));
   }
 
   async #step(): Promise<void> {
     const { process, startAt, drain } = this.#record;
-    if (process === null) {
-      if (drain) return this.#giveUp(false);
-      if (startAt !== null && startAt <= this.#now()) await this.#start();
+    if (process !== null) await this.#watch(process);
+    else if (drain) this.#giveUp(false);
+    else if (startAt !== null && startAt <= this.#now()) await this.#start();
+  }
+
+  async #watch(process: ReplicaProcess): Promise<void> {
+    this.#deps.logOf(this.#record.replicaId).watch(this.#now());
+    if (!isRunning(process)) {
+      this.#ended(process, 'its process ended');
       return;
     }
-    this.#deps.logOf(this.#record.replicaId).watch(this.#now());
-    if (!isRunning(process)) return this.#ended(process, 'its process ended');
     if (this.#deps.memory.enforce(process, this.#record.spec.resources.memoryMib)) this.#killedFor = 'it used more memory than its limit';
-    if (drain) return this.#drain(process);
-    await this.#look(process);
+    if (this.#record.drain) this.#drain(process);
+    else await this.#look(process);
   }
 
   async #start(): Promise<void> {
     const nonce = randomUUID();
-    const before = this.#record;
-    const attemptFrom = stateOf(before) === 'starting' && before.restarts === 0 ? before.capacityFrom : this.#now();
     try {
       const prepared = await this.#prepare();
       if (!isWanted(this.#record)) return;
       const process: ReplicaProcess = { nonce, pid: null, startedAt: '', spawnedAt: this.#now() };
-      this.#update({ ...this.#record, startAt: null, process, attemptFrom });
+      this.#update({ ...this.#record, startAt: null, process, attemptFrom: process.spawnedAt });
       await this.#spawn(process, prepared);
     } catch (error) {
       this.#failed((error as Error).message);
@@ -190,9 +193,12 @@ export class ReplicaRunner {
   /** The end of a process is handled once, whoever notices it first. */
   #ended(process: ReplicaProcess, how: string): void {
     if (this.#stopped || this.#record.process?.nonce !== process.nonce) return;
-    // What it has started may have outlived it; the group is ours alone.
-    killLeftovers(process);
-    if (this.#record.drain) return this.#giveUp(this.#gapFrom !== null);
+    // What it has started may have outlived it. After a gap the group may be somebody else's by now.
+    if (this.#gapFrom === null) killLeftovers(process);
+    if (this.#record.drain) {
+      this.#giveUp(this.#gapFrom !== null);
+      return;
+    }
     const why = this.#killedFor || (this.#deps.memory.wasExceeded(this.#record.replicaId) ? 'it used more memory than its limit' : how);
     this.#failed(`The replica stopped: ${why}.`);
     this.#schedule();
@@ -202,9 +208,10 @@ export class ReplicaRunner {
     const now = this.#now();
     const at = this.#gapFrom ?? now;
     const startAt = now + backoffMs(this.#record.failures + 1, BACKOFF, this.#deps.random);
-    this.#update(afterFailure(this.#record, { at, startAt, message, estimated: this.#gapFrom !== null }));
+    this.#update(afterFailure(this.#record, { at, startAt, message, estimated: this.#gapFrom !== null, timedOut: this.#timedOut }));
     this.#gapFrom = null;
     this.#killedFor = '';
+    this.#timedOut = false;
     this.#failedProbes = 0;
     this.#deps.logger.warn({ replica: this.#record.replicaId, failures: this.#record.failures }, message);
     this.#deps.changed();
@@ -241,7 +248,8 @@ export class ReplicaRunner {
       this.#deps.changed();
     }
     const sinceSpawn = this.#now() - Math.max(process.spawnedAt, lastServed(this.#record));
-    if (!hasTimedOut(this.#record, this.#now()) && sinceSpawn <= this.#record.spec.readinessTimeoutMs) return;
+    if (sinceSpawn <= this.#record.spec.readinessTimeoutMs) return;
+    this.#timedOut = true;
     this.#killedFor = `it was not ready within ${this.#record.spec.readinessTimeoutMs} ms (${failure})`;
     signalGroup(process, 'SIGKILL');
   }
@@ -249,10 +257,12 @@ export class ReplicaRunner {
   #drain(process: ReplicaProcess): void {
     const { drain } = this.#record;
     if (!drain) return;
-    if (this.#now() >= drain.killAt && drain.terminated) return signalGroup(process, 'SIGKILL');
-    if (this.#now() < drain.termAt || drain.terminated) return;
-    this.#update({ ...this.#record, drain: { ...drain, terminated: true } });
-    signalGroup(process, 'SIGTERM');
+    if (drain.terminated) {
+      if (this.#now() >= drain.killAt) signalGroup(process, 'SIGKILL');
+    } else if (this.#now() >= drain.termAt) {
+      this.#update({ ...this.#record, drain: { ...drain, terminated: true } });
+      signalGroup(process, 'SIGTERM');
+    }
   }
 
   #giveUp(estimated: boolean): void {
@@ -274,6 +284,13 @@ export class ReplicaRunner {
   #home(): string {
     return join(this.#deps.paths.homes, this.#record.replicaId);
   }
+}
+
+/** When the next look is due before the next second; null if the second will do. */
+function nextLook(record: ReplicaRecord, now: Instant): Instant | null {
+  if (record.process !== null && stateOf(record) === 'starting') return now + STARTING_PROBE_MS;
+  if (record.startAt !== null) return record.startAt;
+  return record.drain && !record.drain.terminated ? record.drain.termAt : null;
 }
 
 const lastServed = (record: ReplicaRecord): Instant =>

@@ -38,6 +38,18 @@ export async function ensureRuntime(options: SpawnRuntimeOptions): Promise<Local
   throw new ClusterUnreachable(`The local runtime did not start; see ${join(paths.folder, 'runtime.log')}.`);
 }
 
+/** The same, and a runtime that cannot be reached any more gets a successor, which adopts its replicas. */
+export async function keepRuntime(options: SpawnRuntimeOptions): Promise<LocalCluster> {
+  let starting: Promise<unknown> | null = null;
+  const revive = () => {
+    starting ??= ensureRuntime(options)
+      .catch(() => undefined)
+      .finally(() => (starting = null));
+  };
+  await ensureRuntime(options);
+  return new LocalCluster({ socket: runtimePaths(options.dataDir, process.getuid?.() === 0).socket, onUnreachable: revive });
+}
+
 /** Ends the machine's runtime and its replicas; nothing if none runs. */
 export async function stopRuntime(dataDir: string): Promise<void> {
   const cluster = new LocalCluster({ socket: runtimePaths(dataDir, process.getuid?.() === 0).socket });

@@ -21,7 +21,10 @@ export async function runtime(): Promise<void> {
   const logger = makeLogger('runtime', config.logLevel);
   const isRoot = process.getuid?.() === 0;
   const paths = runtimePaths(config.dataDir, isRoot);
-  if (!(await holdLock(paths.folder))) return logger.info('another runtime holds this folder');
+  if (!(await holdLock(paths.folder))) {
+    logger.info('another runtime holds this folder');
+    return;
+  }
   const confinement = findConfinement();
   const memory = memoryLimit();
   const source = { root: packageRoot, node: process.execPath, entry: join(packageRoot, 'dist', 'src', 'main', 'purser.js') };

@@ -1,0 +1,113 @@
+// Whoever runs Purser and wherever the clone lies: a closed folder as root, and a runtime of an ordinary user, both real processes.
+import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
+import { chmodSync, chownSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { LocalCluster } from '../../src/local/local-cluster.adapter.ts';
+import { ReplicaLog } from '../../src/local/replica-log.ts';
+import { runtimePaths } from '../../src/local/runtime-folder.ts';
+import { isOpen, stageProgram } from '../../src/local/stage-program.ts';
+import { builtEntry, builtNode, ensureBuilt } from '../support/build.ts';
+import { eventually } from '../support/eventually.ts';
+import { serveArtifact, workload } from '../support/local-runtime.ts';
+
+const root = join(import.meta.dirname, '..', '..');
+const NOBODY = 65_534;
+const isRoot = process.getuid?.() === 0;
+let folder: string;
+const children: ChildProcess[] = [];
+
+beforeAll(() => ensureBuilt());
+afterEach(async () => {
+  for (const child of children.splice(0)) {
+    const ended = new Promise((resolve) => child.once('exit', resolve));
+    if (child.exitCode === null && child.kill('SIGKILL')) await ended;
+  }
+  rmSync(folder, { recursive: true, force: true });
+});
+
+function newFolder(): string {
+  folder = mkdtempSync(join(tmpdir(), 'purser-users-'));
+  chmodSync(folder, 0o755);
+  return folder;
+}
+
+describe('Local runtime: replicas as users who cannot see the clone', () => {
+  test.skipIf(!isRoot)('a clone in a closed folder is copied once per version, and another user can run the copy', async () => {
+    const closed = join(newFolder(), 'closed');
+    mkdirSync(closed, { mode: 0o700 });
+    for (const name of ['dist', 'node_modules', 'package.json']) symlinkSync(join(root, name), join(closed, name));
+    const source = { root: closed, node: join(closed, 'node_modules/node/bin/node'), entry: join(closed, 'dist/src/main/purser.js') };
+    expect(isOpen(source.entry)).toBe(false);
+    const programs = join(folder, 'programs');
+    const [program, again] = await Promise.all([stageProgram(source, programs), stageProgram(source, programs)]);
+    expect(again).toEqual(program);
+    const model = join(root, 'deploy/example/digits/digits.onnx');
+    const portFile = join(folder, 'private', 'port');
+    mkdirSync(join(folder, 'private'));
+    chownSync(join(folder, 'private'), NOBODY, NOBODY);
+    const child = spawn(program.node, [program.entry, 'model-server', '--model', model, '--port-file', portFile], {
+      ...{ uid: NOBODY, gid: NOBODY, cwd: '/' },
+      env: { ORT_DISABLE_TELEMETRY: '1' },
+    });
+    children.push(child);
+    const port = await eventually(() => readFileSync(portFile, 'utf8'));
+    expect((await fetch(`http://127.0.0.1:${port}/v2/health/ready`)).status).toBe(200);
+  });
+
+  test.skipIf(!isRoot)('as an ordinary user it serves one team and says so to a second', async () => {
+    const dataDir = newFolder();
+    chownSync(dataDir, NOBODY, NOBODY);
+    const env = { PURSER_DATA_DIR: dataDir, PURSER_LOG_LEVEL: 'warn', PATH: process.env.PATH };
+    children.push(spawn(builtNode, [builtEntry, 'runtime'], { uid: NOBODY, gid: NOBODY, cwd: '/', env }));
+    const cluster = new LocalCluster({ socket: runtimePaths(dataDir, false).socket });
+    expect(await eventually(() => cluster.info())).toMatchObject({ user: 'own' });
+    const source = await serveArtifact();
+    expect(await cluster.apply(workload(source.runtime), { epoch: 1 })).toEqual({ outcome: 'applied' });
+    await eventually(async () => (await cluster.observe()).replicas.some((replica) => replica.state === 'serving'), 20_000);
+    const foreign = workload(source.runtime, { teamId: '00000000-0000-4000-8000-000000000002' });
+    expect(await cluster.apply(foreign, { epoch: 1 })).toMatchObject({ outcome: 'refused', reason: 'ONE_TEAM_ONLY' });
+    source.close();
+    await cluster.shutdown({ andReplicas: true });
+  });
+});
+
+describe('Local runtime: logs are turned over by size', () => {
+  test('the cursor goes on across a turn, and the older file is kept', () => {
+    const log = new ReplicaLog(newFolder());
+    const write = (text: string) => writeFileSync(join(folder, 'stdout.log'), text, { flag: 'a' });
+    write('one\ntwo\n');
+    const first = log.page({ cursor: null, limit: 10 }, 1);
+    expect(first.lines).toEqual([
+      { at: 1, stream: 'stdout', text: 'one' },
+      { at: 1, stream: 'stdout', text: 'two' },
+    ]);
+    log.watch(2, 5);
+    write('three\nnot yet whole');
+    const second = log.page({ cursor: first.cursor, limit: 10 }, 3);
+    expect(second.lines).toEqual([{ at: 3, stream: 'stdout', text: 'three' }]);
+    expect(readFileSync(join(folder, 'stdout.log.1'), 'utf8')).toBe('one\ntwo\n');
+    expect(log.page({ cursor: second.cursor, limit: 10 }, 4)).toEqual({ lines: [], cursor: second.cursor });
+    truncateSync(join(folder, 'stdout.log'), 0);
+    expect(log.page({ cursor: second.cursor, limit: 10 }, 5).lines).toEqual([]);
+  });
+
+  test('a page holds at most what was asked for, and the next goes on there', () => {
+    const log = new ReplicaLog(newFolder());
+    writeFileSync(join(folder, 'stderr.log'), 'a\nb\nc\n');
+    expect(log.page({ cursor: null, limit: 2 }, 1).lines.map((line) => line.text)).toEqual(['b', 'c']);
+    const first = log.page({ cursor: '0-0', limit: 2 }, 1);
+    expect(first.lines.map((line) => line.text)).toEqual(['a', 'b']);
+    expect(log.page({ cursor: first.cursor, limit: 2 }, 1).lines.map((line) => line.text)).toEqual(['c']);
+  });
+});
+
+describe('Model server: its process', () => {
+  test('a file that is not a model ends it with one clear sentence', () => {
+    const args = [builtEntry, 'model-server', '--model', join(root, 'package.json')];
+    const { status, stderr } = spawnSync(builtNode, args, { encoding: 'utf8', env: { ORT_DISABLE_TELEMETRY: '1' } });
+    expect(status).toBe(1);
+    expect(stderr).toMatch(/^purser: .*is not an ONNX model that can run here/);
+  });
+});
