@@ -1,7 +1,7 @@
 import type { RequestHandler } from 'express';
 import type { GraphQLError, GraphQLSchema } from 'graphql';
 import type { Response } from 'graphql-sse';
-import { createHandler } from 'graphql-sse/lib/use/http';
+import { createHandler } from 'graphql-sse/lib/use/express';
 import type { Principal } from '../kernel/principal.ts';
 import { bearerOf, watchToken, type Authenticator } from './authenticate.ts';
 import { statusOf, type Gatekeeper } from './gatekeeper.ts';

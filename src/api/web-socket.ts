@@ -42,7 +42,7 @@ export function serveWebSocket(http: Server, deps: SocketDeps): () => Promise<vo
   http.on('upgrade', (request, socket, head) => {
     const path = (request.url ?? '').split('?')[0];
     const refused = path !== '/graphql' ? '404 Not Found' : isForeign(request.headers.origin, request.headers.host) ? '403 Forbidden' : null;
-    if (refused) return void socket.end(`HTTP/1.1 ${refused}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
+    if (refused) return void socket.end(`HTTP/1.1 ${refused}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`, () => socket.destroy());
     sockets.handleUpgrade(request, socket, head, (client) => sockets.emit('connection', client, request));
   });
   const server = useServer<Record<string, unknown>, SessionExtra>(
