@@ -1,14 +1,19 @@
 import { join } from 'node:path';
 import { makeApiMetrics } from '../api/api.metrics.ts';
-import { EventResolver, type EventSubjects } from '../api/event.resolver.ts';
+import { artifactRoutes } from '../api/artifacts.ts';
+import { StoredEventSubjects } from '../api/event-subjects.ts';
+import { EventResolver } from '../api/event.resolver.ts';
 import { NodeResolver } from '../api/node.resolver.ts';
 import { makeSchema } from '../api/schema.ts';
 import { ApiServer } from '../api/server.ts';
 import { EventLog } from '../events/event-log.ts';
+import { ClusterRepository } from '../fleet/cluster.repository.ts';
+import { ClusterResolver, fleetNodes } from '../fleet/cluster.resolver.ts';
+import { FleetService } from '../fleet/fleet.service.ts';
 import { AuthenticationService } from '../identity/authentication.service.ts';
 import { BootstrapService } from '../identity/bootstrap.service.ts';
 import { IdentityRepository } from '../identity/identity.repository.ts';
-import { IdentityResolver, TeamResolver, identityNodes, projectRef } from '../identity/identity.resolver.ts';
+import { IdentityResolver, TeamResolver, identityNodes } from '../identity/identity.resolver.ts';
 import { IdentityService } from '../identity/identity.service.ts';
 import { JoseOidcVerifier } from '../identity/oidc-verifier.adapter.ts';
 import { QuotasService } from '../identity/quotas.service.ts';
@@ -16,6 +21,18 @@ import type { Clock } from '../kernel/clock.ts';
 import type { Random } from '../kernel/random.ts';
 import { Commands } from '../persistence/commands.ts';
 import type { Database } from '../persistence/database.ts';
+import { BundledCatalogue } from '../pricing/bundled-catalogue.adapter.ts';
+import { OfferingResolver, pricingNodes } from '../pricing/offering.resolver.ts';
+import { PriceRepository } from '../pricing/price.repository.ts';
+import { PricesService } from '../pricing/prices.service.ts';
+import { ArtifactRepository } from '../registry/artifact.repository.ts';
+import { ArtifactsService } from '../registry/artifacts.service.ts';
+import type { BlobStore } from '../registry/blob-store.port.ts';
+import { DiskBlobStore } from '../registry/disk-blob-store.adapter.ts';
+import { S3BlobStore } from '../registry/s3-blob-store.adapter.ts';
+import { ModelRepository } from '../registry/model.repository.ts';
+import { ModelAliasChangeResolver, ModelAliasResolver, ModelResolver, ModelVersionResolver, registryNodes } from '../registry/model.resolver.ts';
+import { ModelsService } from '../registry/models.service.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import { makeMetricRegistry } from '../telemetry/metrics.ts';
 import type { Config } from './config.ts';
@@ -24,52 +41,63 @@ import { packageRoot } from './package-root.ts';
 export interface ComposeDeps {
   readonly config: Config;
   readonly database: Database;
+  /** Of the installation, the same for every instance on its database. */
+  readonly secret: string;
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
 }
 
 /** The whole control plane as one object graph: the only place that knows every implementation. Nothing runs until it is started. */
-export function compose({ config, database, clock, random, logger }: ComposeDeps) {
+export function compose(deps: ComposeDeps) {
+  const { config, database, clock, random, logger, secret } = deps;
   const registry = makeMetricRegistry();
-  const commands = new Commands({ database, clock });
-  const events = new EventLog({ database, clock, logger });
+  const shared = { database, clock, random, logger, commands: new Commands({ database, clock }) };
+  const events = new EventLog(shared);
 
   const identityStore = new IdentityRepository();
   const oidc = config.oidc ? new JoseOidcVerifier(config.oidc) : null;
-  const authentication = new AuthenticationService({ database, store: identityStore, clock, oidc });
-  const bootstrap = new BootstrapService({ database, store: identityStore, clock, random });
-  const identity = new IdentityService({ commands, store: identityStore, clock, random });
+  const authentication = new AuthenticationService({ ...shared, store: identityStore, oidc });
+  const identity = new IdentityService({ ...shared, store: identityStore });
   const quotas = new QuotasService(identityStore);
+  const prices = new PricesService({ ...shared, store: new PriceRepository(), catalogue: new BundledCatalogue(join(packageRoot, 'deploy', 'price-book')) });
+  const fleet = new FleetService({ ...shared, store: new ClusterRepository() });
+  const artifacts = new ArtifactsService({
+    ...shared,
+    store: new ArtifactRepository(),
+    blobs: blobStoreOf(config),
+    identity: identityStore,
+    quotas,
+    grantSecret: secret,
+  });
+  const models = new ModelsService({ ...shared, store: new ModelRepository(), identity: identityStore, signatures: artifacts });
 
-  const subjects: EventSubjects = {
-    deploymentId: () => Promise.resolve(null),
-    projectId: async (tx, principal, reference) => {
-      const project = await identity.project(tx, principal, projectRef(reference.includes('/') ? { path: reference } : { id: reference }));
-      return project?.id ?? null;
-    },
-  };
-  const eventResolver = new EventResolver(events, subjects);
+  const eventResolver = new EventResolver(events, new StoredEventSubjects());
+  const nodes = [...identityNodes(identity), ...registryNodes(models), ...pricingNodes(prices), ...fleetNodes(fleet)];
   const resolvers = new Map<unknown, object>([
-    [NodeResolver, new NodeResolver([...identityNodes(identity)])],
+    [NodeResolver, new NodeResolver(nodes)],
     [IdentityResolver, new IdentityResolver(identity)],
     [TeamResolver, new TeamResolver(identity)],
+    [ModelResolver, new ModelResolver(models)],
+    [ModelVersionResolver, new ModelVersionResolver(models)],
+    [ModelAliasResolver, new ModelAliasResolver(models)],
+    [ModelAliasChangeResolver, new ModelAliasChangeResolver(models)],
+    [OfferingResolver, new OfferingResolver(prices)],
+    [ClusterResolver, new ClusterResolver(fleet)],
     [EventResolver, eventResolver],
   ]);
   let ready = false;
   const api = new ApiServer({
+    ...shared,
     schema: makeSchema({ get: (resolver) => resolvers.get(resolver) ?? {} }),
-    database,
     authentication,
     events: eventResolver,
-    artifacts: null,
+    artifacts: artifactRoutes({ artifacts, authentication }),
     dashboardDir: join(packageRoot, 'dist', 'dashboard'),
-    clock,
-    random,
-    logger,
     metrics: makeApiMetrics(registry),
     isReady: () => ready,
   });
-  void quotas;
-  return { api, events, bootstrap, registry, setReady: (value: boolean) => (ready = value) };
+  return { api, events, registry, prices, fleet, bootstrap: new BootstrapService({ ...shared, store: identityStore }), setReady: (value: boolean) => (ready = value) };
 }
+
+const blobStoreOf = (config: Config): BlobStore => (config.s3 ? new S3BlobStore(config.s3) : new DiskBlobStore(join(config.dataDir, 'artifacts')));
