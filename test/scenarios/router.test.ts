@@ -1,4 +1,8 @@
 // A real router on a real link, with small real servers as replicas; only the book of reports is a list in memory.
+import { writeFileSync } from 'node:fs';
+import { request as httpRequest } from 'node:http';
+import { join } from 'node:path';
+import { SignJWT, exportJWK, generateKeyPair } from 'jose';
 import { afterEach, describe, expect, it } from 'vitest';
 import { eventually } from '../support/eventually.ts';
 import { TestControlPlane, bearer, dataFolder, deployment, replica, revision, startRouter, table, upstream } from '../support/routed.ts';
@@ -20,7 +24,8 @@ async function routed(deployments: ReturnType<typeof deployment>[]) {
   const plane = new TestControlPlane();
   await plane.start();
   plane.set(table(1, deployments));
-  const { router, url } = await startRouter(dataFolder(), plane.port);
+  const folder = dataFolder();
+  const { router, url } = await startRouter(folder, plane.port);
   await eventually(async () => (await fetch(`${url}/-/readyz`)).status === 200);
   let drained = false;
   const drain = async () => {
@@ -29,7 +34,7 @@ async function routed(deployments: ReturnType<typeof deployment>[]) {
     await router.drain();
   };
   closers.push(() => plane.stop(), drain);
-  return { plane, url, drain };
+  return { plane, url, drain, folder };
 }
 
 const echo: Handler = (request, response) => {
@@ -100,5 +105,118 @@ describe('Router: without the control plane', () => {
     await eventually(() => plane.sum('requests') === 20);
     await drain();
     expect(plane.sum('requests')).toBe(20);
+  });
+});
+
+describe('Router: bounded queue and deadline', () => {
+  it('lets one wait, answers 429 with Retry-After beyond, 503 without a replica, 504 after the deadline', async () => {
+    const waiting: (() => void)[] = [];
+    const slow = await serve((_, response) => void waiting.push(() => response.end('done')));
+    const never = await serve(() => undefined);
+    const { url } = await routed([
+      deployment('a/b/slow', [revision([replica(slow.address)], { concurrency: 1 })], { queueLimit: 1 }),
+      deployment('a/b/none', [revision([])]),
+      deployment('a/b/never', [revision([replica(never.address)])], { deadlineMs: 50 }),
+    ]);
+    const first = fetch(`${url}/a/b/slow/`, { headers: bearer });
+    await eventually(() => waiting.length === 1);
+    const rivals = [1, 2].map(() => fetch(`${url}/a/b/slow/`, { headers: bearer }));
+    const full = await Promise.race(rivals);
+    expect([full.status, full.headers.get('retry-after')]).toEqual([429, '1']);
+    waiting.shift()!();
+    expect((await first).status).toBe(200);
+    await eventually(() => waiting.length === 1);
+    waiting.shift()!();
+    expect((await Promise.all(rivals)).map((answer) => answer.status).sort()).toEqual([200, 429]);
+    const none = await fetch(`${url}/a/b/none/`, { headers: bearer });
+    expect([none.status, none.headers.get('retry-after')]).toEqual([503, '1']);
+    expect((await fetch(`${url}/a/b/never/`, { headers: bearer })).status).toBe(504);
+  });
+
+  it("a caller that goes away ends the replica's work and is booked", async () => {
+    let closed = false;
+    const slow = await serve((_, response) => void response.once('close', () => (closed = true)));
+    const { url, plane, drain } = await routed([deployment('a/b/c', [revision([replica(slow.address)])])]);
+    const abort = new AbortController();
+    const asked = fetch(`${url}/a/b/c/`, { headers: bearer, signal: abort.signal }).catch(() => 'gone');
+    await eventually(async () => ((await (await fetch(`${url}/-/status`)).json()) as { inFlight: number }).inFlight === 1);
+    abort.abort();
+    expect(await asked).toBe('gone');
+    await eventually(() => closed || plane.sum('attempts') === 1);
+    await drain();
+    expect([plane.sum('attempts'), plane.sum('requests')]).toEqual([1, 0]);
+  });
+});
+
+describe('Router: streams both ways', () => {
+  it('passes each piece on while the request is still being sent, and gives the final cost as a trailer', async () => {
+    const { address } = await serve((request, response) => void request.pipe(response));
+    const { url } = await routed([deployment('a/b/c', [revision([replica(address)])])]);
+    const headers = { ...bearer, te: 'trailers', connection: 'te' };
+    const outgoing = httpRequest(`${url}/a/b/c/stream`, { method: 'POST', headers });
+    const seen: string[] = [];
+    outgoing.write('one');
+    const answer = await new Promise<import('node:http').IncomingMessage>((resolve) => outgoing.once('response', resolve));
+    answer.on('data', (chunk: Buffer) => seen.push(chunk.toString()));
+    await eventually(() => seen.join('') === 'one');
+    outgoing.end('two');
+    await new Promise((resolve) => answer.once('end', resolve));
+    expect(seen.join('')).toBe('onetwo');
+    expect(BigInt(answer.trailers['purser-cost']!)).toBeGreaterThanOrEqual(BigInt(answer.headers['purser-cost'] as string));
+    expect(answer.headers['purser-cost-final']).toBeUndefined();
+  });
+});
+
+describe('Router: revoked, expired and foreign credentials', () => {
+  it('refuses a revoked token within a second, an expired one by its own clock, and answers a foreign one as if nothing were there', async () => {
+    const { address } = await serve(echo);
+    const rows = [deployment('a/b/c', [revision([replica(address)])])];
+    const { url, plane } = await routed(rows);
+    const [mine] = table(1, rows).credentials;
+    const get = async (path: string) => {
+      const answer = await fetch(`${url}${path}`, { headers: bearer });
+      return { status: answer.status, body: await answer.text() };
+    };
+    plane.set(table(2, rows, { credentials: [{ ...mine!, access: { all: false, teamIds: [], projectIds: [] } }] }));
+    await eventually(async () => (await get('/a/b/c/')).status === 404);
+    expect(await get('/a/b/c/')).toEqual(await get('/a/b/absent/'));
+    plane.set(table(3, rows, { credentials: [{ ...mine!, expiresAt: 1 }] }));
+    await eventually(async () => (await get('/a/b/c/')).status === 401, 1_000);
+    plane.set(table(4, rows));
+    await eventually(async () => (await get('/a/b/c/')).status === 200);
+    plane.set(table(5, rows, { credentials: [] }));
+    await eventually(async () => (await get('/a/b/c/')).status === 401, 1_000);
+  });
+
+  it('verifies an OIDC token with the keys of the table', async () => {
+    const { address } = await serve(echo);
+    const rows = [deployment('a/b/c', [revision([replica(address)])])];
+    const { url, plane } = await routed(rows);
+    const keys = await generateKeyPair('ES256');
+    const people = [{ subject: 'someone', principalId: table(1, []).credentials[0]!.principalId, callerTeamId: null, access: { all: true, teamIds: [], projectIds: [] } }];
+    const jwks = JSON.stringify({ keys: [{ ...(await exportJWK(keys.publicKey)), alg: 'ES256' }] });
+    plane.set(table(2, rows, { issuers: [{ issuer: 'https://issuer.example', audience: 'purser', jwks, people }] }));
+    const token = (subject: string, audience: string, key = keys.privateKey) =>
+      new SignJWT().setProtectedHeader({ alg: 'ES256' }).setIssuer('https://issuer.example').setSubject(subject).setAudience(audience).setExpirationTime('1m').sign(key);
+    const status = async (text: string) => (await fetch(`${url}/a/b/c/`, { headers: { authorization: `Bearer ${text}` } })).status;
+    const good = await token('someone', 'purser');
+    await eventually(async () => (await status(good)) === 200);
+    expect(await status(await token('nobody', 'purser'))).toBe(401);
+    expect(await status(await token('someone', 'other'))).toBe(401);
+    expect(await status(await token('someone', 'purser', (await generateKeyPair('ES256')).privateKey))).toBe(401);
+  });
+});
+
+describe('Router: a table that loses half its deployments', () => {
+  it('is held, and served only after an operator accepts it', async () => {
+    const { address } = await serve(echo);
+    const rows = Array.from({ length: 10 }, (_, i) => deployment(`a/b/d${i}`, [revision([replica(address)])]));
+    const { url, plane, folder } = await routed(rows);
+    const status = async () => (await fetch(`${url}/a/b/d0/`, { headers: bearer })).status;
+    plane.set(table(2, rows.slice(5)));
+    await eventually(async () => ((await (await fetch(`${url}/-/status`)).json()) as { heldTableVersion: unknown }).heldTableVersion !== null);
+    expect(await status()).toBe(200);
+    writeFileSync(join(folder, 'router-router', 'accept-held-table'), '');
+    await eventually(async () => (await status()) === 404);
   });
 });

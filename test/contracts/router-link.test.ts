@@ -1,0 +1,129 @@
+// The router link over real HTTP: streams, tokens, limits; the table and the book of usage are plain lists.
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { RouterLink } from '../../src/api/router-link.ts';
+import type { Principal, PrincipalKind } from '../../src/kernel/principal.ts';
+import { makeMetricRegistry } from '../../src/telemetry/metrics.ts';
+import type { RouteTable } from '../../src/traffic/router-contract/route-table.ts';
+import type { UsageReport } from '../../src/traffic/router-contract/usage-report.ts';
+import { quietLogger } from '../support/quiet-logger.ts';
+import { deployment, id, replica, revision, table } from '../support/routed.ts';
+
+const principal = (kind: PrincipalKind, name: string): Principal => ({ id: id(), kind, name, grants: [], platformActions: [], tokenId: null });
+const principals: Record<string, Principal> = { good: principal('router', 'edge'), other: principal('service_account', 'edge') };
+
+let current: RouteTable | null;
+let booked: UsageReport[];
+let listeners: Set<() => void>;
+let link: RouterLink;
+let url: string;
+const known = replica('127.0.0.1:1');
+
+beforeEach(async () => {
+  current = table(1, [deployment('a/b/c', [revision([known])])]);
+  booked = [];
+  listeners = new Set();
+  link = new RouterLink({
+    authenticate: (token) => Promise.resolve(principals[token] ?? null),
+    tables: {
+      current: () => current,
+      changed: (listener) => {
+        listeners.add(listener);
+        return () => listeners.delete(listener);
+      },
+    },
+    usage: {
+      accept: (report) => {
+        const repeated = booked.some((one) => one.sequence === report.sequence);
+        if (!repeated) booked.push(report);
+        return Promise.resolve({ accepted: true, repeated, refusedRows: 0 });
+      },
+    },
+    registry: makeMetricRegistry(),
+    logger: quietLogger,
+  });
+  url = `http://127.0.0.1:${await link.listen('127.0.0.1', 0)}`;
+});
+afterEach(() => link.close());
+
+const bearer = (token: string) => ({ authorization: `Bearer ${token}` });
+
+async function* tables(signal: AbortSignal): AsyncGenerator<RouteTable> {
+  const answer = await fetch(`${url}/link/v1/table`, { headers: bearer('good'), signal });
+  let text = '';
+  for await (const chunk of answer.body!.pipeThrough(new TextDecoderStream())) {
+    const events = (text + chunk).split('\n\n');
+    text = events.pop() ?? '';
+    for (const event of events) if (event.startsWith('event: table')) yield JSON.parse(event.split('data: ')[1]!) as RouteTable;
+  }
+}
+
+const row = (replicaId: string) => ({
+  replicaId, minute: 60_000, callerTeamId: id(), caller: id(), kind: 'inference', experiment: '', busyUs: 1, attempts: 1, requests: 1, errors: 0,
+  bytesIn: 0, bytesOut: 0, inputTokens: 0, outputTokens: 0, stampedPicoUsd: '1',
+});
+const report = (more: object = {}) => ({ source: `edge/${id()}`, sequence: 1, through: 60_000, tableVersion: { epoch: 'e', n: 1 }, rows: [row(known.replicaId)], ...more });
+const send = (body: unknown, token = 'good') =>
+  fetch(`${url}/link/v1/reports`, { method: 'POST', headers: bearer(token), body: typeof body === 'string' ? body : JSON.stringify(body) });
+
+/** Makes the link remember that the replica was sent. */
+async function beSent(): Promise<void> {
+  const abort = new AbortController();
+  await tables(abort.signal).next();
+  abort.abort();
+}
+
+describe('Router link: tables', () => {
+  it('sends the whole table at connect, and one for many changes at once', async () => {
+    const abort = new AbortController();
+    const stream = tables(abort.signal);
+    expect((await stream.next()).value).toEqual(current);
+    for (let n = 2; n <= 50; n += 1) {
+      current = table(n, []);
+      for (const listener of listeners) listener();
+    }
+    expect(((await stream.next()).value as RouteTable).version.n).toBe(50);
+    abort.abort();
+  });
+
+  it.each(['/link/v1/table', '/link/v1/reports'])('%s is for routers only', async (path) => {
+    const method = path.endsWith('reports') ? 'POST' : 'GET';
+    for (const headers of [{}, bearer('nobody'), bearer('other')]) expect((await fetch(url + path, { method, headers })).status).toBe(401);
+  });
+});
+
+describe('Router link: reports', () => {
+  it('counts once and answers repeats alike', async () => {
+    await beSent();
+    expect(await (await send(report())).json()).toEqual({ accepted: true, repeated: false, refusedRows: 0 });
+    expect(await (await send(report())).json()).toEqual({ accepted: true, repeated: true, refusedRows: 0 });
+    expect(booked).toHaveLength(1);
+  });
+
+  it('refuses rows of replicas that this router was never sent', async () => {
+    await beSent();
+    const answer = await send(report({ rows: [row(known.replicaId), row(id())] }));
+    expect(await answer.json()).toMatchObject({ refusedRows: 1 });
+    expect(booked[0]!.rows.map((one) => one.replicaId)).toEqual([known.replicaId]);
+  });
+
+  it.each([
+    ['no JSON', '{', 400],
+    ['another name', report({ source: `else/${id()}` }), 403],
+    ['a source without an incarnation', report({ source: 'edge' }), 400],
+    ['sequence 0', report({ sequence: 0 }), 400],
+    ['a negative count', report({ rows: [{ ...row(id()), busyUs: -1 }] }), 400],
+    ['a fraction', report({ rows: [{ ...row(id()), requests: 0.5 }] }), 400],
+    ['a minute that is none', report({ rows: [{ ...row(id()), minute: 61_000 }] }), 400],
+    ['an unknown kind', report({ rows: [{ ...row(id()), kind: 'gift' }] }), 400],
+    ['more than a mebibyte', JSON.stringify(report({ padding: 'x'.repeat(1024 * 1024) })), 413],
+  ])('refuses %s', async (_, body, status) => {
+    expect((await send(body)).status).toBe(status);
+    expect(booked).toEqual([]);
+  });
+});
+
+describe('Router link: metrics', () => {
+  it('are readable on loopback', async () => {
+    expect(await (await fetch(`${url}/metrics`)).text()).toContain('process_cpu');
+  });
+});
