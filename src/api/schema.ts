@@ -29,7 +29,7 @@ export interface ResolverContainer {
 
 /** The one schema. Without a container it can be printed but not run. */
 export const makeSchema = (container?: ResolverContainer): GraphQLSchema =>
-  applyOneOf(
+  describeRoots(applyOneOf(
     buildSchemaSync({
       resolvers: RESOLVERS,
       validate: false,
@@ -37,7 +37,21 @@ export const makeSchema = (container?: ResolverContainer): GraphQLSchema =>
       pubSub: { publish: () => undefined, subscribe: () => ({ [Symbol.asyncIterator]: () => ({ next: () => Promise.resolve({ done: true, value: undefined }) }) }) },
       ...(container ? { container: { get: (resolver: ClassType) => container.get(resolver) } } : {}),
     }),
-  );
+  ));
+
+const ROOTS: Readonly<Record<string, string>> = {
+  Query: 'What can be asked. Absent and forbidden look the same.',
+  Mutation: 'What can be changed. A refusal is in `userErrors`, never a GraphQL error.',
+  Subscription: 'What can be followed; each goes on from a cursor without loss.',
+};
+
+/** The library has no way to describe the root types. */
+function describeRoots(schema: GraphQLSchema): GraphQLSchema {
+  for (const type of [schema.getQueryType(), schema.getMutationType(), schema.getSubscriptionType()]) {
+    if (type) type.description = ROOTS[type.name];
+  }
+  return schema;
+}
 
 /** The schema as it is committed: sorted, with descriptions. */
 export const schemaText = (): string => `${printSchema(lexicographicSortSchema(makeSchema()))}\n`;
