@@ -1,5 +1,5 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { Server as NetServer, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { newId } from '../kernel/id.ts';
 import type { Instant } from '../kernel/instant.ts';
@@ -54,6 +54,7 @@ export class Router {
   #reporter: Reporter | null = null;
   #timer: NodeJS.Timeout | null = null;
   #draining = false;
+  #graceOver = false;
   #inFlight = 0;
 
   constructor(deps: RouterDeps) {
@@ -93,6 +94,11 @@ export class Router {
     return (this.#server.address() as AddressInfo).port;
   }
 
+  /** Connections that never carried a request do not count as idle: once nothing is in flight they go too. */
+  #closeUnused(): void {
+    if (this.#graceOver && this.#inFlight === 0) this.#server.closeAllConnections();
+  }
+
   #makeReporter(): Reporter {
     return new Reporter({
       folder: join(this.#deps.folder, 'spool'),
@@ -111,8 +117,15 @@ export class Router {
   /** Takes no new connection, answers what is in flight, delivers the last reports. */
   async drain(): Promise<void> {
     this.#draining = true;
-    const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
-    const grace = setTimeout(() => this.#server.closeIdleConnections(), IDLE_GRACE_MS);
+    // Not http's own close: it would cut idle connections at once, and with them a request that is just arriving.
+    const closed = new Promise<void>((resolve) => {
+      NetServer.prototype.close.call(this.#server, () => resolve());
+    });
+    const grace = setTimeout(() => {
+      this.#graceOver = true;
+      this.#server.closeIdleConnections();
+      this.#closeUnused();
+    }, IDLE_GRACE_MS);
     const limit = setTimeout(() => this.#server.closeAllConnections(), DRAIN_LIMIT_MS);
     await closed;
     clearTimeout(grace);
@@ -136,6 +149,7 @@ export class Router {
     this.#inFlight += 1;
     response.once('close', () => {
       this.#inFlight -= 1;
+      this.#closeUnused();
       this.#metrics.requests.inc({ status: `${Math.floor(response.statusCode / 100)}xx` });
     });
     const requestId = newId(this.#now(), this.#deps.random);
