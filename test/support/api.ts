@@ -1,32 +1,32 @@
+import { randomInt } from 'node:crypto';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { createClient, type Client } from 'graphql-ws';
 import WebSocket from 'ws';
-import { makeApiMetrics } from '../../src/api/api.metrics.ts';
-import { EventResolver } from '../../src/api/event.resolver.ts';
-import { StoredEventSubjects } from '../../src/api/event-subjects.ts';
-import { NodeResolver } from '../../src/api/node.resolver.ts';
-import { makeSchema } from '../../src/api/schema.ts';
-import { ApiServer } from '../../src/api/server.ts';
-import { EventLog } from '../../src/events/event-log.ts';
-import { AuthenticationService } from '../../src/identity/authentication.service.ts';
-import { BootstrapService } from '../../src/identity/bootstrap.service.ts';
-import { IdentityRepository } from '../../src/identity/identity.repository.ts';
-import { identityNodes, IdentityResolver, TeamResolver } from '../../src/identity/identity.resolver.ts';
-import { IdentityService } from '../../src/identity/identity.service.ts';
+import type { EventLog } from '../../src/events/event-log.ts';
 import type { Role } from '../../src/kernel/principal.ts';
+import { compose } from '../../src/main/compose.ts';
+import { readConfig } from '../../src/main/config.ts';
 import { systemClock, systemRandom } from '../../src/main/system-clock.ts';
-import { Commands } from '../../src/persistence/commands.ts';
-import { makeMetricRegistry } from '../../src/telemetry/metrics.ts';
 import { openTestDatabase, type TestDatabase } from './database.ts';
 import { quietLogger } from './quiet-logger.ts';
 
 /** A GraphQL answer over HTTP. */
-export interface Answer {
+export interface Answer<T = unknown> {
   readonly status: number;
   readonly headers: Headers;
   readonly text: string;
-  readonly data: any;
+  readonly data: T | null;
   readonly errors?: { message: string; extensions: { code: string; requestId: string; retryAfterMs?: number } }[];
   readonly extensions?: { cost: { requestedQueryCost: number; actualQueryCost: number; throttleStatus: { maximumAvailable: number; currentlyAvailable: number; restoreRate: number } } };
+}
+
+export interface Ask {
+  /** Left out = the administrator's; null = none. */
+  readonly token?: string | null;
+  readonly variables?: object;
+  readonly accept?: string;
 }
 
 /** The API on a test database, with real services, on a free port. */
@@ -35,7 +35,7 @@ export interface TestApi {
   readonly db: TestDatabase;
   readonly events: EventLog;
   readonly adminToken: string;
-  gql(query: string, options?: { token?: string | null; variables?: object; accept?: string }): Promise<Answer>;
+  gql<T = unknown>(query: string, options?: Ask): Promise<Answer<T>>;
   /** Makes the team if it is not there, a service account with that role on it, and gives its token. */
   tokenFor(role: Role, team: string): Promise<{ readonly token: string; readonly id: string }>;
   socket(token: string, options?: { retryAttempts?: number; onClosed?: (code: number) => void }): Client;
@@ -44,37 +44,25 @@ export interface TestApi {
 
 export async function startApi(): Promise<TestApi> {
   const db = await openTestDatabase();
-  const { database } = db;
-  const deps = { database, clock: systemClock, random: systemRandom, logger: quietLogger };
-  const store = new IdentityRepository();
-  const adminToken = await new BootstrapService({ ...deps, store }).adminToken(null);
-  const identity = new IdentityService({ ...deps, store, commands: new Commands(deps) });
-  const log = new EventLog(deps);
-  await log.start();
-  const events = new EventResolver(log, new StoredEventSubjects());
-  const instances = new Map<unknown, object>([
-    [IdentityResolver, new IdentityResolver(identity)],
-    [TeamResolver, new TeamResolver(identity)],
-    [EventResolver, events],
-    [NodeResolver, new NodeResolver(identityNodes(identity))],
-  ]);
-  const server = new ApiServer({
-    ...deps,
-    schema: makeSchema({ get: (resolver) => instances.get(resolver)! }),
-    authentication: new AuthenticationService({ ...deps, store, oidc: null }),
-    events,
-    artifacts: null,
-    dashboardDir: '/nonexistent',
-    metrics: makeApiMetrics(makeMetricRegistry()),
-    isReady: () => true,
+  const dataDir = await mkdtemp(join(tmpdir(), 'purser-api-'));
+  const { api, bootstrap, events, setReady } = compose({
+    config: readConfig({ PURSER_DATA_DIR: dataDir }, dataDir),
+    database: db.database,
+    secret: 'a secret of these tests',
+    clock: systemClock,
+    random: systemRandom,
+    logger: quietLogger,
   });
-  const port = await server.listen('127.0.0.1', 0);
+  const adminToken = await bootstrap.adminToken(null);
+  await events.start();
+  const port = await api.listen('127.0.0.1', 0);
+  setReady(true);
   const url = `http://127.0.0.1:${port}`;
-  const gql: TestApi['gql'] = (query, options) => post(url, adminToken, query, options);
+  const gql = <T = unknown>(query: string, options?: Ask) => post<T>(url, adminToken, query, options);
   return {
     url,
     db,
-    events: log,
+    events,
     adminToken,
     gql,
     tokenFor: (role, team) => makeToken(gql, role, team),
@@ -87,14 +75,15 @@ export async function startApi(): Promise<TestApi> {
         on: { closed: (event) => onClosed?.((event as { code: number }).code) },
       }),
     close: async () => {
-      await server.close();
-      await log.stop();
+      await api.close();
+      await events.stop();
       await db.close();
+      await rm(dataDir, { recursive: true, force: true });
     },
   };
 }
 
-async function post(url: string, adminToken: string, query: string, options: Parameters<TestApi['gql']>[1] = {}): Promise<Answer> {
+async function post<T>(url: string, adminToken: string, query: string, options: Ask = {}): Promise<Answer<T>> {
   const { token = adminToken, variables, accept = 'application/graphql-response+json' } = options;
   const response = await fetch(`${url}/graphql`, {
     method: 'POST',
@@ -102,21 +91,23 @@ async function post(url: string, adminToken: string, query: string, options: Par
     body: JSON.stringify({ query, variables }),
   });
   const text = await response.text();
-  return { status: response.status, headers: response.headers, text, ...(JSON.parse(text) as { data: unknown }) };
+  return { status: response.status, headers: response.headers, text, ...(JSON.parse(text) as { data: T | null }) };
 }
 
 async function makeToken(gql: TestApi['gql'], role: Role, team: string): Promise<{ token: string; id: string }> {
   await gql('mutation ($team: String!) { createTeam(input: { name: $team }) { userErrors { code } } }', { variables: { team } });
-  const name = `${role.replace('_', '-')}-${Math.floor(Math.random() * 1e9)}`;
-  const made = await gql(
+  const name = `${role.replace('_', '-')}-${randomInt(1e9)}`;
+  const made = await gql<{ createPrincipal: { principal: { id: string } | null } }>(
     `mutation ($team: String!, $name: String!, $role: Role!) {
       createPrincipal(input: { team: { path: $team }, name: $name, grants: [{ role: $role, team: { path: $team } }] }) {
         principal { id } userErrors { code message path } } }`,
     { variables: { team, name, role: role.toUpperCase() } },
   );
-  const token = await gql(
+  const answer = await gql<{ createToken: { secret: string | null; token: { id: string } | null } }>(
     `mutation ($principal: ID!, $name: String!) { createToken(input: { principal: $principal, name: $name }) { secret token { id } userErrors { code message } } }`,
-    { variables: { principal: made.data?.createPrincipal.principal?.id ?? made.text, name } },
+    { variables: { principal: made.data?.createPrincipal.principal?.id ?? '', name } },
   );
-  return { token: token.data?.createToken.secret ?? token.text, id: token.data?.createToken.token?.id };
+  const { secret, token } = answer.data?.createToken ?? {};
+  if (!secret || !token) throw new Error(`no token: ${made.text} ${answer.text}`);
+  return { token: secret, id: token.id };
 }

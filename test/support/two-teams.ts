@@ -1,0 +1,76 @@
+import { createHash, randomUUID } from 'node:crypto';
+import type { Client } from 'pg';
+import { toGlobalId } from '../../src/graphql/global-id.ts';
+import { makeClient } from '../../src/persistence/connection.ts';
+import type { Form } from './schema-calls.ts';
+
+/** One thing of every kind that a team can have, by all its names. */
+export type Belongings = Readonly<Record<string, Readonly<Record<Form, string>>>>;
+
+type Ids = Readonly<Record<string, string>>;
+
+/** Rows as they are stored, one per kind, so that this needs no feature to work; `$1` is the row's id, the rest are earlier rows. */
+const ROWS: readonly { kind: string; text: string; uses: readonly string[] }[] = [
+  { kind: 'Project', text: `insert into project values ($1, $2, 'things', 10, 5000000000000, 1, 0)`, uses: ['Team'] },
+  { kind: 'Principal', text: `insert into principal (id, kind, name, team_id, created_at) values ($1, 'service_account', 'robot', $2, 0)`, uses: ['Team'] },
+  {
+    kind: 'Token',
+    text: `insert into token (id, principal_id, team_id, type, name, hash, hint, created_at) values ($1::uuid, $3, $2, 'service', 'key', sha256($1::uuid::text::bytea), 'abcd', 0)`,
+    uses: ['Team', 'Principal'],
+  },
+  { kind: 'Model', text: `insert into model values ($1, $2, $3, 'thing', '', 1, 0, 'test')`, uses: ['Team', 'Project'] },
+  {
+    kind: 'ModelVersion',
+    text: `insert into model_version (id, team_id, project_id, model_id, number, format, runtime, resources, created_at, created_by)
+      values ($1, $2, $3, $4, 1, 'onnx', '{"format":"onnx"}', '{"cpuMilli":100,"memoryMib":64,"accelerator":null}', 0, 'test')`,
+    uses: ['Team', 'Project', 'Model'],
+  },
+  {
+    kind: 'Deployment',
+    text: `insert into deployment (id, team_id, project_id, name, spec, generation, version, phase, created_at, created_by, updated_at)
+      values ($1, $2, $3, 'thing', '{}', 1, 1, 'PENDING', 0, 'test', 0)`,
+    uses: ['Team', 'Project'],
+  },
+  {
+    kind: 'Offering',
+    text: `insert into offering (id, provider, region, instance_type, capacity_type, architecture, cpu_milli)
+      values ($1::uuid, 'nobody', 'nowhere', $1::uuid::text, 'on_demand', 'x86_64', 1000)`,
+    uses: [],
+  },
+  { kind: 'Cluster', text: `insert into cluster (id, name, kind, version, created_at) values ($1::uuid, 'cluster-' || $1::uuid::text, 'simulated', 1, 0)`, uses: [] },
+  { kind: 'Pool', text: `insert into pool (id, cluster_id, name, capacity_type, version, created_at) values ($1, $2, 'pool', 'on_demand', 1, 0)`, uses: ['Cluster'] },
+];
+
+/** Fills a team that exists with one of everything. */
+export async function furnish(superUrl: string, team: string): Promise<Belongings> {
+  const client = makeClient(superUrl, 'purser test');
+  await client.connect();
+  try {
+    const { rows } = await client.query<{ id: string }>(`select id from team where name = $1`, [team]);
+    return named(await insertAll(client, rows[0]!.id), team);
+  } finally {
+    await client.end();
+  }
+}
+
+async function insertAll(client: Client, teamId: string): Promise<Ids> {
+  const ids: Record<string, string> = { Team: teamId };
+  for (const { kind, text, uses } of ROWS) {
+    const id = randomUUID();
+    await client.query(text, [id, ...uses.map((use) => ids[use])]);
+    ids[kind] = id;
+  }
+  return ids;
+}
+
+/** Names of things that do not exist, as long as those that do. */
+export const nothing = (team: string): Belongings =>
+  named(Object.fromEntries(['Team', ...ROWS.map(({ kind }) => kind)].map((kind) => [kind, uuidOf(`${team}/${kind}`)])), team);
+
+const uuidOf = (text: string): string =>
+  createHash('sha256').update(text).digest('hex').replace(/^(.{8})(.{4}).(.{3}).(.{3})(.{12}).*$/, '$1-$2-7$3-8$4-$5');
+
+const PATHS: Readonly<Record<string, string>> = { Project: '/things', Model: '/things/thing', ModelVersion: '/things/thing/1', Deployment: '/things/thing' };
+
+const named = (ids: Ids, team: string): Belongings =>
+  Object.fromEntries(Object.entries(ids).map(([kind, id]) => [kind, { id: toGlobalId(kind, id), path: `${team}${PATHS[kind] ?? ''}`, name: team }]));
