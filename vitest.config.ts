@@ -4,6 +4,8 @@ import { defineConfig } from 'vitest/config';
 const shared = {
   server: { deps: { inline: ['type-graphql'] } },
   setupFiles: ['reflect-metadata'],
+  // ONNX Runtime calls nobody.
+  env: { ORT_DISABLE_TELEMETRY: '1' },
 };
 // `graphql` must be one realm (its ESM and CJS builds refuse each other's objects).
 const resolve = { alias: [{ find: /^graphql$/, replacement: 'graphql/index.js' }] };

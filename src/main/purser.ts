@@ -8,7 +8,11 @@ const PROCESSES: Readonly<Record<string, () => Promise<unknown>>> = {
   serve: async () => (await import('./serve.ts')).serve(),
   router: async () => (await import('./router.ts')).router(),
   runtime: async () => (await import('./runtime.ts')).runtime(),
-  'model-server': async () => (await import('./model-server.ts')).modelServer(),
+  'model-server': async () => {
+    // Before ONNX Runtime is loaded: nothing here calls anybody.
+    process.env.ORT_DISABLE_TELEMETRY = '1';
+    return (await import('./model-server.ts')).modelServer();
+  },
   migrate: async () => (await import('./migrate.ts')).migrate(),
 };
 
