@@ -44,6 +44,15 @@ const GROUP = `
 /** Usage as routers report it, the append-only ledger with its hourly sums, and how far each replica is closed. */
 export class Migration20261121000800_costs extends Migration {
   override up(): void {
+    this.#addUsage();
+    this.#addLedger();
+    const tables = ['usage_minute', 'usage_hour', 'metered_replica', 'restatement', 'ledger_line', 'ledger_line_default', 'ledger_hour'];
+    for (const table of tables) this.addSql(tenantTable(table));
+    this.addSql(appendOnly('ledger_line'));
+    this.addSql(MONTHS);
+  }
+
+  #addUsage(): void {
     this.addSql(`
       create table usage_source (
         source text primary key,
@@ -86,6 +95,9 @@ export class Migration20261121000800_costs extends Migration {
         primary key (replica_id, minute)
       );
     `);
+  }
+
+  #addLedger(): void {
     this.addSql(`
       create table ledger_line (
         resource_id uuid not null,
@@ -109,10 +121,6 @@ export class Migration20261121000800_costs extends Migration {
       );
       create index on ledger_hour (hour);
     `);
-    const tables = ['usage_minute', 'usage_hour', 'metered_replica', 'restatement', 'ledger_line', 'ledger_line_default', 'ledger_hour'];
-    for (const table of tables) this.addSql(tenantTable(table));
-    this.addSql(appendOnly('ledger_line'));
-    this.addSql(MONTHS);
   }
 }
 

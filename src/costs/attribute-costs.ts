@@ -5,15 +5,15 @@ import { costOfInterval, splitByLargestRemainder, type PicoUsd, type PicoUsdPerH
 import type { UsageKind } from '../traffic/router-contract/usage-report.ts';
 import { piecesOf, type Piece, type ReplicaLife, type ReplicaState } from './replica-life.ts';
 
-/** The three prices of one row, or the three amounts that they lead to. */
-export interface Amounts<T = PicoUsd> {
-  readonly list: T;
-  readonly contracted: T;
-  readonly effective: T;
+/** The three prices of one row in pico-dollars per hour, or the three amounts in pico-dollars that they lead to. */
+export interface Amounts {
+  readonly list: PicoUsd;
+  readonly contracted: PicoUsd;
+  readonly effective: PicoUsd;
 }
 
 /** A stretch of time under one believed price row; a stretch without a step is unpriced. */
-export interface RatedStep extends Amounts<PicoUsdPerHour> {
+export interface RatedStep extends Amounts {
   readonly from: Instant;
   readonly to: Instant;
   readonly priceId: Id;
@@ -64,7 +64,7 @@ export function attributeMinute(input: ReplicaMinute): LineShare[] {
   const pieces = piecesOf(input.life, input.minute, Math.min(input.minute + MINUTE_MS, input.knownUntil));
   const servingMs = sumMs(pieces.filter((piece) => piece.state === 'serving'));
   const weights = weightsOf(input, servingMs);
-  return [...costsByPrice(pieces, input.steps)].flatMap(([, cost]) =>
+  return [...costsByPrice(pieces, input.steps).values()].flatMap((cost) =>
     cost.state === 'serving' ? splitServing(cost, weights) : [{ ...cost, group: null }],
   );
 }
@@ -97,26 +97,42 @@ function weightsOf(input: ReplicaMinute, servingMs: number): Weight[] {
 function costsByPrice(pieces: readonly Piece[], steps: readonly RatedStep[]): Map<string, StateCost> {
   const costs = new Map<string, StateCost>();
   for (const piece of pieces) {
-    for (const { step, from, to } of ratedParts(piece, steps)) {
-      const key = `${step?.priceId ?? ''} ${piece.state}`;
+    for (const part of ratedParts(piece, steps)) {
+      const cost = costOfPart(part, piece.state);
+      const key = `${cost.priceId ?? ''} ${cost.state}`;
       const before = costs.get(key);
-      const cost = (rate: PicoUsdPerHour | undefined): PicoUsd => (rate === undefined ? 0n : costOfInterval(rate, from, to));
-      costs.set(key, {
-        priceId: step?.priceId ?? null,
-        state: piece.state,
-        ms: (before?.ms ?? 0) + to - from,
-        list: (before?.list ?? 0n) + cost(step?.list),
-        contracted: (before?.contracted ?? 0n) + cost(step?.contracted),
-        effective: (before?.effective ?? 0n) + cost(step?.effective),
-      });
+      costs.set(key, before ? { ...cost, ...addAmounts(before, cost), ms: before.ms + cost.ms } : cost);
     }
   }
   return costs;
 }
 
+function costOfPart({ step, from, to }: RatedPart, state: ReplicaState): StateCost {
+  const cost = (rate: PicoUsdPerHour): PicoUsd => costOfInterval(rate, from, to);
+  const amounts = step === null ? ZERO : { list: cost(step.list), contracted: cost(step.contracted), effective: cost(step.effective) };
+  return { ...amounts, priceId: step?.priceId ?? null, state, ms: to - from };
+}
+
+export const ZERO: Amounts = { list: 0n, contracted: 0n, effective: 0n };
+
+export const addAmounts = (a: Amounts, b: Amounts): Amounts => ({
+  list: a.list + b.list,
+  contracted: a.contracted + b.contracted,
+  effective: a.effective + b.effective,
+});
+
+export const isNothing = (line: Amounts & { readonly ms: number }): boolean =>
+  line.ms === 0 && line.list === 0n && line.contracted === 0n && line.effective === 0n;
+
+interface RatedPart {
+  readonly step: RatedStep | null;
+  readonly from: Instant;
+  readonly to: Instant;
+}
+
 /** The piece cut at price steps; what no step covers comes without one. */
-function ratedParts(piece: Piece, steps: readonly RatedStep[]): { step: RatedStep | null; from: Instant; to: Instant }[] {
-  const parts: { step: RatedStep | null; from: Instant; to: Instant }[] = [];
+function ratedParts(piece: Piece, steps: readonly RatedStep[]): RatedPart[] {
+  const parts: RatedPart[] = [];
   let at = piece.from;
   for (const step of [...steps].sort((a, b) => a.from - b.from)) {
     const from = Math.max(at, step.from);
@@ -144,7 +160,7 @@ function splitServing(cost: StateCost, weights: readonly Weight[]): LineShare[] 
       contracted: contracted.get(key) ?? 0n,
       effective: effective.get(key) ?? 0n,
     }))
-    .filter((line) => line.ms !== 0 || line.list !== 0n || line.contracted !== 0n || line.effective !== 0n);
+    .filter((line) => !isNothing(line));
 }
 
 const sumMs = (pieces: readonly Piece[]): number => pieces.reduce((all, { from, to }) => all + to - from, 0);

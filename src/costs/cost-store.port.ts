@@ -83,7 +83,12 @@ export interface CostStore {
   saveReplica(tx: Transaction, replica: MeteredReplica): Promise<void>;
   /** Prices and states of these replicas, with price steps over `[from, to)`. */
   costedReplicas(tx: Transaction, replicaIds: readonly Id[], range: { readonly from: Instant; readonly to: Instant }): Promise<CostedReplica[]>;
-  usageOf(tx: Transaction, replicaId: Id, range: { readonly from: Instant; readonly to: Instant }): Promise<ReadonlyMap<Instant, BusyGroup[]>>;
+  /** Usage of minutes of `[from, to)` by replica and minute. */
+  usageOf(
+    tx: Transaction,
+    replicaIds: readonly Id[],
+    range: { readonly from: Instant; readonly to: Instant },
+  ): Promise<ReadonlyMap<Id, ReadonlyMap<Instant, BusyGroup[]>>>;
   bookedLines(tx: Transaction, replicaId: Id, minutes: readonly Instant[]): Promise<ReadonlyMap<Instant, BookedLine[]>>;
   /** Appends lines and adds them to the hourly sums, making the month's partition where it is missing. */
   appendLines(

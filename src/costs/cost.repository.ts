@@ -147,13 +147,14 @@ export class CostRepository implements CostStore {
     return rows.map((row) => toCostedReplica(row, range));
   }
 
-  async usageOf(tx: Transaction, replicaId: Id, range: { from: Instant; to: Instant }): Promise<ReadonlyMap<Instant, BusyGroup[]>> {
-    const rows = await sqlOf(tx).query<BusyGroup & { minute: Instant }>(
-      `select minute, caller_team_id as "callerTeamId", caller, kind, experiment, busy_us as "busyUs" from usage_minute
-        where replica_id = $1 and minute >= $2 and minute < $3`,
-      [replicaId, range.from, range.to],
+  async usageOf(tx: Transaction, replicaIds: readonly Id[], range: { from: Instant; to: Instant }): Promise<Map<Id, Map<Instant, BusyGroup[]>>> {
+    const rows = await sqlOf(tx).query<BusyGroup & { replicaId: Id; minute: Instant }>(
+      `select replica_id as "replicaId", minute, caller_team_id as "callerTeamId", caller, kind, experiment, busy_us as "busyUs"
+        from usage_minute where replica_id = any ($1::uuid[]) and minute >= $2 and minute < $3`,
+      [`{${replicaIds.join(',')}}`, range.from, range.to],
     );
-    return Map.groupBy(rows, ({ minute }) => minute);
+    const byReplica = Map.groupBy(rows, ({ replicaId }) => replicaId);
+    return new Map([...byReplica].map(([id, own]) => [id, Map.groupBy(own, ({ minute }) => minute)]));
   }
 
   async bookedLines(tx: Transaction, replicaId: Id, minutes: readonly Instant[]): Promise<ReadonlyMap<Instant, BookedLine[]>> {
@@ -170,9 +171,8 @@ export class CostRepository implements CostStore {
   async appendLines(tx: Transaction, replica: CostedReplica, lines: readonly MinuteLine[], now: Instant): Promise<void> {
     if (lines.length === 0) return;
     const sql = sqlOf(tx);
-    const { life: _life, steps: _steps, ...resource } = replica;
     for (const at of monthsOf(lines)) await sql.query(`select purser_ledger_month($1)`, [at]);
-    const values = [JSON.stringify(lines.map(lineJson)), JSON.stringify(resource), now];
+    const values = [JSON.stringify(lines.map(lineJson)), resourceJson(replica), now];
     await sql.execute(APPEND_LINES, values);
     await sql.execute(ADD_TO_HOURS, values.slice(0, 2));
   }
@@ -287,23 +287,30 @@ function toBooked(row: LineJson): BookedLine {
   };
 }
 
-const lineJson = (line: MinuteLine) => ({
-  minute: line.minute,
+const lineJson = ({ priceId, group, list, contracted, effective, ...line }: MinuteLine) => ({
+  ...line,
+  ...callerJson(group),
   hour: hourOf(line.minute),
-  price_id: line.priceId ?? UNPRICED,
-  state: line.state,
-  // No part holds a slash before the experiment, so that the text names one group only.
-  group_key: line.group === null ? '' : [line.group.callerTeamId, line.group.caller, line.group.kind, line.group.experiment].join('/'),
-  n: line.n,
-  caller_team_id: line.group?.callerTeamId ?? null,
-  caller: line.group?.caller ?? null,
-  call_kind: line.group?.kind ?? null,
-  experiment: line.group?.experiment ?? null,
-  ms: line.ms,
-  list: line.list.toString(),
-  contracted: line.contracted.toString(),
-  effective: line.effective.toString(),
+  price_id: priceId ?? UNPRICED,
+  list: list.toString(),
+  contracted: contracted.toString(),
+  effective: effective.toString(),
 });
+
+/** No part holds a slash before the experiment, so that the key names one group only; the owner's own is empty. */
+const callerJson = (group: UsageGroup | null) =>
+  group === null
+    ? { group_key: '', caller_team_id: null, caller: null, call_kind: null, experiment: null }
+    : {
+        group_key: [group.callerTeamId, group.caller, group.kind, group.experiment].join('/'),
+        caller_team_id: group.callerTeamId,
+        caller: group.caller,
+        call_kind: group.kind,
+        experiment: group.experiment,
+      };
+
+const resourceJson = ({ replicaId, teamId, projectId, deploymentId, revisionId, modelId, modelVersionId, clusterId, offeringId }: CostedReplica): string =>
+  JSON.stringify({ replicaId, teamId, projectId, deploymentId, revisionId, modelId, modelVersionId, clusterId, offeringId });
 
 const LINES = `jsonb_to_recordset($1::jsonb) as x(minute bigint, hour bigint, price_id uuid, state text, group_key text, n integer,
     caller_team_id uuid, caller uuid, call_kind text, experiment text, ms bigint, list numeric, contracted numeric, effective numeric),

@@ -110,9 +110,9 @@ export class CostsReconciler implements Reconciliation<ClosingInput, ReplicaTurn
     const [first, last] = [minutes[0], minutes.at(-1)];
     if (first === undefined || last === undefined) return;
     const { store, clock, metrics, logger } = this.#deps;
-    const usage = await store.usageOf(tx, replica.replicaId, { from: first, to: last + MINUTE_MS });
+    const usage = await store.usageOf(tx, [replica.replicaId], { from: first, to: last + MINUTE_MS });
     const booked = await store.bookedLines(tx, replica.replicaId, minutes);
-    const { lines, violations } = settle({ replica, minutes, usage, booked });
+    const { lines, violations } = settle({ replica, minutes, usage: usage.get(replica.replicaId) ?? new Map<Instant, never[]>(), booked });
     const now = clock.now();
     await store.appendLines(tx, replica, lines, now);
     for (const violation of violations) {

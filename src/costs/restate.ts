@@ -1,4 +1,4 @@
-import { tieKey, type LineShare, type UsageGroup } from './attribute-costs.ts';
+import { addAmounts, isNothing, tieKey, ZERO, type Amounts, type LineShare, type UsageGroup } from './attribute-costs.ts';
 
 /** The sum of the lines 0…n−1 under one key, and n. */
 export interface BookedLine extends LineShare {
@@ -19,7 +19,7 @@ export function restate(booked: readonly BookedLine[], truth: readonly LineShare
   const before = new Map(booked.map((line) => [keyOf(line), line]));
   return [...new Set([...now.keys(), ...before.keys()])].flatMap((key) => {
     const line = difference(now.get(key), before.get(key));
-    return line && !isZero(line) ? [line] : [];
+    return line && !isNothing(line) ? [line] : [];
   });
 }
 
@@ -29,16 +29,9 @@ const keyOf = (line: { priceId: string | null; state: string; group: UsageGroup 
 function difference(now: LineShare | undefined, before: BookedLine | undefined): NewLine | null {
   const named = now ?? before;
   if (!named) return null;
-  return {
-    priceId: named.priceId,
-    state: named.state,
-    group: named.group,
-    n: before?.lines ?? 0,
-    ms: (now?.ms ?? 0) - (before?.ms ?? 0),
-    list: (now?.list ?? 0n) - (before?.list ?? 0n),
-    contracted: (now?.contracted ?? 0n) - (before?.contracted ?? 0n),
-    effective: (now?.effective ?? 0n) - (before?.effective ?? 0n),
-  };
+  const amounts = addAmounts(now ?? ZERO, negative(before ?? ZERO));
+  const { priceId, state, group } = named;
+  return { priceId, state, group, n: before?.lines ?? 0, ms: (now?.ms ?? 0) - (before?.ms ?? 0), ...amounts };
 }
 
-const isZero = (line: NewLine): boolean => line.ms === 0 && line.list === 0n && line.contracted === 0n && line.effective === 0n;
+const negative = ({ list, contracted, effective }: Amounts): Amounts => ({ list: -list, contracted: -contracted, effective: -effective });

@@ -1,16 +1,20 @@
 // Reports go through the metering service into real databases and a hand-moved clock closes the minutes; ledgers are compared as text.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { COST_DIMENSIONS } from '../../src/costs/cost-breakdown.ts';
+import { CostQueryRepository } from '../../src/costs/cost-query.repository.ts';
 import { CostRepository } from '../../src/costs/cost.repository.ts';
 import { makeCostMetrics } from '../../src/costs/costs.metrics.ts';
 import { CostsReconciler } from '../../src/costs/costs.reconciler.ts';
+import { CostsService, type BreakdownInput } from '../../src/costs/costs.service.ts';
 import { MeteringService } from '../../src/costs/metering.service.ts';
 import { newId } from '../../src/kernel/id.ts';
 import { costOfInterval } from '../../src/kernel/money.ts';
+import { scopeOf } from '../../src/kernel/principal.ts';
 import { acquireLease, type Lease } from '../../src/persistence/lease.ts';
 import { sqlOf } from '../../src/persistence/sql.ts';
 import { makeMetricRegistry } from '../../src/telemetry/metrics.ts';
 import type { UsageReport, UsageRow } from '../../src/traffic/router-contract/usage-report.ts';
-import { seededRandom } from '../support/actors.ts';
+import { principalOf, seededRandom } from '../support/actors.ts';
 import { addPrice, addReplica, makeCostedWorld, type CostedWorld } from '../support/costed-world.ts';
 import { openTestDatabase, type TestDatabase } from '../support/database.ts';
 import { quietLogger } from '../support/quiet-logger.ts';
@@ -192,6 +196,82 @@ describe('Metering and ledger: restatement', () => {
     await bench.metering.accept(report(2, [row(T0, 0, 1)], 0), { name: 'edge' });
     expect(await totals(bench)).toMatchObject({ lines: cost, minutes: '1', usage: '2' });
     expect(await bench.metering.accept(report(3, [], 0), { name: 'other' })).toMatchObject({ accepted: false });
+  });
+});
+
+describe('Costs in any grouping', () => {
+  const service = new CostsService({ store: new CostRepository(), query: new CostQueryRepository() });
+  const ask = (bench: Bench, input: Partial<BreakdownInput>, principal = principalOf('platform_admin', null)) =>
+    bench.db.database.read(scopeOf(principal), (tx) => service.breakdown(tx, principal, { from: T0, to: UNTIL, groupBy: [], now: bench.clock.at, ...input }));
+  const sumOf = ({ rows }: { rows: readonly { cost: bigint }[] }) => rows.reduce((all, one) => all + one.cost, 0n);
+
+  test('every grouping and step of every range sums to the same total, with open minutes too', async () => {
+    const open = await makeBench();
+    open.clock.at = T0 + 7 * MINUTE + 30_000;
+    for (const one of REPORTS) await open.metering.accept(one, { name: 'edge' });
+    await open.run();
+    for (const bench of [calm, open]) {
+      for (const [from, to] of [[T0, UNTIL], [T0 - 3_600_000, UNTIL + 7_200_000], [T0 + 90_500, T0 + 400_100]] as const) {
+        const whole = await ask(bench, { from, to });
+        expect(sumOf(whole)).toBe(whole.total.cost);
+        for (const dimension of COST_DIMENSIONS) {
+          for (const step of [null, 'HOUR', 'DAY', 'MONTH'] as const) {
+            const rows = await ask(bench, { from, to, groupBy: [dimension, 'STATE'], step });
+            expect([dimension, step, sumOf(rows)]).toEqual([dimension, step, whole.total.cost]);
+            expect(rows.total.requests).toBe(whole.total.requests);
+          }
+        }
+      }
+    }
+    const estimate = await ask(open, {});
+    expect(estimate).toMatchObject({ isEstimate: true, effectiveRange: { from: T0, to: T0 + 11 * MINUTE } });
+    expect(estimate.reconciledUntil).toBeGreaterThan(T0);
+    expect(estimate.total.cost).toBe(costOfInterval(RATE, T0 + 1_500, open.clock.at));
+    expect(await ask(calm, {})).toMatchObject({ isEstimate: false, total: { cost: costOfInterval(RATE, T0 + 1_500, UNTIL), requests: 180 } });
+  });
+
+  test('rows carry names, parts and periods', async () => {
+    const { rows } = await ask(calm, { groupBy: ['DEPLOYMENT', 'VERSION'], step: 'HOUR' });
+    expect(rows.map(({ labels, period }) => [labels.map(({ value }) => value), period])).toEqual([
+      [['acme/acme/acme', 'acme/acme/acme@1'], Date.parse('2026-10-31T23:00:00Z')],
+      [['acme/acme/acme', 'acme/acme/acme@1'], Date.parse('2026-11-01T00:00:00Z')],
+    ]);
+    for (const row of rows) expect(row.busy + row.idle + row.starting + row.draining + row.unready).toBe(row.cost);
+    expect(rows[0]!.starting).toBe(costOfInterval(RATE, T0 + 1_500, T0 + MINUTE));
+    expect(rows[1]!.draining).toBe(costOfInterval(RATE, UNTIL - 2_000, UNTIL));
+  });
+
+  test('a filter, a foreign team and an invoker narrow what is summed; a viewer of the project sees it all', async () => {
+    const total = (await ask(calm, {})).total.cost;
+    const one = await ask(calm, { filter: { CALLER: [CALLERS[1]!] } });
+    expect(one.total).toMatchObject({ requests: 60, idle: 0n });
+    expect(one.total.cost > 0n && one.total.cost < total).toBe(true);
+    const { teamId, projectId } = calm.world;
+    expect((await ask(calm, {}, principalOf('viewer', teamId, projectId))).total.cost).toBe(total);
+    expect((await ask(calm, {}, principalOf('viewer', teamId, CALLERS[0]!))).total).toMatchObject({ cost: 0n, requests: 0 });
+    expect((await ask(calm, {}, principalOf('viewer', CALLERS[0]!))).total).toMatchObject({ cost: 0n, requests: 0 });
+    expect((await ask(calm, {}, principalOf('invoker', teamId))).total).toMatchObject({ cost: 0n, requests: 0 });
+  });
+
+  test('as of an instant the ledger tells what it told then', async () => {
+    const written = calm.clock.at;
+    expect((await ask(calm, { asOf: written })).total.cost).toBe(0n);
+    expect((await ask(calm, { asOf: written + 1 })).total.cost).toBe((await ask(calm, {})).total.cost);
+  });
+
+  test('time without a price is told in milliseconds and in no amount', async () => {
+    const bench = await makeBench();
+    await bench.db.database.write(SYSTEM, async (tx) => {
+      const bare = await makeCostedWorld(tx, 77, 'bare');
+      await addReplica(tx, bare, { id: newId(T0, seededRandom(78)), from: T0, until: T0 + 61_000, transitions: [[T0, 'serving']] });
+    });
+    const unpriced = { groupBy: ['OWNER_TEAM'] as const };
+    bench.clock.at = UNTIL + 30 * MINUTE;
+    const open = await ask(bench, unpriced);
+    await bench.run();
+    for (const { rows } of [open, await ask(bench, unpriced)]) {
+      expect(rows.find(({ labels }) => labels[0]!.value === 'bare')).toMatchObject({ cost: 0n, unpricedMs: 61_000 });
+    }
   });
 });
 
