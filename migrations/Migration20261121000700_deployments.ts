@@ -105,7 +105,7 @@ const TABLES = `
         restarts integer not null default 0,
         message text not null default '',
         transitions integer not null default 0,
-        state_since bigint not null
+        state_since bigint not null default 0
       );
       create index on replica (deployment_id);
       create index on replica (workload_id);

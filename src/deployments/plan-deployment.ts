@@ -10,6 +10,7 @@ import type { RejectionCode } from '../scheduler/filter-offerings.ts';
 import type { Placement } from '../scheduler/plan-placement.ts';
 import type { Deployment, DeploymentSpec } from './deployment.ts';
 import type { Workload } from './replica.ts';
+import { planToJson } from './plan-json.ts';
 import { makeRevisionSpec, runsTheSame, type Revision, type RevisionSpec } from './revision.ts';
 import { effectiveWeights, type Rollout } from './rollout.ts';
 
@@ -208,17 +209,17 @@ function noCapacity(placement: Placement, plan: Plan): Failure {
   const counts = Object.entries(placement.rejectedCounts).map(([code, count]) => `${code} ${count}`);
   const nearest = placement.rejected[0];
   const example = nearest ? ` Nearest: ${offeringKeyText(nearest.offering)}: ${nearest.message}` : '';
-  return failure('NO_CAPACITY', `No offering fits (${counts.join(', ') || 'the price book has none here'}).${example}`, { details: { plan } });
+  return failure('NO_CAPACITY', `No offering fits (${counts.join(', ') || 'the price book has none here'}).${example}`, { details: { plan: planToJson(plan) } });
 }
 
 function beyondGuards(wish: DeploymentSpec, plan: Plan): Result<never, Failure> | null {
   if (plan.peakReplicas > wish.maxReplicas) {
     const message = `It needs ${plan.peakReplicas} replicas while traffic shifts; maxReplicas is ${wish.maxReplicas}.`;
-    return err(failure('LIMIT_EXCEEDED', message, { path: ['input', 'maxReplicas'], hint: 'Raise maxReplicas or scale down first.', details: { plan } }));
+    return err(failure('LIMIT_EXCEEDED', message, { path: ['input', 'maxReplicas'], hint: 'Raise maxReplicas or scale down first.', details: { plan: planToJson(plan) } }));
   }
   if (plan.peakHourly > wish.maxSpendPerHour) {
     const message = `It costs up to ${formatUsd(plan.peakHourly)} USD per hour; maxSpendPerHour is ${formatUsd(wish.maxSpendPerHour)}.`;
-    return err(failure('LIMIT_EXCEEDED', message, { path: ['input', 'maxSpendPerHour'], hint: 'Raise maxSpendPerHour or ask for less.', details: { plan } }));
+    return err(failure('LIMIT_EXCEEDED', message, { path: ['input', 'maxSpendPerHour'], hint: 'Raise maxSpendPerHour or ask for less.', details: { plan: planToJson(plan) } }));
   }
   return null;
 }

@@ -1,0 +1,331 @@
+import type { DecisionsService } from '../decisions/decisions.service.ts';
+import type { ClusterStore } from '../fleet/cluster-store.port.ts';
+import type { Cluster, Pool } from '../fleet/cluster.ts';
+import { mayDo } from '../identity/authorize.ts';
+import type { Caller, ProjectRef } from '../identity/identity.service.ts';
+import type { IdentityStore } from '../identity/identity-store.port.ts';
+import type { Project } from '../identity/team.ts';
+import type { CapacityType } from '../clouds/offering.ts';
+import type { Clock } from '../kernel/clock.ts';
+import type { Json } from '../kernel/event.ts';
+import { failure, notFound, type Failure } from '../kernel/failure.ts';
+import { newId, type Id } from '../kernel/id.ts';
+import type { PicoUsdPerHour } from '../kernel/money.ts';
+import type { Random } from '../kernel/random.ts';
+import type { Resources } from '../kernel/resources.ts';
+import { err, ok, type Result } from '../kernel/result.ts';
+import type { Transaction } from '../kernel/transaction.ts';
+import type { Commands } from '../persistence/commands.ts';
+import type { PricesService } from '../pricing/prices.service.ts';
+import type { ModelVersion } from '../registry/model-version.ts';
+import type { ModelsService } from '../registry/models.service.ts';
+import { planPlacement, type Placement } from '../scheduler/plan-placement.ts';
+import { refuseAction } from './allowed-actions.ts';
+import {
+  checkSpec,
+  DEFAULT_CONCURRENCY,
+  DEFAULT_DEADLINE_MS,
+  DEFAULT_QUEUE_LIMIT,
+  deploymentPath,
+  type Deployment,
+  type DeploymentSpec,
+  type VersionTarget,
+} from './deployment.ts';
+import type { DeploymentStore } from './deployment-store.port.ts';
+import { mayRun, planDeployment, type CurrentDeployment, type Plan, type PlannedDeployment } from './plan-deployment.ts';
+import { planFromJson, planToJson } from './plan-json.ts';
+import type { Revision } from './revision.ts';
+import type { WishWriter } from './wish-writer.service.ts';
+
+export interface DeployInput {
+  readonly project: ProjectRef;
+  readonly name: string;
+  readonly model: string;
+  readonly version: VersionTarget;
+  /** What is left out stays as it is, or takes its default. */
+  readonly replicas?: number | null;
+  readonly resources?: Resources | null;
+  readonly concurrency?: number | null;
+  readonly deadlineMs?: number | null;
+  readonly queueLimit?: number | null;
+  readonly retryable?: boolean | null;
+  readonly hosts?: readonly string[] | null;
+  readonly maxReplicas?: number | null;
+  readonly maxSpendPerHour?: PicoUsdPerHour | null;
+  readonly regions?: readonly string[] | null;
+  readonly capacityTypes?: readonly CapacityType[] | null;
+}
+
+export interface DeployOptions {
+  readonly dryRun: boolean;
+  readonly planHash: string | null;
+  /** The generation that the caller has seen. */
+  readonly expectedVersion: number | null;
+}
+
+/** Ids and the plan, as JSON, so that a repeat under the same key is answered alike. */
+export type DeployOutcome = {
+  readonly deploymentId: Id | null;
+  readonly decisionId: Id | null;
+  readonly plan: Json;
+  /** When the shown plan expires; null when it was run. */
+  readonly expiresAt: number | null;
+};
+
+export interface DeployDeps {
+  readonly commands: Commands;
+  readonly store: DeploymentStore;
+  readonly writer: WishWriter;
+  readonly identity: Pick<IdentityStore, 'findProject'>;
+  readonly models: Pick<ModelsService, 'resolveVersion'>;
+  readonly prices: Pick<PricesService, 'candidates'>;
+  readonly clusters: ClusterStore;
+  readonly decisions: Pick<DecisionsService, 'record' | 'keepPlan' | 'shownPlan'>;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly settings: DeploySettings;
+  /** Told after a wish was written, so that its loop runs at once. */
+  readonly onChange: () => void;
+}
+
+export interface DeploySettings {
+  /** `provider/region` that prices are taken from unless the wish says otherwise. */
+  readonly regions: readonly string[];
+  readonly allowProcess: boolean;
+}
+
+const MUTATION = 'deploy';
+
+/** From a wish to a priced plan, and from the plan to a deployment. */
+export class DeployService {
+  readonly #deps: DeployDeps;
+
+  constructor(deps: DeployDeps) {
+    this.#deps = deps;
+  }
+
+  /**
+   * Plans, and unless `dryRun` carries out. Failures: NOT_FOUND, INVALID_INPUT, NO_CAPACITY, LIMIT_EXCEEDED, QUOTA_EXCEEDED, UNSUPPORTED,
+   * PRECONDITION_FAILED, CONFLICT (stale `expectedVersion`; or the plan is no longer what was shown: `details` has `shown` and `plan`).
+   */
+  async deploy(caller: Caller, input: DeployInput, options: DeployOptions): Promise<Result<DeployOutcome, Failure>> {
+    const body = JSON.parse(JSON.stringify({ ...input, maxSpendPerHour: input.maxSpendPerHour?.toString() ?? null, ...options })) as Json;
+    const idempotencyKey = options.dryRun ? null : caller.idempotencyKey;
+    const outcome = await this.#deps.commands.run({ principal: caller.principal, idempotencyKey, mutation: MUTATION, body }, (tx) =>
+      this.#deploy(tx, caller, input, options),
+    );
+    if (outcome.ok && !options.dryRun) this.#deps.onChange();
+    return outcome;
+  }
+
+  async #deploy(tx: Transaction, caller: Caller, input: DeployInput, options: DeployOptions): Promise<Result<DeployOutcome, Failure>> {
+    const project = await this.#deps.identity.findProject(tx, input.project);
+    if (!project || !mayDo(caller.principal, 'deployment.write', { teamId: project.teamId, projectId: project.id })) {
+      return err(notFound('project', ['input', 'project']));
+    }
+    await this.#deps.store.lockTeam(tx, project.teamId);
+    const current = await this.#current(tx, project, input.name);
+    const stale = current ? refuseStale(current, options.expectedVersion) : refuseMissing(options.expectedVersion);
+    if (stale) return err(stale);
+    const target = { projectId: project.id, model: input.model, version: input.version };
+    const version = await this.#deps.models.resolveVersion(tx, caller.principal, target);
+    if (!version) return err(notFound('model version', ['input', 'model']));
+    const place = await this.#place(tx);
+    const refused = this.#refuseVersion(caller, version, place?.cluster ?? null) ?? (current && refuseAction('DEPLOY', { ...current, revisions: current.revisions.length }));
+    if (refused || !place) return err(refused ?? failure('NO_CAPACITY', 'No cluster takes new replicas.'));
+    const wish = wishOf(input, project, current, this.#deps.settings);
+    const wrong = checkSpec(input.name, wish);
+    if (wrong) return err(wrong);
+    const planned = await this.#plan(tx, { wish, version, current, path: `${project.teamName}/${project.name}/${input.name}` });
+    if (!planned.ok) return planned;
+    return this.#showOrRun(tx, { caller, project, wish, current, version, pool: place.pool, planned: planned.value, name: input.name }, options);
+  }
+
+  async #current(tx: Transaction, project: Project, name: string): Promise<CurrentDeployment | null> {
+    const { store, writer } = this.#deps;
+    const found = await store.deployment(tx, { teamName: project.teamName, projectName: project.name, name });
+    const locked = found && (await store.lockDeployment(tx, found.id));
+    return locked && writer.load(tx, locked);
+  }
+
+  /** The first cluster that takes new replicas. */
+  async #place(tx: Transaction): Promise<{ readonly cluster: Cluster; readonly pool: Pool } | null> {
+    const clusters = await this.#deps.clusters.clusters(tx, { after: null, limit: 100 });
+    const open = clusters.filter(({ cordoned }) => !cordoned);
+    const pools = await this.#deps.clusters.pools(tx, open.map(({ id }) => id));
+    for (const cluster of open) {
+      const pool = pools.find(({ clusterId }) => clusterId === cluster.id);
+      if (pool) return { cluster, pool };
+    }
+    return null;
+  }
+
+  #refuseVersion({ principal }: Caller, version: ModelVersion, cluster: Cluster | null): Failure | null {
+    if (version.archivedAt !== null) return failure('PRECONDITION_FAILED', 'This version is archived.', { path: ['input', 'modelVersion'] });
+    if (version.format === 'container' && cluster?.kind === 'local') {
+      return failure('NO_CONTAINER_RUNTIME', 'This machine has no container engine: deploy an ONNX model, or add a Kubernetes cluster.');
+    }
+    if (version.format !== 'process') return null;
+    if (!principal.platformActions.includes('runtime.process')) {
+      return failure('PRECONDITION_FAILED', 'Running a command of your own needs the platform action runtime.process.');
+    }
+    return this.#deps.settings.allowProcess ? null : failure('UNSUPPORTED', 'This installation runs no processes of callers (PURSER_ALLOW_PROCESS).');
+  }
+
+  async #plan(
+    tx: Transaction,
+    wanted: { wish: DeploymentSpec; version: ModelVersion; current: CurrentDeployment | null; path: string },
+  ): Promise<Result<PlannedDeployment, Failure>> {
+    const { regions, capacityTypes } = wanted.wish.placement;
+    const placement = await this.placement(tx, wanted.wish.resources ?? wanted.version.resources, { regions, capacityTypes });
+    return planDeployment({ ...wanted, placement });
+  }
+
+  /** Where one replica would run, and why not elsewhere. */
+  async placement(tx: Transaction, resources: Resources, policy: DeploymentSpec['placement']): Promise<Placement> {
+    const candidates = await this.#deps.prices.candidates(tx, { regions: policy.regions });
+    const demand = { resources, capacityTypes: policy.capacityTypes };
+    return planPlacement({ demand, policy: { regions: policy.regions }, candidates }, this.#deps.clock.now());
+  }
+
+  async #showOrRun(tx: Transaction, work: Work, options: DeployOptions): Promise<Result<DeployOutcome, Failure>> {
+    const { plan } = work.planned;
+    const { teamId, id: projectId } = work.project;
+    const deploymentId = work.current?.deployment.id ?? null;
+    if (options.dryRun) {
+      const shown = { hash: plan.hash, principalId: work.caller.principal.id, teamId, projectId, mutation: MUTATION, plan: planToJson(plan) };
+      const expiresAt = await this.#deps.decisions.keepPlan(tx, shown);
+      return ok({ deploymentId, decisionId: null, plan: planToJson(plan), expiresAt });
+    }
+    const changed = options.planHash === null ? null : await this.#refuseChanged(tx, work, options.planHash);
+    const wanted = { replicas: plan.peakReplicas, hourly: plan.peakHourly };
+    const refused = changed ?? (await this.#deps.writer.checkQuotas(tx, { teamId, projectId, deploymentId }, wanted));
+    if (refused) return err(refused);
+    if (plan.actions.every(({ kind }) => kind === 'NOTHING')) return ok({ deploymentId, decisionId: null, plan: planToJson(plan), expiresAt: null });
+    return ok(await this.#run(tx, work));
+  }
+
+  async #refuseChanged(tx: Transaction, { caller, planned }: Work, hash: string): Promise<Failure | null> {
+    const json = await this.#deps.decisions.shownPlan(tx, caller.principal, { hash, mutation: MUTATION });
+    const now = planned.plan;
+    const shown = json === null ? null : planFromJson(json);
+    if (shown && mayRun(shown, now)) return null;
+    const message = shown ? 'The plan is no longer what was shown, or has become dearer.' : 'This plan was not shown to you in the last ten minutes.';
+    return failure('CONFLICT', message, { path: ['planHash'], hint: 'Look at the new plan and pass its hash.', details: { shown: json, plan: planToJson(now) } });
+  }
+
+  async #run(tx: Transaction, work: Work): Promise<DeployOutcome> {
+    const { planned, current, caller, pool } = work;
+    const next = this.#next(work);
+    const made = this.#revision(work, next.id);
+    const principal = caller.principal.id;
+    const others = (current?.revisions ?? []).filter(({ number }) => next.spec.traffic.some(({ revision, weight }) => revision === number && weight > 0));
+    const saved = await this.#deps.writer.save(tx, {
+      current,
+      next,
+      revisions: planned.revision.existing ? others : [made],
+      newRevision: planned.revision.existing ? null : made,
+      rolloutTo: planned.revision.needsRollout ? made : null,
+      pool,
+      offeringId: planned.plan.offeringId ?? '',
+      principal,
+    });
+    const decisionId = await this.#recordDecision(tx, work, saved);
+    return { deploymentId: saved.id, decisionId, plan: planToJson(planned.plan), expiresAt: null };
+  }
+
+  #next({ project, wish, current, caller, planned, name }: Work): Deployment {
+    const now = this.#deps.clock.now();
+    const traffic = planned.revision.needsRollout ? [{ revision: planned.revision.number, weight: 100 }] : wish.traffic;
+    const spec = { ...wish, traffic };
+    if (current) return { ...current.deployment, spec, generation: current.deployment.generation + 1, updatedAt: now };
+    const owner = { teamId: project.teamId, projectId: project.id, teamName: project.teamName, projectName: project.name };
+    const times = { createdAt: now, createdBy: caller.principal.id, updatedAt: now, deletedAt: null, goneAt: null };
+    return { id: newId(now, this.#deps.random), ...owner, name, spec, generation: 1, version: 1, observedGeneration: 0, phase: 'PENDING', conditions: [], ...times };
+  }
+
+  #revision({ project, wish, version, planned, caller }: Work, deploymentId: Id): Revision {
+    const now = this.#deps.clock.now();
+    const { existing, number, spec } = planned.revision;
+    if (existing) return existing;
+    const owner = { teamId: project.teamId, projectId: project.id, deploymentId };
+    const what = { number, modelId: version.modelId, modelVersionId: version.id, spec, concurrency: wish.concurrency };
+    return { id: newId(now, this.#deps.random), ...owner, ...what, createdAt: now, createdBy: caller.principal.id };
+  }
+
+  #recordDecision(tx: Transaction, { planned: { plan }, caller, version }: Work, deployment: Deployment): Promise<Id> {
+    const stored = planToJson(plan) as { candidates: Json };
+    return this.#deps.decisions.record(tx, {
+      teamId: deployment.teamId,
+      projectId: deployment.projectId,
+      deploymentId: deployment.id,
+      kind: 'deploy',
+      subjectKind: 'Deployment',
+      subjectId: deployment.id,
+      at: deployment.updatedAt,
+      principal: caller.principal.id,
+      inputs: { path: deploymentPath(deployment), generation: deployment.generation, modelVersionId: version.id, replicas: deployment.spec.replicas },
+      candidates: stored.candidates,
+      rejected: { ...plan.rejectedCounts },
+      chosen: { offeringId: plan.offeringId, hourlyPerReplica: plan.hourlyPerReplica.toString() },
+      reasons: [...plan.actions.map(({ message }) => message), 'The cheapest offering that fits was chosen.'],
+      expectedHourly: plan.hourlyPerReplica * BigInt(deployment.spec.replicas),
+    });
+  }
+}
+
+interface Work {
+  readonly caller: Caller;
+  readonly project: Project;
+  readonly name: string;
+  readonly wish: DeploymentSpec;
+  readonly current: CurrentDeployment | null;
+  readonly version: ModelVersion;
+  readonly pool: Pool;
+  readonly planned: PlannedDeployment;
+}
+
+/** The refusal of an `expectedVersion` that is not the present generation; null if it is, or none was given. */
+export const refuseStale = ({ deployment }: Pick<CurrentDeployment, 'deployment'>, expected: number | null): Failure | null =>
+  expected === null || expected === deployment.generation
+    ? null
+    : failure('CONFLICT', `The deployment is at version ${deployment.generation} now: read it again.`, { path: ['expectedVersion'] });
+
+/** 0 means "it must not exist yet". */
+const refuseMissing = (expected: number | null): Failure | null =>
+  expected === null || expected === 0 ? null : failure('CONFLICT', 'The deployment does not exist (version 0).', { path: ['expectedVersion'] });
+
+/** The whole wish: what was asked for, else what it was, else the default. */
+function wishOf(input: DeployInput, project: Project, current: CurrentDeployment | null, settings: DeploySettings): DeploymentSpec {
+  const was = current?.deployment.spec;
+  const defaults = was ?? {
+    replicas: 1,
+    resources: null,
+    concurrency: DEFAULT_CONCURRENCY,
+    deadlineMs: DEFAULT_DEADLINE_MS,
+    queueLimit: DEFAULT_QUEUE_LIMIT,
+    retryable: false,
+    hosts: [],
+    maxReplicas: project.maxReplicas,
+    maxSpendPerHour: project.maxSpendPerHour,
+    placement: { regions: settings.regions, capacityTypes: ['on_demand'] as const },
+    traffic: [{ revision: 1, weight: 100 }],
+  };
+  return {
+    ...defaults,
+    ...overrides(input),
+    model: input.model,
+    version: input.version,
+    placement: { regions: input.regions ?? defaults.placement.regions, capacityTypes: input.capacityTypes ?? defaults.placement.capacityTypes },
+    traffic: defaults.traffic,
+  };
+}
+
+const OVERRIDABLE = ['replicas', 'resources', 'concurrency', 'deadlineMs', 'queueLimit', 'retryable', 'hosts', 'maxReplicas', 'maxSpendPerHour'] as const;
+
+/** What the input says; what it leaves out has no key. */
+const overrides = (input: DeployInput): Partial<DeploymentSpec> =>
+  Object.fromEntries(OVERRIDABLE.flatMap((field) => (input[field] === undefined || input[field] === null ? [] : [[field, input[field]]])));
+
+/** The plan that an outcome or a conflict carries. */
+export const planOf = (json: unknown): Plan | null => (json === null || json === undefined ? null : planFromJson(json as Json));

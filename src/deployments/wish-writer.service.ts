@@ -1,0 +1,180 @@
+import { record } from '../events/event-log.ts';
+import type { Clock } from '../kernel/clock.ts';
+import type { EventDraft } from '../kernel/event.ts';
+import { failure, type Failure } from '../kernel/failure.ts';
+import { newId, type Id } from '../kernel/id.ts';
+import { invariant } from '../kernel/invariant.ts';
+import { formatUsd } from '../kernel/money.ts';
+import type { Random } from '../kernel/random.ts';
+import type { Transaction } from '../kernel/transaction.ts';
+import type { QuotasService } from '../identity/quotas.service.ts';
+import type { Pool } from '../fleet/cluster.ts';
+import type { PricesService } from '../pricing/prices.service.ts';
+import type { Deployment } from './deployment.ts';
+import { deploymentChanged, rolloutChanged, scalingChanged } from './deployment.events.ts';
+import type { DeploymentStore } from './deployment-store.port.ts';
+import { wishDiffers, type CurrentDeployment } from './plan-deployment.ts';
+import type { Workload } from './replica.ts';
+import type { Revision } from './revision.ts';
+import { effectiveWeights, supersede, type Rollout } from './rollout.ts';
+
+export interface WishWriterDeps {
+  readonly store: DeploymentStore;
+  readonly prices: Pick<PricesService, 'believedAt'>;
+  readonly quotas: Pick<QuotasService, 'check'>;
+  readonly clock: Clock;
+  readonly random: Random;
+}
+
+/** A wish that has been decided and only needs to be written. */
+export interface WishChange {
+  readonly current: CurrentDeployment | null;
+  /** With the new spec and generation; its version is set here. */
+  readonly next: Deployment;
+  /** Every revision that the new wish sends traffic to. */
+  readonly revisions: readonly Revision[];
+  /** The one of them that does not exist yet. */
+  readonly newRevision: Revision | null;
+  /** The revision that a rollout goes to; null = none is needed. */
+  readonly rolloutTo: Revision | null;
+  /** Where new workloads go and what they are priced by. */
+  readonly pool: Pool;
+  readonly offeringId: Id;
+  readonly principal: string;
+}
+
+/** Writes a wish with everything that follows from it, in the caller's transaction. */
+export class WishWriter {
+  readonly #deps: WishWriterDeps;
+
+  constructor(deps: WishWriterDeps) {
+    this.#deps = deps;
+  }
+
+  /** The deployment with all that decisions about it need. */
+  async load(tx: Transaction, deployment: Deployment): Promise<CurrentDeployment> {
+    const { store, prices, clock } = this.#deps;
+    const revisions = await store.revisions(tx, [deployment.id]);
+    const [rollout = null] = await store.rollouts(tx, [deployment.id]);
+    const workloads = (await store.workloads(tx, [deployment.id])).filter(({ removedAt }) => removedAt === null);
+    const rows = await prices.believedAt(tx, workloads.map(({ offeringId }) => offeringId), clock.now());
+    return { deployment, revisions, rollout, workloads, rates: new Map([...rows].map(([id, row]) => [id, row.effective])) };
+  }
+
+  /** The first quota that this many replicas at this price would break; the team must be locked. */
+  async checkQuotas(
+    tx: Transaction,
+    owner: { readonly teamId: Id; readonly projectId: Id; readonly deploymentId: Id | null },
+    wanted: { readonly replicas: number; readonly hourly: bigint },
+  ): Promise<Failure | null> {
+    const { store, prices, quotas, clock } = this.#deps;
+    const held = await store.heldCapacity(tx, owner.teamId, owner.deploymentId);
+    const rates = await prices.believedAt(tx, held.map(({ offeringId }) => offeringId), clock.now());
+    const spend = held.map(({ projectId, offeringId, replicas }) => ({ projectId, amount: (rates.get(offeringId)?.effective ?? 0n) * BigInt(replicas) }));
+    const counts = held.map(({ projectId, replicas }) => ({ projectId, amount: BigInt(replicas) }));
+    const place = { teamId: owner.teamId, projectId: owner.projectId };
+    return (
+      (await quotas.check(tx, { ...place, resource: 'replicas', use: useOf(counts, owner.projectId), wanted: BigInt(wanted.replicas) })) ??
+      (await quotas.check(tx, { ...place, resource: 'spend_per_hour', use: useOf(spend, owner.projectId), wanted: wanted.hourly }))
+    );
+  }
+
+  /** Writes the wish, its history, revision, workloads, rollout and events. The rows must be locked. */
+  async save(tx: Transaction, change: WishChange): Promise<Deployment> {
+    const { current, newRevision, principal } = change;
+    const events: EventDraft[] = [];
+    const next = await this.#saveDeployment(tx, change, events);
+    if (newRevision) await this.#deps.store.insertRevision(tx, newRevision);
+    for (const revision of change.revisions) await this.#saveWorkload(tx, { ...change, next }, revision);
+    if (change.rolloutTo) await this.#startRollout(tx, { ...change, next }, events);
+    else if (current?.rollout && next.deletedAt !== null) await this.#endRollout(tx, current.rollout, { next, principal }, events);
+    record(tx, ...events);
+    return next;
+  }
+
+  async #saveDeployment(tx: Transaction, { current, next, principal }: WishChange, events: EventDraft[]): Promise<Deployment> {
+    const { store } = this.#deps;
+    const before = current?.deployment ?? null;
+    const cause = { at: next.updatedAt, principal };
+    const scaled = before !== null && before.spec.replicas !== next.spec.replicas;
+    const onlyScaled = scaled && !wishDiffers({ ...before.spec, replicas: next.spec.replicas }, next.spec);
+    let row = { ...next, version: before?.version ?? 0 };
+    if (!onlyScaled) events.push(deploymentChanged(before, (row = { ...row, version: row.version + 1 }), cause));
+    if (scaled) events.push(scalingChanged(before, (row = { ...row, version: row.version + 1 }), cause));
+    if (before === null) await store.insertDeployment(tx, row);
+    else invariant(await store.updateDeployment(tx, row, before.version), 'a locked deployment keeps its version');
+    await store.appendWish(tx, row, principal);
+    return row;
+  }
+
+  /** A workload of the revision with the wished replicas: the one there is, one that was just given up, or a new one. */
+  async #saveWorkload(tx: Transaction, { next, pool, offeringId }: WishChange, revision: Revision): Promise<void> {
+    const { store, clock, random } = this.#deps;
+    const all = await store.workloads(tx, [next.id]);
+    const existing = all.find(({ revisionId, poolId }) => revisionId === revision.id && poolId === pool.id);
+    if (existing?.removedAt === null && existing.replicas === next.spec.replicas) return;
+    const { id: deploymentId, teamId, projectId } = next;
+    const now = clock.now();
+    const blank = { id: newId(now, random), teamId, projectId, deploymentId, revisionId: revision.id, clusterId: pool.clusterId, poolId: pool.id };
+    const fresh: Workload = { ...blank, poolName: pool.name, offeringId, replicas: 0, generation: 0, createdAt: now, removedAt: null, goneAt: null };
+    const workload = existing ?? fresh;
+    await store.saveWorkload(tx, { ...workload, replicas: next.spec.replicas, generation: workload.generation + 1, removedAt: null });
+  }
+
+  async #startRollout(tx: Transaction, change: WishChange, events: EventDraft[]): Promise<void> {
+    const { store, clock, random } = this.#deps;
+    const { current, next, rolloutTo, principal } = change;
+    invariant(rolloutTo, 'a rollout goes somewhere');
+    const fromWeights = current ? effectiveWeights(current.deployment.spec.traffic, current.rollout).filter(({ weight }) => weight > 0) : [];
+    if (current?.rollout) await this.#endRollout(tx, current.rollout, { next, principal }, events);
+    const heaviest = [...fromWeights].sort((a, b) => b.weight - a.weight)[0];
+    const now = clock.now();
+    const rollout: Rollout = {
+      id: newId(now, random),
+      teamId: next.teamId,
+      projectId: next.projectId,
+      deploymentId: next.id,
+      fromRevisionId: current?.revisions.find(({ number }) => number === heaviest?.revision)?.id ?? null,
+      toRevisionId: rolloutTo.id,
+      toRevision: rolloutTo.number,
+      fromWeights,
+      state: 'starting',
+      step: 0,
+      stepStartedAt: now,
+      reason: null,
+      startedAt: now,
+      endedAt: null,
+      version: 1,
+    };
+    await store.saveRollout(tx, rollout);
+    events.push(rolloutChanged(null, rollout, next, { at: now, principal }));
+  }
+
+  async #endRollout(
+    tx: Transaction,
+    rollout: Rollout,
+    { next, principal }: { readonly next: Deployment; readonly principal: string },
+    events: EventDraft[],
+  ): Promise<void> {
+    if (rollout.endedAt !== null) return;
+    const now = this.#deps.clock.now();
+    const after = supersede(rollout, now);
+    await this.#deps.store.saveRollout(tx, after);
+    events.push(rolloutChanged(rollout, after, next, { at: now, principal }));
+  }
+}
+
+/** The wish's own limits, both sides of a change counted. */
+export function checkGuards({ spec }: Deployment, wanted: { readonly replicas: number; readonly hourly: bigint }): Failure | null {
+  if (wanted.replicas > spec.maxReplicas) {
+    return failure('LIMIT_EXCEEDED', `It needs up to ${wanted.replicas} replicas; maxReplicas is ${spec.maxReplicas}.`, { hint: 'Raise maxReplicas by deploy.' });
+  }
+  if (wanted.hourly <= spec.maxSpendPerHour) return null;
+  const message = `It costs up to ${formatUsd(wanted.hourly)} USD per hour; maxSpendPerHour is ${formatUsd(spec.maxSpendPerHour)}.`;
+  return failure('LIMIT_EXCEEDED', message, { hint: 'Raise maxSpendPerHour by deploy.' });
+}
+
+function useOf(held: readonly { readonly projectId: Id; readonly amount: bigint }[], projectId: Id) {
+  const sum = (some: readonly { readonly amount: bigint }[]) => some.reduce((all, { amount }) => all + amount, 0n);
+  return { team: sum(held), project: sum(held.filter((one) => one.projectId === projectId)) };
+}
