@@ -32,6 +32,7 @@ const Environment = z.object({
   PURSER_S3_ACCESS_KEY: z.string().optional(),
   PURSER_S3_SECRET_KEY: z.string().optional(),
   PURSER_ROUTER_NAME: z.string().min(1).default('router'),
+  PURSER_MAX_TABLE_AGE_SECONDS: z.coerce.number().int().min(10).optional(),
   PURSER_LOG_LEVEL: z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']).default('info'),
 });
 
@@ -61,6 +62,8 @@ export interface Config {
   readonly oidc: { readonly issuer: string; readonly audience: string } | null;
   readonly s3: S3Config | null;
   readonly routerName: string;
+  /** A router whose table is older answers 503; null = it serves the last one for ever. */
+  readonly maxTableAgeMs: number | null;
   readonly logLevel: string;
 }
 
@@ -88,6 +91,7 @@ export function readConfig(env: NodeJS.ProcessEnv, cwd: string): Config {
     oidc: values.PURSER_OIDC_ISSUER ? { issuer: values.PURSER_OIDC_ISSUER, audience: values.PURSER_OIDC_AUDIENCE } : null,
     s3: s3Of(values),
     routerName: values.PURSER_ROUTER_NAME,
+    maxTableAgeMs: values.PURSER_MAX_TABLE_AGE_SECONDS === undefined ? null : values.PURSER_MAX_TABLE_AGE_SECONDS * 1000,
     logLevel: values.PURSER_LOG_LEVEL,
   };
 }

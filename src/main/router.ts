@@ -17,7 +17,7 @@ export async function router(): Promise<void> {
     folder: join(config.dataDir, `router-${config.routerName}`),
     linkUrl: `http://${config.linkHost}:${config.linkPort}`,
     tokenFile: join(config.dataDir, 'router-token'),
-    maxTableAgeMs: null,
+    maxTableAgeMs: config.maxTableAgeMs,
     clock: steadyClock,
     random: new PooledRandom(systemRandom),
     logger,
