@@ -33,18 +33,21 @@ export const makeApollo = (deps: ApolloDeps): ApolloServer<OperationContext> =>
 /** Takes points before an operation runs and gives back what it did not need. */
 function costs(gatekeeper: Gatekeeper): ApolloServerPlugin<OperationContext> {
   return {
-    requestDidStart: async () => {
+    requestDidStart: () => {
       let requested: number | null = null;
-      return {
-        didResolveOperation: async ({ document, operation, request, contextValue }) => {
+      return Promise.resolve({
+        didResolveOperation: ({ document, operation, request, contextValue }) => {
           if (operation) requested = gatekeeper.charge(contextValue.principal, { document, operation, variables: request.variables ?? {} });
+          return Promise.resolve();
         },
-        willSendResponse: async ({ response, contextValue }) => {
-          if (requested === null || response.body.kind !== 'single') return;
-          const cost = gatekeeper.settle(contextValue.principal, requested, response.body.singleResult.data);
-          response.body.singleResult.extensions = { ...response.body.singleResult.extensions, cost };
+        willSendResponse: ({ response, contextValue }) => {
+          if (requested !== null && response.body.kind === 'single') {
+            const cost = gatekeeper.settle(contextValue.principal, requested, response.body.singleResult.data);
+            response.body.singleResult.extensions = { ...response.body.singleResult.extensions, cost };
+          }
+          return Promise.resolve();
         },
-      };
+      });
     },
   };
 }
@@ -52,7 +55,7 @@ function costs(gatekeeper: Gatekeeper): ApolloServerPlugin<OperationContext> {
 /** Status and errors as the API promises them, and the end of the read snapshot. */
 function answers({ logger, metrics }: ApolloDeps): ApolloServerPlugin<OperationContext> {
   return {
-    requestDidStart: async () => ({
+    requestDidStart: () => Promise.resolve({
       willSendResponse: async (request) => {
         await request.contextValue.close();
         const { body, http } = request.response;

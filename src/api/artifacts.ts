@@ -36,17 +36,17 @@ export function artifactRoutes({ artifacts, authentication }: ArtifactRoutesDeps
   };
   router.put(path, async (request, response) => {
     const principal = await principalOf(request);
-    if (!principal) return unauthenticated(response);
+    if (!principal) { unauthenticated(response); return; }
     const range = rangeOf(request);
     if (!range) return void response.status(411).json({ error: 'Send Content-Length, or Content-Range: bytes FROM-TO/SIZE.', code: 'INVALID_INPUT' });
     const outcome = await artifacts.upload(principal, { ...refOf(request), ...range, chunks: request });
-    if (!outcome.ok) return refuse(response, outcome.error);
+    if (!outcome.ok) { refuse(response, outcome.error); return; }
     const { stored, receivedBytes, sizeBytes } = outcome.value;
     response.status(stored ? 201 : 202).set('Upload-Offset', String(receivedBytes)).json({ stored, receivedBytes, sizeBytes });
   });
   router.head(path, async (request, response) => {
     const principal = await principalOf(request);
-    if (!principal) return unauthenticated(response);
+    if (!principal) { unauthenticated(response); return; }
     const status = await artifacts.status(principal, refOf(request));
     if (!status) return void response.status(404).end();
     response.set('Upload-Offset', String(status.receivedBytes)).set('Upload-Length', String(status.sizeBytes)).status(status.stored ? 200 : 202).end();
@@ -56,7 +56,7 @@ export function artifactRoutes({ artifacts, authentication }: ArtifactRoutesDeps
     const forWorkload = bearer === null ? null : await artifacts.openForWorkload(bearer, refOf(request));
     if (forWorkload) return send(response, forWorkload);
     const principal = await principalOf(request);
-    if (!principal) return unauthenticated(response);
+    if (!principal) { unauthenticated(response); return; }
     const artifact = await artifacts.open(principal, refOf(request));
     if (!artifact) return void response.status(404).json(NOT_FOUND);
     return send(response, artifact);

@@ -1,5 +1,5 @@
 import type { RequestHandler } from 'express';
-import type { GraphQLError, GraphQLSchema } from 'graphql';
+import { OperationTypeNode, type GraphQLError, type GraphQLSchema } from 'graphql';
 import type { Response } from 'graphql-sse';
 import { createHandler } from 'graphql-sse/lib/use/express';
 import type { Principal } from '../kernel/principal.ts';
@@ -59,7 +59,7 @@ async function run(deps: EventStreamDeps, source: OperationSource, { query, oper
     return refused([error as GraphQLError], source);
   }
   const args = { schema: deps.schema, document: admitted.document, operationName: operationName ?? null, variableValues: variables ?? null };
-  return admitted.operation.operation === 'subscription' ? subscribeLive(args, source) : runOnce(args, source);
+  return admitted.operation.operation === OperationTypeNode.SUBSCRIPTION ? subscribeLive(args, source) : runOnce(args, source);
 }
 
 function refused(errors: readonly GraphQLError[], { requestId, logger }: OperationSource): Response {

@@ -1,5 +1,5 @@
 import { GraphQLError } from 'graphql';
-import { Arg, Args, ArgsType, Ctx, Field, Int, Query, Resolver, Root, Subscription } from 'type-graphql';
+import { Args, ArgsType, Ctx, Field, Int, Query, Resolver, Root, Subscription } from 'type-graphql';
 import { scopeOf, type Principal } from '../kernel/principal.ts';
 import type { Transaction } from '../kernel/transaction.ts';
 import { decodeCursor, encodeCursor, type Cursor } from '../events/cursor.ts';
@@ -18,6 +18,21 @@ const NOWHERE = '00000000-0000-0000-0000-000000000000';
 export interface EventSubjects {
   deploymentId(tx: Transaction, principal: Principal, reference: string): Promise<string | null>;
   projectId(tx: Transaction, principal: Principal, reference: string): Promise<string | null>;
+}
+
+@ArgsType()
+class EventsArgs {
+  @Field(() => EventCursor, { nullable: true, description: 'Go on behind this; left out = from the oldest that is kept.' })
+  after?: string | null;
+
+  @Field(() => EventFilterInput, { nullable: true, description: 'What to see.' })
+  filter?: EventFilterInput | null;
+
+  @Field(() => Int, { defaultValue: 100, description: 'At most 100.' })
+  first!: number;
+
+  @Field(() => Int, { nullable: true, description: 'Instead of `after` and `first`: the newest so many.' })
+  last?: number | null;
 }
 
 @ArgsType()
@@ -45,10 +60,7 @@ export class EventResolver {
   @Query(() => EventPageType, { description: 'Events behind a cursor, oldest first; with `last`, the newest ones.' })
   async events(
     @Ctx() context: ApiContext,
-    @Arg('after', () => EventCursor, { nullable: true, description: 'Go on behind this; left out = from the oldest that is kept.' }) after?: string | null,
-    @Arg('filter', () => EventFilterInput, { nullable: true, description: 'What to see.' }) input?: EventFilterInput | null,
-    @Arg('first', () => Int, { defaultValue: 100, description: 'At most 100.' }) first = 100,
-    @Arg('last', () => Int, { nullable: true, description: 'Instead of `after` and `first`: the newest so many.' }) last?: number | null,
+    @Args(() => EventsArgs) { after, filter: input, first, last }: EventsArgs,
   ): Promise<EventPageType> {
     const filter = await this.#filter(context, input);
     const scope = scopeOf(context.principal);

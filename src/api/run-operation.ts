@@ -45,7 +45,9 @@ export async function subscribeLive(args: ExecutionArgs, source: OperationSource
     if (delivery.done || signal.aborted) return end();
     return { done: false, value: await runOnce({ ...args, rootValue: delivery.value }, source) };
   };
-  const live = { next, return: end, throw: end, [Symbol.asyncIterator]: () => live, [Symbol.asyncDispose]: async () => void (await end()) };
+  const live = { next, return: end, throw: end, [Symbol.asyncIterator]: () => live, [Symbol.asyncDispose]: async () => {
+      await end();
+    } };
   return live;
 }
 

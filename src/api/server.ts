@@ -123,7 +123,8 @@ export class ApiServer {
     const principal = bearer === null ? null : await this.#deps.authentication.authenticate(bearer);
     if (principal) {
       response.locals.principal = principal;
-      return next();
+      next();
+      return;
     }
     response.setHeader('WWW-Authenticate', 'Bearer');
     sendProblem(response, { status: 401, code: 'UNAUTHENTICATED', message: 'A valid token is needed: Authorization: Bearer <token>.' });
@@ -131,12 +132,13 @@ export class ApiServer {
 
   /** A body that cannot be read is the sender's fault; everything else is ours and masked. */
   readonly #onError: ErrorRequestHandler = (error: { status?: number; message?: string }, _request, response, next) => {
-    if (response.headersSent) return next(error);
-    const { status = 500 } = error;
-    if (status === 413) return sendProblem(response, { status, code: 'LIMIT_EXCEEDED', message: `The body must be at most ${MAX_BODY_BYTES} bytes.` });
-    if (status >= 400 && status < 500) return sendProblem(response, { status, code: 'BAD_REQUEST', message: 'The request cannot be read.' });
-    this.#deps.logger.error({ err: error, requestId: String(response.locals.requestId) }, 'a request failed');
-    sendProblem(response, { status: 500, code: 'INTERNAL_SERVER_ERROR', message: 'Something went wrong here; the request id leads to the reason in the log.' });
+    if (response.headersSent) {
+      next(error);
+      return;
+    }
+    const problem = problemOfRequest(error.status ?? 500);
+    if (problem.status === 500) this.#deps.logger.error({ err: error, requestId: String(response.locals.requestId) }, 'a request failed');
+    sendProblem(response, problem);
   };
 
   #context(response: Response): Promise<OperationContext> {
@@ -168,6 +170,12 @@ interface Problem {
   readonly status: number;
   readonly code: string;
   readonly message: string;
+}
+
+function problemOfRequest(status: number): Problem {
+  if (status === 413) return { status, code: 'LIMIT_EXCEEDED', message: `The body must be at most ${MAX_BODY_BYTES} bytes.` };
+  if (status >= 400 && status < 500) return { status, code: 'BAD_REQUEST', message: 'The request cannot be read.' };
+  return { status: 500, code: 'INTERNAL_SERVER_ERROR', message: 'Something went wrong here; the request id leads to the reason in the log.' };
 }
 
 function sendProblem(response: Response, { status, code, message }: Problem): void {

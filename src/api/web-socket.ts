@@ -60,7 +60,7 @@ export function serveWebSocket(http: Server, deps: SocketDeps): () => Promise<vo
         const live = await subscribeLive(args, args.contextValue as OperationSource);
         return Symbol.asyncIterator in live ? live : serializable(live);
       },
-      onNext: (_context, _id, _payload, _args, result) => serializable(result),
+      onNext: (...[, , , , result]) => serializable(result),
     },
     sockets,
   );

@@ -2,6 +2,7 @@ import {
   getNamedType,
   isCompositeType,
   Kind,
+  OperationTypeNode,
   TypeInfo,
   visit,
   visitWithTypeInfo,
@@ -28,7 +29,7 @@ export function estimateCost(schema: GraphQLSchema, document: DocumentNode, oper
   const info = new TypeInfo(schema);
   const factors: number[] = [1];
   const fragments = fragmentCosts();
-  let cost = operation.operation === 'mutation' ? MUTATION_COST : 0;
+  let cost = operation.operation === OperationTypeNode.MUTATION ? MUTATION_COST : 0;
   visit(
     operation,
     visitWithTypeInfo(info, {

@@ -1,4 +1,4 @@
-import { coerceInputValue, GraphQLError, typeFromAST, isInputType, type GraphQLSchema, type OperationDefinitionNode } from 'graphql';
+import { coerceInputValue, GraphQLError, Kind, typeFromAST, isInputType, type GraphQLSchema, type OperationDefinitionNode } from 'graphql';
 import { isBeyondLimits } from './limits.ts';
 
 const VALUE_NODES = new Set(['IntValue', 'FloatValue', 'StringValue', 'BooleanValue', 'NullValue', 'EnumValue', 'ListValue', 'ObjectValue']);
@@ -11,11 +11,12 @@ export function safeMessage(error: GraphQLError): string {
   const where = at ? ` (line ${at.line}, column ${at.column})` : '';
   if (isBeyondLimits(error)) return error.message.replace(/^Syntax Error: /, '');
   if (error.message.startsWith('Syntax Error')) return `Syntax error${where}.`;
-  const kind = error.nodes?.[0]?.kind;
-  if (kind === undefined || !VALUE_NODES.has(kind) || ABOUT_NAMES.test(error.message)) return error.message;
+  if (!isAboutValue(error)) return error.message;
   const start = ABOUT_TYPE.exec(error.message);
   return start ? `${start[0]}${where}.` : `This value is not valid here${where}.`;
 }
+
+const isAboutValue = ({ message, nodes }: GraphQLError): boolean => VALUE_NODES.has(nodes?.[0]?.kind ?? '') && !ABOUT_NAMES.test(message);
 
 /** Most errors reported about one set of variables. Higher: a long list of wrong items makes a long answer. */
 const MAX_ERRORS = 10;
@@ -28,7 +29,7 @@ export function checkVariables(schema: GraphQLSchema, operation: OperationDefini
     const type = typeFromAST(schema, definition.type as never);
     if (!isInputType(type)) continue;
     const given = Object.hasOwn(variables, name) ? variables[name] : undefined;
-    if (given === undefined && (definition.defaultValue || definition.type.kind !== 'NonNullType')) continue;
+    if (given === undefined && (definition.defaultValue || definition.type.kind !== Kind.NON_NULL_TYPE)) continue;
     coerceInputValue(given ?? null, type, (path, _value, { message }) => {
       if (errors.length >= MAX_ERRORS) return;
       const place = path.length > 0 ? ` at "${[name, ...path].join('.')}"` : '';

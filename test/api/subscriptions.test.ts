@@ -25,7 +25,7 @@ function follow(token: string, variables: object = {}, onClosed?: (code: number)
   const state: { error: unknown } = { error: null };
   client.subscribe<{ events: Seen }>(
     { query: EVENTS, variables: { ...variables } },
-    { next: ({ data }) => void (data && seen.push(data.events)), error: (error) => void (state.error = error), complete: () => undefined },
+    { next: ({ data }) => data && seen.push(data.events), error: (error) => (state.error = error), complete: () => undefined },
   );
   return { seen, state, client };
 }

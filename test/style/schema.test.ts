@@ -56,8 +56,8 @@ describe('API: the schema', () => {
       overrideConfig: [
         {
           files: ['**/*.graphql'],
-          plugins: { '@graphql-eslint': plugin as never },
-          languageOptions: { parser: plugin.parser as never, parserOptions: { graphQLConfig: { schema: path } } },
+          plugins: { '@graphql-eslint': plugin },
+          languageOptions: { parser: plugin.parser, parserOptions: { graphQLConfig: { schema: path } } },
           rules: {
             ...(rules as object),
             // Fields such as Token.token say what they are best by their own name.
