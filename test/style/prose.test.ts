@@ -59,8 +59,9 @@ describe('The prose says what is there', () => {
   });
 
   test('tests wait for conditions and never for time', () => {
-    const sleep = /await (sleep|delay|wait)\(|setTimeout\([a-zA-Z]+, *[0-9_]{3,}\)/;
-    const offenders = tracked().filter((path) => /^test\/.*\.ts$/.test(path) && path !== 'test/style/prose.test.ts' && existsSync(join(root, path)) && sleep.test(read(path)));
+    // A random delay inside a writer is what is tested; a fixed one is a guess.
+    const sleep = /await (sleep|delay|wait)\((?!Math\.random)|setTimeout\([a-zA-Z]+, *[0-9_]{3,}\)/;
+    const offenders = tracked().filter((path) => /^test\/.*\.ts$/.test(path) && !['test/style/prose.test.ts', 'test/support/eventually.ts'].includes(path) && existsSync(join(root, path)) && sleep.test(read(path)));
     expect(offenders).toEqual([]);
   });
 
