@@ -29,9 +29,11 @@ const keyOf = (line: { priceId: string | null; state: string; group: UsageGroup 
 function difference(now: LineShare | undefined, before: BookedLine | undefined): NewLine | null {
   const named = now ?? before;
   if (!named) return null;
-  const amounts = addAmounts(now ?? ZERO, negative(before ?? ZERO));
   const { priceId, state, group } = named;
-  return { priceId, state, group, n: before?.lines ?? 0, ms: (now?.ms ?? 0) - (before?.ms ?? 0), ...amounts };
+  const [target, booked] = [now ?? NONE, before ?? NONE];
+  return { priceId, state, group, n: booked.lines ?? 0, ms: target.ms - booked.ms, ...addAmounts(target, negative(booked)) };
 }
+
+const NONE: Amounts & { readonly ms: number; readonly lines?: number } = { ...ZERO, ms: 0 };
 
 const negative = ({ list, contracted, effective }: Amounts): Amounts => ({ list: -list, contracted: -contracted, effective: -effective });

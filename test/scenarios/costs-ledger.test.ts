@@ -210,17 +210,15 @@ describe('Costs in any grouping', () => {
     open.clock.at = T0 + 7 * MINUTE + 30_000;
     for (const one of REPORTS) await open.metering.accept(one, { name: 'edge' });
     await open.run();
-    for (const bench of [calm, open]) {
-      for (const [from, to] of [[T0, UNTIL], [T0 - 3_600_000, UNTIL + 7_200_000], [T0 + 90_500, T0 + 400_100]] as const) {
-        const whole = await ask(bench, { from, to });
-        expect(sumOf(whole)).toBe(whole.total.cost);
-        for (const dimension of COST_DIMENSIONS) {
-          for (const step of [null, 'HOUR', 'DAY', 'MONTH'] as const) {
-            const rows = await ask(bench, { from, to, groupBy: [dimension, 'STATE'], step });
-            expect([dimension, step, sumOf(rows)]).toEqual([dimension, step, whole.total.cost]);
-            expect(rows.total.requests).toBe(whole.total.requests);
-          }
-        }
+    const ranges = [[T0, UNTIL], [T0 - 3_600_000, UNTIL + 7_200_000], [T0 + 90_500, T0 + 400_100]] as const;
+    const groupings = COST_DIMENSIONS.flatMap((dimension) => ([null, 'HOUR', 'DAY', 'MONTH'] as const).map((step) => ({ dimension, step })));
+    for (const { bench, from, to } of [calm, open].flatMap((bench) => ranges.map(([from, to]) => ({ bench, from, to })))) {
+      const whole = await ask(bench, { from, to });
+      expect(sumOf(whole)).toBe(whole.total.cost);
+      for (const { dimension, step } of groupings) {
+        const rows = await ask(bench, { from, to, groupBy: [dimension, 'STATE'], step });
+        expect([dimension, step, sumOf(rows)]).toEqual([dimension, step, whole.total.cost]);
+        expect(rows.total.requests).toBe(whole.total.requests);
       }
     }
     const estimate = await ask(open, {});
@@ -243,13 +241,13 @@ describe('Costs in any grouping', () => {
 
   test('a filter, a foreign team and an invoker narrow what is summed; a viewer of the project sees it all', async () => {
     const total = (await ask(calm, {})).total.cost;
-    const one = await ask(calm, { filter: { CALLER: [CALLERS[1]!] } });
+    const one = await ask(calm, { filter: { CALLER: CALLERS.slice(1, 2) } });
     expect(one.total).toMatchObject({ requests: 60, idle: 0n });
     expect(one.total.cost > 0n && one.total.cost < total).toBe(true);
     const { teamId, projectId } = calm.world;
     expect((await ask(calm, {}, principalOf('viewer', teamId, projectId))).total.cost).toBe(total);
     expect((await ask(calm, {}, principalOf('viewer', teamId, CALLERS[0]!))).total).toMatchObject({ cost: 0n, requests: 0 });
-    expect((await ask(calm, {}, principalOf('viewer', CALLERS[0]!))).total).toMatchObject({ cost: 0n, requests: 0 });
+    expect((await ask(calm, {}, principalOf('viewer', CALLERS.at(0) ?? null))).total).toMatchObject({ cost: 0n, requests: 0 });
     expect((await ask(calm, {}, principalOf('invoker', teamId))).total).toMatchObject({ cost: 0n, requests: 0 });
   });
 

@@ -1,7 +1,8 @@
 // Properties against a second, naive reckoning: one list of milliseconds, rational shares, no shortcuts.
+import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { attributeMinute, tieKey, type BusyGroup, type LineShare, type RatedStep } from '../../src/costs/attribute-costs.ts';
+import { addAmounts, attributeMinute, tieKey, ZERO, type BusyGroup, type LineShare, type RatedStep } from '../../src/costs/attribute-costs.ts';
 import { count, wasCounted, type HighWater } from '../../src/costs/high-water.ts';
 import { piecesOf, type ReplicaState } from '../../src/costs/replica-life.ts';
 import { restate, type BookedLine } from '../../src/costs/restate.ts';
@@ -44,42 +45,51 @@ const sum = (lines: readonly LineShare[]): bigint => lines.reduce((all, line) =>
 const told = (lines: readonly LineShare[]) => lines.map((line) => ({ ...line, group: tieKey(line.group) })).sort((a, b) => (key(a) < key(b) ? -1 : 1));
 const key = (line: { priceId: string | null; state: string; group: unknown }) => JSON.stringify([line.priceId, line.state, line.group]);
 
-/** State by state and ms by ms. */
-function naive(input: typeof minute extends fc.Arbitrary<infer T> ? T : never) {
+type Minute = typeof minute extends fc.Arbitrary<infer T> ? T : never;
+
+/** The state at one instant: the last transition whose turn has come. */
+function stateAt(input: Minute, at: number): string {
+  let now = 'starting';
+  let reached = 0;
+  for (const transition of input.life.transitions) {
+    reached = Math.max(reached, transition.at);
+    if (reached <= at) now = transition.state;
+  }
+  return now;
+}
+
+/** Cost and time by price and state, ms by ms. */
+function naiveTotals(input: Minute): Map<string, { cost: bigint; ms: number }> {
   const totals = new Map<string, { cost: bigint; ms: number }>();
-  let serving = 0;
-  for (let at = MINUTE; at < END; at += 1) {
-    if (at < input.life.capacityFrom || at >= (input.life.capacityUntil ?? END)) continue;
-    let now = 'starting';
-    let reached = 0;
-    for (const transition of input.life.transitions) {
-      reached = Math.max(reached, transition.at);
-      if (reached <= at) now = transition.state;
-    }
+  for (let at = Math.max(MINUTE, input.life.capacityFrom); at < Math.min(END, input.life.capacityUntil ?? END); at += 1) {
     const step = input.steps.find(({ from, to }) => from <= at && at < to);
-    const name = `${step?.priceId ?? ''} ${now}`;
+    const name = `${step?.priceId ?? ''} ${stateAt(input, at)}`;
     const before = totals.get(name) ?? { cost: 0n, ms: 0 };
     totals.set(name, { cost: before.cost + (step ? costOfInterval(step.effective, at, at + 1) : 0n), ms: before.ms + 1 });
-    if (now === 'serving') serving += 1;
   }
+  return totals;
+}
+
+function naiveSplit(cost: bigint, weights: readonly (readonly [string, bigint])[]): (readonly [string, bigint])[] {
+  const whole = weights.reduce((all, [, weight]) => all + weight, 0n);
+  const shares = weights.map(([who, weight]) => ({ who, floor: (cost * weight) / whole, rest: (cost * weight) % whole }));
+  let left = cost - shares.reduce((all, share) => all + share.floor, 0n);
+  shares.sort((a, b) => (a.rest === b.rest ? Buffer.compare(Buffer.from(a.who), Buffer.from(b.who)) : a.rest < b.rest ? 1 : -1));
+  return shares.map(({ who, floor }) => [who, floor + (left-- > 0n ? 1n : 0n)] as const);
+}
+
+function naive(input: Minute) {
+  const totals = naiveTotals(input);
+  const serving = [...totals].filter(([name]) => name.endsWith(' serving')).reduce((all, [, { ms }]) => all + ms, 0);
   const busy = new Map<string, bigint>();
   for (const row of input.usage) busy.set(tieKey(row), (busy.get(tieKey(row)) ?? 0n) + BigInt(row.busyUs));
   const all = [...busy.values()].reduce((a, b) => a + b, 0n);
   const idle = BigInt(input.concurrency) * BigInt(serving) * 1000n - all;
   const weights = [['', idle < 0n ? 0n : idle] as const, ...busy].filter(([, weight]) => weight > 0n);
-  const lines = new Map<string, bigint>();
-  for (const [name, { cost }] of totals) {
-    if (!name.endsWith(' serving')) {
-      lines.set(`${name} `, cost);
-      continue;
-    }
-    const whole = weights.reduce((a, [, weight]) => a + weight, 0n);
-    const shares = weights.map(([who, weight]) => ({ who, floor: (cost * weight) / whole, rest: (cost * weight) % whole }));
-    let left = cost - shares.reduce((a, share) => a + share.floor, 0n);
-    shares.sort((a, b) => (a.rest === b.rest ? Buffer.compare(Buffer.from(a.who), Buffer.from(b.who)) : a.rest < b.rest ? 1 : -1));
-    for (const share of shares) lines.set(`${name} ${share.who}`, share.floor + (left-- > 0n ? 1n : 0n));
-  }
-  return { lines, totals };
+  const lines = [...totals].flatMap(([name, { cost }]) =>
+    name.endsWith(' serving') ? naiveSplit(cost, weights).map(([who, share]) => [`${name} ${who}`, share] as const) : [[`${name} `, cost] as const],
+  );
+  return { lines: new Map(lines), totals };
 }
 
 describe('Metering and ledger: attribution of a replica-minute', () => {
@@ -102,7 +112,7 @@ describe('Metering and ledger: attribution of a replica-minute', () => {
     fc.assert(
       fc.property(minute, fc.infiniteStream(fc.nat()), (input, order) => {
         const halves = input.usage.flatMap((row) => [{ ...row, busyUs: Math.floor(row.busyUs / 3) }, { ...row, busyUs: row.busyUs - Math.floor(row.busyUs / 3) }]);
-        const shuffled = halves.map((row) => ({ row, at: order.next().value })).sort((a, b) => a.at - b.at).map(({ row }) => row);
+        const shuffled = halves.map((row) => ({ row, at: order.next().value as number })).sort((a, b) => a.at - b.at).map(({ row }) => row);
         expect(told(attributeMinute({ ...input, usage: shuffled }))).toEqual(told(attributeMinute(input)));
       }),
     );
@@ -133,16 +143,10 @@ describe('Metering and ledger: restatement', () => {
         for (const input of history) {
           const truth = attributeMinute(input);
           for (const line of restate([...booked.values()], truth)) {
-            const before = booked.get(key({ ...line, group: tieKey(line.group) }));
+            const name = key({ ...line, group: tieKey(line.group) });
+            const before = booked.get(name);
             expect(line.n).toBe(before?.lines ?? 0);
-            booked.set(key({ ...line, group: tieKey(line.group) }), {
-              ...line,
-              ms: line.ms + (before?.ms ?? 0),
-              list: line.list + (before?.list ?? 0n),
-              contracted: line.contracted + (before?.contracted ?? 0n),
-              effective: line.effective + (before?.effective ?? 0n),
-              lines: line.n + 1,
-            });
+            booked.set(name, { ...line, ...addAmounts(line, before ?? ZERO), ms: line.ms + (before?.ms ?? 0), lines: line.n + 1 });
           }
           expect(sum([...booked.values()])).toBe(sum(truth));
           expect([...booked.values()].every((line) => line.effective >= 0n)).toBe(true);
@@ -160,12 +164,32 @@ describe('Metering and ledger: restatement', () => {
   });
 });
 
+describe('The worked example of docs/ledger.md', () => {
+  test('comes out to the digits that the page prints', () => {
+    const page = readFileSync(new URL('../../docs/ledger.md', import.meta.url), 'utf8');
+    const start = Date.parse('2026-11-21T10:00:00Z');
+    const who = (callerTeamId: string, busyUs: number): BusyGroup => ({ callerTeamId, caller: 'x', kind: 'inference', experiment: '', busyUs });
+    const lines = attributeMinute({
+      minute: start,
+      knownUntil: start + 60_000,
+      life: { capacityFrom: start - 60_000, capacityUntil: null, transitions: [{ at: start + 20_000, state: 'serving' }] },
+      steps: [{ from: 0, to: 2 ** 45, priceId: 'p', list: 96_000_000_000n, contracted: 96_000_000_000n, effective: 96_000_000_000n }],
+      usage: [who('ads', 10_000_000), who('search', 7_000_000)],
+      concurrency: 1,
+    });
+    const printed = lines.map(({ state, group, effective }) => `| ${state} | ${group?.callerTeamId ?? '–'} | ${effective} |`);
+    expect(printed).toHaveLength(4);
+    for (const line of printed) expect(page).toContain(line);
+    expect(page).toContain(`sum to ${sum(lines)}`);
+  });
+});
+
 describe('Metering and ledger: a report is counted once', () => {
   test('whatever the order and however often, the mark ends at the last sequence', () => {
     fc.assert(
       fc.property(fc.integer({ min: 1, max: 40 }), fc.infiniteStream(fc.nat()), (last, order) => {
         const sent = Array.from({ length: last }, (_, i) => i + 1).flatMap((n) => (n % 3 === 0 ? [n, n] : [n]));
-        const shuffled = sent.map((n) => ({ n, at: order.next().value })).sort((a, b) => a.at - b.at);
+        const shuffled = sent.map((n) => ({ n, at: order.next().value as number })).sort((a, b) => a.at - b.at);
         let water: HighWater = { mark: 0, above: [] };
         let counted = 0;
         for (const { n } of shuffled) {
