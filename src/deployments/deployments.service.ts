@@ -1,0 +1,280 @@
+import type { DecisionKind } from '../decisions/decision.ts';
+import type { DecisionsService } from '../decisions/decisions.service.ts';
+import type { ClusterStore } from '../fleet/cluster-store.port.ts';
+import type { Pool } from '../fleet/cluster.ts';
+import { mayDo } from '../identity/authorize.ts';
+import type { Caller, ProjectRef } from '../identity/identity.service.ts';
+import type { IdentityStore } from '../identity/identity-store.port.ts';
+import type { Clock } from '../kernel/clock.ts';
+import type { Json } from '../kernel/event.ts';
+import { failure, notFound, type Failure } from '../kernel/failure.ts';
+import type { Id } from '../kernel/id.ts';
+import type { PicoUsdPerHour } from '../kernel/money.ts';
+import type { Principal } from '../kernel/principal.ts';
+import { err, ok, type Result } from '../kernel/result.ts';
+import type { Transaction } from '../kernel/transaction.ts';
+import type { Commands } from '../persistence/commands.ts';
+import type { PricesService } from '../pricing/prices.service.ts';
+import { refuseAction, type DeploymentAction } from './allowed-actions.ts';
+import { checkTraffic, type Deployment, type DeploymentPhase, type TrafficWeight } from './deployment.ts';
+import type { DeploymentRef, DeploymentStore } from './deployment-store.port.ts';
+import { refuseStale } from './deploy.service.ts';
+import type { CurrentDeployment } from './plan-deployment.ts';
+import type { Replica, Workload } from './replica.ts';
+import type { Revision } from './revision.ts';
+import { effectiveWeights, type Rollout } from './rollout.ts';
+import { checkGuards, type WishWriter } from './wish-writer.service.ts';
+
+export interface DeploymentsDeps {
+  readonly commands: Commands;
+  readonly store: DeploymentStore;
+  readonly writer: WishWriter;
+  readonly identity: Pick<IdentityStore, 'findProject'>;
+  readonly prices: Pick<PricesService, 'believedAt'>;
+  readonly clusters: Pick<ClusterStore, 'pools'>;
+  readonly decisions: Pick<DecisionsService, 'record'>;
+  readonly clock: Clock;
+  /** Told after a wish was written, so that its loop runs at once. */
+  readonly onChange: () => void;
+}
+
+export interface ChangeOptions {
+  readonly deployment: DeploymentRef;
+  /** The generation that the caller has seen. */
+  readonly expectedVersion: number | null;
+}
+
+/** Whose, and which: every mutation of one deployment answers with these. */
+export type ChangeOutcome = { readonly deploymentId: Id; readonly decisionId: Id | null };
+
+/** A wish that follows from the present state, before guards are checked. */
+interface NextWish {
+  readonly next: Deployment;
+  readonly rolloutTo: Revision | null;
+  readonly reasons: readonly string[];
+}
+
+interface Verb {
+  readonly mutation: string;
+  readonly action: DeploymentAction;
+  readonly kind: DecisionKind;
+  decide(current: CurrentDeployment, now: number): Result<NextWish, Failure>;
+}
+
+/** Reads deployments and changes the wishes of those that exist. */
+export class DeploymentsService {
+  readonly #deps: DeploymentsDeps;
+
+  constructor(deps: DeploymentsDeps) {
+    this.#deps = deps;
+  }
+
+  /** Null for absent and for forbidden. */
+  async deployment(tx: Transaction, principal: Principal, ref: DeploymentRef): Promise<Deployment | null> {
+    const deployment = await this.#deps.store.deployment(tx, ref);
+    return deployment && mayDo(principal, 'deployment.read', deployment) ? deployment : null;
+  }
+
+  /** In the order of `ids`; null for absent and for forbidden. */
+  async byIds(tx: Transaction, principal: Principal, ids: readonly Id[]): Promise<(Deployment | null)[]> {
+    const found = new Map((await this.#deps.store.deploymentsByIds(tx, ids)).map((row) => [row.id, row]));
+    return ids.map((id) => {
+      const row = found.get(id);
+      return row && mayDo(principal, 'deployment.read', row) ? row : null;
+    });
+  }
+
+  /** One page by path; what the caller may not see is not there. */
+  async deployments(
+    tx: Transaction,
+    principal: Principal,
+    page: { project: ProjectRef | null; phases: readonly DeploymentPhase[] | null; nameContains: string | null; after: string | null; first: number },
+  ): Promise<{ items: Deployment[]; hasNextPage: boolean }> {
+    const project = page.project && (await this.#deps.identity.findProject(tx, page.project));
+    if (page.project && !project) return { items: [], hasNextPage: false };
+    const { phases, nameContains, after, first } = page;
+    const visible = visibleTo(principal);
+    const rows = await this.#deps.store.deployments(tx, { projectId: project?.id ?? null, phases, nameContains, after, visible, limit: first });
+    return { items: rows.slice(0, first), hasNextPage: rows.length > first };
+  }
+
+  /** Those that run a version of each model (or that version itself) now. */
+  async deploymentsOf(tx: Transaction, principal: Principal, of: { readonly modelIds?: readonly Id[]; readonly versionIds?: readonly Id[] }) {
+    const rows = await this.#deps.store.deploymentsOf(tx, of);
+    return Map.groupBy(rows.filter(({ deployment }) => mayDo(principal, 'deployment.read', deployment)), ({ key }) => key);
+  }
+
+  /** What lies below deployments that the caller has been given; one statement each. */
+  revisions = (tx: Transaction, ids: readonly Id[]): Promise<Revision[]> => this.#deps.store.revisions(tx, ids);
+  rollouts = (tx: Transaction, ids: readonly Id[]): Promise<Rollout[]> => this.#deps.store.rollouts(tx, ids);
+  replicas = (tx: Transaction, ids: readonly Id[]): Promise<Replica[]> => this.#deps.store.replicas(tx, ids);
+  workloads = (tx: Transaction, ids: readonly Id[]): Promise<Workload[]> => this.#deps.store.workloads(tx, ids);
+  revisionsByIds = (tx: Transaction, ids: readonly Id[]): Promise<Revision[]> => this.#deps.store.revisionsByIds(tx, ids);
+
+  /** Pico-USD per hour of each deployment as wished now: replicas of every workload that is not being given up. */
+  async hourly(tx: Transaction, deploymentIds: readonly Id[]): Promise<Map<Id, PicoUsdPerHour>> {
+    const workloads = (await this.#deps.store.workloads(tx, deploymentIds)).filter(({ removedAt }) => removedAt === null);
+    const rates = await this.#deps.prices.believedAt(tx, [...new Set(workloads.map(({ offeringId }) => offeringId))], this.#deps.clock.now());
+    const sums = new Map<Id, bigint>();
+    for (const { deploymentId, offeringId, replicas } of workloads) {
+      sums.set(deploymentId, (sums.get(deploymentId) ?? 0n) + (rates.get(offeringId)?.effective ?? 0n) * BigInt(replicas));
+    }
+    return sums;
+  }
+
+  /** Null for absent and for forbidden: reading logs is a right of its own. */
+  async replicaForLogs(tx: Transaction, principal: Principal, id: Id): Promise<Replica | null> {
+    const replica = await this.#deps.store.replica(tx, id);
+    return replica && mayDo(principal, 'deployment.logs', replica) ? replica : null;
+  }
+
+  mayWrite = (principal: Principal, deployment: Deployment): boolean => mayDo(principal, 'deployment.write', deployment);
+
+  /** Changes the number of replicas of every revision that gets traffic. */
+  scale(caller: Caller, options: ChangeOptions, replicas: number): Promise<Result<ChangeOutcome, Failure>> {
+    const decide: Verb['decide'] = (current, now) => {
+      const { spec } = current.deployment;
+      if (!Number.isInteger(replicas) || replicas < 1) return err(failure('INVALID_INPUT', 'replicas must be at least 1.', { path: ['input', 'replicas'] }));
+      const next = wished(current, { ...spec, replicas }, now);
+      return ok({ next, rolloutTo: null, reasons: [`From ${spec.replicas} to ${replicas} replicas by request.`] });
+    };
+    return this.#run(caller, { ...options, input: { replicas } }, { mutation: 'scaleDeployment', action: 'SCALE', kind: 'scale', decide });
+  }
+
+  /** Shares traffic among revisions; those that have no replicas get them first. */
+  setTraffic(caller: Caller, options: ChangeOptions, weights: readonly TrafficWeight[]): Promise<Result<ChangeOutcome, Failure>> {
+    const decide: Verb['decide'] = (current, now) => {
+      const wrong = checkTraffic(weights);
+      if (wrong) return err(wrong);
+      const unknown = weights.find(({ revision }) => !current.revisions.some(({ number }) => number === revision));
+      if (unknown) return err(failure('INVALID_INPUT', `There is no revision ${unknown.revision}.`, { path: ['input', 'weights'] }));
+      const traffic = weights.filter(({ weight }) => weight > 0);
+      const next = wished(current, { ...current.deployment.spec, traffic }, now);
+      const told = traffic.map(({ revision, weight }) => `revision ${revision} ${weight} %`).join(', ');
+      return ok({ next, rolloutTo: null, reasons: [`Traffic by request: ${told}.`] });
+    };
+    const input = { weights: weights.map((weight) => ({ ...weight })) };
+    return this.#run(caller, { ...options, input }, { mutation: 'setTraffic', action: 'SET_TRAFFIC', kind: 'set_traffic', decide });
+  }
+
+  /** Rolls out an earlier revision again: the given one, else the one before. */
+  rollback(caller: Caller, options: ChangeOptions, revision: number | null): Promise<Result<ChangeOutcome, Failure>> {
+    const decide: Verb['decide'] = (current, now) => {
+      const to = revision === null ? previousRevision(current) : current.revisions.find(({ number }) => number === revision);
+      if (!to) return err(failure('INVALID_INPUT', 'There is no such revision to go back to.', { path: ['input', 'revision'] }));
+      const { spec } = current.deployment;
+      if (spec.traffic.length === 1 && spec.traffic[0]?.revision === to.number) {
+        return err(failure('PRECONDITION_FAILED', `All traffic is wished to go to revision ${to.number} already.`));
+      }
+      const next = wished(current, { ...spec, traffic: [{ revision: to.number, weight: 100 }] }, now);
+      return ok({ next, rolloutTo: to, reasons: [`Back to revision ${to.number} by request.`] });
+    };
+    return this.#run(caller, { ...options, input: { revision } }, { mutation: 'rollback', action: 'ROLLBACK', kind: 'rollback', decide });
+  }
+
+  /** Takes it out of the route table, drains it and gives everything up; its history, costs and events stay. */
+  delete(caller: Caller, options: ChangeOptions): Promise<Result<ChangeOutcome, Failure>> {
+    const decide: Verb['decide'] = (current, now) => {
+      const next: Deployment = { ...wished(current, current.deployment.spec, now), deletedAt: now, phase: 'DELETING' };
+      return ok({ next, rolloutTo: null, reasons: ['Deleted by request.'] });
+    };
+    return this.#run(caller, { ...options, input: {} }, { mutation: 'deleteDeployment', action: 'DELETE', kind: 'delete', decide });
+  }
+
+  async #run(caller: Caller, options: ChangeOptions & { readonly input: Json }, verb: Verb): Promise<Result<ChangeOutcome, Failure>> {
+    const { deployment: ref, expectedVersion, input } = options;
+    const body = { deployment: { ...ref }, expectedVersion, input };
+    const outcome = await this.#deps.commands.run({ ...caller, mutation: verb.mutation, body }, (tx) => this.#change(tx, caller, options, verb));
+    if (outcome.ok) this.#deps.onChange();
+    return outcome;
+  }
+
+  async #change(tx: Transaction, caller: Caller, options: ChangeOptions, verb: Verb): Promise<Result<ChangeOutcome, Failure>> {
+    const current = await this.#locked(tx, caller, options.deployment);
+    if (!current) return err(notFound('deployment', ['input', 'deployment']));
+    const refused = refuseStale(current, options.expectedVersion) ?? refuseAction(verb.action, { ...current, revisions: current.revisions.length });
+    if (refused) return err(refused);
+    const decided = verb.decide(current, this.#deps.clock.now());
+    if (!decided.ok) return decided;
+    const { next, rolloutTo, reasons } = decided.value;
+    const revisions = next.deletedAt === null ? revisionsWith(current, next.spec.traffic) : [];
+    const place = await this.#place(tx, current);
+    if (!place) return err(failure('NO_CAPACITY', 'The deployment has no pool any more.'));
+    const beyond = next.deletedAt === null ? await this.#beyond(tx, { current, next, revisions, rolloutTo, offeringId: place.offeringId }) : null;
+    if (beyond) return err(beyond);
+    const principal = caller.principal.id;
+    const saved = await this.#deps.writer.save(tx, { current, next, revisions, newRevision: null, rolloutTo, ...place, principal });
+    const decisionId = await this.#record(tx, saved, { kind: verb.kind, principal, reasons });
+    return ok({ deploymentId: saved.id, decisionId });
+  }
+
+  async #locked(tx: Transaction, { principal }: Caller, ref: DeploymentRef): Promise<CurrentDeployment | null> {
+    const { store, writer } = this.#deps;
+    const found = await store.deployment(tx, ref);
+    if (!found || !mayDo(principal, 'deployment.write', found)) return null;
+    await store.lockTeam(tx, found.teamId);
+    const locked = await store.lockDeployment(tx, found.id);
+    return locked && writer.load(tx, locked);
+  }
+
+  /** Where its replicas are, and what they are priced by: revisions of one deployment share them. */
+  async #place(tx: Transaction, { deployment }: CurrentDeployment): Promise<{ pool: Pool; offeringId: Id } | null> {
+    const [workload] = (await this.#deps.store.workloads(tx, [deployment.id])).reverse();
+    const pools = workload ? await this.#deps.clusters.pools(tx, [workload.clusterId]) : [];
+    const pool = pools.find(({ id }) => id === workload?.poolId);
+    return pool && workload ? { pool, offeringId: workload.offeringId } : null;
+  }
+
+  /** The first guard or quota that the change would break while both sides of it run. */
+  async #beyond(
+    tx: Transaction,
+    { current, next, revisions, rolloutTo, offeringId }: { current: CurrentDeployment; next: Deployment; revisions: readonly Revision[]; rolloutTo: Revision | null; offeringId: Id },
+  ): Promise<Failure | null> {
+    const kept = effectiveWeights(current.deployment.spec.traffic, current.rollout);
+    const before = rolloutTo ? revisionsWith(current, kept) : [];
+    const count = new Set([...revisions, ...before].map(({ id }) => id)).size;
+    const rates = await this.#deps.prices.believedAt(tx, [offeringId], this.#deps.clock.now());
+    const replicas = count * next.spec.replicas;
+    const wanted = { replicas, hourly: (rates.get(offeringId)?.effective ?? 0n) * BigInt(replicas) };
+    const owner = { teamId: next.teamId, projectId: next.projectId, deploymentId: next.id };
+    return checkGuards(next, wanted) ?? this.#deps.writer.checkQuotas(tx, owner, wanted);
+  }
+
+  #record(tx: Transaction, deployment: Deployment, why: { kind: DecisionKind; principal: string; reasons: readonly string[] }): Promise<Id> {
+    const { id, teamId, projectId, updatedAt: at, generation, spec } = deployment;
+    return this.#deps.decisions.record(tx, {
+      ...why,
+      ...{ teamId, projectId, deploymentId: id, subjectKind: 'Deployment', subjectId: id, at },
+      ...{ inputs: { generation, replicas: spec.replicas, traffic: spec.traffic.map((weight) => ({ ...weight })) } },
+      ...{ candidates: [], rejected: {}, chosen: null, expectedHourly: null },
+    });
+  }
+}
+
+const wished = ({ deployment }: CurrentDeployment, spec: Deployment['spec'], now: number): Deployment => ({
+  ...deployment,
+  spec,
+  generation: deployment.generation + 1,
+  updatedAt: now,
+});
+
+const revisionsWith = ({ revisions }: CurrentDeployment, weights: readonly TrafficWeight[]): Revision[] =>
+  revisions.filter(({ number }) => weights.some(({ revision, weight }) => revision === number && weight > 0));
+
+/** What served before: where the last rollout came from, else the highest number below the present one. */
+function previousRevision({ revisions, rollout, deployment }: CurrentDeployment): Revision | undefined {
+  const present = Math.max(...deployment.spec.traffic.map(({ revision }) => revision));
+  const from = revisions.find(({ id }) => id === rollout?.fromRevisionId);
+  if (from && from.number !== present) return from;
+  return revisions.filter(({ number }) => number < present).at(-1);
+}
+
+/** The teams and projects whose deployments the principal may read; null = all. Asks the action table, grant by grant. */
+function visibleTo(principal: Principal): { teamIds: Id[]; projectIds: Id[] } | null {
+  const grants = principal.grants.filter((grant) => mayDo({ ...principal, grants: [grant] }, 'deployment.read', grant));
+  if (grants.some((grant) => grant.teamId === null)) return null;
+  return {
+    teamIds: grants.flatMap((grant) => (grant.projectId === null && grant.teamId !== null ? [grant.teamId] : [])),
+    projectIds: grants.flatMap((grant) => grant.projectId ?? []),
+  };
+}
