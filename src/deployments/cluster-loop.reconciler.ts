@@ -1,0 +1,93 @@
+import type { Random } from '../kernel/random.ts';
+import { LeaseKeeper } from '../reconcile/lease-keeper.ts';
+import { Loop } from '../reconcile/loop.ts';
+import { DeploymentsReconciler, type DeploymentsReconcilerDeps } from './deployments.reconciler.ts';
+
+/** Without a signal a pass comes this often. Higher notices silent changes late, lower reads for nothing. */
+const IDLE_MS = 10_000;
+/** While something is on its way. Higher makes rollouts coarse, lower reads for nothing. */
+const BUSY_MS = 500;
+/** After the cluster could not say whether it changed. */
+const RETRY_MS = 1_000;
+
+export interface ClusterLoopDeps extends Omit<DeploymentsReconcilerDeps, 'lease'> {
+  readonly random: Random;
+  /** Names this instance, different for every start. */
+  readonly holder: string;
+}
+
+/** Drives one cluster: takes its lease, runs a pass at each signal, of the cluster or of a wish, and now and then without. */
+export class ClusterLoop {
+  readonly #deps: ClusterLoopDeps;
+  readonly #keeper: LeaseKeeper;
+  readonly #loop: Loop;
+  readonly #stopping = new AbortController();
+  #soon: ReturnType<typeof setTimeout> | null = null;
+  #watching: Promise<void> | null = null;
+
+  constructor(deps: ClusterLoopDeps) {
+    this.#deps = deps;
+    const name = `deployments/${deps.clusterId}`;
+    this.#keeper = new LeaseKeeper({ ...deps, name, onChange: () => this.#loop.wake() });
+    const reconciler = new DeploymentsReconciler({ ...deps, lease: () => this.#keeper.current() });
+    this.#loop = new Loop({ ...deps, name, everyMs: IDLE_MS, body: (signal) => this.#pass(reconciler, signal) });
+  }
+
+  start(): void {
+    this.#keeper.start();
+    this.#loop.start();
+    this.#watching ??= this.#watch();
+  }
+
+  /** A wish was written, or something else that the loop should look at. */
+  wake(): void {
+    this.#loop.wake();
+  }
+
+  async stop(): Promise<void> {
+    this.#stopping.abort();
+    if (this.#soon) clearTimeout(this.#soon);
+    await this.#loop.stop();
+    await this.#watching;
+    await this.#keeper.stop();
+  }
+
+  async #pass(reconciler: DeploymentsReconciler, signal: AbortSignal): Promise<void> {
+    const input = await reconciler.prepare();
+    const plan = reconciler.plan(input, this.#deps.clock.now());
+    await reconciler.execute(plan, signal);
+    if (plan?.cluster.busy) this.#wakeSoon();
+  }
+
+  #wakeSoon(): void {
+    if (this.#stopping.signal.aborted) return;
+    if (this.#soon) clearTimeout(this.#soon);
+    this.#soon = setTimeout(() => this.#loop.wake(), BUSY_MS);
+    this.#soon.unref();
+  }
+
+  /** Wakes the loop whenever the cluster says that something changed; one that cannot be asked is asked again. */
+  async #watch(): Promise<void> {
+    const { signal } = this.#stopping;
+    while (!signal.aborted) {
+      const told = await this.#deps.cluster.changed(signal).then(
+        () => true,
+        () => false,
+      );
+      if (signal.aborted) return;
+      if (told) this.#loop.wake();
+      await pause(told ? BUSY_MS / 10 : RETRY_MS, signal);
+    }
+  }
+}
+
+const pause = (ms: number, signal: AbortSignal): Promise<void> =>
+  new Promise((resolve) => {
+    const timer = setTimeout(done, ms);
+    signal.addEventListener('abort', done, { once: true });
+    function done(): void {
+      clearTimeout(timer);
+      signal.removeEventListener('abort', done);
+      resolve();
+    }
+  });

@@ -1,0 +1,200 @@
+import { record } from '../events/event-log.ts';
+import type { DecisionsService } from '../decisions/decisions.service.ts';
+import type { Clock } from '../kernel/clock.ts';
+import type { EventDraft } from '../kernel/event.ts';
+import type { Id } from '../kernel/id.ts';
+import type { Instant } from '../kernel/instant.ts';
+import type { Scope, Transaction } from '../kernel/transaction.ts';
+import type { Database } from '../persistence/database.ts';
+import { assertHeld, LeaseLost, type Lease } from '../persistence/lease.ts';
+import type { PricesService } from '../pricing/prices.service.ts';
+import type { Reconciliation } from '../reconcile/loop.ts';
+import type { Logger } from '../telemetry/logger.ts';
+import type { ArtifactGrants } from './artifact-grants.port.ts';
+import { ClusterUnreachable, type ApplyResult, type ClusterObservation, type ClusterPort } from './cluster.port.ts';
+import { deploymentChanged, deploymentGone, phaseChanged, replicaChanged, rolloutChanged, type Cause } from './deployment.events.ts';
+import type { Deployment } from './deployment.ts';
+import type { DeploymentStore } from './deployment-store.port.ts';
+import { makeWorkloadSpec } from './make-workload-spec.ts';
+import { planCluster, type ClusterInput, type ClusterPlan, type DeploymentStep } from './plan-cluster.ts';
+import type { LoopPace } from './plan-workloads.ts';
+import type { Workload } from './replica.ts';
+import type { RevisionErrorSource } from './revision-errors.port.ts';
+
+export interface DeploymentsReconcilerDeps {
+  readonly database: Database;
+  readonly store: DeploymentStore;
+  readonly prices: Pick<PricesService, 'believedAt'>;
+  readonly decisions: Pick<DecisionsService, 'record'>;
+  /** Null = nobody counts errors. */
+  readonly errors: RevisionErrorSource | null;
+  readonly artifacts: ArtifactGrants;
+  readonly clusterId: Id;
+  readonly cluster: ClusterPort;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly pace: LoopPace;
+  /** The lease of this cluster's loop; null while another instance leads. */
+  readonly lease: () => Lease | null;
+}
+
+/** What a pass knows; null = this instance does not lead, and does nothing. */
+export type PassInput = { readonly lease: Lease; readonly cluster: ClusterInput } | null;
+export type PassPlan = { readonly lease: Lease; readonly cluster: ClusterPlan } | null;
+
+const SCOPE: Scope = { kind: 'reconciler', loop: 'deployments' };
+const PRINCIPAL = 'reconciler:deployments';
+/** Given-up replicas are compared for this long: longer than clusters show them. */
+const RECENT_MS = 2 * 3_600_000;
+
+/** Makes the wishes of one cluster true, one step per pass. */
+export class DeploymentsReconciler implements Reconciliation<PassInput, PassPlan> {
+  readonly #deps: DeploymentsReconcilerDeps;
+  /** What the cluster refused, by workload and generation: asked again each pass, so that a lifted refusal is noticed. */
+  readonly #refusals = new Map<Id, { readonly generation: number; readonly message: string }>();
+  #seenAt: Instant | null = null;
+
+  constructor(deps: DeploymentsReconcilerDeps) {
+    this.#deps = deps;
+  }
+
+  async prepare(): Promise<PassInput> {
+    const lease = this.#deps.lease();
+    if (!lease) return null;
+    const observation = await this.#observe();
+    const seenAt = this.#seenAt;
+    if (observation) this.#seenAt = observation.observedAt;
+    const rows = await this.#deps.database.read(SCOPE, (tx) => this.#load(tx));
+    return { lease, cluster: { ...rows, observation, seenAt } };
+  }
+
+  plan(input: PassInput, now: Instant): PassPlan {
+    return input && { lease: input.lease, cluster: planCluster(input.cluster, this.#deps.pace, now) };
+  }
+
+  /** Rows first, then effects: a crash between the two is mended by the next pass. */
+  async execute(plan: PassPlan, signal: AbortSignal): Promise<void> {
+    if (!plan) return;
+    const { orphans, steps } = plan.cluster;
+    if (orphans.length > 0) await this.#fenced(plan.lease, (tx) => this.#deps.store.saveReplicas(tx, orphans));
+    for (const step of steps) {
+      signal.throwIfAborted();
+      const isCurrent = !writesAnything(step) || (await this.#fenced(plan.lease, (tx) => this.#write(tx, step)));
+      if (isCurrent) await this.#effect(step, plan.lease);
+    }
+  }
+
+  async #observe(): Promise<ClusterObservation | null> {
+    try {
+      return await this.#deps.cluster.observe();
+    } catch (error) {
+      if (!(error instanceof ClusterUnreachable)) throw error;
+      this.#deps.logger.warn({ cluster: this.#deps.clusterId, err: error }, 'the cluster cannot be seen');
+      return null;
+    }
+  }
+
+  async #load(tx: Transaction): Promise<Omit<ClusterInput, 'observation' | 'seenAt'>> {
+    const { store, prices, clusterId, clock } = this.#deps;
+    const now = clock.now();
+    const deployments = await store.deploymentsOn(tx, clusterId);
+    const ids = deployments.map(({ id }) => id);
+    const rollouts = await store.rollouts(tx, ids);
+    const workloads = await store.workloadsOn(tx, clusterId);
+    const replicas = await store.replicasOn(tx, clusterId, now - RECENT_MS);
+    const offerings = [...new Set([...workloads, ...replicas].map(({ offeringId }) => offeringId))];
+    const rates = new Map([...(await prices.believedAt(tx, offerings, now))].map(([id, row]) => [id, row.effective]));
+    const revisions = await store.revisions(tx, ids);
+    const shifting = rollouts.filter(({ state }) => state === 'shifting');
+    const errors = await this.#errorsOf(tx, shifting);
+    return { deployments, revisions, rollouts, workloads, replicas, rates, errors, refusals: this.#refusalsOf(workloads) };
+  }
+
+  #errorsOf(tx: Transaction, shifting: readonly { readonly toRevisionId: Id; readonly startedAt: Instant }[]) {
+    if (!this.#deps.errors || shifting.length === 0) return Promise.resolve(new Map<Id, never>());
+    const since = Math.min(...shifting.map(({ startedAt }) => startedAt));
+    return this.#deps.errors.errorsOf(tx, shifting.map(({ toRevisionId }) => toRevisionId), since);
+  }
+
+  #refusalsOf(workloads: readonly Workload[]): Map<Id, string> {
+    const current = workloads.flatMap(({ id, generation }) => {
+      const refusal = this.#refusals.get(id);
+      return refusal?.generation === generation ? [[id, refusal.message] as const] : [];
+    });
+    return new Map(current);
+  }
+
+  #fenced<T>(lease: Lease, body: (tx: Transaction) => Promise<T>): Promise<T> {
+    return this.#deps.database.write(SCOPE, async (tx) => {
+      await assertHeld(tx, lease);
+      return body(tx);
+    });
+  }
+
+  /** False if the wish changed meanwhile: then nothing is written, and the next pass sees the new one. */
+  async #write(tx: Transaction, { deployment, rolloutBefore, replicas, plan }: DeploymentStep): Promise<boolean> {
+    const { store } = this.#deps;
+    const locked = await store.lockDeployment(tx, deployment.id);
+    if (locked?.version !== deployment.version) return false;
+    const row = plan.deployment ?? deployment;
+    const cause = { at: this.#deps.clock.now(), principal: PRINCIPAL };
+    await store.saveReplicas(tx, replicas);
+    for (const workload of [...plan.removed, ...plan.gone.filter(({ id }) => !plan.removed.some((one) => one.id === id))]) await store.saveWorkload(tx, workload);
+    if (plan.rollout) await store.saveRollout(tx, plan.rollout);
+    if (plan.deployment) await store.updateDeployment(tx, plan.deployment, deployment.version);
+    if (plan.wishChanged) await this.#recordRollback(tx, row, plan.rollout?.reason ?? '');
+    const news = replicas.map(({ before, after }) => replicaChanged(before, after, row, cause)).filter((event) => event !== null);
+    if (plan.rollout) news.push(rolloutChanged(rolloutBefore, plan.rollout, row, cause));
+    record(tx, ...news, ...deploymentEvents(deployment, row, plan.wishChanged, cause));
+    return true;
+  }
+
+  /** Going back is a wish of the loop's own: it has a history row and a decision. */
+  async #recordRollback(tx: Transaction, row: Deployment, reason: string): Promise<void> {
+    await this.#deps.store.appendWish(tx, row, PRINCIPAL);
+    const { id, teamId, projectId, generation, spec, updatedAt: at } = row;
+    await this.#deps.decisions.record(tx, {
+      ...{ teamId, projectId, deploymentId: id, kind: 'auto_rollback', subjectKind: 'Deployment', subjectId: id, at, principal: PRINCIPAL },
+      ...{ inputs: { generation }, candidates: [], rejected: {}, chosen: { traffic: spec.traffic.map((weight) => ({ ...weight })) } },
+      ...{ reasons: [reason], expectedHourly: null },
+    });
+  }
+
+  async #effect({ deployment, plan }: DeploymentStep, lease: Lease): Promise<void> {
+    const fence = { epoch: lease.epoch };
+    const row = plan.deployment ?? deployment;
+    for (const workload of plan.apply) this.#heed(workload, await this.#deps.cluster.apply(await this.#specOf(row, workload), fence));
+    for (const id of plan.remove) {
+      this.#heed(null, await this.#deps.cluster.remove(id, fence));
+      this.#refusals.delete(id);
+    }
+  }
+
+  async #specOf(deployment: Deployment, workload: Workload) {
+    const [revision] = await this.#deps.database.read(SCOPE, (tx) => this.#deps.store.revisionsByIds(tx, [workload.revisionId]));
+    if (!revision) throw new Error(`workload ${workload.id} has no revision`);
+    const { teamName, projectName, projectId } = deployment;
+    const digest = revision.spec.artifactDigest;
+    const wanted = digest === null ? null : { workloadId: workload.id, projectId, teamName, projectName, digest };
+    const artifact = wanted ? this.#deps.artifacts.grant(wanted) : { artifactUrl: '', artifactToken: '' };
+    return makeWorkloadSpec(deployment, revision, workload, artifact);
+  }
+
+  #heed(workload: Workload | null, result: ApplyResult): void {
+    if (result.outcome === 'stale_epoch') throw new LeaseLost(`the cluster has seen epoch ${result.seenEpoch}`);
+    if (!workload) return;
+    if (result.outcome === 'refused') this.#refusals.set(workload.id, { generation: workload.generation, message: `${result.reason}: ${result.message}` });
+    else this.#refusals.delete(workload.id);
+  }
+}
+
+const writesAnything = ({ replicas, plan }: DeploymentStep): boolean =>
+  replicas.length + plan.removed.length + plan.gone.length > 0 || plan.deployment !== null || plan.rollout !== null;
+
+function deploymentEvents(before: Deployment, after: Deployment, wishChanged: boolean, cause: Cause): EventDraft[] {
+  const events: EventDraft[] = [];
+  if (wishChanged) events.push(deploymentChanged(before, after, cause));
+  if (before.phase !== after.phase) events.push(phaseChanged(before, after, cause));
+  if (before.goneAt === null && after.goneAt !== null) events.push(deploymentGone(after, cause));
+  return events;
+}

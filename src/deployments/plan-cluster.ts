@@ -1,0 +1,118 @@
+import type { Id } from '../kernel/id.ts';
+import type { Instant } from '../kernel/instant.ts';
+import type { PicoUsdPerHour } from '../kernel/money.ts';
+import type { ClusterObservation } from './cluster.port.ts';
+import type { Deployment } from './deployment.ts';
+import { observeReplicas, type ReplicaChange } from './observe-replicas.ts';
+import { planWorkloads, type DeploymentWorld, type LoopPace, type WorkloadsPlan } from './plan-workloads.ts';
+import { isHeld, type Replica, type Workload } from './replica.ts';
+import type { Revision } from './revision.ts';
+import type { RevisionErrors } from './revision-errors.port.ts';
+import type { Rollout } from './rollout.ts';
+
+/** Everything that one pass over a cluster decides from. */
+export interface ClusterInput {
+  /** Null = the cluster could not be seen. */
+  readonly observation: ClusterObservation | null;
+  /** When this process saw it last, before this observation. */
+  readonly seenAt: Instant | null;
+  readonly deployments: readonly Deployment[];
+  readonly revisions: readonly Revision[];
+  readonly rollouts: readonly Rollout[];
+  readonly workloads: readonly Workload[];
+  readonly replicas: readonly Replica[];
+  readonly rates: ReadonlyMap<Id, PicoUsdPerHour>;
+  readonly errors: ReadonlyMap<Id, RevisionErrors>;
+  /** What the cluster said it can never run: workload → why. */
+  readonly refusals: ReadonlyMap<Id, string>;
+}
+
+export interface DeploymentStep {
+  readonly deployment: Deployment;
+  readonly rolloutBefore: Rollout | null;
+  readonly replicas: readonly ReplicaChange[];
+  readonly plan: WorkloadsPlan;
+}
+
+export interface ClusterPlan {
+  readonly steps: readonly DeploymentStep[];
+  /** Replicas of deployments that are gone: their end is written all the same. */
+  readonly orphans: readonly ReplicaChange[];
+  /** True while something is on its way, so that the next pass should come soon. */
+  readonly busy: boolean;
+}
+
+/** Fewer requests prove nothing. Higher lets errors through for longer, lower rolls back on one unlucky caller. */
+const MIN_REQUESTS = 20;
+/** Share of errors in percent that a new revision may have. */
+const MAX_ERROR_PERCENT = 5;
+
+/** One pass: what was observed becomes rows, and each deployment takes its next step. */
+export function planCluster(input: ClusterInput, pace: LoopPace, now: Instant): ClusterPlan {
+  const workloads = new Map(input.workloads.map((workload) => [workload.id, workload]));
+  const changes = observeReplicas({ observation: input.observation, known: input.replicas, workloads, seenAt: input.seenAt });
+  const index = indexOf(input, changes);
+  const known = new Set(input.deployments.map(({ id }) => id));
+  const steps = input.deployments.map((deployment): DeploymentStep => {
+    const world = worldOf(deployment, input, index);
+    const replicas = changes.filter(({ after }) => after.deploymentId === deployment.id);
+    return { deployment, rolloutBefore: world.rollout, replicas, plan: planWorkloads(world, pace, now) };
+  });
+  return { steps, orphans: changes.filter(({ after }) => !known.has(after.deploymentId)), busy: steps.some(isBusy) };
+}
+
+interface Index {
+  readonly revisions: ReadonlyMap<Id, Revision[]>;
+  readonly rollouts: ReadonlyMap<Id, Rollout>;
+  readonly workloads: ReadonlyMap<Id, Workload[]>;
+  readonly replicas: ReadonlyMap<Id, Replica[]>;
+  readonly observed: DeploymentWorld['observed'];
+  readonly failing: ReadonlyMap<Id, string>;
+  readonly erring: ReadonlyMap<Id, string>;
+}
+
+function indexOf(input: ClusterInput, changes: readonly ReplicaChange[]): Index {
+  const after = new Map(input.replicas.map((replica) => [replica.id, replica]));
+  for (const change of changes) after.set(change.after.id, change.after);
+  const { observation } = input;
+  return {
+    revisions: Map.groupBy(input.revisions, ({ deploymentId }) => deploymentId),
+    rollouts: new Map(input.rollouts.map((rollout) => [rollout.deploymentId, rollout])),
+    workloads: Map.groupBy(input.workloads, ({ deploymentId }) => deploymentId),
+    replicas: Map.groupBy([...after.values()].filter(isHeld), ({ deploymentId }) => deploymentId),
+    observed: observation && new Map(observation.workloads.map((workload) => [workload.workloadId, workload])),
+    failing: failingOf(input),
+    erring: erringOf(input.errors),
+  };
+}
+
+function failingOf({ observation, refusals }: ClusterInput): Map<Id, string> {
+  const failing = new Map(refusals);
+  for (const replica of observation?.replicas ?? []) {
+    if (!replica.failing || replica.capacityUntil !== null || replica.state === 'serving') continue;
+    failing.set(replica.workloadId, `A replica fails again and again. ${replica.message}`.trim());
+  }
+  return failing;
+}
+
+function erringOf(errors: ReadonlyMap<Id, RevisionErrors>): Map<Id, string> {
+  const bad = [...errors].filter(([, seen]) => seen.requests >= MIN_REQUESTS && seen.errors * 100 > seen.requests * MAX_ERROR_PERCENT);
+  return new Map(bad.map(([id, seen]) => [id, `${seen.errors} of ${seen.requests} requests met an error.`]));
+}
+
+const worldOf = (deployment: Deployment, input: ClusterInput, index: Index): DeploymentWorld => ({
+  deployment,
+  revisions: index.revisions.get(deployment.id) ?? [],
+  rollout: index.rollouts.get(deployment.id) ?? null,
+  workloads: index.workloads.get(deployment.id) ?? [],
+  replicas: index.replicas.get(deployment.id) ?? [],
+  observed: index.observed,
+  failing: index.failing,
+  erring: index.erring,
+  rates: input.rates,
+});
+
+const isBusy = ({ deployment, plan }: DeploymentStep): boolean => {
+  const { phase, deletedAt } = plan.deployment ?? deployment;
+  return phase === 'PENDING' || phase === 'DEPLOYING' || deletedAt !== null || plan.removed.length > 0 || plan.remove.length > 0;
+};
