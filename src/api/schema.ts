@@ -1,6 +1,7 @@
 import { lexicographicSortSchema, printSchema, type GraphQLSchema } from 'graphql';
 import { buildSchemaSync, type ClassType, type NonEmptyArray } from 'type-graphql';
 import { applyOneOf } from '../graphql/one-of.ts';
+import { CostResolver, ModelCostsResolver } from '../costs/cost.resolver.ts';
 import { ClusterResolver } from '../fleet/cluster.resolver.ts';
 import { IdentityResolver, TeamResolver } from '../identity/identity.resolver.ts';
 import { OfferingResolver } from '../pricing/offering.resolver.ts';
@@ -19,6 +20,8 @@ const RESOLVERS: NonEmptyArray<ClassType> = [
   ModelAliasChangeResolver,
   OfferingResolver,
   ClusterResolver,
+  CostResolver,
+  ModelCostsResolver,
   EventResolver,
 ];
 

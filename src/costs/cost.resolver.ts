@@ -34,7 +34,7 @@ export class CostResolver {
   }
 
   @Query(() => CostBreakdownType, { description: 'What things cost, from the ledger; open minutes are computed by the same rule.' })
-  async costs(@Args() { range, groupBy, step, filter }: CostsArgs, @Ctx() context: ApiContext): Promise<CostBreakdownType> {
+  async costs(@Args(() => CostsArgs) { range, groupBy, step, filter }: CostsArgs, @Ctx() context: ApiContext): Promise<CostBreakdownType> {
     const { from, to } = range;
     const input = { from, to, groupBy: [...new Set(groupBy)], step: step ?? null, filter: toCostFilter(filter), now: context.now };
     const tx = await context.read();

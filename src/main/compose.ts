@@ -6,6 +6,12 @@ import { EventResolver } from '../api/event.resolver.ts';
 import { NodeResolver } from '../api/node.resolver.ts';
 import { makeSchema } from '../api/schema.ts';
 import { ApiServer } from '../api/server.ts';
+import { CostQueryRepository } from '../costs/cost-query.repository.ts';
+import { CostRepository } from '../costs/cost.repository.ts';
+import { CostResolver, ModelCostsResolver } from '../costs/cost.resolver.ts';
+import { makeCostMetrics } from '../costs/costs.metrics.ts';
+import { CostsService } from '../costs/costs.service.ts';
+import { MeteringService } from '../costs/metering.service.ts';
 import { EventLog } from '../events/event-log.ts';
 import { ClusterRepository } from '../fleet/cluster.repository.ts';
 import { ClusterResolver, fleetNodes } from '../fleet/cluster.resolver.ts';
@@ -71,6 +77,9 @@ export function compose(deps: ComposeDeps) {
     grantSecret: secret,
   });
   const models = new ModelsService({ ...shared, store: new ModelRepository(), identity: identityStore, signatures: artifacts });
+  const costStore = new CostRepository();
+  const metering = new MeteringService({ ...shared, store: costStore, metrics: makeCostMetrics(registry) });
+  const costs = new CostsService({ store: costStore, query: new CostQueryRepository() });
 
   const eventResolver = new EventResolver(events, new StoredEventSubjects());
   const nodes = [...identityNodes(identity), ...registryNodes(models), ...pricingNodes(prices), ...fleetNodes(fleet)];
@@ -84,6 +93,8 @@ export function compose(deps: ComposeDeps) {
     [ModelAliasChangeResolver, new ModelAliasChangeResolver(models)],
     [OfferingResolver, new OfferingResolver(prices)],
     [ClusterResolver, new ClusterResolver(fleet)],
+    [CostResolver, new CostResolver(costs)],
+    [ModelCostsResolver, new ModelCostsResolver(costs)],
     [EventResolver, eventResolver],
   ]);
   let ready = false;
@@ -97,7 +108,7 @@ export function compose(deps: ComposeDeps) {
     metrics: makeApiMetrics(registry),
     isReady: () => ready,
   });
-  return { api, events, registry, prices, fleet, bootstrap: new BootstrapService({ ...shared, store: identityStore }), setReady: (value: boolean) => (ready = value) };
+  return { api, events, registry, prices, fleet, metering, bootstrap: new BootstrapService({ ...shared, store: identityStore }), setReady: (value: boolean) => (ready = value) };
 }
 
 const blobStoreOf = (config: Config): BlobStore => (config.s3 ? new S3BlobStore(config.s3) : new DiskBlobStore(join(config.dataDir, 'artifacts')));

@@ -246,7 +246,7 @@ describe('Costs in any grouping', () => {
     expect(one.total.cost > 0n && one.total.cost < total).toBe(true);
     const { teamId, projectId } = calm.world;
     expect((await ask(calm, {}, principalOf('viewer', teamId, projectId))).total.cost).toBe(total);
-    expect((await ask(calm, {}, principalOf('viewer', teamId, CALLERS[0]!))).total).toMatchObject({ cost: 0n, requests: 0 });
+    expect((await ask(calm, {}, principalOf('viewer', teamId, CALLERS[0]))).total).toMatchObject({ cost: 0n, requests: 0 });
     expect((await ask(calm, {}, principalOf('viewer', CALLERS.at(0) ?? null))).total).toMatchObject({ cost: 0n, requests: 0 });
     expect((await ask(calm, {}, principalOf('invoker', teamId))).total).toMatchObject({ cost: 0n, requests: 0 });
   });
