@@ -112,7 +112,8 @@ const worldOf = (deployment: Deployment, input: ClusterInput, index: Index): Dep
   rates: input.rates,
 });
 
-const isBusy = ({ deployment, plan }: DeploymentStep): boolean => {
+const isBusy = ({ deployment, rolloutBefore, plan }: DeploymentStep): boolean => {
   const { phase, deletedAt } = plan.deployment ?? deployment;
-  return phase === 'PENDING' || phase === 'DEPLOYING' || deletedAt !== null || plan.removed.length > 0 || plan.remove.length > 0;
+  const rollout = plan.rollout ?? rolloutBefore;
+  return phase === 'PENDING' || phase === 'DEPLOYING' || deletedAt !== null || plan.leaving || (rollout !== null && rollout.endedAt === null);
 };

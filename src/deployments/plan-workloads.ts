@@ -44,6 +44,8 @@ export interface WorkloadsPlan {
   /** What the cluster must be told, after the rows are written. */
   readonly apply: readonly Workload[];
   readonly remove: readonly Id[];
+  /** True while workloads wait to be drained or to be gone. */
+  readonly leaving: boolean;
 }
 
 /**
@@ -65,6 +67,7 @@ export function planWorkloads(world: DeploymentWorld, pace: LoopPace, now: Insta
     rollout: rollout === world.rollout ? null : rollout,
     removed,
     gone,
+    leaving: left.some((workload) => workload.removedAt !== null),
     ...effects(world, left, pace, now),
   };
 }

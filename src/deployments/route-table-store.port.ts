@@ -1,0 +1,20 @@
+import type { Transaction } from '../kernel/transaction.ts';
+
+/** Where the event log stands: what changes the route table also records an event. */
+export interface LogPosition {
+  /** Names this history of this database: another after a restore. */
+  readonly epoch: string;
+  readonly position: number;
+  /** True if commits wait to be numbered. */
+  readonly pending: boolean;
+}
+
+/** The number of the route table, shared by all instances, so that it never goes back. */
+export interface RouteTableStore {
+  /** One cheap statement; reads only. */
+  position(tx: Transaction): Promise<LogPosition>;
+  version(tx: Transaction): Promise<{ readonly n: number; readonly digest: string }>;
+  /** The same, locked until the transaction ends: one instance at a time gives numbers. */
+  lockVersion(tx: Transaction): Promise<{ readonly n: number; readonly digest: string }>;
+  saveVersion(tx: Transaction, version: { readonly n: number; readonly digest: string }): Promise<void>;
+}

@@ -1,0 +1,140 @@
+import type { CredentialsService } from '../identity/credentials.service.ts';
+import type { Clock } from '../kernel/clock.ts';
+import { digestOfJson } from '../kernel/digest.ts';
+import type { Json } from '../kernel/event.ts';
+import type { Id } from '../kernel/id.ts';
+import type { Instant } from '../kernel/instant.ts';
+import type { Random } from '../kernel/random.ts';
+import type { Scope, Transaction } from '../kernel/transaction.ts';
+import type { Database } from '../persistence/database.ts';
+import type { PricesService } from '../pricing/prices.service.ts';
+import { Loop } from '../reconcile/loop.ts';
+import type { Logger } from '../telemetry/logger.ts';
+import type { RouteTableSource } from '../traffic/route-table-source.port.ts';
+import type { RouteTable } from '../traffic/router-contract/route-table.ts';
+import type { DeploymentStore } from './deployment-store.port.ts';
+import { DELETION_KEPT_MS, makeRouteTable, type RouteTableContent } from './make-route-table.ts';
+import type { LogPosition, RouteTableStore } from './route-table-store.port.ts';
+
+export interface RouteTableDeps {
+  readonly database: Database;
+  readonly store: DeploymentStore;
+  readonly versions: RouteTableStore;
+  readonly credentials: Pick<CredentialsService, 'forRouteTable' | 'keys'>;
+  readonly prices: Pick<PricesService, 'believedAt'>;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly logger: Logger;
+  /** Told when anything was committed by any instance, whether or not it changes the table. */
+  readonly onMoved?: () => void;
+}
+
+const SCOPE: Scope = { kind: 'reconciler', loop: 'route-table' };
+/** How often other instances' commits are looked for. Higher lets a revoked token live longer than the second that is promised. */
+const CHECK_MS = 700;
+/** The table is made anew this often even if nothing was recorded: prices that come into force, keys of an issuer. */
+const REMAKE_MS = 30_000;
+
+/** Holds the route table as it is now; makes a new one when something was committed, here or by another instance. */
+export class RouteTableService implements RouteTableSource {
+  readonly #deps: RouteTableDeps;
+  readonly #loop: Loop;
+  readonly #listeners = new Set<() => void>();
+  #table: RouteTable | null = null;
+  #seen: LogPosition | null = null;
+  #madeAt: Instant = 0;
+  #stopHearing: (() => void) | null = null;
+
+  constructor(deps: RouteTableDeps) {
+    this.#deps = deps;
+    const backoff = { baseMs: 200, maxMs: CHECK_MS };
+    this.#loop = new Loop({ ...deps, name: 'route table', everyMs: CHECK_MS, body: () => this.refresh(), backoff });
+  }
+
+  start(): void {
+    this.#stopHearing ??= this.#deps.database.onRecorded(() => this.#loop.wake());
+    this.#loop.start();
+  }
+
+  async stop(): Promise<void> {
+    this.#stopHearing?.();
+    await this.#loop.stop();
+  }
+
+  current(): RouteTable | null {
+    return this.#table;
+  }
+
+  changed(listener: () => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  everRouted(replicaIds: readonly Id[]): Promise<ReadonlySet<Id>> {
+    return this.#deps.database.read(SCOPE, (tx) => this.#deps.store.everServed(tx, replicaIds));
+  }
+
+  /** Makes the table anew if something was committed since; a steady state reads one row. */
+  async refresh(): Promise<void> {
+    const now = this.#deps.clock.now();
+    const position = await this.#deps.database.read(SCOPE, (tx) => this.#deps.versions.position(tx));
+    const moved = this.#seen?.position !== position.position || this.#seen.epoch !== position.epoch || position.pending;
+    if (moved) this.#deps.onMoved?.();
+    if (!moved && now - this.#madeAt < REMAKE_MS) return;
+    await this.#make(now);
+  }
+
+  async #make(now: Instant): Promise<void> {
+    const { database, credentials, versions } = this.#deps;
+    const jwks = await credentials.keys();
+    const seen = await database.read(SCOPE, async (tx) => {
+      const position = await versions.position(tx);
+      const content = await this.#content(tx, now, jwks);
+      return { position, content, digest: digestOf(content), version: await versions.version(tx) };
+    });
+    const numbered = seen.digest === seen.version.digest ? { n: seen.version.n, content: seen.content, digest: seen.digest } : await this.#number(now, jwks);
+    // A commit that is visible but not numbered yet is looked at again: its position comes later.
+    this.#seen = seen.position.pending ? null : seen.position;
+    this.#madeAt = now;
+    this.#publish({ ...numbered.content, version: { epoch: seen.position.epoch, n: numbered.n }, madeAt: now });
+  }
+
+  /** Gives a changed table its number. The snapshot is opened under the lock, so that a higher number is never an older world. */
+  #number(now: Instant, jwks: string | null) {
+    const { database, versions } = this.#deps;
+    return database.write(SCOPE, async (tx) => {
+      const last = await versions.lockVersion(tx);
+      const content = await database.read(SCOPE, (snapshot) => this.#content(snapshot, now, jwks));
+      const digest = digestOf(content);
+      if (digest === last.digest) return { n: last.n, content, digest };
+      await versions.saveVersion(tx, { n: last.n + 1, digest });
+      return { n: last.n + 1, content, digest };
+    });
+  }
+
+  async #content(tx: Transaction, now: Instant, jwks: string | null): Promise<RouteTableContent> {
+    const { store, prices, credentials } = this.#deps;
+    const deployments = await store.liveDeployments(tx);
+    const ids = deployments.map(({ id }) => id);
+    const replicas = await store.replicas(tx, ids);
+    const priced = await prices.believedAt(tx, [...new Set(replicas.map(({ offeringId }) => offeringId))], now);
+    return makeRouteTable({
+      deployments,
+      deleted: await store.deletedSince(tx, now - DELETION_KEPT_MS),
+      revisions: await store.revisions(tx, ids),
+      rollouts: await store.rollouts(tx, ids),
+      workloads: await store.workloads(tx, ids),
+      replicas,
+      rates: new Map([...priced].map(([id, row]) => [id, row.effective])),
+      ...(await credentials.forRouteTable(tx, now, jwks)),
+    });
+  }
+
+  #publish(table: RouteTable): void {
+    const same = this.#table?.version.n === table.version.n && this.#table.version.epoch === table.version.epoch;
+    this.#table = table;
+    if (!same) for (const listener of this.#listeners) listener();
+  }
+}
+
+const digestOf = (content: RouteTableContent): string => digestOfJson(JSON.parse(JSON.stringify(content)) as Json);
