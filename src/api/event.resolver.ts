@@ -1,5 +1,6 @@
 import { GraphQLError } from 'graphql';
 import { Args, ArgsType, Ctx, Field, Int, Query, Resolver, Root, Subscription } from 'type-graphql';
+import type { Id } from '../kernel/id.ts';
 import { scopeOf, type Principal } from '../kernel/principal.ts';
 import type { Transaction } from '../kernel/transaction.ts';
 import { decodeCursor, encodeCursor, type Cursor } from '../events/cursor.ts';
@@ -94,6 +95,17 @@ export class EventResolver {
     await context.changed();
     const after = args.last ? await this.#before(principal, filter, args.last) : parseCursor(args.after);
     yield* this.#log.follow(scopeOf(principal), { after, filter, signal, may: (event) => maySee(principal, event) });
+  }
+
+  /** An item at the start, after each visible event of the deployment, and after a gap, in which anything may have happened. */
+  async *changesOf({ principal, signal }: SubscriptionContext, deploymentId: Id): AsyncGenerator<Delivery> {
+    if (!mayDoSomewhere(principal, 'event.read')) return;
+    let started = false;
+    const may = (event: LogEvent) => maySee(principal, event);
+    for await (const delivery of this.#log.follow(scopeOf(principal), { after: null, filter: { deploymentId }, signal, may })) {
+      if (delivery.kind !== 'heartbeat' || !started) yield delivery;
+      started = true;
+    }
   }
 
   /** The cursor just before the newest `last` events. */

@@ -1,4 +1,5 @@
 import type DataLoader from 'dataloader';
+import type { Id } from '../kernel/id.ts';
 import type { Instant } from '../kernel/instant.ts';
 import { scopeOf, type Principal } from '../kernel/principal.ts';
 import type { Transaction } from '../kernel/transaction.ts';
@@ -44,6 +45,10 @@ export class OperationContext implements SubscriptionContext {
 
   loader<K, V>(name: string, make: () => DataLoader<K, V>): DataLoader<K, V> {
     return this.snapshot.loader(name, make);
+  }
+
+  changesOf(deploymentId: Id): AsyncIterable<unknown> {
+    return this.events.changesOf(this, deploymentId);
   }
 
   /** Ends the snapshot for good; closing twice is harmless. */

@@ -1,4 +1,5 @@
 import type DataLoader from 'dataloader';
+import type { Id } from '../kernel/id.ts';
 import type { Instant } from '../kernel/instant.ts';
 import type { Principal } from '../kernel/principal.ts';
 import type { Transaction } from '../kernel/transaction.ts';
@@ -19,4 +20,9 @@ export interface ApiContext {
   changed(): Promise<void>;
   /** The loader of that name, made at the first call in this snapshot; it must read through `read()`. */
   loader<K, V>(name: string, make: () => DataLoader<K, V>): DataLoader<K, V>;
+  /**
+   * For a subscription to one deployment: an item at once and one after each event that concerns it, until the client goes. Each item is
+   * resolved in a snapshot of its own, so the resolver reads the deployment as it is then.
+   */
+  changesOf(deploymentId: Id): AsyncIterable<unknown>;
 }
