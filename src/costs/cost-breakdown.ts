@@ -119,13 +119,28 @@ export function rowOfLine(question: CostQuestion, replica: CostedReplica, line: 
   };
 }
 
+/** Whether any line of this replica can be part of the answer. */
+export function concerns(question: CostQuestion, replica: CostedReplica): boolean {
+  const values: Partial<Record<CostDimension, string>> = resourceValues(replica);
+  const wanted = Object.entries(question.filter).every(([dimension, allowed]) => {
+    const value = values[dimension as CostDimension];
+    return value === undefined || allowed.includes(value);
+  });
+  return wanted && isVisible(question.access, replica);
+}
+
 const isVisible = (access: CostAccess | null, replica: CostedReplica): boolean =>
   access === null || access.teamIds.includes(replica.teamId) || access.projectIds.includes(replica.projectId);
 
 const valuesOf = (replica: CostedReplica, line: LineShare): Record<CostDimension, string> => ({
-  OWNER_TEAM: replica.teamId,
+  ...resourceValues(replica),
   CALLER_TEAM: line.group?.callerTeamId ?? '',
   CALLER: line.group?.caller ?? '',
+  STATE: line.state,
+});
+
+const resourceValues = (replica: CostedReplica) => ({
+  OWNER_TEAM: replica.teamId,
   PROJECT: replica.projectId,
   MODEL: replica.modelId,
   VERSION: replica.modelVersionId,
@@ -134,6 +149,5 @@ const valuesOf = (replica: CostedReplica, line: LineShare): Record<CostDimension
   REPLICA: replica.replicaId,
   CLUSTER: replica.clusterId,
   OFFERING: replica.offeringId,
-  STATE: line.state,
   KIND: 'replica',
 });

@@ -51,7 +51,7 @@ registerEnumType(CostStepName, {
 @InputType('CostFilter', { description: 'Only costs of all of these; an empty filter leaves nothing out.' })
 export class CostFilterInput {
   @Field(() => ID, { nullable: true, description: 'Team whose deployments they are.' })
-  ownerTeam?: string | null;
+  team?: string | null;
 
   @Field(() => ID, { nullable: true, description: 'Team that sent the requests.' })
   callerTeam?: string | null;
@@ -63,7 +63,7 @@ export class CostFilterInput {
   model?: string | null;
 
   @Field(() => ID, { nullable: true, description: 'Model version.' })
-  version?: string | null;
+  modelVersion?: string | null;
 
   @Field(() => ID, { nullable: true, description: 'Deployment.' })
   deployment?: string | null;
@@ -79,11 +79,11 @@ export class CostFilterInput {
 }
 
 const FIELDS: Record<keyof CostFilterInput, { readonly type: string; readonly dimension: CostDimension }> = {
-  ownerTeam: { type: 'Team', dimension: 'OWNER_TEAM' },
+  team: { type: 'Team', dimension: 'OWNER_TEAM' },
   callerTeam: { type: 'Team', dimension: 'CALLER_TEAM' },
   project: { type: 'Project', dimension: 'PROJECT' },
   model: { type: 'Model', dimension: 'MODEL' },
-  version: { type: 'ModelVersion', dimension: 'VERSION' },
+  modelVersion: { type: 'ModelVersion', dimension: 'VERSION' },
   deployment: { type: 'Deployment', dimension: 'DEPLOYMENT' },
   revision: { type: 'Revision', dimension: 'REVISION' },
   replica: { type: 'Replica', dimension: 'REPLICA' },

@@ -5,6 +5,7 @@ import type { Principal } from '../kernel/principal.ts';
 import type { Transaction } from '../kernel/transaction.ts';
 import { attributeMinute } from './attribute-costs.ts';
 import {
+  concerns,
   effectiveRange,
   mergeRows,
   rowOfLine,
@@ -90,7 +91,7 @@ export class CostsService {
       total: totalOf(rows),
       effectiveRange: range,
       isEstimate: open.earliest !== null,
-      reconciledUntil: open.earliest ?? Math.min(range.to, minuteOf(input.now)),
+      reconciledUntil: open.earliest ?? range.to,
     };
   }
 
@@ -117,7 +118,8 @@ export class CostsService {
     if (count > MAX_OPEN_MINUTES) throw new TooMuchAsked('Too many minutes of this range are not closed yet: ask for a shorter range.');
     const range = { from: Math.min(...spans.map(({ from }) => from)), to: Math.max(...spans.map(({ to }) => to)) };
     const ids = spans.map(({ replicaId }) => replicaId);
-    const replicas = new Map((await store.costedReplicas(tx, ids, range)).map((replica) => [replica.replicaId, replica]));
+    const costed = await store.costedReplicas(tx, ids, range);
+    const replicas = new Map(costed.filter((replica) => concerns(question, replica)).map((replica) => [replica.replicaId, replica]));
     const usage = await store.usageOf(tx, ids, range);
     const rows = spans.flatMap((span) => {
       const replica = replicas.get(span.replicaId);
@@ -131,7 +133,8 @@ export class CostsService {
         }).flatMap((line) => rowOfLine(question, replica, { ...line, minute }) ?? []),
       );
     });
-    return { rows: mergeRows(rows), earliest: range.from };
+    const told = spans.filter(({ replicaId }) => replicas.has(replicaId)).map(({ from }) => from);
+    return { rows: mergeRows(rows), earliest: told.length === 0 ? null : Math.min(...told) };
   }
 
   async #labelled(tx: Transaction, rows: readonly CostRow[], groupBy: readonly CostDimension[]): Promise<LabelledRow[]> {

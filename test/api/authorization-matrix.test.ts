@@ -17,7 +17,10 @@ const NAMELESS = new Set(['Query.viewer', 'Query.teams', 'Query.principals', 'Qu
 const OF_THE_PLATFORM = new Set(['Mutation.createTeam', 'Mutation.registerCluster', 'Mutation.setPriceOverride', 'Mutation.refreshPrices']);
 
 const FIELDS = rootFields(makeSchema(), {
-  names: { 'CreateTeamInput.name': 'Team' },
+  names: {
+    'CreateTeamInput.name': 'Team',
+    'CostFilter.callerTeam': 'Team',
+  },
   // The name of a device, as in the price book.
   notNames: ['AcceleratorInput.model'],
   values: {

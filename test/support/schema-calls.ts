@@ -124,7 +124,7 @@ class CallBuilder {
 
   #kindsNamedBy(last: string, key: string, typeName: string): readonly string[] {
     const kind = last.charAt(0).toUpperCase() + last.slice(1).replace(/Id$/, '');
-    if (isObjectType(this.#schema.getType(kind)) || kind === 'Deployment') return [kind];
+    if (isObjectType(this.#schema.getType(kind)) || ['Deployment', 'Revision', 'Replica'].includes(kind)) return [kind];
     if (typeName !== 'ID') return [];
     if (last === 'id' || last === 'ids') return this.#schema.getImplementations(this.#nodeType()).objects.map(({ name }) => name);
     throw new Error(`${key} is an ID, but of what? Name the argument after its type.`);

@@ -39,6 +39,24 @@ const ROWS: readonly { kind: string; text: string; uses: readonly string[] }[] =
   },
   { kind: 'Cluster', text: `insert into cluster (id, name, kind, version, created_at) values ($1::uuid, 'cluster-' || $1::uuid::text, 'simulated', 1, 0)`, uses: [] },
   { kind: 'Pool', text: `insert into pool (id, cluster_id, name, capacity_type, version, created_at) values ($1, $2, 'pool', 'on_demand', 1, 0)`, uses: ['Cluster'] },
+  {
+    kind: 'Revision',
+    text: `insert into revision (id, team_id, project_id, deployment_id, number, model_id, model_version_id, spec, concurrency, created_at, created_by)
+      values ($1, $2, $3, $4, 1, $5, $6, '{}', 1, 0, 'test')`,
+    uses: ['Team', 'Project', 'Deployment', 'Model', 'ModelVersion'],
+  },
+  {
+    kind: 'Workload',
+    text: `insert into workload (id, team_id, project_id, deployment_id, revision_id, cluster_id, pool_id, offering_id, replicas, generation, created_at)
+      values ($1, $2, $3, $4, $5, $6, $7, $8, 1, 1, 0)`,
+    uses: ['Team', 'Project', 'Deployment', 'Revision', 'Cluster', 'Pool', 'Offering'],
+  },
+  {
+    kind: 'Replica',
+    text: `insert into replica (id, team_id, project_id, deployment_id, revision_id, workload_id, cluster_id, offering_id, state, capacity_from,
+        capacity_until, observed_at, last_evidence_at) values ($1, $2, $3, $4, $5, $6, $7, $8, 'serving', 0, 60000, 60000, 60000)`,
+    uses: ['Team', 'Project', 'Deployment', 'Revision', 'Workload', 'Cluster', 'Offering'],
+  },
 ];
 
 /** Fills a team that exists with one of everything. */
