@@ -4,6 +4,7 @@ import { artifactRoutes } from '../api/artifacts.ts';
 import { StoredEventSubjects } from '../api/event-subjects.ts';
 import { EventResolver } from '../api/event.resolver.ts';
 import { NodeResolver } from '../api/node.resolver.ts';
+import { RouterLink } from '../api/router-link.ts';
 import { makeSchema } from '../api/schema.ts';
 import { ApiServer } from '../api/server.ts';
 import { CostQueryRepository } from '../costs/cost-query.repository.ts';
@@ -12,18 +13,31 @@ import { CostResolver, ModelCostsResolver } from '../costs/cost.resolver.ts';
 import { makeCostMetrics } from '../costs/costs.metrics.ts';
 import { CostsService } from '../costs/costs.service.ts';
 import { MeteringService } from '../costs/metering.service.ts';
+import { RevisionErrorRepository } from '../costs/revision-errors.repository.ts';
+import { DecisionRepository } from '../decisions/decision.repository.ts';
+import { DecisionsService } from '../decisions/decisions.service.ts';
+import type { ClusterPort } from '../deployments/cluster.port.ts';
+import { DeployService } from '../deployments/deploy.service.ts';
+import { DeploymentRepository } from '../deployments/deployment.repository.ts';
+import { DeploymentsService } from '../deployments/deployments.service.ts';
+import type { LoopPace } from '../deployments/plan-workloads.ts';
+import { RouteTableRepository } from '../deployments/route-table.repository.ts';
+import { RouteTableService } from '../deployments/route-table.service.ts';
+import { WishWriter } from '../deployments/wish-writer.service.ts';
 import { EventLog } from '../events/event-log.ts';
 import { ClusterRepository } from '../fleet/cluster.repository.ts';
 import { ClusterResolver, fleetNodes } from '../fleet/cluster.resolver.ts';
 import { FleetService } from '../fleet/fleet.service.ts';
 import { AuthenticationService } from '../identity/authentication.service.ts';
 import { BootstrapService } from '../identity/bootstrap.service.ts';
+import { CredentialsService } from '../identity/credentials.service.ts';
 import { IdentityRepository } from '../identity/identity.repository.ts';
 import { IdentityResolver, TeamResolver, identityNodes } from '../identity/identity.resolver.ts';
 import { IdentityService } from '../identity/identity.service.ts';
 import { JoseOidcVerifier } from '../identity/oidc-verifier.adapter.ts';
 import { QuotasService } from '../identity/quotas.service.ts';
 import type { Clock } from '../kernel/clock.ts';
+import type { Id } from '../kernel/id.ts';
 import type { Random } from '../kernel/random.ts';
 import { Commands } from '../persistence/commands.ts';
 import type { Database } from '../persistence/database.ts';
@@ -43,6 +57,7 @@ import type { Logger } from '../telemetry/logger.ts';
 import { makeMetricRegistry } from '../telemetry/metrics.ts';
 import type { Config } from './config.ts';
 import { packageRoot } from './package-root.ts';
+import { signedArtifactGrants } from './signed-artifact-grants.ts';
 
 export interface ComposeDeps {
   readonly config: Config;
@@ -78,8 +93,35 @@ export function compose(deps: ComposeDeps) {
   });
   const models = new ModelsService({ ...shared, store: new ModelRepository(), identity: identityStore, signatures: artifacts });
   const costStore = new CostRepository();
-  const metering = new MeteringService({ ...shared, store: costStore, metrics: makeCostMetrics(registry) });
+  const costMetrics = makeCostMetrics(registry);
+  const metering = new MeteringService({ ...shared, store: costStore, metrics: costMetrics });
   const costs = new CostsService({ store: costStore, query: new CostQueryRepository() });
+
+  const decisions = new DecisionsService({ ...shared, store: new DecisionRepository() });
+  const deploymentStore = new DeploymentRepository();
+  const clusters = new Map<Id, ClusterPort>();
+  const wakes = new Set<() => void>();
+  const onChange = () => wakes.forEach((wake) => wake());
+  const clusterStore = new ClusterRepository();
+  const wishes = { ...shared, store: deploymentStore, identity: identityStore, models, prices, clusters: clusterStore, decisions, onChange };
+  const writer = new WishWriter({ ...wishes, quotas });
+  const deploy = new DeployService({ ...wishes, writer, settings: { regions: config.regions, allowProcess: config.allowProcess } });
+  const deployments = new DeploymentsService({ ...wishes, writer });
+  const routeTable = new RouteTableService({
+    ...shared,
+    store: deploymentStore,
+    versions: new RouteTableRepository(),
+    credentials: new CredentialsService(identityStore, oidc),
+    prices,
+    onMoved: onChange,
+  });
+  const link = new RouterLink({
+    authenticate: (token) => authentication.authenticate(token),
+    tables: routeTable,
+    usage: metering,
+    registry,
+    logger,
+  });
 
   const eventResolver = new EventResolver(events, new StoredEventSubjects());
   const nodes = [...identityNodes(identity), ...registryNodes(models), ...pricingNodes(prices), ...fleetNodes(fleet)];
@@ -108,7 +150,41 @@ export function compose(deps: ComposeDeps) {
     metrics: makeApiMetrics(registry),
     isReady: () => ready,
   });
-  return { api, events, registry, prices, fleet, metering, bootstrap: new BootstrapService({ ...shared, store: identityStore }), setReady: (value: boolean) => (ready = value) };
+  return {
+    ...shared,
+    api,
+    link,
+    events,
+    prices,
+    fleet,
+    routeTable,
+    deploy,
+    deployments,
+    /** By cluster id: filled when a cluster's loop starts. */
+    clusters,
+    /** Called after each wish and each commit of another instance. */
+    wakes,
+    bootstrap: new BootstrapService({ ...shared, store: identityStore }),
+    clusterLoop: {
+      ...shared,
+      store: deploymentStore,
+      prices,
+      decisions,
+      errors: new RevisionErrorRepository(),
+      artifacts: signedArtifactGrants({ apiUrl: `http://${config.host}:${config.port}`, secret, clock }),
+      pace: PACE,
+    },
+    costsReconciler: { ...shared, store: costStore, metrics: costMetrics },
+    setReady: (value: boolean) => {
+      ready = value;
+    },
+  };
 }
+
+/** The object graph. */
+export type Parts = ReturnType<typeof compose>;
+
+/** How fast rollouts go unless told otherwise. */
+const PACE: LoopPace = { stepMs: 3_000, progressDeadlineMs: 180_000, graceMs: 1_500 };
 
 const blobStoreOf = (config: Config): BlobStore => (config.s3 ? new S3BlobStore(config.s3) : new DiskBlobStore(join(config.dataDir, 'artifacts')));

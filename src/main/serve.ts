@@ -1,12 +1,16 @@
 import 'reflect-metadata';
 import { chmodSync, existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { keepRuntime } from '../local/spawn-runtime.ts';
+import { installationSecret } from '../persistence/installation-secret.ts';
 import { openDatabase } from '../persistence/open-database.ts';
 import { makeLogger } from '../telemetry/logger.ts';
-import { compose } from './compose.ts';
+import { compose, type Parts } from './compose.ts';
 import { readConfig, type Config } from './config.ts';
+import { ControlPlane } from './control-plane.ts';
 import { ENTITIES } from './entities.ts';
-import { listenError } from './start-error.ts';
+import { machineId } from './machine-id.ts';
+import { packageRoot } from './package-root.ts';
 import { systemClock, systemRandom } from './system-clock.ts';
 
 /** `purser serve`: one instance of the control plane, until SIGTERM or SIGINT. Replicas outlive it. */
@@ -15,35 +19,35 @@ export async function serve(): Promise<void> {
   const logger = makeLogger('control-plane', config.logLevel);
   mkdirSync(config.dataDir, { recursive: true, mode: 0o700 });
   const opened = await openDatabase({ url: config.databaseUrl, ownerUrl: config.databaseOwnerUrl, dataDir: config.dataDir, entities: ENTITIES });
-  const plane = compose({ config, database: opened.database, clock: systemClock, random: systemRandom, logger });
-  const stop = async () => {
+  const { database } = opened;
+  try {
+    const secret = await installationSecret(database, systemRandom);
+    const parts = compose({ config, database, secret, clock: systemClock, random: systemRandom, logger });
+    await writeTokens(config, parts.bootstrap);
+    const entry = join(packageRoot, 'dist', 'src', 'main', 'purser.js');
+    const cluster = await keepRuntime({ dataDir: config.dataDir, node: process.execPath, entry, env: process.env });
+    const plane = new ControlPlane(parts);
+    const machine = machineId(join(config.dataDir, 'machine-id'), systemClock, systemRandom);
+    await plane.start({ ...config, machineId: machine, cluster });
+    logger.info({ port: config.port, migrated: opened.migrated }, 'the control plane serves');
+    await terminated();
     logger.info('stopping');
     await plane.stop();
+  } finally {
     await opened.close();
-  };
-  try {
-    await writeTokens(config, plane.bootstrap);
-    await plane.start();
-    await plane.api.listen(config.host, config.port).catch((error: unknown) => {
-      throw listenError(error as NodeJS.ErrnoException, 'the API', config.port, 'PURSER_PORT');
-    });
-    await plane.link.listen(config.linkHost, config.linkPort).catch((error: unknown) => {
-      throw listenError(error as NodeJS.ErrnoException, 'the router link', config.linkPort, 'PURSER_LINK_PORT');
-    });
-    plane.setReady(true);
-    logger.info({ port: config.port, migrated: opened.migrated }, 'the control plane serves');
-  } catch (error) {
-    await stop().catch(() => undefined);
-    throw error;
   }
-  const stopOnce = () => void (stopping ??= stop().then(() => process.exit(0)));
-  let stopping: Promise<never> | null = null;
-  process.on('SIGTERM', stopOnce);
-  process.on('SIGINT', stopOnce);
+  process.exit(0);
 }
 
+/** Resolves at the first SIGTERM or SIGINT; later ones change nothing. */
+const terminated = (): Promise<void> =>
+  new Promise((resolve) => {
+    process.on('SIGTERM', () => resolve());
+    process.on('SIGINT', () => resolve());
+  });
+
 /** The first administrator's and the router's token, each in a file that only this user can read. */
-async function writeTokens(config: Config, bootstrap: ReturnType<typeof compose>['bootstrap']): Promise<void> {
+async function writeTokens(config: Config, bootstrap: Parts['bootstrap']): Promise<void> {
   const admin = join(config.dataDir, 'admin-token');
   writeSecret(admin, await bootstrap.adminToken(readSecret(admin)));
   const router = join(config.dataDir, 'router-token');

@@ -1,0 +1,120 @@
+import { CostsReconciler } from '../costs/costs.reconciler.ts';
+import { ClusterLoop } from '../deployments/cluster-loop.reconciler.ts';
+import type { ClusterPort } from '../deployments/cluster.port.ts';
+import { newId, type Id } from '../kernel/id.ts';
+import type { Scope } from '../kernel/transaction.ts';
+import { pruneOutcomes } from '../persistence/commands.ts';
+import { LeaseKeeper } from '../reconcile/lease-keeper.ts';
+import { Loop, once } from '../reconcile/loop.ts';
+import type { Parts } from './compose.ts';
+import { listenError } from './start-error.ts';
+
+/** How long events are kept. Higher: the table grows; lower: an alerting tool that was away over a holiday meets a gap. */
+const KEEP_EVENTS_MS = 30 * 86_400_000;
+const HOUSEKEEPING_MS = 3_600_000;
+/** Rows forgotten in one run. Higher holds locks for long, lower lets a busy installation's table grow. */
+const MAX_PRUNED = 10_000;
+/** How often minutes are looked at for closing. Higher: the ledger lags; lower: reads for nothing. */
+const COSTS_MS = 10_000;
+const SCOPE: Scope = { kind: 'reconciler', loop: 'housekeeping' };
+
+export interface StartOptions {
+  readonly host: string;
+  readonly port: number;
+  readonly linkHost: string;
+  readonly linkPort: number;
+  /** Names this machine's local cluster. */
+  readonly machineId: Id;
+  readonly cluster: ClusterPort;
+}
+
+interface Stoppable {
+  stop(): Promise<void>;
+}
+
+/** One running instance: loops, API and router link over the object graph, started and stopped in order. */
+export class ControlPlane {
+  readonly #parts: Parts;
+  readonly #running: Stoppable[] = [];
+
+  constructor(parts: Parts) {
+    this.#parts = parts;
+  }
+
+  /** Resolves with the ports once everything serves. A failure stops what was started. */
+  async start(options: StartOptions): Promise<{ readonly port: number; readonly linkPort: number }> {
+    try {
+      return await this.#start(options);
+    } catch (error) {
+      await this.stop();
+      throw error;
+    }
+  }
+
+  async #start(options: StartOptions): Promise<{ readonly port: number; readonly linkPort: number }> {
+    const { events, prices, fleet, database, routeTable, api, link } = this.#parts;
+    await events.start();
+    this.#running.push(events);
+    await prices.loadCatalogue();
+    const { cluster } = await database.write(SCOPE, (tx) => fleet.ensureLocalCluster(tx, { machineId: options.machineId }));
+    await routeTable.start();
+    this.#running.push(routeTable);
+    this.#startClusterLoop(cluster.id, options.cluster);
+    this.#startCosts();
+    this.#startHousekeeping();
+    const port = await api.listen(options.host, options.port).catch((error: unknown) => {
+      throw listenError(error as NodeJS.ErrnoException, 'the API', options.port, 'PURSER_PORT');
+    });
+    this.#running.push({ stop: () => api.close() });
+    const linkPort = await link.listen(options.linkHost, options.linkPort).catch((error: unknown) => {
+      throw listenError(error as NodeJS.ErrnoException, 'the router link', options.linkPort, 'PURSER_LINK_PORT');
+    });
+    this.#running.push({ stop: () => link.close() });
+    this.#parts.setReady(true);
+    return { port, linkPort };
+  }
+
+  #startClusterLoop(clusterId: Id, cluster: ClusterPort): void {
+    const loop = new ClusterLoop({ ...this.#parts.clusterLoop, clusterId, cluster, holder: this.#holder() });
+    this.#parts.clusters.set(clusterId, cluster);
+    this.#parts.wakes.add(() => loop.wake());
+    loop.start();
+    this.#running.push(loop);
+  }
+
+  #startCosts(): void {
+    const { costsReconciler, clock, random, logger, database } = this.#parts;
+    const keeper = new LeaseKeeper({ database, clock, random, logger, name: 'costs', holder: this.#holder(), onChange: () => loop.wake() });
+    const reconciler = new CostsReconciler({ ...costsReconciler, lease: () => keeper.current() });
+    const loop = new Loop({ name: 'costs', everyMs: COSTS_MS, body: once(reconciler, clock), random, logger });
+    const pruning = new Loop({ name: 'costs pruning', everyMs: HOUSEKEEPING_MS, body: () => reconciler.prune(), random, logger });
+    for (const part of [keeper, loop, pruning]) {
+      part.start();
+      this.#running.push(part);
+    }
+  }
+
+  /** Forgetting is idempotent and takes no decision, so that every instance may do it. */
+  #startHousekeeping(): void {
+    const { events, database, clock, random, logger } = this.#parts;
+    const body = async () => {
+      await events.prune(KEEP_EVENTS_MS);
+      await database.write(SCOPE, (tx) => pruneOutcomes(tx, clock.now(), MAX_PRUNED));
+    };
+    const loop = new Loop({ name: 'housekeeping', everyMs: HOUSEKEEPING_MS, body, random, logger });
+    loop.start();
+    this.#running.push(loop);
+  }
+
+  /** Last started, first stopped; one that fails to stop does not keep the others. */
+  async stop(): Promise<void> {
+    this.#parts.setReady(false);
+    for (const part of this.#running.splice(0).reverse()) {
+      await part.stop().catch((error: unknown) => this.#parts.logger.error({ err: error }, 'a part did not stop'));
+    }
+  }
+
+  #holder(): string {
+    return newId(this.#parts.clock.now(), this.#parts.random);
+  }
+}
