@@ -19,7 +19,7 @@ import type { Commands } from '../persistence/commands.ts';
 import type { PricesService } from '../pricing/prices.service.ts';
 import type { ModelVersion } from '../registry/model-version.ts';
 import type { ModelsService } from '../registry/models.service.ts';
-import { planPlacement, type Placement } from '../scheduler/plan-placement.ts';
+import { planPlacement } from '../scheduler/plan-placement.ts';
 import { refuseAction } from './allowed-actions.ts';
 import {
   checkSpec,
@@ -177,15 +177,11 @@ export class DeployService {
     wanted: { wish: DeploymentSpec; version: ModelVersion; current: CurrentDeployment | null; path: string },
   ): Promise<Result<PlannedDeployment, Failure>> {
     const { regions, capacityTypes } = wanted.wish.placement;
-    const placement = await this.placement(tx, wanted.wish.resources ?? wanted.version.resources, { regions, capacityTypes });
-    return planDeployment({ ...wanted, placement });
-  }
-
-  /** Where one replica would run, and why not elsewhere. */
-  async placement(tx: Transaction, resources: Resources, policy: DeploymentSpec['placement']): Promise<Placement> {
-    const candidates = await this.#deps.prices.candidates(tx, { regions: policy.regions });
-    const demand = { resources, capacityTypes: policy.capacityTypes };
-    return planPlacement({ demand, policy: { regions: policy.regions }, candidates }, this.#deps.clock.now());
+    const candidates = await this.#deps.prices.candidates(tx, { regions });
+    const demand = { resources: wanted.wish.resources ?? wanted.version.resources, capacityTypes };
+    const placement = planPlacement({ demand, policy: { regions }, candidates }, this.#deps.clock.now());
+    const prices = new Map(candidates.flatMap(({ offering, price }) => (price ? [[offering.id, price.effective] as const] : [])));
+    return planDeployment({ ...wanted, placement, prices });
   }
 
   async #showOrRun(tx: Transaction, work: Work, options: DeployOptions): Promise<Result<DeployOutcome, Failure>> {

@@ -72,6 +72,8 @@ export interface PlanInput {
   readonly version: ModelVersion;
   readonly current: CurrentDeployment | null;
   readonly placement: Placement;
+  /** Believed prices of the offerings, the rejected ones included. */
+  readonly prices: ReadonlyMap<Id, PicoUsdPerHour>;
 }
 
 /** What is to be done, decided once; the service writes exactly this. */
@@ -130,7 +132,7 @@ function makePlan(input: PlanInput, revision: PlannedRevision): Plan {
     hash: digestOfJson({ path, actions: actions.map(({ kind, message }) => ({ kind, message })), generation, offeringId }),
     actions,
     generation,
-    candidates: candidatesOf(placement),
+    candidates: candidatesOf(placement, input.prices),
     rejectedCounts: placement.rejectedCounts,
     offeringId,
     hourlyPerReplica: rate,
@@ -187,13 +189,16 @@ export function wishDiffers(a: DeploymentSpec, b: DeploymentSpec): boolean {
   return text(a) !== text(b);
 }
 
-function candidatesOf({ best, rejected, chosen }: Placement): PlanCandidate[] {
+function candidatesOf({ best, rejected, chosen }: Placement, prices: PlanInput['prices']): PlanCandidate[] {
   const kept = best.map(({ offering, price, score }): PlanCandidate => {
     const isChosen = offering.id === chosen?.offering.id;
     const dearer = `It costs ${formatUsd(price.effective - (chosen?.price.effective ?? 0n))} USD per hour more than the chosen one.`;
     return { offering, hourly: price.effective, score, chosen: isChosen, rejectedBecause: isChosen ? null : { code: 'DEARER', message: dearer } };
   });
-  const lost = rejected.map(({ offering, code, message }): PlanCandidate => ({ offering, hourly: null, score: null, chosen: false, rejectedBecause: { code, message } }));
+  const lost = rejected.map(({ offering, code, message }): PlanCandidate => {
+    const hourly = prices.get(offering.id) ?? null;
+    return { offering, hourly, score: null, chosen: false, rejectedBecause: { code, message } };
+  });
   return [...kept, ...lost];
 }
 

@@ -1,0 +1,72 @@
+import { Field, ID, ObjectType, registerEnumType } from 'type-graphql';
+import { connectionOf } from '../graphql/connection.type.ts';
+import { toGlobalId } from '../graphql/global-id.ts';
+import { MoneyType, toMoney } from '../graphql/money.type.ts';
+import { NodeType } from '../graphql/node.type.ts';
+import { DateTime, JsonValue } from '../graphql/scalars.ts';
+import type { Json } from '../kernel/event.ts';
+import type { Instant } from '../kernel/instant.ts';
+import type { Decision, DecisionKind } from './decision.ts';
+
+export const DecisionKindName: Record<string, DecisionKind> = {
+  DEPLOY: 'deploy',
+  SCALE: 'scale',
+  SET_TRAFFIC: 'set_traffic',
+  ROLLBACK: 'rollback',
+  AUTO_ROLLBACK: 'auto_rollback',
+  DELETE: 'delete',
+};
+registerEnumType(DecisionKindName, {
+  name: 'DecisionKind',
+  description: 'What kind of decision it was.',
+  valuesConfig: {
+    DEPLOY: { description: 'A wish was planned and carried out.' },
+    SCALE: { description: 'The number of replicas was changed.' },
+    SET_TRAFFIC: { description: 'Traffic was shared anew.' },
+    ROLLBACK: { description: 'Somebody went back to an earlier revision.' },
+    AUTO_ROLLBACK: { description: 'A new revision failed and was taken back.' },
+    DELETE: { description: 'A deployment was deleted.' },
+  },
+});
+
+@ObjectType('Decision', { implements: NodeType, description: 'What was decided and why, with what it was decided from.' })
+export class DecisionType extends NodeType {
+  @Field(() => DecisionKindName, { description: 'What kind of decision it was.' })
+  kind!: DecisionKind;
+
+  @Field(() => DateTime, { description: 'When.' })
+  at!: Instant;
+
+  @Field(() => String, { description: 'A principal id, or `reconciler:<loop>`.' })
+  principal!: string;
+
+  @Field(() => ID, { description: 'Global id of what it is about.' })
+  subject!: string;
+
+  @Field(() => [String], { description: 'Why, one sentence each.' })
+  reasons!: readonly string[];
+
+  @Field(() => JsonValue, { nullable: true, description: 'What it was decided from.' })
+  inputs!: Json;
+
+  @Field(() => JsonValue, { nullable: true, description: 'The best 20 with their scores, and those that came close.' })
+  candidates!: Json;
+
+  @Field(() => JsonValue, { nullable: true, description: 'How many each reason rejected.' })
+  rejected!: Json;
+
+  @Field(() => JsonValue, { nullable: true, description: 'What was chosen; null where there was no choice.' })
+  chosen!: Json;
+
+  @Field(() => MoneyType, { nullable: true, description: 'What it leads to per hour; null where nothing is bought.' })
+  expectedHourly!: MoneyType | null;
+}
+
+export const toDecisionType = (decision: Decision): DecisionType => ({
+  ...decision,
+  id: toGlobalId('Decision', decision.id),
+  subject: toGlobalId(decision.subjectKind, decision.subjectId),
+  expectedHourly: decision.expectedHourly === null ? null : toMoney(decision.expectedHourly),
+});
+
+export const DecisionConnection = connectionOf('Decision', () => DecisionType);

@@ -1,0 +1,417 @@
+import { Field, ID, Int, ObjectType, registerEnumType } from 'type-graphql';
+import { OfferingType, toOfferingType } from '../clouds/offering.type.ts';
+import { DecisionType } from '../decisions/decision.type.ts';
+import { connectionOf } from '../graphql/connection.type.ts';
+import { toGlobalId } from '../graphql/global-id.ts';
+import { MoneyType, toMoney } from '../graphql/money.type.ts';
+import { NodeType } from '../graphql/node.type.ts';
+import { PayloadType } from '../graphql/payload.type.ts';
+import { DateTime } from '../graphql/scalars.ts';
+import type { Condition } from '../kernel/condition.ts';
+import type { Instant } from '../kernel/instant.ts';
+import type { Protocol } from '../registry/model-version.ts';
+import { ProtocolName } from '../registry/model.type.ts';
+import { ResourcesType } from '../registry/resources.type.ts';
+import { DEPLOYMENT_ACTIONS, type DeploymentAction } from './allowed-actions.ts';
+import type { ReplicaState } from './cluster.port.ts';
+import { DEPLOYMENT_PHASES, deploymentPath, type Deployment, type DeploymentPhase } from './deployment.ts';
+import { HOURS_PER_MONTH, type Plan } from './plan-deployment.ts';
+import type { Replica } from './replica.ts';
+import type { Revision } from './revision.ts';
+import { ROLLOUT_STATES, type Rollout, type RolloutState } from './rollout.ts';
+
+const same = <T extends string>(names: readonly T[]): Record<string, T> => Object.fromEntries(names.map((name) => [name.toUpperCase(), name]));
+
+export const DeploymentPhaseName = same<DeploymentPhase>(DEPLOYMENT_PHASES);
+registerEnumType(DeploymentPhaseName, {
+  name: 'DeploymentPhase',
+  description: 'Where a deployment stands, in one word; the conditions say why.',
+  valuesConfig: {
+    PENDING: { description: 'Nobody has looked at it yet.' },
+    DEPLOYING: { description: 'On its way to what was wished.' },
+    READY: { description: 'As wished.' },
+    DEGRADED: { description: 'It serves, but not as wished.' },
+    HIBERNATED: { description: 'Put to sleep on purpose.' },
+    FAILED: { description: 'It does not serve.' },
+    DELETING: { description: 'Being drained and given up.' },
+  },
+});
+
+export const DeploymentActionName = same<DeploymentAction>(DEPLOYMENT_ACTIONS);
+registerEnumType(DeploymentActionName, {
+  name: 'DeploymentAction',
+  description: 'What can be done with a deployment.',
+  valuesConfig: {
+    DEPLOY: { description: '`deploy`.' },
+    SET_TRAFFIC: { description: '`setTraffic`.' },
+    ROLLBACK: { description: '`rollback`.' },
+    SCALE: { description: '`scaleDeployment`.' },
+    DELETE: { description: '`deleteDeployment`.' },
+  },
+});
+
+export const ReplicaStateName = same<ReplicaState>(['starting', 'serving', 'unready', 'draining']);
+registerEnumType(ReplicaStateName, {
+  name: 'ReplicaState',
+  description: 'What a replica does; every millisecond of its life is in exactly one state.',
+  valuesConfig: {
+    STARTING: { description: 'Before it was first ready.' },
+    SERVING: { description: 'Ready for requests.' },
+    UNREADY: { description: 'Crashed, or not answering.' },
+    DRAINING: { description: 'Finishing what it has.' },
+  },
+});
+
+export const RolloutStateName = same<RolloutState>(ROLLOUT_STATES);
+registerEnumType(RolloutStateName, {
+  name: 'RolloutState',
+  description: 'How far a rollout is.',
+  valuesConfig: {
+    STARTING: { description: 'The new revision gets ready; traffic is as before.' },
+    SHIFTING: { description: 'Traffic moves in steps.' },
+    DRAINING: { description: 'All traffic has moved; the old revision finishes what it has.' },
+    DONE: { description: 'Finished.' },
+    ROLLING_BACK: { description: 'The new revision failed: traffic is as before, it finishes what it has.' },
+    ROLLED_BACK: { description: 'Back where it was.' },
+    FAILED: { description: 'The first revision failed; there is nothing to go back to.' },
+    SUPERSEDED: { description: 'A newer wish took its place.' },
+  },
+});
+
+@ObjectType('Condition', { description: 'One observed fact, in Kubernetes’ form.' })
+export class ConditionType {
+  @Field(() => String, { description: 'Ready, Progressing, Available or WithinBudget.' })
+  type!: string;
+
+  @Field(() => String, { description: 'True, False or Unknown.' })
+  status!: string;
+
+  @Field(() => String, { description: 'Machine-readable reason.' })
+  reason!: string;
+
+  @Field(() => String, { description: 'For people.' })
+  message!: string;
+
+  @Field(() => DateTime, { description: 'When the status last changed.' })
+  lastTransitionTime!: Instant;
+}
+
+@ObjectType('DeploymentStatus', { description: 'How reality compares with the wish.' })
+export class DeploymentStatusType {
+  @Field(() => DeploymentPhaseName, { description: 'In one word.' })
+  phase!: DeploymentPhase;
+
+  @Field(() => [ConditionType], { description: 'Why.' })
+  conditions!: readonly Condition[];
+
+  @Field(() => Int, { description: 'The generation that this speaks of; lower than `generation` = not looked at yet.' })
+  observedGeneration!: number;
+}
+
+@ObjectType('Endpoint', { description: 'Where requests go.' })
+export class EndpointType {
+  @Field(() => String, { description: 'Base URL at the router.' })
+  url!: string;
+
+  @Field(() => [ProtocolName], { description: 'What it speaks.' })
+  protocols!: readonly Protocol[];
+}
+
+@ObjectType('RevisionWeight', { description: 'Share of traffic of one revision.' })
+export class RevisionWeightType {
+  @Field(() => Int, { description: 'Number of the revision.' })
+  revision!: number;
+
+  @Field(() => Int, { description: 'Percent.' })
+  weight!: number;
+}
+
+@ObjectType('Traffic', { description: 'How requests are shared among revisions now.' })
+export class TrafficType {
+  @Field(() => [RevisionWeightType], { description: 'They sum to 100.' })
+  weights!: readonly RevisionWeightType[];
+}
+
+@ObjectType('AllowedAction', { description: 'Whether something can be done now.' })
+export class AllowedActionType {
+  @Field(() => DeploymentActionName, { description: 'What.' })
+  action!: DeploymentAction;
+
+  @Field(() => Boolean, { description: 'Whether you may, now.' })
+  allowed!: boolean;
+
+  @Field(() => String, { nullable: true, description: 'Why not.' })
+  reason!: string | null;
+}
+
+@ObjectType('Rollout', { description: 'The way from one revision to the next.' })
+export class RolloutType {
+  @Field(() => RolloutStateName, { description: 'How far it is.' })
+  state!: RolloutState;
+
+  @Field(() => Int, { description: 'Number of the revision that it goes to.' })
+  toRevision!: number;
+
+  @Field(() => String, { nullable: true, description: 'Why it went back.' })
+  reason!: string | null;
+
+  @Field(() => DateTime, { description: 'When it started.' })
+  startedAt!: Instant;
+
+  @Field(() => DateTime, { nullable: true, description: 'When it ended.' })
+  endedAt!: Instant | null;
+}
+
+@ObjectType('Revision', { implements: NodeType, description: 'An immutable snapshot of what a deployment runs.' })
+export class RevisionType extends NodeType {
+  readonly row!: Revision;
+
+  @Field(() => Int, { description: 'Dense per deployment, from 1.' })
+  number!: number;
+
+  @Field(() => Int, { description: 'Requests that one replica handles at a time.' })
+  concurrency!: number;
+
+  @Field(() => ResourcesType, { description: 'What one replica needs.' })
+  resources!: ResourcesType;
+
+  @Field(() => DateTime, { description: 'When it was made.' })
+  createdAt!: Instant;
+}
+
+@ObjectType('LogLine', { description: 'One line that a replica wrote.' })
+export class LogLineType {
+  @Field(() => DateTime, { description: 'When.' })
+  at!: Instant;
+
+  @Field(() => String, { description: 'stdout or stderr.' })
+  stream!: string;
+
+  @Field(() => String, { description: 'The line.' })
+  text!: string;
+}
+
+@ObjectType('LogPage', { description: 'Lines of a replica, oldest first.' })
+export class LogPageType {
+  @Field(() => [LogLineType], { description: 'The lines.' })
+  lines!: readonly LogLineType[];
+
+  @Field(() => String, { description: 'Pass it back to go on behind the last line.' })
+  cursor!: string;
+}
+
+@ObjectType('Replica', { implements: NodeType, description: 'One running instance of a revision.' })
+export class ReplicaType extends NodeType {
+  readonly row!: Replica;
+
+  @Field(() => ReplicaStateName, { description: 'What it does.' })
+  state!: ReplicaState;
+
+  @Field(() => String, { nullable: true, description: '`host:port`, once it listens.' })
+  address!: string | null;
+
+  @Field(() => Int, { description: 'How often it was started again.' })
+  restarts!: number;
+
+  @Field(() => String, { description: 'Why it is in this state; empty when all is well.' })
+  message!: string;
+
+  @Field(() => DateTime, { description: 'Since when it costs.' })
+  since!: Instant;
+}
+
+@ObjectType('Deployment', { implements: NodeType, description: 'A model served at an endpoint.' })
+export class DeploymentType extends NodeType {
+  readonly row!: Deployment;
+
+  @Field(() => String, { description: '`team/project/deployment`.' })
+  path!: string;
+
+  @Field(() => String, { description: 'Also its model name in the inference protocols.' })
+  name!: string;
+
+  @Field(() => Int, { description: 'Rises with every change of the wish.' })
+  generation!: number;
+
+  @Field(() => Int, { description: 'The generation; pass it as `expectedVersion`.' })
+  version!: number;
+
+  @Field(() => Int, { description: 'Replicas wished for, of each revision that gets traffic.' })
+  wishedReplicas!: number;
+
+  @Field(() => Int, { description: 'Never more replicas than this.' })
+  maxReplicas!: number;
+
+  @Field(() => MoneyType, { description: 'Never dearer per hour than this.' })
+  maxSpendPerHour!: MoneyType;
+
+  @Field(() => DeploymentStatusType, { description: 'How reality compares with the wish.' })
+  status!: DeploymentStatusType;
+
+  @Field(() => DateTime, { description: 'When it was created.' })
+  createdAt!: Instant;
+}
+
+@ObjectType('Rejection', { description: 'Why an offering was not chosen.' })
+export class RejectionType {
+  @Field(() => String, { description: 'Machine-readable reason; DEARER for those that fit.' })
+  code!: string;
+
+  @Field(() => String, { description: 'With the numbers that decided.' })
+  message!: string;
+}
+
+@ObjectType('PlanCandidate', { description: 'An offering that was looked at.' })
+export class PlanCandidateType {
+  @Field(() => OfferingType, { description: 'The offering.' })
+  offering!: OfferingType;
+
+  @Field(() => MoneyType, { nullable: true, description: 'Per replica and hour; null where nobody knows a price.' })
+  hourly!: MoneyType | null;
+
+  @Field(() => MoneyType, { nullable: true, description: 'Per replica and month of 730 hours.' })
+  monthly!: MoneyType | null;
+
+  @Field(() => MoneyType, { nullable: true, description: 'What candidates are compared by, lower is better; null for the rejected.' })
+  score!: MoneyType | null;
+
+  @Field(() => Boolean, { description: 'True for the one that is taken.' })
+  chosen!: boolean;
+
+  @Field(() => RejectionType, { nullable: true, description: 'Why not; null for the chosen one.' })
+  rejectedBecause!: RejectionType | null;
+}
+
+@ObjectType('PlanAction', { description: 'One thing that will be done.' })
+export class PlanActionType {
+  @Field(() => String, { description: 'CREATE_DEPLOYMENT, UPDATE_DEPLOYMENT, CREATE_REVISION, START_ROLLOUT, SCALE or NOTHING.' })
+  kind!: string;
+
+  @Field(() => String, { description: 'For people.' })
+  message!: string;
+}
+
+@ObjectType('Plan', { description: 'What a wish leads to and what it costs, before anything is done.' })
+export class PlanType {
+  @Field(() => String, { description: 'Pass it back as `planHash` to run exactly this.' })
+  hash!: string;
+
+  @Field(() => [PlanActionType], { description: 'What will be done, in order.' })
+  actions!: readonly PlanActionType[];
+
+  @Field(() => [PlanCandidateType], { description: 'The best 20 offerings, then those that came closest.' })
+  candidates!: readonly PlanCandidateType[];
+
+  @Field(() => MoneyType, { description: 'How much dearer per hour it will be; negative = cheaper.' })
+  costDelta!: MoneyType;
+
+  @Field(() => MoneyType, { description: 'Per month of 730 hours, afterwards.' })
+  monthlyEstimate!: MoneyType;
+
+  @Field(() => Int, { description: 'Most replicas at a time on the way.' })
+  peakReplicas!: number;
+
+  @Field(() => [String], { description: 'What can go wrong.' })
+  risks!: readonly string[];
+
+  @Field(() => DateTime, { nullable: true, description: 'Until when it can be run by its hash; null when it was run.' })
+  expiresAt!: Instant | null;
+}
+
+export const DeploymentConnection = connectionOf('Deployment', () => DeploymentType);
+export const RevisionConnection = connectionOf('Revision', () => RevisionType);
+
+@ObjectType('DeployPayload', { description: 'The deployment and the plan, unless refused.' })
+export class DeployPayload extends PayloadType {
+  @Field(() => DeploymentType, { nullable: true, description: 'The deployment; null for a dry run of a new one.' })
+  deployment!: DeploymentType | null;
+
+  @Field(() => PlanType, { nullable: true, description: 'The plan that was run, or is shown.' })
+  plan!: PlanType | null;
+
+  @Field(() => PlanType, { nullable: true, description: 'After a conflict: the plan that `planHash` names, as it was shown.' })
+  shownPlan!: PlanType | null;
+
+  @Field(() => DecisionType, { nullable: true, description: 'What was decided.' })
+  decision!: DecisionType | null;
+}
+
+/** What every other mutation of a deployment answers with. */
+@ObjectType()
+export abstract class DeploymentPayload extends PayloadType {
+  @Field(() => DeploymentType, { nullable: true, description: 'The deployment.' })
+  deployment!: DeploymentType | null;
+
+  @Field(() => DecisionType, { nullable: true, description: 'What was decided.' })
+  decision!: DecisionType | null;
+}
+
+@ObjectType('SetTrafficPayload', { description: 'The deployment, unless refused.' })
+export class SetTrafficPayload extends DeploymentPayload {}
+
+@ObjectType('RollbackPayload', { description: 'The deployment, unless refused.' })
+export class RollbackPayload extends DeploymentPayload {}
+
+@ObjectType('ScaleDeploymentPayload', { description: 'The deployment, unless refused.' })
+export class ScaleDeploymentPayload extends DeploymentPayload {}
+
+@ObjectType('DeleteDeploymentPayload', { description: 'The deployment as it goes, unless refused.' })
+export class DeleteDeploymentPayload extends DeploymentPayload {
+  @Field(() => ID, { nullable: true, description: 'Its id.' })
+  deletedId!: string | null;
+}
+
+export const toDeploymentType = (row: Deployment): DeploymentType => ({
+  id: toGlobalId('Deployment', row.id),
+  row,
+  path: deploymentPath(row),
+  name: row.name,
+  generation: row.generation,
+  version: row.generation,
+  wishedReplicas: row.spec.replicas,
+  maxReplicas: row.spec.maxReplicas,
+  maxSpendPerHour: toMoney(row.spec.maxSpendPerHour),
+  status: { phase: row.phase, conditions: row.conditions, observedGeneration: row.observedGeneration },
+  createdAt: row.createdAt,
+});
+
+export const toRevisionType = (row: Revision): RevisionType => ({
+  id: toGlobalId('Revision', row.id),
+  row,
+  number: row.number,
+  concurrency: row.concurrency,
+  resources: row.spec.resources,
+  createdAt: row.createdAt,
+});
+
+export const toReplicaType = (row: Replica): ReplicaType => ({
+  id: toGlobalId('Replica', row.id),
+  row,
+  state: row.state,
+  address: row.address,
+  restarts: row.restarts,
+  message: row.message,
+  since: row.capacityFrom,
+});
+
+export const toRolloutType = (row: Rollout): RolloutType => row;
+
+const moneyOrNull = (amount: bigint | null): MoneyType | null => (amount === null ? null : toMoney(amount));
+
+export const toPlanType = (plan: Plan, expiresAt: Instant | null): PlanType => ({
+  hash: plan.hash,
+  actions: plan.actions,
+  candidates: plan.candidates.map(({ offering, hourly, score, chosen, rejectedBecause }) => ({
+    offering: toOfferingType(offering),
+    hourly: moneyOrNull(hourly),
+    monthly: moneyOrNull(hourly && hourly * HOURS_PER_MONTH),
+    score: moneyOrNull(score),
+    chosen,
+    rejectedBecause,
+  })),
+  costDelta: toMoney(plan.costDelta),
+  monthlyEstimate: toMoney(plan.monthlyAfter),
+  peakReplicas: plan.peakReplicas,
+  risks: plan.risks,
+  expiresAt,
+});
