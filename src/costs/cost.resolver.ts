@@ -1,6 +1,7 @@
 import DataLoader from 'dataloader';
 import { GraphQLError } from 'graphql';
 import { Arg, Args, ArgsType, Ctx, Field, FieldResolver, Query, Resolver, Root } from 'type-graphql';
+import { DeploymentType } from '../deployments/deployment.type.ts';
 import type { ApiContext } from '../graphql/context.ts';
 import { TimeRangeInput } from '../graphql/time-range.input.ts';
 import type { Id } from '../kernel/id.ts';
@@ -57,6 +58,24 @@ export class ModelCostsResolver {
     @Ctx() context: ApiContext,
   ): Promise<CostBreakdownType> {
     return toCostBreakdownType(await costsLoader(this.#service, context, 'MODEL', range).load(model.row.id));
+  }
+}
+
+@Resolver(() => DeploymentType)
+export class DeploymentCostsResolver {
+  readonly #service: CostsService;
+
+  constructor(service: CostsService) {
+    this.#service = service;
+  }
+
+  @FieldResolver(() => CostBreakdownType, { description: 'What the deployment cost.' })
+  async costs(
+    @Root() deployment: DeploymentType,
+    @Arg('range', () => TimeRangeInput, { description: 'When; widened to whole minutes.' }) range: TimeRangeInput,
+    @Ctx() context: ApiContext,
+  ): Promise<CostBreakdownType> {
+    return toCostBreakdownType(await costsLoader(this.#service, context, 'DEPLOYMENT', range).load(deployment.row.id));
   }
 }
 
