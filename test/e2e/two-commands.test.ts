@@ -6,6 +6,8 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { startInstallation, type Installation } from '../support/installation.ts';
 
 const root = join(import.meta.dirname, '..', '..');
+/** A user id that nothing else has. */
+const ORDINARY_UID = 61_234;
 let purser: Installation;
 
 beforeAll(async () => {
@@ -66,6 +68,12 @@ describe('Two commands: npm start', () => {
       statuses.push(response.status);
     }
     expect(statuses.filter((status) => status !== 200)).toEqual([]);
+  });
+
+  test.skipIf(process.getuid?.() !== 0)('an ordinary user can start another copy beside it', async () => {
+    const other = await startInstallation({ uid: ORDINARY_UID });
+    expect(other.printed).toMatch(/5 of them right/);
+    await other.remove();
   });
 
   test('Ctrl-C stops everything, and the next start goes on where it was', async () => {

@@ -1,5 +1,5 @@
 import { spawn, type ChildProcess } from 'node:child_process';
-import { mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs';
+import { chownSync, mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs';
 import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -30,15 +30,20 @@ export interface InstallationOptions {
   readonly env?: NodeJS.ProcessEnv;
   /** Reuse the data and ports of an earlier one. */
   readonly like?: Installation;
+  /** As root only: run as this user. */
+  readonly uid?: number;
 }
 
 export async function startInstallation(options: InstallationOptions = {}): Promise<Installation> {
   const dataDir = options.like?.dataDir ?? mkdtempSync(join(tmpdir(), 'purser-e2e-'));
   const env = options.like?.env ?? { ...process.env, ...(await freePorts()), PURSER_DATA_DIR: dataDir, ...options.env };
+  if (options.uid !== undefined) chownSync(dataDir, options.uid, options.uid);
+  const user = options.uid === undefined ? {} : { uid: options.uid, gid: options.uid };
   const started = performance.now();
   const child = spawn(join(root, 'node_modules', 'node', 'bin', 'node'), [join(root, 'dist', 'src', 'main', 'purser.js'), 'up'], {
     env,
     stdio: ['ignore', 'pipe', 'pipe'],
+    ...user,
   });
   const exited = new Promise<number | null>((resolve) => child.once('exit', (code) => resolve(code)));
   const printed = await untilPrinted(child, exited);
