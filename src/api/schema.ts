@@ -1,7 +1,7 @@
 import { lexicographicSortSchema, printSchema, type GraphQLSchema } from 'graphql';
 import { buildSchemaSync, type ClassType, type NonEmptyArray } from 'type-graphql';
 import { applyOneOf } from '../graphql/one-of.ts';
-import { CostResolver, ModelCostsResolver } from '../costs/cost.resolver.ts';
+import { CostResolver, DeploymentCostsResolver, ModelCostsResolver } from '../costs/cost.resolver.ts';
 import { ClusterResolver } from '../fleet/cluster.resolver.ts';
 import { IdentityResolver, TeamResolver } from '../identity/identity.resolver.ts';
 import { OfferingResolver } from '../pricing/offering.resolver.ts';
@@ -22,6 +22,7 @@ const RESOLVERS: NonEmptyArray<ClassType> = [
   ClusterResolver,
   CostResolver,
   ModelCostsResolver,
+  DeploymentCostsResolver,
   EventResolver,
 ];
 

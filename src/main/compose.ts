@@ -9,7 +9,7 @@ import { makeSchema } from '../api/schema.ts';
 import { ApiServer } from '../api/server.ts';
 import { CostQueryRepository } from '../costs/cost-query.repository.ts';
 import { CostRepository } from '../costs/cost.repository.ts';
-import { CostResolver, ModelCostsResolver } from '../costs/cost.resolver.ts';
+import { CostResolver, DeploymentCostsResolver, ModelCostsResolver } from '../costs/cost.resolver.ts';
 import { makeCostMetrics } from '../costs/costs.metrics.ts';
 import { CostsService } from '../costs/costs.service.ts';
 import { MeteringService } from '../costs/metering.service.ts';
@@ -137,6 +137,7 @@ export function compose(deps: ComposeDeps) {
     [ClusterResolver, new ClusterResolver(fleet)],
     [CostResolver, new CostResolver(costs)],
     [ModelCostsResolver, new ModelCostsResolver(costs)],
+    [DeploymentCostsResolver, new DeploymentCostsResolver(costs)],
     [EventResolver, eventResolver],
   ]);
   let ready = false;
