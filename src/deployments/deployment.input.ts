@@ -1,0 +1,123 @@
+import { Field, ID, InputType, Int } from 'type-graphql';
+import type { CapacityType } from '../clouds/offering.ts';
+import { CapacityTypeName } from '../clouds/offering.type.ts';
+import { oneOf } from '../graphql/one-of.ts';
+import { Decimal } from '../graphql/scalars.ts';
+import { ProjectBy } from '../identity/identity.input.ts';
+import { ResourcesInput } from '../registry/resources.type.ts';
+import type { DeploymentPhase } from './deployment.ts';
+import { DeploymentPhaseName } from './deployment.type.ts';
+
+@InputType(oneOf('DeploymentBy'), { description: 'Names one deployment.' })
+export class DeploymentBy {
+  @Field(() => ID, { nullable: true, description: 'Global id.' })
+  id?: string | null;
+
+  @Field(() => String, { nullable: true, description: '`team/project/deployment`.' })
+  path?: string | null;
+}
+
+@InputType('DeploymentFilter', { description: 'Which deployments; all that are given must hold.' })
+export class DeploymentFilter {
+  @Field(() => ProjectBy, { nullable: true, description: 'Of this project.' })
+  project?: ProjectBy | null;
+
+  @Field(() => [DeploymentPhaseName], { nullable: true, description: 'In one of these phases.' })
+  phases?: DeploymentPhase[] | null;
+
+  @Field(() => String, { nullable: true, description: 'Whose name contains this.' })
+  nameContains?: string | null;
+}
+
+@InputType('DeployInput', { description: 'A wish. What is left out stays as it is; for a new deployment it takes its default.' })
+export class DeployInput {
+  @Field(() => ProjectBy, { description: 'The project.' })
+  project!: ProjectBy;
+
+  @Field(() => String, { description: 'A DNS label, unique in the project; also its model name in the inference protocols.' })
+  name!: string;
+
+  @Field(() => String, { description: 'Name of the model in the project.' })
+  model!: string;
+
+  @Field(() => Int, { nullable: true, description: 'Number of the version; without it and `alias` the newest.' })
+  modelVersion?: number | null;
+
+  @Field(() => String, { nullable: true, description: 'The version that this alias points at now.' })
+  alias?: string | null;
+
+  @Field(() => Int, { nullable: true, description: 'Replicas; default 1.' })
+  replicas?: number | null;
+
+  @Field(() => ResourcesInput, { nullable: true, description: 'What one replica needs; default: what the version says.' })
+  resources?: ResourcesInput | null;
+
+  @Field(() => Int, { nullable: true, description: 'Requests that one replica handles at a time; default 4.' })
+  concurrency?: number | null;
+
+  @Field(() => Int, { nullable: true, description: 'A request that is not answered within so many ms gets 504; default 30,000.' })
+  deadlineMs?: number | null;
+
+  @Field(() => Int, { nullable: true, description: 'Requests that may wait for a free replica, one more gets 429; default 100.' })
+  queueLimit?: number | null;
+
+  @Field(() => Boolean, { nullable: true, description: 'Any request may be sent twice; default false.' })
+  retryable?: boolean | null;
+
+  @Field(() => [String], { nullable: true, description: 'Host names that lead here, besides the path.' })
+  hosts?: string[] | null;
+
+  @Field(() => Int, { nullable: true, description: 'Never more replicas, both sides of a rollout counted; default of the project.' })
+  maxReplicas?: number | null;
+
+  @Field(() => Decimal, { nullable: true, description: 'Never dearer, in USD per hour, both sides of a rollout counted; default of the project.' })
+  maxSpendPerHour?: string | null;
+
+  @Field(() => [String], { nullable: true, description: 'Allowed regions, `provider/region`; default of the installation.' })
+  regions?: string[] | null;
+
+  @Field(() => [CapacityTypeName], { nullable: true, description: 'Allowed capacity types; default ON_DEMAND.' })
+  capacityTypes?: CapacityType[] | null;
+}
+
+@InputType('RevisionWeightInput', { description: 'Share of traffic of one revision.' })
+export class RevisionWeightInput {
+  @Field(() => Int, { description: 'Number of the revision.' })
+  revision!: number;
+
+  @Field(() => Int, { description: 'Percent.' })
+  weight!: number;
+}
+
+@InputType('SetTrafficInput', { description: 'How to share traffic.' })
+export class SetTrafficInput {
+  @Field(() => DeploymentBy, { description: 'Which deployment.' })
+  deployment!: DeploymentBy;
+
+  @Field(() => [RevisionWeightInput], { description: 'They sum to 100; revisions left out get nothing.' })
+  weights!: RevisionWeightInput[];
+}
+
+@InputType('RollbackInput', { description: 'Where to go back to.' })
+export class RollbackInput {
+  @Field(() => DeploymentBy, { description: 'Which deployment.' })
+  deployment!: DeploymentBy;
+
+  @Field(() => Int, { nullable: true, description: 'Number of the revision; default: the one before.' })
+  revision?: number | null;
+}
+
+@InputType('ScaleDeploymentInput', { description: 'How many replicas.' })
+export class ScaleDeploymentInput {
+  @Field(() => DeploymentBy, { description: 'Which deployment.' })
+  deployment!: DeploymentBy;
+
+  @Field(() => Int, { description: 'Replicas of each revision that gets traffic.' })
+  replicas!: number;
+}
+
+@InputType('DeleteDeploymentInput', { description: 'What to delete.' })
+export class DeleteDeploymentInput {
+  @Field(() => DeploymentBy, { description: 'Which deployment.' })
+  deployment!: DeploymentBy;
+}
