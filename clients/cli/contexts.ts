@@ -19,7 +19,11 @@ const filePath = (env: NodeJS.ProcessEnv): string =>
 export function readContexts(env: NodeJS.ProcessEnv): ContextFile {
   const path = filePath(env);
   if (!existsSync(path)) return { current: null, contexts: {} };
-  return JSON.parse(readFileSync(path, 'utf8')) as ContextFile;
+  try {
+    return JSON.parse(readFileSync(path, 'utf8')) as ContextFile;
+  } catch {
+    throw new CommandFailure(`${path} is no JSON; remove it and sign in again.`, EXIT.FAILED);
+  }
 }
 
 /** Written whole and renamed, readable by its owner only: it holds tokens. */
@@ -32,19 +36,21 @@ export function writeContexts(env: NodeJS.ProcessEnv, file: ContextFile): void {
 }
 
 /**
- * Where to speak to, in this order: `PURSER_URL` with `PURSER_TOKEN`, the named context, the current one, and last the admin token of
- * an installation in this folder.
+ * Where to speak to, in this order: the named context, `PURSER_URL` with `PURSER_TOKEN`, the current context, and last the admin token
+ * of an installation in this folder.
  */
 export function resolveContext(env: NodeJS.ProcessEnv, named: string | undefined): Context {
-  if (env.PURSER_URL && env.PURSER_TOKEN) return { url: env.PURSER_URL, token: env.PURSER_TOKEN };
   const { current, contexts } = readContexts(env);
-  const name = named ?? current;
-  const context = name ? contexts[name] : localContext(env);
+  const context = named === undefined ? (variables(env) ?? contexts[current ?? ''] ?? localContext(env)) : contexts[named];
   if (context) return context;
   throw new CommandFailure(
-    named ? `No context "${named}". See: purser context list` : 'Not signed in. Run: purser login --url URL --token-file FILE',
+    named === undefined ? 'Not signed in. Run: purser login --url URL --token-file FILE' : `No context "${named}". See: purser context list`,
     EXIT.UNAUTHENTICATED,
   );
+}
+
+function variables({ PURSER_URL, PURSER_TOKEN }: NodeJS.ProcessEnv): Context | undefined {
+  return PURSER_URL && PURSER_TOKEN ? { url: PURSER_URL, token: PURSER_TOKEN } : undefined;
 }
 
 function localContext(env: NodeJS.ProcessEnv): Context | undefined {

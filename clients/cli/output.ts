@@ -1,3 +1,6 @@
+import { readFileSync } from 'node:fs';
+import { CommandFailure, EXIT } from './exit-codes.ts';
+
 /** How a command prints: one JSON document with `--json`, text for people otherwise. */
 export interface Output {
   readonly json: boolean;
@@ -36,4 +39,23 @@ export function money(amount: string): string {
   const digits = whole === '0' && firstDigit >= 0 ? Math.max(4, firstDigit + 3) : 4;
   const shown = fraction.slice(0, digits).replace(/0+$/, '').padEnd(2, '0');
   return `${negative ? '-' : ''}$${whole}.${shown}`;
+}
+
+/** The text of a file, or of standard input for "-". */
+export function readInput(path: string): string {
+  try {
+    return readFileSync(path === '-' ? 0 : path, 'utf8');
+  } catch (error) {
+    throw unreadable(path, error);
+  }
+}
+
+/** A file that a person named and that cannot be read is a wrong argument. */
+export const unreadable = (path: string, error: unknown): CommandFailure =>
+  new CommandFailure(`${path} cannot be read: ${(error as NodeJS.ErrnoException).code ?? String(error)}.`, EXIT.USAGE);
+
+/** A whole number of an option; anything else is a wrong argument. */
+export function wholeNumber(option: string, text: string): number {
+  if (!/^\d{1,9}$/.test(text)) throw new CommandFailure(`${option} "${text}" must be a whole number.`, EXIT.USAGE);
+  return Number(text);
 }

@@ -1,16 +1,16 @@
-import { readFileSync } from 'node:fs';
 import type { Command } from 'commander';
 import { PurserClient } from '../../typescript/purser-client.ts';
 import { graphql } from '../../typescript/generated/gql.ts';
 import type { Cli } from '../cli-context.ts';
 import { readContexts, writeContexts } from '../contexts.ts';
 import { CommandFailure, EXIT } from '../exit-codes.ts';
-import { table } from '../output.ts';
+import { readInput, table } from '../output.ts';
 
 const WhoAmI = graphql(`
   query WhoAmI {
     viewer {
       principal {
+        id
         name
         kind
       }
@@ -18,6 +18,7 @@ const WhoAmI = graphql(`
         role
         scope
       }
+      actions
     }
   }
 `);
@@ -30,10 +31,14 @@ export function addContextCommands(program: Command, cli: () => Cli): void {
     .requiredOption('--token-file <file>', 'file that holds the token ("-" for standard input)')
     .option('--name <name>', 'name of the context', 'default')
     .action((options: LoginOptions) => login(cli(), options));
+  program
+    .command('logout [name]')
+    .description('forget a context (default: the current one); the token stays valid until it is revoked')
+    .action((name: string | undefined) => logout(cli(), name));
 
   const context = program.command('context').description('where to speak to');
   context
-    .command('list')
+    .command('list', { isDefault: true })
     .description('list the contexts')
     .action(() => listContexts(cli()));
   context
@@ -43,7 +48,7 @@ export function addContextCommands(program: Command, cli: () => Cli): void {
 
   program
     .command('whoami')
-    .description('who the token belongs to')
+    .description('who the token belongs to and what it may do')
     .action(() => whoAmI(cli()));
 }
 
@@ -54,11 +59,21 @@ interface LoginOptions {
 }
 
 async function login({ env, output }: Cli, options: LoginOptions): Promise<void> {
-  const token = readFileSync(options.tokenFile === '-' ? 0 : options.tokenFile, 'utf8').trim();
+  if (!URL.canParse(options.url)) throw new CommandFailure(`--url "${options.url}" is no URL.`, EXIT.USAGE);
+  const token = readInput(options.tokenFile).trim();
   const { viewer } = await new PurserClient({ url: options.url, token }).request(WhoAmI, {});
   const { contexts } = readContexts(env);
   writeContexts(env, { current: options.name, contexts: { ...contexts, [options.name]: { url: options.url, token } } });
-  output.result({ context: options.name, principal: viewer.principal.name }, () => `Signed in as ${viewer.principal.name} (${options.name}).`);
+  output.result({ context: options.name, principal: viewer.principal.name }, () => `Signed in as ${viewer.principal.name} (context ${options.name}).`);
+}
+
+function logout({ env, output }: Cli, named: string | undefined): void {
+  const { current, contexts } = readContexts(env);
+  const name = named ?? current;
+  if (name === null || !contexts[name]) throw new CommandFailure('No such context. See: purser context list', EXIT.NOT_FOUND);
+  const rest = Object.fromEntries(Object.entries(contexts).filter(([other]) => other !== name));
+  writeContexts(env, { current: current === name ? null : current, contexts: rest });
+  output.result({ context: name }, () => `Forgot ${name}.`);
 }
 
 function listContexts({ env, output }: Cli): void {

@@ -1,23 +1,26 @@
 import type { Command } from 'commander';
 import { graphql } from '../../typescript/generated/gql.ts';
-import type { CostDimension } from '../../typescript/generated/graphql.ts';
+import type { CostDimension, CostStep, CostsQuery } from '../../typescript/generated/graphql.ts';
 import type { Cli } from '../cli-context.ts';
 import { CommandFailure, EXIT } from '../exit-codes.ts';
 import { money, table } from '../output.ts';
+import { found } from '../refusals.ts';
 
 const Costs = graphql(`
-  query Costs($range: TimeRange!, $groupBy: [CostDimension!]!) {
-    costs(range: $range, groupBy: $groupBy) {
+  query Costs($range: TimeRange!, $groupBy: [CostDimension!]!, $step: CostStep, $filter: CostFilter) {
+    costs(range: $range, groupBy: $groupBy, step: $step, filter: $filter) {
       total {
         amount
       }
       isEstimate
       reconciledUntil
+      unpricedMs
       effectiveRange {
         from
         to
       }
       rows {
+        period
         key {
           dimension
           value
@@ -34,15 +37,56 @@ const Costs = graphql(`
         starting {
           amount
         }
+        draining {
+          amount
+        }
+        unready {
+          amount
+        }
+        unattributed {
+          amount
+        }
         requests
+        errors
+        unitCost {
+          amount
+        }
       }
     }
   }
 `);
 
+const DeploymentId = graphql(`
+  query DeploymentId($path: String!) {
+    deployment(by: { path: $path }) {
+      id
+    }
+  }
+`);
+
+const DIMENSIONS = {
+  OWNER_TEAM: true,
+  CALLER_TEAM: true,
+  CALLER: true,
+  PROJECT: true,
+  MODEL: true,
+  VERSION: true,
+  DEPLOYMENT: true,
+  REVISION: true,
+  REPLICA: true,
+  CLUSTER: true,
+  OFFERING: true,
+  STATE: true,
+  KIND: true,
+} satisfies Record<CostDimension, true>;
+
+const STEPS = { HOUR: true, DAY: true, MONTH: true } satisfies Record<CostStep, true>;
+
 interface CostsOptions {
   readonly since: string;
   readonly by: string;
+  readonly step?: string;
+  readonly deployment?: string;
 }
 
 const UNITS: Readonly<Record<string, number>> = { m: 60_000, h: 3_600_000, d: 86_400_000 };
@@ -52,32 +96,48 @@ export function addCostsCommand(program: Command, cli: () => Cli): void {
     .command('costs')
     .description('where the money went')
     .option('--since <duration>', 'how far back: 30m, 24h, 7d', '24h')
-    .option('--by <dimensions>', 'comma-separated: owner_team, caller_team, project, model, version, deployment, …', 'deployment')
+    .option('--by <dimensions>', `comma-separated: ${Object.keys(DIMENSIONS).join(', ').toLowerCase()}`, 'deployment')
+    .option('--step <step>', 'one row per hour, day or month (UTC)')
+    .option('--deployment <path>', 'only this deployment')
     .action((options: CostsOptions) => costs(cli(), options));
 }
 
 async function costs({ client, output }: Cli, options: CostsOptions): Promise<void> {
   const to = Date.now();
   const range = { from: new Date(to - parseDuration(options.since)).toISOString(), to: new Date(to).toISOString() };
-  const groupBy = options.by.split(',').map((name) => name.trim().toUpperCase() as CostDimension);
-  const { costs: answer } = await client().request(Costs, { range, groupBy });
-  output.result(answer, () =>
-    [
-      table(
-        [...groupBy.map((name) => name.toLowerCase()), 'cost', 'busy', 'idle', 'starting', 'requests'],
-        answer.rows.map((row) => [
-          ...row.key.map((part) => part.value),
-          money(row.cost.amount),
-          money(row.busy.amount),
-          money(row.idle.amount),
-          money(row.starting.amount),
-          String(row.requests),
-        ]),
-      ),
-      '',
-      `Total ${money(answer.total.amount)}${answer.isEstimate ? ' (estimate)' : ''}, ${answer.effectiveRange.from} to ${answer.effectiveRange.to}.`,
-    ].join('\n'),
-  );
+  const groupBy = options.by.split(',').map((name) => oneOf(DIMENSIONS, '--by', name));
+  const step = options.step === undefined ? null : oneOf(STEPS, '--step', options.step);
+  const api = client();
+  const filter = options.deployment === undefined ? null : await api.request(DeploymentId, { path: options.deployment });
+  const deployment = filter && found(filter.deployment, 'deployment').id;
+  const { costs: answer } = await api.request(Costs, { range, groupBy, step, filter: deployment ? { deployment } : null });
+  output.result(answer, () => costsText(answer, groupBy, step !== null));
+}
+
+function oneOf<T extends string>(known: Record<T, true>, option: string, text: string): T {
+  const name = text.trim().toUpperCase();
+  const match = (Object.keys(known) as T[]).find((candidate) => candidate === name);
+  if (!match) throw new CommandFailure(`${option} "${text}" must be one of ${Object.keys(known).join(', ').toLowerCase()}.`, EXIT.USAGE);
+  return match;
+}
+
+function costsText(answer: CostsQuery['costs'], groupBy: readonly CostDimension[], stepped: boolean): string {
+  const { total, isEstimate, effectiveRange, unpricedMs, rows } = answer;
+  return [
+    table(
+      [...(stepped ? ['from'] : []), ...groupBy.map((name) => name.toLowerCase()), 'cost', 'busy', 'idle', 'starting', 'draining', 'unready', 'requests', 'per request'],
+      rows.map((row) => [
+        ...(stepped ? [row.period ?? ''] : []),
+        ...row.key.map((part) => part.value || '-'),
+        ...[row.cost, row.busy, row.idle, row.starting, row.draining, row.unready].map((part) => money(part.amount)),
+        String(row.requests),
+        row.unitCost ? money(row.unitCost.amount) : '-',
+      ]),
+    ),
+    '',
+    `Total ${money(total.amount)}${isEstimate ? ' (estimate: the newest minutes are open)' : ''}, ${effectiveRange.from} to ${effectiveRange.to}.`,
+    ...(unpricedMs > 0 ? [`${(unpricedMs / 1000).toFixed(0)} s of replica time have no price and are in no amount.`] : []),
+  ].join('\n');
 }
 
 function parseDuration(text: string): number {

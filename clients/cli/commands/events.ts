@@ -1,18 +1,28 @@
 import type { Command } from 'commander';
-import { PurserUnavailable } from '../../typescript/errors.ts';
-import type { PurserClient } from '../../typescript/purser-client.ts';
 import { graphql } from '../../typescript/generated/gql.ts';
+import type { EventFilter, FollowEventsSubscription, Severity } from '../../typescript/generated/graphql.ts';
 import type { Cli } from '../cli-context.ts';
+import { CommandFailure, EXIT } from '../exit-codes.ts';
+import { wholeNumber } from '../output.ts';
 
 const Events = graphql(`
-  query Events($after: EventCursor, $filter: EventFilter, $first: Int!) {
-    events(after: $after, filter: $filter, first: $first) {
+  query Events($after: EventCursor, $filter: EventFilter, $first: Int!, $last: Int) {
+    events(after: $after, filter: $filter, first: $first, last: $last) {
       events {
         cursor
         at
         type
-        message
         severity
+        principal
+        subjectKind
+        subjectId
+        message
+        before
+        after
+      }
+      gap {
+        reason
+        cursor
       }
       cursor
       hasMore
@@ -28,8 +38,13 @@ const FollowEvents = graphql(`
         cursor
         at
         type
-        message
         severity
+        principal
+        subjectKind
+        subjectId
+        message
+        before
+        after
       }
       ... on Gap {
         reason
@@ -46,10 +61,11 @@ interface EventsOptions {
   readonly follow?: boolean;
   readonly after?: string;
   readonly deployment?: string;
+  readonly project?: string;
+  readonly type?: string;
+  readonly severity?: string;
+  readonly last: string;
 }
-
-/** Longest wait between two tries to go on. Higher: late news; lower: a dead server is asked too often. */
-const LONGEST_WAIT_MS = 5_000;
 
 export function addEventsCommand(program: Command, cli: () => Cli): void {
   program
@@ -57,12 +73,17 @@ export function addEventsCommand(program: Command, cli: () => Cli): void {
     .description('what happened, in order and without loss')
     .option('--follow', 'go on until interrupted; breaks are bridged from the last cursor')
     .option('--after <cursor>', 'start behind this event')
+    .option('--last <n>', 'without --after: the newest n', '50')
     .option('--deployment <path>', 'only what concerns this deployment')
+    .option('--project <path>', 'only what concerns this project')
+    .option('--type <types>', 'only these types, comma-separated')
+    .option('--severity <severities>', 'only these, comma-separated: info, warning, error')
     .action((options: EventsOptions) => (options.follow ? follow(cli(), options) : list(cli(), options)));
 }
 
+type Delivery = FollowEventsSubscription['events'];
+
 interface PrintedEvent {
-  readonly cursor: string;
   readonly at: string;
   readonly type: string;
   readonly message: string;
@@ -70,50 +91,50 @@ interface PrintedEvent {
 
 const line = (event: PrintedEvent): string => `${event.at}  ${event.type.padEnd(28)}  ${event.message}`;
 
-const filterOf = (options: EventsOptions) => (options.deployment ? { deployment: options.deployment } : null);
+const SEVERITIES: readonly Severity[] = ['INFO', 'WARNING', 'ERROR'];
+
+function filterOf({ deployment, project, type, severity }: EventsOptions): EventFilter {
+  return {
+    ...(deployment === undefined ? {} : { deployment }),
+    ...(project === undefined ? {} : { project }),
+    ...(type === undefined ? {} : { types: type.split(',') }),
+    ...(severity === undefined ? {} : { severities: severity.split(',').map(severityOf) }),
+  };
+}
+
+function severityOf(text: string): Severity {
+  const severity = SEVERITIES.find((name) => name === text.trim().toUpperCase());
+  if (!severity) throw new CommandFailure(`--severity "${text}" must be info, warning or error.`, EXIT.USAGE);
+  return severity;
+}
 
 async function list({ client, output }: Cli, options: EventsOptions): Promise<void> {
-  const { events } = await client().request(Events, { after: options.after ?? null, filter: filterOf(options), first: 100 });
-  output.result(events, () => [...events.events.map(line), `cursor: ${events.cursor}`].join('\n'));
-}
-
-async function follow({ client, output }: Cli, options: EventsOptions): Promise<void> {
-  const stop = new AbortController();
-  process.once('SIGINT', () => stop.abort());
-  process.once('SIGTERM', () => stop.abort());
-  const api = client();
-  let cursor = options.after ?? null;
-  for (let wait = 100; !stop.signal.aborted; wait = Math.min(LONGEST_WAIT_MS, wait * 2)) {
-    try {
-      for await (const next of stream(api, cursor, options, stop.signal)) {
-        wait = 100;
-        cursor = next.cursor;
-        show(output, next);
-      }
-    } catch (error) {
-      if (stop.signal.aborted) return;
-      if (!(error instanceof PurserUnavailable)) throw error;
-      output.note(`${error.message} Trying again …`);
-    }
-    await pause(wait, stop.signal);
-  }
-}
-
-type Delivery = { __typename: 'Event' | 'Gap' | 'Heartbeat'; cursor: string } & Partial<PrintedEvent> & { reason?: string };
-
-async function* stream(api: PurserClient, after: string | null, options: EventsOptions, signal: AbortSignal): AsyncGenerator<Delivery> {
-  for await (const { events } of api.subscribe(FollowEvents, { after, filter: filterOf(options) }, signal)) yield events as Delivery;
-}
-
-function show(output: Cli['output'], delivery: Delivery): void {
-  if (delivery.__typename === 'Heartbeat') return;
-  output.result(delivery, () =>
-    delivery.__typename === 'Gap' ? `-- gap: ${delivery.reason ?? ''}; going on at ${delivery.cursor}` : line(delivery as PrintedEvent),
+  const last = options.after === undefined ? wholeNumber('--last', options.last) : null;
+  const { events } = await client().request(Events, { after: options.after ?? null, filter: filterOf(options), first: 100, last });
+  output.result(events, () =>
+    [
+      ...(events.gap ? [gapLine(events.gap)] : []),
+      ...events.events.map(line),
+      `${events.hasMore ? 'More' : 'Later'}: purser events --after ${events.cursor}${events.hasMore ? '' : ' --follow'}`,
+    ].join('\n'),
   );
 }
 
-const pause = (ms: number, signal: AbortSignal): Promise<void> =>
-  new Promise((resolve) => {
-    const timer = setTimeout(resolve, ms);
-    signal.addEventListener('abort', () => (clearTimeout(timer), resolve()), { once: true });
+async function follow({ client, output, stopped }: Cli, options: EventsOptions): Promise<void> {
+  const variables = { after: options.after ?? null, filter: filterOf(options) };
+  const deliveries = client().follow(FollowEvents, variables, {
+    cursorOf: ({ events }) => events.cursor,
+    signal: stopped(),
+    onBreak: (error) => output.note(`${error.message} Trying again …`),
   });
+  for await (const { events } of deliveries) show(output, events);
+}
+
+/** Heartbeats only move the cursor. */
+function show(output: Cli['output'], delivery: Delivery): void {
+  if (delivery.__typename === 'Heartbeat') return;
+  output.result(delivery, () => (delivery.__typename === 'Gap' ? gapLine(delivery) : line(delivery)));
+}
+
+const gapLine = ({ reason, cursor }: { readonly reason: string; readonly cursor: string }): string =>
+  `-- some events are no longer kept (${reason.toLowerCase()}); going on at ${cursor}`;

@@ -1,11 +1,12 @@
-import { createHash } from 'node:crypto';
-import { readFileSync } from 'node:fs';
+import { randomUUID } from 'node:crypto';
 import type { Command } from 'commander';
+import { artifactFile, type ArtifactSource } from '../../typescript/artifact-file.ts';
+import type { PurserClient } from '../../typescript/purser-client.ts';
 import { graphql } from '../../typescript/generated/gql.ts';
-import type { RegisterModelVersionInput } from '../../typescript/generated/graphql.ts';
+import type { Protocol, RegisterModelVersionInput } from '../../typescript/generated/graphql.ts';
 import type { Cli } from '../cli-context.ts';
 import { CommandFailure, EXIT } from '../exit-codes.ts';
-import { table } from '../output.ts';
+import { table, unreadable, wholeNumber } from '../output.ts';
 import { parsePath } from '../paths.ts';
 import { found, refuse } from '../refusals.ts';
 
@@ -41,6 +42,7 @@ const Versions = graphql(`
     model(by: { path: $path }) {
       versions(first: 100) {
         nodes {
+          id
           number
           format
           createdAt
@@ -49,6 +51,10 @@ const Versions = graphql(`
             digest
             sizeBytes
           }
+          lineage {
+            runId
+            sourceUrl
+          }
         }
       }
     }
@@ -56,8 +62,8 @@ const Versions = graphql(`
 `);
 
 const RegisterModel = graphql(`
-  mutation RegisterModel($input: RegisterModelInput!) {
-    registerModel(input: $input) {
+  mutation RegisterModel($input: RegisterModelInput!, $idempotencyKey: String) {
+    registerModel(input: $input, idempotencyKey: $idempotencyKey) {
       model {
         path
       }
@@ -72,8 +78,8 @@ const RegisterModel = graphql(`
 `);
 
 const RegisterModelVersion = graphql(`
-  mutation RegisterModelVersion($input: RegisterModelVersionInput!) {
-    registerModelVersion(input: $input) {
+  mutation RegisterModelVersion($input: RegisterModelVersionInput!, $idempotencyKey: String) {
+    registerModelVersion(input: $input, idempotencyKey: $idempotencyKey) {
       modelVersion {
         number
         artifact {
@@ -103,8 +109,8 @@ const RegisterModelVersion = graphql(`
 `);
 
 const SetModelAlias = graphql(`
-  mutation SetModelAlias($input: SetModelAliasInput!) {
-    setModelAlias(input: $input) {
+  mutation SetModelAlias($input: SetModelAliasInput!, $idempotencyKey: String) {
+    setModelAlias(input: $input, idempotencyKey: $idempotencyKey) {
       alias {
         name
         version {
@@ -121,11 +127,47 @@ const SetModelAlias = graphql(`
   }
 `);
 
+const ArchiveModelVersion = graphql(`
+  mutation ArchiveModelVersion($input: ArchiveModelVersionInput!, $idempotencyKey: String) {
+    archiveModelVersion(input: $input, idempotencyKey: $idempotencyKey) {
+      modelVersion {
+        number
+        archivedAt
+      }
+      userErrors {
+        code
+        message
+        path
+        hint
+      }
+    }
+  }
+`);
+
+const AliasHistory = graphql(`
+  query AliasHistory($path: String!) {
+    model(by: { path: $path }) {
+      aliases {
+        name
+        version {
+          number
+        }
+        history {
+          validFrom
+          version {
+            number
+          }
+        }
+      }
+    }
+  }
+`);
+
 interface RegisterOptions {
   readonly onnx?: string;
   readonly command?: string;
   readonly image?: string;
-  readonly port?: string;
+  readonly port: string;
   readonly healthPath: string;
   readonly protocol: string;
   readonly cpu: string;
@@ -136,7 +178,7 @@ interface RegisterOptions {
 
 export function addRegistryCommands(program: Command, cli: () => Cli): void {
   const models = program.command('models').description('list the models, or register one');
-  models.command('list', { isDefault: true }).action(() => listModels(cli()));
+  models.command('list', { isDefault: true }).description('list the models').action(() => listModels(cli()));
   models
     .command('register <model>')
     .description('make a model (team/project/name)')
@@ -144,14 +186,14 @@ export function addRegistryCommands(program: Command, cli: () => Cli): void {
     .action((path: string, options: { description: string }) => registerModel(cli(), path, options.description));
 
   const versions = program.command('versions').description('list the versions of a model, or register one');
-  versions.command('list <model>', { isDefault: true }).action((path: string) => listVersions(cli(), path));
+  versions.command('list <model>', { isDefault: true }).description('list the versions, newest first').action((path: string) => listVersions(cli(), path));
   versions
     .command('register <model>')
     .description('register the next version: an ONNX file, a command or an image')
     .option('--onnx <file>', 'ONNX file; uploaded unless the project has it')
     .option('--command <command>', 'command line of a process that serves HTTP on $PORT')
     .option('--image <image>', 'container image')
-    .option('--port <port>', 'port that the container listens on')
+    .option('--port <port>', 'port that it listens on', '8080')
     .option('--health-path <path>', 'answers 2xx when ready', '/')
     .option('--protocol <protocol>', 'OIP, OPENAI or HTTP', 'HTTP')
     .option('--cpu <milli>', 'thousandths of a CPU per replica', '500')
@@ -160,11 +202,17 @@ export function addRegistryCommands(program: Command, cli: () => Cli): void {
     .option('--source-url <url>', 'where its code is')
     .action((path: string, options: RegisterOptions) => registerVersion(cli(), path, options));
 
-  program
-    .command('aliases')
-    .description('point an alias at a version')
+  versions
+    .command('archive <model> <version>')
+    .description('take a version out of use; what serves it goes on')
+    .action((path: string, version: string) => archiveVersion(cli(), path, wholeNumber('version', version)));
+
+  const aliases = program.command('aliases').description('what the aliases of a model point at, and did');
+  aliases.command('list <model>', { isDefault: true }).description('with the history').action((path: string) => listAliases(cli(), path));
+  aliases
     .command('set <model> <alias> <version>')
-    .action((path: string, name: string, version: string) => setAlias(cli(), path, { name, version: Number(version) }));
+    .description('point an alias at a version')
+    .action((path: string, name: string, version: string) => setAlias(cli(), path, { name, version: wholeNumber('version', version) }));
 }
 
 async function listModels({ client, output }: Cli): Promise<void> {
@@ -202,40 +250,77 @@ async function listVersions({ client, output }: Cli, path: string): Promise<void
 
 async function registerModel({ client, output }: Cli, path: string, description: string): Promise<void> {
   const { projectPath, name } = parsePath(path);
-  const { registerModel: payload } = await client().request(RegisterModel, {
-    input: { project: { path: projectPath }, name, description },
-  });
+  const input = { project: { path: projectPath }, name, description };
+  const { registerModel: payload } = await client().request(RegisterModel, { input, idempotencyKey: randomUUID() });
   refuse(payload.userErrors);
   output.result(payload.model, () => `Registered ${path}. Next: purser versions register ${path} --onnx FILE.onnx`);
 }
 
 async function registerVersion({ client, output }: Cli, path: string, options: RegisterOptions): Promise<void> {
-  const api = client();
   const { projectPath } = parsePath(path);
-  const bytes = options.onnx ? readFileSync(options.onnx) : null;
-  const digest = bytes ? `sha256:${createHash('sha256').update(bytes).digest('hex')}` : null;
-  if (bytes && digest) await api.uploadArtifact(projectPath, digest, bytes);
+  const artifact = options.onnx ? await readArtifact(options.onnx) : null;
   const input: RegisterModelVersionInput = {
     model: { path },
-    ...runtimeOf(options, digest),
-    resources: { cpuMilli: Number(options.cpu), memoryMib: Number(options.memory) },
-    ...(options.runId || options.sourceUrl ? { lineage: { runId: options.runId, sourceUrl: options.sourceUrl } } : {}),
+    ...runtimeOf(options, artifact),
+    resources: { cpuMilli: wholeNumber('--cpu', options.cpu), memoryMib: wholeNumber('--memory', options.memory) },
+    ...(options.runId || options.sourceUrl ? { lineage: { runId: options.runId ?? null, sourceUrl: options.sourceUrl ?? null } } : {}),
   };
-  const { registerModelVersion: payload } = await api.request(RegisterModelVersion, { input });
+  const api = client();
+  if (artifact) await api.uploadArtifact(projectPath, artifact);
+  const { registerModelVersion: payload } = await api.request(RegisterModelVersion, { input, idempotencyKey: randomUUID() });
   refuse(payload.userErrors);
-  output.result(payload.modelVersion, () => `Registered ${path} version ${payload.modelVersion?.number ?? '?'}.`);
+  const { name } = parsePath(path);
+  output.result(
+    payload.modelVersion,
+    () => `Registered ${path} version ${payload.modelVersion?.number ?? '?'}. Next: purser deploy ${projectPath}/${name} --model ${name} --plan`,
+  );
 }
 
-function runtimeOf(options: RegisterOptions, digest: string | null): Pick<RegisterModelVersionInput, 'artifactDigest' | 'container' | 'process'> {
-  const shape = { healthPath: options.healthPath, protocol: options.protocol as 'HTTP' };
-  if (digest) return { artifactDigest: digest };
-  if (options.image) return { container: { ...shape, image: options.image, port: Number(options.port ?? 8080) } };
-  if (options.command) return { process: { ...shape, command: options.command.split(' '), port: Number(options.port ?? 8080) } };
+const readArtifact = (file: string): Promise<ArtifactSource> =>
+  artifactFile(file).catch((error: unknown) => {
+    throw unreadable(file, error);
+  });
+
+const PROTOCOLS: readonly Protocol[] = ['HTTP', 'OIP', 'OPENAI'];
+
+function runtimeOf(options: RegisterOptions, artifact: ArtifactSource | null): Pick<RegisterModelVersionInput, 'artifactDigest' | 'container' | 'process'> {
+  if (artifact) return { artifactDigest: artifact.digest };
+  const protocol = PROTOCOLS.find((name) => name === options.protocol.toUpperCase());
+  if (!protocol) throw new CommandFailure(`--protocol must be one of ${PROTOCOLS.join(', ')}.`, EXIT.USAGE);
+  const shape = { healthPath: options.healthPath, protocol, port: wholeNumber('--port', options.port) };
+  if (options.image) return { container: { ...shape, image: options.image } };
+  if (options.command) return { process: { ...shape, command: options.command.split(' ') } };
   throw new CommandFailure('Give one of --onnx, --command or --image.', EXIT.USAGE);
 }
 
+async function archiveVersion({ client, output }: Cli, path: string, number: number): Promise<void> {
+  const api = client();
+  const modelVersion = await versionId(api, path, number);
+  const { archiveModelVersion: payload } = await api.request(ArchiveModelVersion, { input: { modelVersion }, idempotencyKey: randomUUID() });
+  refuse(payload.userErrors);
+  output.result(payload.modelVersion, () => `Archived ${path} version ${number}.`);
+}
+
+async function versionId(api: PurserClient, path: string, number: number): Promise<string> {
+  const { model } = await api.request(Versions, { path });
+  const version = found(model, 'model').versions.nodes.find((candidate) => candidate.number === number);
+  return found(version, 'version').id;
+}
+
+async function listAliases({ client, output }: Cli, path: string): Promise<void> {
+  const { model } = await client().request(AliasHistory, { path });
+  const { aliases } = found(model, 'model');
+  output.result(aliases, () =>
+    table(
+      ['alias', 'version', 'since'],
+      aliases.flatMap(({ name, history }) => history.map((change) => [name, String(change.version?.number ?? '-'), change.validFrom])),
+    ),
+  );
+}
+
 async function setAlias({ client, output }: Cli, path: string, alias: { name: string; version: number }): Promise<void> {
-  const { setModelAlias: payload } = await client().request(SetModelAlias, { input: { model: { path }, ...alias } });
+  const input = { model: { path }, ...alias };
+  const { setModelAlias: payload } = await client().request(SetModelAlias, { input, idempotencyKey: randomUUID() });
   refuse(payload.userErrors);
   output.result(payload.alias, () => `${path}@${alias.name} is version ${alias.version}.`);
 }
