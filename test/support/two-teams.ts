@@ -57,6 +57,12 @@ const ROWS: readonly { kind: string; text: string; uses: readonly string[] }[] =
         capacity_until, observed_at, last_evidence_at) values ($1, $2, $3, $4, $5, $6, $7, $8, 'serving', 0, 60000, 60000, 60000)`,
     uses: ['Team', 'Project', 'Deployment', 'Revision', 'Workload', 'Cluster', 'Offering'],
   },
+  {
+    kind: 'Decision',
+    text: `insert into decision (id, team_id, project_id, deployment_id, kind, subject_kind, subject_id, at, principal, inputs, candidates, rejected, reasons)
+      values ($1, $2, $3, $4, 'deploy', 'Deployment', $4, 0, 'test', '{}', '[]', '[]', '[]')`,
+    uses: ['Team', 'Project', 'Deployment'],
+  },
 ];
 
 /** Fills a team that exists with one of everything. */
