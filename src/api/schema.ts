@@ -2,6 +2,15 @@ import { lexicographicSortSchema, printSchema, type GraphQLSchema } from 'graphq
 import { buildSchemaSync, type ClassType, type NonEmptyArray } from 'type-graphql';
 import { applyOneOf } from '../graphql/one-of.ts';
 import { CostResolver, DeploymentCostsResolver, ModelCostsResolver } from '../costs/cost.resolver.ts';
+import { DecisionResolver } from '../decisions/decision.resolver.ts';
+import { DeploymentMutationsResolver } from '../deployments/deployment-mutations.resolver.ts';
+import {
+  DeploymentResolver,
+  ModelDeploymentsResolver,
+  ModelVersionDeploymentsResolver,
+  ReplicaResolver,
+  RevisionResolver,
+} from '../deployments/deployment.resolver.ts';
 import { ClusterResolver } from '../fleet/cluster.resolver.ts';
 import { IdentityResolver, TeamResolver } from '../identity/identity.resolver.ts';
 import { OfferingResolver } from '../pricing/offering.resolver.ts';
@@ -20,6 +29,13 @@ const RESOLVERS: NonEmptyArray<ClassType> = [
   ModelAliasChangeResolver,
   OfferingResolver,
   ClusterResolver,
+  DeploymentResolver,
+  DeploymentMutationsResolver,
+  RevisionResolver,
+  ReplicaResolver,
+  ModelDeploymentsResolver,
+  ModelVersionDeploymentsResolver,
+  DecisionResolver,
   CostResolver,
   ModelCostsResolver,
   DeploymentCostsResolver,

@@ -14,11 +14,21 @@ import { makeCostMetrics } from '../costs/costs.metrics.ts';
 import { CostsService } from '../costs/costs.service.ts';
 import { MeteringService } from '../costs/metering.service.ts';
 import { RevisionErrorRepository } from '../costs/revision-errors.repository.ts';
+import { DecisionResolver, decisionNodes } from '../decisions/decision.resolver.ts';
 import { DecisionRepository } from '../decisions/decision.repository.ts';
 import { DecisionsService } from '../decisions/decisions.service.ts';
 import type { ClusterPort } from '../deployments/cluster.port.ts';
 import { DeployService } from '../deployments/deploy.service.ts';
 import { DeploymentRepository } from '../deployments/deployment.repository.ts';
+import { DeploymentMutationsResolver } from '../deployments/deployment-mutations.resolver.ts';
+import {
+  DeploymentResolver,
+  ModelDeploymentsResolver,
+  ModelVersionDeploymentsResolver,
+  ReplicaResolver,
+  RevisionResolver,
+  deploymentNodes,
+} from '../deployments/deployment.resolver.ts';
 import { DeploymentsService } from '../deployments/deployments.service.ts';
 import type { LoopPace } from '../deployments/plan-workloads.ts';
 import { RouteTableRepository } from '../deployments/route-table.repository.ts';
@@ -124,7 +134,7 @@ export function compose(deps: ComposeDeps) {
   });
 
   const eventResolver = new EventResolver(events, new StoredEventSubjects());
-  const nodes = [...identityNodes(identity), ...registryNodes(models), ...pricingNodes(prices), ...fleetNodes(fleet)];
+  const nodes = [...identityNodes(identity), ...registryNodes(models), ...pricingNodes(prices), ...fleetNodes(fleet), ...deploymentNodes(deployments), ...decisionNodes(decisions)];
   const resolvers = new Map<unknown, object>([
     [NodeResolver, new NodeResolver(nodes)],
     [IdentityResolver, new IdentityResolver(identity)],
@@ -135,6 +145,13 @@ export function compose(deps: ComposeDeps) {
     [ModelAliasChangeResolver, new ModelAliasChangeResolver(models)],
     [OfferingResolver, new OfferingResolver(prices)],
     [ClusterResolver, new ClusterResolver(fleet)],
+    [DeploymentResolver, new DeploymentResolver({ deployments, decisions, routerUrl: `http://${config.host}:${config.routerPort}` })],
+    [DeploymentMutationsResolver, new DeploymentMutationsResolver({ deploy, deployments, decisions })],
+    [RevisionResolver, new RevisionResolver(models)],
+    [ReplicaResolver, new ReplicaResolver(deployments, (clusterId) => clusters.get(clusterId) ?? null)],
+    [ModelDeploymentsResolver, new ModelDeploymentsResolver(deployments)],
+    [ModelVersionDeploymentsResolver, new ModelVersionDeploymentsResolver(deployments)],
+    [DecisionResolver, new DecisionResolver(decisions)],
     [CostResolver, new CostResolver(costs)],
     [ModelCostsResolver, new ModelCostsResolver(costs)],
     [DeploymentCostsResolver, new DeploymentCostsResolver(costs)],
