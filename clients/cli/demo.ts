@@ -1,7 +1,7 @@
-import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { PurserClient } from '../typescript/purser-client.ts';
+import { artifactFile } from '../typescript/artifact-file.ts';
+import type { PurserClient } from '../typescript/purser-client.ts';
 import { graphql } from '../typescript/generated/gql.ts';
 import { refuse } from './refusals.ts';
 
@@ -154,10 +154,9 @@ async function ensureDeployed(client: PurserClient, folder: string): Promise<voi
 }
 
 async function registerVersion(client: PurserClient, project: string, file: string): Promise<void> {
-  const bytes = readFileSync(file);
-  const digest = `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
-  await client.uploadArtifact(project, digest, bytes);
-  refuse((await client.request(MakeVersion, { model: DEMO.path, digest })).registerModelVersion.userErrors);
+  const artifact = await artifactFile(file);
+  await client.uploadArtifact(project, artifact);
+  refuse((await client.request(MakeVersion, { model: DEMO.path, digest: artifact.digest })).registerModelVersion.userErrors);
 }
 
 const POLL_MS = 150;

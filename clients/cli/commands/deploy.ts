@@ -1,20 +1,21 @@
 import { randomUUID } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Command } from 'commander';
-import type { PurserClient } from '../../typescript/purser-client.ts';
 import { graphql } from '../../typescript/generated/gql.ts';
-import type { DeployInput, DeployMutation } from '../../typescript/generated/graphql.ts';
+import type { CapacityType, DeployInput, DeployMutation } from '../../typescript/generated/graphql.ts';
 import type { Cli } from '../cli-context.ts';
 import { CommandFailure, EXIT } from '../exit-codes.ts';
-import { money, table } from '../output.ts';
+import { money, table, wholeNumber } from '../output.ts';
 import { parsePath } from '../paths.ts';
 import { found, refuse } from '../refusals.ts';
 
 const Deploy = graphql(`
-  mutation Deploy($input: DeployInput!, $dryRun: Boolean!, $planHash: String, $idempotencyKey: String) {
-    deploy(input: $input, dryRun: $dryRun, planHash: $planHash, idempotencyKey: $idempotencyKey) {
+  mutation Deploy($input: DeployInput!, $dryRun: Boolean!, $planHash: String, $expectedVersion: Int, $idempotencyKey: String) {
+    deploy(input: $input, dryRun: $dryRun, planHash: $planHash, expectedVersion: $expectedVersion, idempotencyKey: $idempotencyKey) {
       deployment {
         id
         path
+        generation
         endpoint {
           url
         }
@@ -22,6 +23,8 @@ const Deploy = graphql(`
       plan {
         hash
         expiresAt
+        peakReplicas
+        risks
         actions {
           kind
           message
@@ -36,6 +39,9 @@ const Deploy = graphql(`
           hourly {
             amount
           }
+          monthly {
+            amount
+          }
           chosen
           rejectedBecause {
             code
@@ -43,6 +49,9 @@ const Deploy = graphql(`
           }
         }
         costDelta {
+          amount
+        }
+        monthlyEstimate {
           amount
         }
       }
@@ -69,53 +78,9 @@ const Status = graphql(`
           message
         }
       }
-    }
-  }
-`);
-
-const Rollback = graphql(`
-  mutation Rollback($input: RollbackInput!) {
-    rollback(input: $input) {
-      deployment {
-        path
-      }
-      userErrors {
-        code
-        message
-        path
-        hint
-      }
-    }
-  }
-`);
-
-const Scale = graphql(`
-  mutation Scale($input: ScaleDeploymentInput!) {
-    scaleDeployment(input: $input) {
-      deployment {
-        path
-      }
-      userErrors {
-        code
-        message
-        path
-        hint
-      }
-    }
-  }
-`);
-
-const Delete = graphql(`
-  mutation DeleteDeployment($input: DeleteDeploymentInput!) {
-    deleteDeployment(input: $input) {
-      deployment {
-        path
-      }
-      userErrors {
-        code
-        message
-        path
-        hint
+      rollout {
+        state
+        reason
       }
     }
   }
@@ -126,15 +91,19 @@ interface DeployOptions {
   readonly modelVersion?: string;
   readonly alias?: string;
   readonly replicas?: string;
+  readonly concurrency?: string;
   readonly maxReplicas?: string;
   readonly maxSpendPerHour?: string;
+  readonly region?: string[];
+  readonly capacity?: string;
+  readonly expectedVersion?: string;
   readonly plan?: boolean;
   readonly planHash?: string;
   readonly wait?: boolean;
   readonly timeout: string;
 }
 
-export function addDeployCommands(program: Command, cli: () => Cli): void {
+export function addDeployCommand(program: Command, cli: () => Cli): void {
   program
     .command('deploy <deployment>')
     .description('plan and run a model version at team/project/name')
@@ -142,112 +111,142 @@ export function addDeployCommands(program: Command, cli: () => Cli): void {
     .option('--model-version <number>', 'version number (default: the newest)')
     .option('--alias <alias>', 'the version that this alias points at')
     .option('--replicas <n>', 'replicas')
+    .option('--concurrency <n>', 'requests that one replica handles at a time')
     .option('--max-replicas <n>', 'never more than this (default of the project)')
     .option('--max-spend-per-hour <usd>', 'never dearer than this (default of the project)')
-    .option('--plan', 'show the priced plan and the offerings that lost, change nothing')
+    .option('--region <regions...>', 'only these, provider/region')
+    .option('--capacity <types>', 'only these, comma-separated: on_demand, spot, reserved')
+    .option('--expected-version <n>', 'refuse if somebody changed the deployment since')
+    .option('--plan', 'show the priced plan and why the other offerings lost; change nothing')
     .option('--plan-hash <hash>', 'run exactly this plan, or nothing')
     .option('--wait', 'return when it is ready')
     .option('--timeout <seconds>', 'how long --wait waits', '120')
     .action((path: string, options: DeployOptions) => deploy(cli(), path, options));
-  program
-    .command('rollback <deployment>')
-    .description('go back to an earlier revision')
-    .option('--to <revision>', 'revision number (default: the one before)')
-    .action((path: string, options: { to?: string }) => rollback(cli(), path, options.to));
-  program
-    .command('scale <deployment>')
-    .description('change the number of replicas')
-    .requiredOption('--replicas <n>', 'replicas')
-    .action((path: string, options: { replicas: string }) => scale(cli(), path, Number(options.replicas)));
-  program
-    .command('delete <deployment>')
-    .description('drain it and give everything up')
-    .action((path: string) => remove(cli(), path));
 }
 
-async function deploy({ client, output }: Cli, path: string, options: DeployOptions): Promise<void> {
-  const api = client();
-  const { deploy: payload } = await api.request(Deploy, {
+async function deploy(cli: Cli, path: string, options: DeployOptions): Promise<void> {
+  const timeoutMs = wholeNumber('--timeout', options.timeout) * 1000;
+  const variables = {
     input: inputOf(path, options),
     dryRun: options.plan ?? false,
     planHash: options.planHash ?? null,
+    expectedVersion: options.expectedVersion === undefined ? null : wholeNumber('--expected-version', options.expectedVersion),
     idempotencyKey: options.plan ? null : randomUUID(),
-  });
+  };
+  const { deploy: payload } = await cli.client().request(Deploy, variables);
   refuse(payload.userErrors);
-  if (options.plan) return output.result(payload.plan, () => planText(found(payload.plan, 'plan'), path));
-  if (options.wait) await untilReady(api, path, Number(options.timeout) * 1000);
-  output.result(payload.deployment, () => `${path} ${options.wait ? 'is ready' : 'is on its way'}: ${payload.deployment?.endpoint.url ?? ''}`);
+  const plan = found(payload.plan, 'plan');
+  if (options.plan) {
+    cli.output.result(plan, () => planText(plan, path));
+    return;
+  }
+  const deployment = found(payload.deployment, 'deployment');
+  if (options.wait) await untilReady(cli, path, timeoutMs);
+  const next = options.wait ? `Next: purser describe ${path}` : `Next: purser events --deployment ${path} --follow`;
+  cli.output.result({ ...deployment, plan }, () =>
+    [...actionLines(plan), `${path} is ${options.wait ? 'ready' : 'on its way'} at ${deployment.endpoint.url}`, costLine(plan), next].join('\n'),
+  );
 }
+
+const NUMBERS = { modelVersion: '--model-version', replicas: '--replicas', concurrency: '--concurrency', maxReplicas: '--max-replicas' } as const;
 
 function inputOf(path: string, options: DeployOptions): DeployInput {
   const { projectPath, name } = parsePath(path);
+  const numbers = (Object.keys(NUMBERS) as (keyof typeof NUMBERS)[]).flatMap((key) => {
+    const text = options[key];
+    return text === undefined ? [] : [[key, wholeNumber(NUMBERS[key], text)] as const];
+  });
   return {
     project: { path: projectPath },
     name,
     model: options.model ?? name,
-    ...(options.modelVersion ? { modelVersion: Number(options.modelVersion) } : {}),
-    ...(options.alias ? { alias: options.alias } : {}),
-    ...(options.replicas ? { replicas: Number(options.replicas) } : {}),
-    ...(options.maxReplicas ? { maxReplicas: Number(options.maxReplicas) } : {}),
-    ...(options.maxSpendPerHour ? { maxSpendPerHour: options.maxSpendPerHour } : {}),
+    ...Object.fromEntries(numbers),
+    ...(options.alias === undefined ? {} : { alias: options.alias }),
+    ...(options.maxSpendPerHour === undefined ? {} : { maxSpendPerHour: options.maxSpendPerHour }),
+    ...(options.region === undefined ? {} : { regions: options.region }),
+    ...(options.capacity === undefined ? {} : { capacityTypes: options.capacity.split(',').map(capacityOf) }),
   };
+}
+
+const CAPACITIES: readonly CapacityType[] = ['ON_DEMAND', 'SPOT', 'RESERVED'];
+
+function capacityOf(text: string): CapacityType {
+  const capacity = CAPACITIES.find((name) => name === text.trim().toUpperCase());
+  if (!capacity) throw new CommandFailure(`--capacity "${text}" must be on_demand, spot or reserved.`, EXIT.USAGE);
+  return capacity;
 }
 
 type Plan = NonNullable<DeployMutation['deploy']['plan']>;
 
 function planText(plan: Plan, path: string): string {
   return [
-    ...plan.actions.map((action) => `- ${action.message}`),
+    ...actionLines(plan),
     '',
     table(
-      ['', 'offering', 'region', 'capacity', 'per hour', 'because'],
-      plan.candidates.map(({ offering, hourly, chosen, rejectedBecause }) => [
+      ['', 'offering', 'region', 'capacity', 'per hour', 'per month', 'why'],
+      plan.candidates.map(({ offering, hourly, monthly, chosen, rejectedBecause }) => [
         chosen ? '*' : '',
         `${offering.provider} ${offering.instanceType}`,
         offering.region,
-        offering.capacityType,
-        money(hourly.amount),
-        chosen ? 'cheapest that fits' : (rejectedBecause?.message ?? ''),
+        offering.capacityType.toLowerCase(),
+        hourly ? money(hourly.amount) : '-',
+        monthly ? money(monthly.amount) : '-',
+        chosen ? 'chosen: the best of those that fit' : `${rejectedBecause?.code ?? ''}: ${rejectedBecause?.message ?? ''}`,
       ]),
     ),
     '',
-    `Change of cost: ${money(plan.costDelta.amount)} per hour (estimate). Valid until ${plan.expiresAt}.`,
+    ...plan.risks.map((risk) => `Risk: ${risk}`),
+    costLine(plan),
+    `At most ${plan.peakReplicas} replicas at a time on the way.${plan.expiresAt ? ` Valid until ${plan.expiresAt}.` : ''}`,
     `Next: purser deploy ${path} --plan-hash ${plan.hash} --wait (with the same options)`,
   ].join('\n');
 }
 
-const POLL_MS = 250;
+const actionLines = ({ actions }: Plan): string[] => actions.map((action) => `- ${action.message}`);
 
-/** Resolves once the newest generation is ready; throws when it failed or the time is over. */
-async function untilReady(api: PurserClient, path: string, timeoutMs: number): Promise<void> {
+const costLine = ({ costDelta, monthlyEstimate }: Plan): string =>
+  `Cost: ${costDelta.amount.startsWith('-') ? '' : '+'}${money(costDelta.amount)} per hour; ${money(monthlyEstimate.amount)} per month afterwards (estimate).`;
+
+/** How often `--wait` looks. Higher: it returns late; lower: the server is asked needlessly. */
+const POLL_MS = 300;
+
+/** Resolves once the newest generation is ready; throws when it failed, was rolled back or the time is over. */
+async function untilReady(cli: Cli, path: string, timeoutMs: number): Promise<void> {
+  const api = cli.client();
   const deadline = Date.now() + timeoutMs;
-  for (;;) {
+  for (let told = ''; ; ) {
     const { deployment } = await api.request(Status, { path });
-    const { generation, status } = found(deployment, 'deployment');
-    const current = status.observedGeneration >= generation;
-    if (current && status.phase === 'READY') return;
-    const reasons = status.conditions.filter((condition) => condition.status !== 'True').map((condition) => condition.message);
-    if (current && status.phase === 'FAILED') throw new CommandFailure(`${path} failed: ${reasons.join(' ')}`, EXIT.NOT_READY);
-    if (Date.now() > deadline) throw new CommandFailure(`${path} is not ready yet (${status.phase}). ${reasons.join(' ')}`, EXIT.NOT_READY);
-    await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+    const state = stateOf(found(deployment, 'deployment'));
+    if (state.outcome === 'ready') return;
+    if (state.outcome === 'failed') throw new CommandFailure(`${path} failed: ${state.why}`, EXIT.NOT_READY);
+    if (Date.now() > deadline) throw new CommandFailure(`${path} is not ready yet (${state.phase}). ${state.why}`, EXIT.NOT_READY);
+    if (state.why !== told) cli.output.note(`${state.phase}: ${state.why}`);
+    told = state.why;
+    await sleep(POLL_MS);
   }
 }
 
-async function rollback({ client, output }: Cli, path: string, to: string | undefined): Promise<void> {
-  const input = { deployment: { path }, ...(to ? { revision: Number(to) } : {}) };
-  const { rollback: payload } = await client().request(Rollback, { input });
-  refuse(payload.userErrors);
-  output.result(payload.deployment, () => `${path} is going back. Next: purser describe ${path}`);
+interface WaitState {
+  readonly outcome: 'ready' | 'failed' | 'on its way';
+  readonly phase: string;
+  readonly why: string;
 }
 
-async function scale({ client, output }: Cli, path: string, replicas: number): Promise<void> {
-  const { scaleDeployment: payload } = await client().request(Scale, { input: { deployment: { path }, replicas } });
-  refuse(payload.userErrors);
-  output.result(payload.deployment, () => `${path} is going to ${replicas} replicas.`);
+interface Watched {
+  readonly generation: number;
+  readonly status: {
+    readonly phase: string;
+    readonly observedGeneration: number;
+    readonly conditions: readonly { readonly status: string; readonly message: string }[];
+  };
+  readonly rollout?: { readonly state: string; readonly reason?: string | null } | null;
 }
 
-async function remove({ client, output }: Cli, path: string): Promise<void> {
-  const { deleteDeployment: payload } = await client().request(Delete, { input: { deployment: { path } } });
-  refuse(payload.userErrors);
-  output.result(payload.deployment, () => `${path} is being deleted; its costs stay.`);
+function stateOf({ generation, status, rollout }: Watched): WaitState {
+  const reasons = status.conditions.filter((condition) => condition.status !== 'True').map((condition) => condition.message);
+  const why = [...reasons, rollout?.reason].filter(Boolean).join(' ') || 'waiting for the first look';
+  const seen = status.observedGeneration >= generation;
+  const lost = status.phase === 'FAILED' || rollout?.state === 'ROLLED_BACK' || rollout?.state === 'FAILED';
+  const outcome = !seen ? 'on its way' : lost ? 'failed' : status.phase === 'READY' ? 'ready' : 'on its way';
+  return { outcome, phase: status.phase, why };
 }

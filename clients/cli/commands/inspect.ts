@@ -2,19 +2,25 @@ import type { Command } from 'commander';
 import { graphql } from '../../typescript/generated/gql.ts';
 import type { DescribeDeploymentQuery } from '../../typescript/generated/graphql.ts';
 import type { Cli } from '../cli-context.ts';
-import { money, table } from '../output.ts';
+import { money, table, wholeNumber } from '../output.ts';
 import { found } from '../refusals.ts';
 
 const Deployments = graphql(`
   query Deployments($after: String) {
-    deployments(first: 100, after: $after) {
+    deployments(first: 50, after: $after) {
       nodes {
         path
-        phase: status {
+        status {
           phase
         }
         revision {
           number
+          modelVersion {
+            number
+            model {
+              path
+            }
+          }
         }
         replicas {
           state
@@ -37,6 +43,12 @@ const DescribeDeployment = graphql(`
       id
       path
       version
+      generation
+      wishedReplicas
+      maxReplicas
+      maxSpendPerHour {
+        amount
+      }
       endpoint {
         url
         protocols
@@ -64,6 +76,13 @@ const DescribeDeployment = graphql(`
           }
         }
       }
+      rollout {
+        state
+        toRevision
+        reason
+        startedAt
+        endedAt
+      }
       traffic {
         weights {
           revision
@@ -80,6 +99,13 @@ const DescribeDeployment = graphql(`
           number
         }
       }
+      decisions(first: 3) {
+        nodes {
+          kind
+          at
+          reasons
+        }
+      }
       allowedActions {
         action
         allowed
@@ -88,8 +114,10 @@ const DescribeDeployment = graphql(`
     }
     events(filter: $events, last: 10) {
       events {
+        cursor
         at
         type
+        severity
         message
       }
     }
@@ -101,6 +129,9 @@ const Logs = graphql(`
     deployment(by: { path: $path }) {
       replicas {
         id
+        revision {
+          number
+        }
         logs(limit: $lines) {
           lines {
             at
@@ -126,7 +157,7 @@ export function addInspectCommands(program: Command, cli: () => Cli): void {
     .command('logs <deployment>')
     .description('the newest lines of every replica')
     .option('--lines <n>', 'lines per replica', '50')
-    .action((path: string, options: { lines: string }) => logs(cli(), path, Number(options.lines)));
+    .action((path: string, options: { lines: string }) => logs(cli(), path, wholeNumber('--lines', options.lines)));
 }
 
 async function list({ client, output }: Cli): Promise<void> {
@@ -140,10 +171,11 @@ async function list({ client, output }: Cli): Promise<void> {
   }
   output.result(rows, () =>
     table(
-      ['deployment', 'phase', 'revision', 'ready', 'per month'],
+      ['deployment', 'phase', 'model', 'revision', 'serving', 'per month'],
       rows.map((row) => [
         row.path,
-        row.phase.phase,
+        row.status.phase,
+        row.revision?.modelVersion ? `${row.revision.modelVersion.model.path} ${row.revision.modelVersion.number}` : '-',
         String(row.revision?.number ?? '-'),
         `${row.replicas.filter((replica) => replica.state === 'SERVING').length}/${row.replicas.length}`,
         money(row.monthlyEstimate.amount),
@@ -162,14 +194,8 @@ type Described = NonNullable<DescribeDeploymentQuery['deployment']>;
 type DescribedEvent = DescribeDeploymentQuery['events']['events'][number];
 
 function describeText(deployment: Described, events: readonly DescribedEvent[]): string {
-  const model = deployment.revision?.modelVersion;
-  const weights = deployment.traffic.weights.map(({ revision, weight }) => `revision ${revision} ${weight} %`).join(', ');
   return [
-    `${deployment.path}  ${deployment.status.phase}`,
-    `  endpoint   ${deployment.endpoint.url}`,
-    `  model      ${model ? `${model.model.path} version ${model.number}` : '-'}`,
-    `  traffic    ${weights || '-'}`,
-    `  per month  ${money(deployment.monthlyEstimate.amount)} (estimate)`,
+    ...summary(deployment),
     '',
     'Conditions',
     table(
@@ -180,8 +206,11 @@ function describeText(deployment: Described, events: readonly DescribedEvent[]):
     'Replicas',
     table(
       ['replica', 'revision', 'state', 'restarts', 'message'],
-      deployment.replicas.map((replica) => [replica.id, String(replica.revision.number), replica.state, String(replica.restarts), replica.message]),
+      deployment.replicas.map((replica) => [replica.id, String(replica.revision?.number ?? '-'), replica.state, String(replica.restarts), replica.message]),
     ),
+    '',
+    'Decisions',
+    ...deployment.decisions.nodes.map(({ at, kind, reasons }) => `  ${at}  ${kind}  ${reasons.join(' ')}`),
     '',
     'Events',
     ...events.map((event) => `  ${event.at}  ${event.type}  ${event.message}`),
@@ -190,10 +219,29 @@ function describeText(deployment: Described, events: readonly DescribedEvent[]):
   ].join('\n');
 }
 
-/** The one command that most people want next. */
-function nextStep({ path, status }: Described): string {
+function summary(deployment: Described): string[] {
+  const { path, status, endpoint, revision, rollout, traffic, monthlyEstimate, wishedReplicas, maxReplicas, maxSpendPerHour } = deployment;
+  const model = revision?.modelVersion;
+  const weights = traffic.weights.map((share) => `revision ${share.revision} ${share.weight} %`).join(', ');
+  return [
+    `${path}  ${status.phase}`,
+    `  endpoint   ${endpoint.url} (${endpoint.protocols.join(', ')})`,
+    `  model      ${model ? `${model.model.path} version ${model.number}` : '-'}`,
+    `  traffic    ${weights || '-'}`,
+    `  rollout    ${rollout ? `to revision ${rollout.toRevision}: ${rollout.state}${rollout.reason ? `, ${rollout.reason}` : ''}` : '-'}`,
+    `  replicas   ${wishedReplicas} wished, at most ${maxReplicas}`,
+    `  per month  ${money(monthlyEstimate.amount)} (estimate), at most ${money(maxSpendPerHour.amount)} per hour`,
+  ];
+}
+
+/** The one command that most people want next; what is not allowed is not offered. */
+function nextStep({ path, status, revision, allowedActions }: Described): string {
+  const may = (action: string) => allowedActions.some((entry) => entry.action === action && entry.allowed);
   if (status.phase === 'READY') return `Next: purser infer ${path} --input FILE.json`;
-  if (status.phase === 'FAILED' || status.phase === 'DEGRADED') return `Next: purser logs ${path}`;
+  if (status.phase === 'DEGRADED' || status.phase === 'FAILED') {
+    const back = may('ROLLBACK') && (revision?.number ?? 1) > 1;
+    return `Next: purser logs ${path}${back ? `, or purser rollback ${path}` : ''}`;
+  }
   return `Next: purser events --deployment ${path} --follow`;
 }
 
@@ -201,6 +249,11 @@ async function logs({ client, output }: Cli, path: string, lines: number): Promi
   const answer = await client().request(Logs, { path, lines });
   const { replicas } = found(answer.deployment, 'deployment');
   output.result(replicas, () =>
-    replicas.flatMap((replica) => [`== ${replica.id}`, ...replica.logs.lines.map((line) => `${line.at} ${line.text}`)]).join('\n'),
+    replicas
+      .flatMap((replica) => [
+        `== ${replica.id} (revision ${replica.revision?.number ?? '-'})`,
+        ...replica.logs.lines.map((line) => `${line.at} ${line.text}`),
+      ])
+      .join('\n'),
   );
 }
