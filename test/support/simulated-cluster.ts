@@ -1,0 +1,145 @@
+import { randomUUID } from 'node:crypto';
+import {
+  ClusterUnreachable,
+  type ApplyResult,
+  type ClusterObservation,
+  type ClusterPort,
+  type Fence,
+  type LogPage,
+  type ObservedReplica,
+  type ReplicaState,
+  type WorkloadSpec,
+} from '../../src/deployments/cluster.port.ts';
+import type { Clock } from '../../src/kernel/clock.ts';
+
+/** What replicas of a model version do: get ready, start for ever, fail again and again, or be refused. */
+export type Behaviour = 'ready' | 'never' | 'failing' | 'refused';
+
+type Mutable<T> = { -readonly [K in keyof T]: T[K] };
+type Slot = Omit<Mutable<ObservedReplica>, 'transitions'> & { transitions: { at: number; state: ReplicaState; estimated: boolean }[] };
+
+/** A cluster in memory that behaves: fenced by epoch and generation; replicas take one observation per state. It outlives control planes. */
+export class SimulatedCluster implements ClusterPort {
+  readonly kind = 'simulated' as const;
+  /** By model version number. */
+  readonly behaviours = new Map<string, Behaviour>();
+  /** Every effect that was let through, in words. */
+  readonly effects: string[] = [];
+  reachable = true;
+  readonly #clock: Clock;
+  readonly #workloads = new Map<string, WorkloadSpec>();
+  readonly #slots = new Map<string, Slot>();
+  readonly #removing = new Set<string>();
+  #epoch = 0;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  apply(workload: WorkloadSpec, fence: Fence): Promise<ApplyResult> {
+    return this.#fenced(fence, () => {
+      const known = this.#workloads.get(workload.workloadId);
+      if (known && known.generation > workload.generation) return { outcome: 'stale_generation', seenGeneration: known.generation };
+      if (known?.generation === workload.generation) return { outcome: 'unchanged' };
+      if (this.#behaviour(workload) === 'refused') return { outcome: 'refused', reason: 'NO_CONTAINER_RUNTIME', message: 'No engine.' };
+      this.#workloads.set(workload.workloadId, workload);
+      this.#removing.delete(workload.workloadId);
+      this.effects.push(`apply v${workload.modelVersion} ×${workload.replicas}`);
+      this.#fill(workload);
+      return { outcome: 'applied' };
+    });
+  }
+
+  remove(workloadId: string, fence: Fence): Promise<ApplyResult> {
+    return this.#fenced(fence, () => {
+      const known = this.#workloads.get(workloadId);
+      if (!known) return { outcome: 'unchanged' };
+      this.#workloads.delete(workloadId);
+      this.effects.push(`remove v${known.modelVersion}`);
+      for (const slot of this.#held(workloadId)) this.#move(slot, 'draining');
+      return { outcome: 'applied' };
+    });
+  }
+
+  observe(): Promise<ClusterObservation> {
+    if (!this.reachable) return Promise.reject(new ClusterUnreachable('unplugged'));
+    for (const slot of this.#slots.values()) this.#live(slot);
+    return Promise.resolve({
+      observedAt: this.#clock.now(),
+      workloads: [...this.#workloads.values()].map(({ workloadId, generation, replicas }) => ({ workloadId, generation, replicas })),
+      replicas: [...this.#slots.values()].map((slot) => ({ ...slot, transitions: [...slot.transitions] })),
+    });
+  }
+
+  changed(signal: AbortSignal): Promise<void> {
+    return new Promise((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
+  }
+
+  logs(replicaId: string): Promise<LogPage> {
+    const known = this.#slots.has(replicaId);
+    return Promise.resolve({ lines: known ? [{ at: this.#clock.now(), stream: 'stdout', text: 'hello' }] : [], cursor: '1' });
+  }
+
+  /** How many replicas of each version hold their slot, `v1 serving ×2`. */
+  running(): string[] {
+    const held = [...this.#slots.values()].filter(({ capacityUntil }) => capacityUntil === null);
+    const words = held.map((slot) => `v${this.#versionOf.get(slot.workloadId) ?? '?'} ${slot.state}`).sort();
+    return [...new Set(words)].map((word) => `${word} ×${words.filter((one) => one === word).length}`);
+  }
+
+  readonly #versionOf = new Map<string, string>();
+
+  #fenced(fence: Fence, effect: () => ApplyResult): Promise<ApplyResult> {
+    if (!this.reachable) return Promise.reject(new ClusterUnreachable('unplugged'));
+    if (fence.epoch < this.#epoch) return Promise.resolve({ outcome: 'stale_epoch', seenEpoch: this.#epoch });
+    this.#epoch = fence.epoch;
+    return Promise.resolve(effect());
+  }
+
+  #fill(workload: WorkloadSpec): void {
+    this.#versionOf.set(workload.workloadId, workload.modelVersion);
+    const held = this.#held(workload.workloadId).filter(({ state }) => state !== 'draining');
+    for (const slot of held.slice(workload.replicas)) this.#move(slot, 'draining');
+    for (let n = held.length; n < workload.replicas; n += 1) this.#start(workload);
+  }
+
+  #start({ workloadId, revisionId }: WorkloadSpec): void {
+    const at = this.#clock.now();
+    const replicaId = randomUUID();
+    const life = { state: 'starting' as const, address: null, capacityFrom: at, capacityUntil: null, untilEstimated: false };
+    this.#slots.set(replicaId, { replicaId, workloadId, revisionId, ...life, transitions: [{ at, state: 'starting', estimated: false }], restarts: 0, message: '', failing: false });
+  }
+
+  /** One step of a life per observation. */
+  #live(slot: Slot): void {
+    if (slot.capacityUntil !== null) return;
+    if (slot.state === 'draining') {
+      slot.capacityUntil = this.#clock.now();
+      slot.address = null;
+      return;
+    }
+    const workload = this.#workloads.get(slot.workloadId);
+    const behaviour = workload ? this.#behaviour(workload) : 'ready';
+    if (behaviour === 'ready' && slot.state !== 'serving') {
+      this.#move(slot, 'serving');
+      slot.address = '127.0.0.1:9';
+      slot.failing = false;
+    } else if (behaviour !== 'ready' && slot.state === 'serving') {
+      this.#move(slot, 'unready');
+    }
+    slot.failing = behaviour === 'failing';
+    slot.message = behaviour === 'failing' ? 'It exited with status 1.' : '';
+  }
+
+  #move(slot: Slot, state: ReplicaState): void {
+    if (slot.state === state) return;
+    slot.state = state;
+    slot.transitions.push({ at: this.#clock.now(), state, estimated: false });
+  }
+
+  #held(workloadId: string): Slot[] {
+    return [...this.#slots.values()].filter((slot) => slot.workloadId === workloadId && slot.capacityUntil === null);
+  }
+
+  #behaviour = (workload: WorkloadSpec): Behaviour => this.behaviours.get(workload.modelVersion) ?? 'ready';
+}
