@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Dispatcher } from 'undici';
+import { formatUsd } from '../kernel/money.ts';
 import { headersForCaller, headersForReplica } from './headers.ts';
 import type { LiveReplica } from './live-deployments.ts';
 import type { MicroClock } from './micro-clock.ts';
@@ -163,9 +164,10 @@ export class Attempt {
   }
 
   /** Pico-dollars so far, as a decimal string. */
+  /** USD, exact to the pico-dollar. */
   #cost(): string {
     const { clock, stampedBefore } = this.#context;
-    return String(stampedBefore + stampOf(this.#replica.rate ?? 0n, clock.nowUs() - this.#startedUs, this.#replica.revision.concurrency));
+    return formatUsd(stampedBefore + stampOf(this.#replica.rate ?? 0n, clock.nowUs() - this.#startedUs, this.#replica.revision.concurrency));
   }
 
   #done(kind: AttemptResult['kind']): void {
