@@ -133,12 +133,12 @@ interface DemoCase {
  * Brings `example/demo/digits` up unless it is there, waits until it is ready and sends it a few requests. Safe to repeat.
  * `folder` holds `digits.onnx` and `cases.json`; throws after `timeoutMs`.
  */
-export async function runDemo(client: PurserClient, token: string, options: { folder: string; timeoutMs: number }): Promise<DemoReport> {
+export async function runDemo(client: PurserClient, options: { folder: string; timeoutMs: number }): Promise<DemoReport> {
   await ensureDeployed(client, options.folder);
   const endpoint = await waitUntilReady(client, options.timeoutMs);
   const cases = JSON.parse(readFileSync(join(options.folder, 'cases.json'), 'utf8')) as DemoCase[];
   const answers: DemoAnswer[] = [];
-  for (const example of cases.slice(0, 5)) answers.push(await ask(endpoint, token, example));
+  for (const example of cases.slice(0, 5)) answers.push(await ask(client, endpoint, example));
   const { costs } = await client.request(Ready, { path: DEMO.path, range: lastDay() });
   return { endpoint, answers, costSoFar: costs.total.amount };
 }
@@ -175,18 +175,13 @@ async function waitUntilReady(client: PurserClient, timeoutMs: number): Promise<
 }
 
 /** One request by the Open Inference Protocol. A router that has not heard of the replica yet is asked again for five seconds. */
-async function ask(endpoint: string, token: string, example: DemoCase): Promise<DemoAnswer> {
-  const body = JSON.stringify(inferBody(example.input));
+async function ask(client: PurserClient, endpoint: string, example: DemoCase): Promise<DemoAnswer> {
+  const request = { route: `v2/models/${DEMO.name}/infer`, body: JSON.stringify(inferBody(example.input)) };
   const deadline = Date.now() + 5_000;
   for (;;) {
-    const response = await fetch(`${endpoint}/v2/models/${DEMO.name}/infer`, {
-      method: 'POST',
-      headers: { 'content-type': 'application/json', authorization: `Bearer ${token}` },
-      body,
-    });
-    const text = await response.text();
-    if (response.ok) return { expected: example.label, predicted: labelOf(text), cost: response.headers.get('purser-cost') };
-    if (![401, 404, 503].includes(response.status) || Date.now() > deadline) throw new Error(`The router answered ${response.status}: ${text}`);
+    const { status, text, cost } = await client.infer(endpoint, request);
+    if (status === 200) return { expected: example.label, predicted: labelOf(text), cost };
+    if (![401, 404, 503].includes(status) || Date.now() > deadline) throw new Error(`The router answered ${status}: ${text}`);
     await new Promise((resolve) => setTimeout(resolve, POLL_MS));
   }
 }

@@ -1,0 +1,1738 @@
+/* eslint-disable */
+/** Internal type. DO NOT USE DIRECTLY. */
+type Exact<T extends { [key: string]: unknown }> = { [K in keyof T]: T[K] };
+/** Internal type. DO NOT USE DIRECTLY. */
+export type Incremental<T> = T | { [P in keyof T]?: P extends ' $fragmentName' | '__typename' ? T[P] : never };
+import type { DocumentTypeDecoration } from '@graphql-typed-document-node/core';
+/** Accelerators that one replica needs. */
+export type AcceleratorInput = {
+  /** How many, in thousandths: 1000 is one whole device. */
+  countMilli?: number;
+  /** Memory that one device must have, in MiB. */
+  memoryMib?: number;
+  /** Short model name as in the price book: T4, A100, H100. */
+  model: string;
+};
+
+/** A version to take out of use. */
+export type ArchiveModelVersionInput = {
+  /** Global id of the version. */
+  modelVersion: string | number;
+};
+
+/** How capacity is rented. */
+export type CapacityType =
+  /** Kept until given back. */
+  | 'ON_DEMAND'
+  /** Paid in advance. */
+  | 'RESERVED'
+  /** Cheaper; can be taken away. */
+  | 'SPOT';
+
+/** A container image that serves HTTP. */
+export type ContainerInput = {
+  /** Variables of each replica. */
+  environment?: Array<EnvironmentVariableInput> | null | undefined;
+  /** Path that answers 2xx once it is ready. */
+  healthPath?: string;
+  /** Image reference. */
+  image: string;
+  /** The port that it listens on; a process is told by PORT. */
+  port?: number;
+  /** What it speaks. */
+  protocol?: Protocol;
+};
+
+/** What costs can be grouped by. */
+export type CostDimension =
+  /** The principal that sent the requests; empty for what nobody used. */
+  | 'CALLER'
+  /** The team that sent the requests; empty for what nobody used. */
+  | 'CALLER_TEAM'
+  /** The cluster that it ran on. */
+  | 'CLUSTER'
+  /** The deployment. */
+  | 'DEPLOYMENT'
+  /** The kind of ledger line: replica, storage, egress and so on. */
+  | 'KIND'
+  /** The model that was served. */
+  | 'MODEL'
+  /** The offering whose price was paid. */
+  | 'OFFERING'
+  /** The team whose deployment it is. */
+  | 'OWNER_TEAM'
+  /** The project of the deployment. */
+  | 'PROJECT'
+  /** The replica. */
+  | 'REPLICA'
+  /** The revision of the deployment. */
+  | 'REVISION'
+  /** The state of the replica: starting, serving, unready or draining. */
+  | 'STATE'
+  /** The version that was served. */
+  | 'VERSION';
+
+/** Only costs of all of these; an empty filter leaves nothing out. */
+export type CostFilter = {
+  /** Team that sent the requests. */
+  callerTeam?: string | number | null | undefined;
+  /** Cluster. */
+  cluster?: string | number | null | undefined;
+  /** Deployment. */
+  deployment?: string | number | null | undefined;
+  /** Model. */
+  model?: string | number | null | undefined;
+  /** Model version. */
+  modelVersion?: string | number | null | undefined;
+  /** Project. */
+  project?: string | number | null | undefined;
+  /** Replica. */
+  replica?: string | number | null | undefined;
+  /** Revision. */
+  revision?: string | number | null | undefined;
+  /** Team whose deployments they are. */
+  team?: string | number | null | undefined;
+};
+
+/** How a range is cut, in UTC. */
+export type CostStep =
+  /** By the day. */
+  | 'DAY'
+  /** By the hour. */
+  | 'HOUR'
+  /** By the calendar month. */
+  | 'MONTH';
+
+/** A service account, or a person who signs in by OIDC. */
+export type CreatePrincipalInput = {
+  /** What it may do; never more than you may. */
+  grants: Array<GrantInput>;
+  /** A DNS label. */
+  name: string;
+  /** Makes it a person. */
+  oidc?: OidcSubjectInput | null | undefined;
+  /** The team; left out for the platform. */
+  team?: TeamBy | null | undefined;
+};
+
+/** A new project. */
+export type CreateProjectInput = {
+  /** Replicas per deployment unless it says; default 10. */
+  maxReplicas?: number | null | undefined;
+  /** USD per hour and deployment unless it says; default 5. */
+  maxSpendPerHour?: string | null | undefined;
+  /** A DNS label, unique in the team. */
+  name: string;
+  /** The team. */
+  team: TeamBy;
+};
+
+/** A new team. */
+export type CreateTeamInput = {
+  /** A DNS label: a-z, 0-9 and "-". */
+  name: string;
+};
+
+/** A new token of a principal. */
+export type CreateTokenInput = {
+  /** When it stops to work. */
+  expiresAt?: string | null | undefined;
+  /** A DNS label. */
+  name: string;
+  /** The principal. */
+  principal: string | number;
+  /** Narrows what the token may do; left out = all that the principal may. */
+  scope?: Array<GrantInput> | null | undefined;
+};
+
+/** What kind of decision it was. */
+export type DecisionKind =
+  /** A new revision failed and was taken back. */
+  | 'AUTO_ROLLBACK'
+  /** A deployment was deleted. */
+  | 'DELETE'
+  /** A wish was planned and carried out. */
+  | 'DEPLOY'
+  /** Somebody went back to an earlier revision. */
+  | 'ROLLBACK'
+  /** The number of replicas was changed. */
+  | 'SCALE'
+  /** Traffic was shared anew. */
+  | 'SET_TRAFFIC';
+
+/** What to delete. */
+export type DeleteDeploymentInput = {
+  /** Which deployment. */
+  deployment: DeploymentBy;
+};
+
+/** A wish. What is left out stays as it is; for a new deployment it takes its default. */
+export type DeployInput = {
+  /** The version that this alias points at now. */
+  alias?: string | null | undefined;
+  /** Allowed capacity types; default ON_DEMAND. */
+  capacityTypes?: Array<CapacityType> | null | undefined;
+  /** Requests that one replica handles at a time; default 4. */
+  concurrency?: number | null | undefined;
+  /** A request that is not answered within so many ms gets 504; default 30,000. */
+  deadlineMs?: number | null | undefined;
+  /** Host names that lead here, besides the path. */
+  hosts?: Array<string> | null | undefined;
+  /** Never more replicas, both sides of a rollout counted; default of the project. */
+  maxReplicas?: number | null | undefined;
+  /** Never dearer, in USD per hour, both sides of a rollout counted; default of the project. */
+  maxSpendPerHour?: string | null | undefined;
+  /** Name of the model in the project. */
+  model: string;
+  /** Number of the version; without it and `alias` the newest. */
+  modelVersion?: number | null | undefined;
+  /** A DNS label, unique in the project; also its model name in the inference protocols. */
+  name: string;
+  /** The project. */
+  project: ProjectBy;
+  /** Requests that may wait for a free replica, one more gets 429; default 100. */
+  queueLimit?: number | null | undefined;
+  /** Allowed regions, `provider/region`; default of the installation. */
+  regions?: Array<string> | null | undefined;
+  /** Replicas; default 1. */
+  replicas?: number | null | undefined;
+  /** What one replica needs; default: what the version says. */
+  resources?: ResourcesInput | null | undefined;
+  /** Any request may be sent twice; default false. */
+  retryable?: boolean | null | undefined;
+};
+
+/** What can be done with a deployment. */
+export type DeploymentAction =
+  /** `deleteDeployment`. */
+  | 'DELETE'
+  /** `deploy`. */
+  | 'DEPLOY'
+  /** `rollback`. */
+  | 'ROLLBACK'
+  /** `scaleDeployment`. */
+  | 'SCALE'
+  /** `setTraffic`. */
+  | 'SET_TRAFFIC';
+
+/** Names one deployment. */
+export type DeploymentBy =
+  {   /** Global id. */
+  id: string | number; path?: never; }
+  |  { id?: never;   /** `team/project/deployment`. */
+  path: string; };
+
+/** Where a deployment stands, in one word; the conditions say why. */
+export type DeploymentPhase =
+  /** It serves, but not as wished. */
+  | 'DEGRADED'
+  /** Being drained and given up. */
+  | 'DELETING'
+  /** On its way to what was wished. */
+  | 'DEPLOYING'
+  /** It does not serve. */
+  | 'FAILED'
+  /** Put to sleep on purpose. */
+  | 'HIBERNATED'
+  /** Nobody has looked at it yet. */
+  | 'PENDING'
+  /** As wished. */
+  | 'READY';
+
+/** A variable of a replica. */
+export type EnvironmentVariableInput = {
+  /** Letters, digits and "_". */
+  name: string;
+  /** Value; readable by everybody who may read the model. */
+  value: string;
+};
+
+/** What to see of what you may see; left out = all. */
+export type EventFilter = {
+  /** Only what concerns this deployment: `team/project/name` or its global id. */
+  deployment?: string | null | undefined;
+  /** Only what concerns this project: `team/project` or its global id. */
+  project?: string | null | undefined;
+  /** Severities. */
+  severities?: Array<Severity> | null | undefined;
+  /** Types; one that ends with a dot is a prefix: `rollout.` */
+  types?: Array<string> | null | undefined;
+};
+
+/** Why events are missing. */
+export type GapReason =
+  /** They are older than the log keeps. */
+  | 'PRUNED'
+  /** The database was restored to a time before them. */
+  | 'RESTORED';
+
+/** A role on the platform (neither given), a team or a project. */
+export type GrantInput = {
+  /** One project of it. */
+  project?: ProjectBy | null | undefined;
+  /** The role. */
+  role: Role;
+  /** The team. */
+  team?: TeamBy | null | undefined;
+};
+
+/** Where a version comes from. */
+export type LineageInput = {
+  /** The training run that made it. */
+  runId?: string | null | undefined;
+  /** Where its code is, an http(s) URL. */
+  sourceUrl?: string | null | undefined;
+};
+
+/** Names one model. */
+export type ModelBy =
+  {   /** Global id. */
+  id: string | number; path?: never; }
+  |  { id?: never;   /** `team/project/model`. */
+  path: string; };
+
+/** How a replica of a version is started. */
+export type ModelFormat =
+  /** A container image. */
+  | 'CONTAINER'
+  /** An ONNX file in the built-in model server. */
+  | 'ONNX'
+  /** A command on the node. */
+  | 'PROCESS';
+
+/** Who a person is to the configured issuer. */
+export type OidcSubjectInput = {
+  /** The issuer, as in the token's `iss`. */
+  issuer: string;
+  /** The subject, as in the token's `sub`. */
+  subject: string;
+};
+
+/** What kind of caller it is. */
+export type PrincipalKind =
+  /** A person. */
+  | 'PERSON'
+  /** A router of this installation. */
+  | 'ROUTER'
+  /** A program. */
+  | 'SERVICE_ACCOUNT'
+  /** A replica that fetches its artifact. */
+  | 'WORKLOAD';
+
+/** A command that serves HTTP. */
+export type ProcessInput = {
+  /** Program and arguments. */
+  command: Array<string>;
+  /** Variables of each replica. */
+  environment?: Array<EnvironmentVariableInput> | null | undefined;
+  /** Path that answers 2xx once it is ready. */
+  healthPath?: string;
+  /** The port that it listens on; a process is told by PORT. */
+  port?: number;
+  /** What it speaks. */
+  protocol?: Protocol;
+};
+
+/** Names one project. */
+export type ProjectBy =
+  {   /** Global id. */
+  id: string | number; path?: never; }
+  |  { id?: never;   /** `team/project`. */
+  path: string; };
+
+/** What a replica speaks. */
+export type Protocol =
+  /** Any HTTP; requests are not repeated unless their method is safe. */
+  | 'HTTP'
+  /** Open Inference Protocol v2. */
+  | 'OIP'
+  /** The OpenAI API. */
+  | 'OPENAI';
+
+/** A new model. */
+export type RegisterModelInput = {
+  /** What it is for; at most 1,000 characters. */
+  description?: string;
+  /** A DNS label, unique in the project. */
+  name: string;
+  /** The project. */
+  project: ProjectBy;
+};
+
+/** The next version: exactly one of artifactDigest, container and process. */
+export type RegisterModelVersionInput = {
+  /** Digest of an uploaded ONNX file. */
+  artifactDigest?: string | null | undefined;
+  /** A container. */
+  container?: ContainerInput | null | undefined;
+  /** Where it comes from. */
+  lineage?: LineageInput | null | undefined;
+  /** The model. */
+  model: ModelBy;
+  /** A process. */
+  process?: ProcessInput | null | undefined;
+  /** What one replica needs unless the deployment says otherwise. */
+  resources: ResourcesInput;
+};
+
+/** What a replica does; every millisecond of its life is in exactly one state. */
+export type ReplicaState =
+  /** Finishing what it has. */
+  | 'DRAINING'
+  /** Ready for requests. */
+  | 'SERVING'
+  /** Before it was first ready. */
+  | 'STARTING'
+  /** Crashed, or not answering. */
+  | 'UNREADY';
+
+/** What one replica needs. */
+export type ResourcesInput = {
+  /** Accelerators, if it needs any. */
+  accelerator?: AcceleratorInput | null | undefined;
+  /** Thousandths of a CPU. */
+  cpuMilli: number;
+  /** Memory in MiB. */
+  memoryMib: number;
+};
+
+/** Share of traffic of one revision. */
+export type RevisionWeightInput = {
+  /** Number of the revision. */
+  revision: number;
+  /** Percent. */
+  weight: number;
+};
+
+/** A token to revoke. */
+export type RevokeTokenInput = {
+  /** The token. */
+  token: string | number;
+};
+
+/** What a grant lets somebody do. */
+export type Role =
+  /** Sends requests to models. */
+  | 'INVOKER'
+  /** Registers, deploys and invokes. */
+  | 'OPERATOR'
+  /** Everything, for every team. */
+  | 'PLATFORM_ADMIN'
+  /** Everything in a team, its members and tokens included. */
+  | 'TEAM_ADMIN'
+  /** Reads, costs included. */
+  | 'VIEWER';
+
+/** Where to go back to. */
+export type RollbackInput = {
+  /** Which deployment. */
+  deployment: DeploymentBy;
+  /** Number of the revision; default: the one before. */
+  revision?: number | null | undefined;
+};
+
+/** How far a rollout is. */
+export type RolloutState =
+  /** Finished. */
+  | 'DONE'
+  /** All traffic has moved; the old revision finishes what it has. */
+  | 'DRAINING'
+  /** The first revision failed; there is nothing to go back to. */
+  | 'FAILED'
+  /** Back where it was. */
+  | 'ROLLED_BACK'
+  /** The new revision failed: traffic is as before, it finishes what it has. */
+  | 'ROLLING_BACK'
+  /** Traffic moves in steps. */
+  | 'SHIFTING'
+  /** The new revision gets ready; traffic is as before. */
+  | 'STARTING'
+  /** A newer wish took its place. */
+  | 'SUPERSEDED';
+
+/** How many replicas. */
+export type ScaleDeploymentInput = {
+  /** Which deployment. */
+  deployment: DeploymentBy;
+  /** Replicas of each revision that gets traffic. */
+  replicas: number;
+};
+
+/** Where an alias points from now on. */
+export type SetModelAliasInput = {
+  /** The model. */
+  model: ModelBy;
+  /** A DNS label, unique in the model. */
+  name: string;
+  /** Number of the version. */
+  version: number;
+};
+
+/** How to share traffic. */
+export type SetTrafficInput = {
+  /** Which deployment. */
+  deployment: DeploymentBy;
+  /** They sum to 100; revisions left out get nothing. */
+  weights: Array<RevisionWeightInput>;
+};
+
+/** How much attention an event wants. */
+export type Severity =
+  /** Somebody should look. */
+  | 'ERROR'
+  /** As intended. */
+  | 'INFO'
+  /** Not as intended, but dealt with. */
+  | 'WARNING';
+
+/** Names one team. */
+export type TeamBy =
+  {   /** Global id. */
+  id: string | number; path?: never; }
+  |  { id?: never;   /** Name. */
+  path: string; };
+
+/** A half-open range of time, `[from, to)`. */
+export type TimeRange = {
+  /** First instant of the range. */
+  from: string;
+  /** First instant after the range. */
+  to: string;
+};
+
+/** Why a mutation was refused. */
+export type UserErrorCode =
+  /** The name is taken. */
+  | 'ALREADY_EXISTS'
+  /** It changed since you looked: read again. */
+  | 'CONFLICT'
+  /** The bytes do not have the digest that was promised. */
+  | 'DIGEST_MISMATCH'
+  /** A field is wrong; `path` names it and `message` the mend. */
+  | 'INVALID_INPUT'
+  /** The same request is still running: repeat it later with the same key. */
+  | 'IN_PROGRESS'
+  /** A fixed limit would be exceeded. */
+  | 'LIMIT_EXCEEDED'
+  /** It does not exist, or you may not see it. */
+  | 'NOT_FOUND'
+  /** No offering or pool fits; the plan says why each was rejected. */
+  | 'NO_CAPACITY'
+  /** The cluster has no container engine. */
+  | 'NO_CONTAINER_RUNTIME'
+  /** Its present state does not allow this; see `allowedActions`. */
+  | 'PRECONDITION_FAILED'
+  /** A quota of the team or project would be exceeded. */
+  | 'QUOTA_EXCEEDED'
+  /** Another control plane has taken over. */
+  | 'STALE_EPOCH'
+  /** This installation cannot do that. */
+  | 'UNSUPPORTED';
+
+export type RollbackMutationVariables = Exact<{
+  input: RollbackInput;
+  idempotencyKey?: string | null | undefined;
+}>;
+
+
+export type RollbackMutation = { rollback: { deployment: { path: string, generation: number } | null, decision: { reasons: Array<string> } | null, userErrors: Array<{ code: UserErrorCode, message: string, path: Array<string> | null, hint: string | null }> } };
+
+export type ScaleMutationVariables = Exact<{
+  input: ScaleDeploymentInput;
+  idempotencyKey?: string | null | undefined;
+}>;
+
+
+export type ScaleMutation = { scaleDeployment: { deployment: { path: string, generation: number } | null, decision: { reasons: Array<string> } | null, userErrors: Array<{ code: UserErrorCode, message: string, path: Array<string> | null, hint: string | null }> } };
+
+export type SetTrafficMutationVariables = Exact<{
+  input: SetTrafficInput;
+  idempotencyKey?: string | null | undefined;
+}>;
+
+
+export type SetTrafficMutation = { setTraffic: { deployment: { path: string, generation: number } | null, decision: { reasons: Array<string> } | null, userErrors: Array<{ code: UserErrorCode, message: string, path: Array<string> | null, hint: string | null }> } };
+
+export type DeleteDeploymentMutationVariables = Exact<{
+  input: DeleteDeploymentInput;
+  idempotencyKey?: string | null | undefined;
+}>;
+
+
+export type DeleteDeploymentMutation = { deleteDeployment: { deletedId: string | null, deployment: { path: string, generation: number } | null, decision: { reasons: Array<string> } | null, userErrors: Array<{ code: UserErrorCode, message: string, path: Array<string> | null, hint: string | null }> } };
+
+export type WhoAmIQueryVariables = Exact<{ [key: string]: never; }>;
+
+
+export type WhoAmIQuery = { viewer: { actions: Array<string>, principal: { id: string, name: string, kind: PrincipalKind }, grants: Array<{ role: Role, scope: string }> } };
+
+export type CostsQueryVariables = Exact<{
+  range: TimeRange;
+  groupBy: Array<CostDimension> | CostDimension;
+  step?: CostStep | null | undefined;
+  filter?: CostFilter | null | undefined;
+}>;
+
+
+export type CostsQuery = { costs: { isEstimate: boolean, reconciledUntil: string, unpricedMs: number, total: { amount: string }, effectiveRange: { from: string, to: string }, rows: Array<{ period: string | null, requests: number, errors: number, key: Array<{ dimension: CostDimension, value: string }>, cost: { amount: string }, busy: { amount: string }, idle: { amount: string }, starting: { amount: string }, draining: { amount: string }, unready: { amount: string }, unattributed: { amount: string }, unitCost: { amount: string } | null }> } };
+
+export type DeploymentIdQueryVariables = Exact<{
+  path: string;
+}>;
+
+
+export type DeploymentIdQuery = { deployment: { id: string } | null };
+
+export type DeployMutationVariables = Exact<{
+  input: DeployInput;
+  dryRun: boolean;
+  planHash?: string | null | undefined;
+  expectedVersion?: number | null | undefined;
+  idempotencyKey?: string | null | undefined;
+}>;
+
+
+export type DeployMutation = { deploy: { deployment: { id: string, path: string, generation: number, endpoint: { url: string } } | null, plan: { hash: string, expiresAt: string | null, peakReplicas: number, risks: Array<string>, actions: Array<{ kind: string, message: string }>, candidates: Array<{ chosen: boolean, offering: { provider: string, region: string, instanceType: string, capacityType: CapacityType }, hourly: { amount: string } | null, monthly: { amount: string } | null, rejectedBecause: { code: string, message: string } | null }>, costDelta: { amount: string }, monthlyEstimate: { amount: string } } | null, userErrors: Array<{ code: UserErrorCode, message: string, path: Array<string> | null, hint: string | null }> } };
+
+export type DeploymentStatusQueryVariables = Exact<{
+  path: string;
+}>;
+
+
+export type DeploymentStatusQuery = { deployment: { generation: number, status: { phase: DeploymentPhase, observedGeneration: number, conditions: Array<{ type: string, status: string, message: string }> }, rollout: { state: RolloutState, reason: string | null } | null } | null };
+
+export type EventsQueryVariables = Exact<{
+  after?: string | null | undefined;
+  filter?: EventFilter | null | undefined;
+  first: number;
+  last?: number | null | undefined;
+}>;
+
+
+export type EventsQuery = { events: { cursor: string, hasMore: boolean, events: Array<{ cursor: string, at: string, type: string, severity: Severity, principal: string, subjectKind: string, subjectId: string, message: string, before: unknown, after: unknown }>, gap: { reason: GapReason, cursor: string } | null } };
+
+export type FollowEventsSubscriptionVariables = Exact<{
+  after?: string | null | undefined;
+  filter?: EventFilter | null | undefined;
+}>;
+
+
+export type FollowEventsSubscription = { events:
+    | { __typename: 'Event', cursor: string, at: string, type: string, severity: Severity, principal: string, subjectKind: string, subjectId: string, message: string, before: unknown, after: unknown }
+    | { __typename: 'Gap', reason: GapReason, cursor: string }
+    | { __typename: 'Heartbeat', cursor: string }
+   };
+
+export type TeamsQueryVariables = Exact<{ [key: string]: never; }>;
+
+
+export type TeamsQuery = { teams: { nodes: Array<{ name: string, projects: { nodes: Array<{ path: string, maxReplicas: number, maxSpendPerHour: { amount: string } }> } }> } };
+
+export type CreateTeamMutationVariables = Exact<{
+  input: CreateTeamInput;
+  idempotencyKey?: string | null | undefined;
+}>;
+
+
+export type CreateTeamMutation = { createTeam: { team: { id: string, name: string } | null, userErrors: Array<{ code: UserErrorCode, message: string, path: Array<string> | null, hint: string | null }> } };
+
+export type CreateProjectMutationVariables = Exact<{
+  input: CreateProjectInput;
+  idempotencyKey?: string | null | undefined;
+}>;
+
+
+export type CreateProjectMutation = { createProject: { project: { id: string, path: string } | null, userErrors: Array<{ code: UserErrorCode, message: string, path: Array<string> | null, hint: string | null }> } };
+
+export type PrincipalsQueryVariables = Exact<{ [key: string]: never; }>;
+
+
+export type PrincipalsQuery = { principals: { nodes: Array<{ id: string, name: string, kind: PrincipalKind, grants: Array<{ role: Role, scope: string }> }> } };
+
+export type CreatePrincipalMutationVariables = Exact<{
+  input: CreatePrincipalInput;
+  idempotencyKey?: string | null | undefined;
+}>;
+
+
+export type CreatePrincipalMutation = { createPrincipal: { principal: { id: string, name: string } | null, userErrors: Array<{ code: UserErrorCode, message: string, path: Array<string> | null, hint: string | null }> } };
+
+export type TokensQueryVariables = Exact<{ [key: string]: never; }>;
+
+
+export type TokensQuery = { tokens: { nodes: Array<{ id: string, name: string, hint: string, principalId: string, createdAt: string, expiresAt: string | null, revokedAt: string | null }> } };
+
+export type CreateTokenMutationVariables = Exact<{
+  input: CreateTokenInput;
+  idempotencyKey?: string | null | undefined;
+}>;
+
+
+export type CreateTokenMutation = { createToken: { secret: string | null, token: { id: string, name: string, expiresAt: string | null } | null, userErrors: Array<{ code: UserErrorCode, message: string, path: Array<string> | null, hint: string | null }> } };
+
+export type RevokeTokenMutationVariables = Exact<{
+  input: RevokeTokenInput;
+  idempotencyKey?: string | null | undefined;
+}>;
+
+
+export type RevokeTokenMutation = { revokeToken: { token: { id: string, name: string, revokedAt: string | null } | null, userErrors: Array<{ code: UserErrorCode, message: string, path: Array<string> | null, hint: string | null }> } };
+
+export type EndpointQueryVariables = Exact<{
+  path: string;
+}>;
+
+
+export type EndpointQuery = { deployment: { name: string, endpoint: { url: string } } | null };
+
+export type DeploymentsQueryVariables = Exact<{
+  after?: string | null | undefined;
+}>;
+
+
+export type DeploymentsQuery = { deployments: { nodes: Array<{ path: string, status: { phase: DeploymentPhase }, revision: { number: number, modelVersion: { number: number, model: { path: string } } | null } | null, replicas: Array<{ state: ReplicaState }>, monthlyEstimate: { amount: string } }>, pageInfo: { hasNextPage: boolean, endCursor: string | null } } };
+
+export type DescribeDeploymentQueryVariables = Exact<{
+  path: string;
+  events?: EventFilter | null | undefined;
+}>;
+
+
+export type DescribeDeploymentQuery = { deployment: { id: string, path: string, version: number, generation: number, wishedReplicas: number, maxReplicas: number, maxSpendPerHour: { amount: string }, endpoint: { url: string, protocols: Array<Protocol> }, monthlyEstimate: { amount: string }, status: { phase: DeploymentPhase, observedGeneration: number, conditions: Array<{ type: string, status: string, reason: string, message: string, lastTransitionTime: string }> }, revision: { number: number, modelVersion: { number: number, model: { path: string } } | null } | null, rollout: { state: RolloutState, toRevision: number, reason: string | null, startedAt: string, endedAt: string | null } | null, traffic: { weights: Array<{ revision: number, weight: number }> }, replicas: Array<{ id: string, state: ReplicaState, address: string | null, restarts: number, message: string, revision: { number: number } | null }>, decisions: { nodes: Array<{ kind: DecisionKind, at: string, reasons: Array<string> }> }, allowedActions: Array<{ action: DeploymentAction, allowed: boolean, reason: string | null }> } | null, events: { events: Array<{ cursor: string, at: string, type: string, severity: Severity, message: string }> } };
+
+export type LogsQueryVariables = Exact<{
+  path: string;
+  lines: number;
+}>;
+
+
+export type LogsQuery = { deployment: { replicas: Array<{ id: string, revision: { number: number } | null, logs: { lines: Array<{ at: string, stream: string, text: string }> } }> } | null };
+
+export type ModelsQueryVariables = Exact<{
+  after?: string | null | undefined;
+}>;
+
+
+export type ModelsQuery = { models: { nodes: Array<{ path: string, description: string, aliases: Array<{ name: string, version: { number: number } }>, versions: { nodes: Array<{ number: number, format: ModelFormat }> } }>, pageInfo: { hasNextPage: boolean, endCursor: string | null } } };
+
+export type VersionsQueryVariables = Exact<{
+  path: string;
+}>;
+
+
+export type VersionsQuery = { model: { versions: { nodes: Array<{ id: string, number: number, format: ModelFormat, createdAt: string, archivedAt: string | null, artifact: { digest: string, sizeBytes: number } | null, lineage: { runId: string | null, sourceUrl: string | null } | null }> } } | null };
+
+export type RegisterModelMutationVariables = Exact<{
+  input: RegisterModelInput;
+  idempotencyKey?: string | null | undefined;
+}>;
+
+
+export type RegisterModelMutation = { registerModel: { model: { path: string } | null, userErrors: Array<{ code: UserErrorCode, message: string, path: Array<string> | null, hint: string | null }> } };
+
+export type RegisterModelVersionMutationVariables = Exact<{
+  input: RegisterModelVersionInput;
+  idempotencyKey?: string | null | undefined;
+}>;
+
+
+export type RegisterModelVersionMutation = { registerModelVersion: { modelVersion: { number: number, artifact: { digest: string } | null, signature: { inputs: Array<{ name: string, datatype: string, shape: Array<number> }>, outputs: Array<{ name: string, datatype: string, shape: Array<number> }> } | null } | null, userErrors: Array<{ code: UserErrorCode, message: string, path: Array<string> | null, hint: string | null }> } };
+
+export type SetModelAliasMutationVariables = Exact<{
+  input: SetModelAliasInput;
+  idempotencyKey?: string | null | undefined;
+}>;
+
+
+export type SetModelAliasMutation = { setModelAlias: { alias: { name: string, version: { number: number } } | null, userErrors: Array<{ code: UserErrorCode, message: string, path: Array<string> | null, hint: string | null }> } };
+
+export type ArchiveModelVersionMutationVariables = Exact<{
+  input: ArchiveModelVersionInput;
+  idempotencyKey?: string | null | undefined;
+}>;
+
+
+export type ArchiveModelVersionMutation = { archiveModelVersion: { modelVersion: { number: number, archivedAt: string | null } | null, userErrors: Array<{ code: UserErrorCode, message: string, path: Array<string> | null, hint: string | null }> } };
+
+export type AliasHistoryQueryVariables = Exact<{
+  path: string;
+}>;
+
+
+export type AliasHistoryQuery = { model: { aliases: Array<{ name: string, version: { number: number }, history: Array<{ validFrom: string, version: { number: number } | null }> }> } | null };
+
+export type DemoLookQueryVariables = Exact<{
+  team: string;
+  project: string;
+  model: string;
+  deployment: string;
+}>;
+
+
+export type DemoLookQuery = { team: { id: string } | null, project: { id: string } | null, model: { versions: { nodes: Array<{ number: number }> } } | null, deployment: { status: { phase: DeploymentPhase } } | null };
+
+export type DemoTeamMutationVariables = Exact<{
+  name: string;
+}>;
+
+
+export type DemoTeamMutation = { createTeam: { userErrors: Array<{ code: UserErrorCode, message: string }> } };
+
+export type DemoProjectMutationVariables = Exact<{
+  team: string;
+  name: string;
+}>;
+
+
+export type DemoProjectMutation = { createProject: { userErrors: Array<{ code: UserErrorCode, message: string }> } };
+
+export type DemoModelMutationVariables = Exact<{
+  project: string;
+  name: string;
+}>;
+
+
+export type DemoModelMutation = { registerModel: { userErrors: Array<{ code: UserErrorCode, message: string }> } };
+
+export type DemoVersionMutationVariables = Exact<{
+  model: string;
+  digest: string;
+}>;
+
+
+export type DemoVersionMutation = { registerModelVersion: { userErrors: Array<{ code: UserErrorCode, message: string }> } };
+
+export type DemoDeploymentMutationVariables = Exact<{
+  project: string;
+  name: string;
+}>;
+
+
+export type DemoDeploymentMutation = { deploy: { userErrors: Array<{ code: UserErrorCode, message: string }> } };
+
+export type DemoReadyQueryVariables = Exact<{
+  path: string;
+  range: TimeRange;
+}>;
+
+
+export type DemoReadyQuery = { deployment: { endpoint: { url: string }, status: { phase: DeploymentPhase, conditions: Array<{ status: string, message: string }> } } | null, costs: { total: { amount: string } } };
+
+export type DashboardQueryVariables = Exact<{
+  range: TimeRange;
+}>;
+
+
+export type DashboardQuery = { deployments: { nodes: Array<{ id: string, path: string, status: { phase: DeploymentPhase, conditions: Array<{ type: string, status: string, message: string }> }, revision: { number: number } | null, replicas: Array<{ id: string, state: ReplicaState }>, monthlyEstimate: { amount: string }, costs: { total: { amount: string } } }> }, costs: { isEstimate: boolean, total: { amount: string } } };
+
+export type RecentEventsQueryVariables = Exact<{
+  last: number;
+}>;
+
+
+export type RecentEventsQuery = { events: { cursor: string, events: Array<{ __typename: 'Event', cursor: string, at: string, type: string, message: string, severity: Severity }> } };
+
+export type LiveEventsSubscriptionVariables = Exact<{
+  after?: string | null | undefined;
+}>;
+
+
+export type LiveEventsSubscription = { events:
+    | { __typename: 'Event', cursor: string, at: string, type: string, message: string, severity: Severity }
+    | { __typename: 'Gap', reason: GapReason, cursor: string }
+    | { __typename: 'Heartbeat' }
+   };
+
+export class TypedDocumentString<TResult, TVariables>
+  extends String
+  implements DocumentTypeDecoration<TResult, TVariables>
+{
+  __apiType?: NonNullable<DocumentTypeDecoration<TResult, TVariables>['__apiType']>;
+  private value: string;
+  public __meta__?: Record<string, any> | undefined;
+
+  constructor(value: string, __meta__?: Record<string, any> | undefined) {
+    super(value);
+    this.value = value;
+    this.__meta__ = __meta__;
+  }
+
+  override toString(): string & DocumentTypeDecoration<TResult, TVariables> {
+    return this.value;
+  }
+}
+
+export const RollbackDocument = new TypedDocumentString(`
+    mutation Rollback($input: RollbackInput!, $idempotencyKey: String) {
+  rollback(input: $input, idempotencyKey: $idempotencyKey) {
+    deployment {
+      path
+      generation
+    }
+    decision {
+      reasons
+    }
+    userErrors {
+      code
+      message
+      path
+      hint
+    }
+  }
+}
+    `) as unknown as TypedDocumentString<RollbackMutation, RollbackMutationVariables>;
+export const ScaleDocument = new TypedDocumentString(`
+    mutation Scale($input: ScaleDeploymentInput!, $idempotencyKey: String) {
+  scaleDeployment(input: $input, idempotencyKey: $idempotencyKey) {
+    deployment {
+      path
+      generation
+    }
+    decision {
+      reasons
+    }
+    userErrors {
+      code
+      message
+      path
+      hint
+    }
+  }
+}
+    `) as unknown as TypedDocumentString<ScaleMutation, ScaleMutationVariables>;
+export const SetTrafficDocument = new TypedDocumentString(`
+    mutation SetTraffic($input: SetTrafficInput!, $idempotencyKey: String) {
+  setTraffic(input: $input, idempotencyKey: $idempotencyKey) {
+    deployment {
+      path
+      generation
+    }
+    decision {
+      reasons
+    }
+    userErrors {
+      code
+      message
+      path
+      hint
+    }
+  }
+}
+    `) as unknown as TypedDocumentString<SetTrafficMutation, SetTrafficMutationVariables>;
+export const DeleteDeploymentDocument = new TypedDocumentString(`
+    mutation DeleteDeployment($input: DeleteDeploymentInput!, $idempotencyKey: String) {
+  deleteDeployment(input: $input, idempotencyKey: $idempotencyKey) {
+    deletedId
+    deployment {
+      path
+      generation
+    }
+    decision {
+      reasons
+    }
+    userErrors {
+      code
+      message
+      path
+      hint
+    }
+  }
+}
+    `) as unknown as TypedDocumentString<DeleteDeploymentMutation, DeleteDeploymentMutationVariables>;
+export const WhoAmIDocument = new TypedDocumentString(`
+    query WhoAmI {
+  viewer {
+    principal {
+      id
+      name
+      kind
+    }
+    grants {
+      role
+      scope
+    }
+    actions
+  }
+}
+    `) as unknown as TypedDocumentString<WhoAmIQuery, WhoAmIQueryVariables>;
+export const CostsDocument = new TypedDocumentString(`
+    query Costs($range: TimeRange!, $groupBy: [CostDimension!]!, $step: CostStep, $filter: CostFilter) {
+  costs(range: $range, groupBy: $groupBy, step: $step, filter: $filter) {
+    total {
+      amount
+    }
+    isEstimate
+    reconciledUntil
+    unpricedMs
+    effectiveRange {
+      from
+      to
+    }
+    rows {
+      period
+      key {
+        dimension
+        value
+      }
+      cost {
+        amount
+      }
+      busy {
+        amount
+      }
+      idle {
+        amount
+      }
+      starting {
+        amount
+      }
+      draining {
+        amount
+      }
+      unready {
+        amount
+      }
+      unattributed {
+        amount
+      }
+      requests
+      errors
+      unitCost {
+        amount
+      }
+    }
+  }
+}
+    `) as unknown as TypedDocumentString<CostsQuery, CostsQueryVariables>;
+export const DeploymentIdDocument = new TypedDocumentString(`
+    query DeploymentId($path: String!) {
+  deployment(by: {path: $path}) {
+    id
+  }
+}
+    `) as unknown as TypedDocumentString<DeploymentIdQuery, DeploymentIdQueryVariables>;
+export const DeployDocument = new TypedDocumentString(`
+    mutation Deploy($input: DeployInput!, $dryRun: Boolean!, $planHash: String, $expectedVersion: Int, $idempotencyKey: String) {
+  deploy(
+    input: $input
+    dryRun: $dryRun
+    planHash: $planHash
+    expectedVersion: $expectedVersion
+    idempotencyKey: $idempotencyKey
+  ) {
+    deployment {
+      id
+      path
+      generation
+      endpoint {
+        url
+      }
+    }
+    plan {
+      hash
+      expiresAt
+      peakReplicas
+      risks
+      actions {
+        kind
+        message
+      }
+      candidates {
+        offering {
+          provider
+          region
+          instanceType
+          capacityType
+        }
+        hourly {
+          amount
+        }
+        monthly {
+          amount
+        }
+        chosen
+        rejectedBecause {
+          code
+          message
+        }
+      }
+      costDelta {
+        amount
+      }
+      monthlyEstimate {
+        amount
+      }
+    }
+    userErrors {
+      code
+      message
+      path
+      hint
+    }
+  }
+}
+    `) as unknown as TypedDocumentString<DeployMutation, DeployMutationVariables>;
+export const DeploymentStatusDocument = new TypedDocumentString(`
+    query DeploymentStatus($path: String!) {
+  deployment(by: {path: $path}) {
+    generation
+    status {
+      phase
+      observedGeneration
+      conditions {
+        type
+        status
+        message
+      }
+    }
+    rollout {
+      state
+      reason
+    }
+  }
+}
+    `) as unknown as TypedDocumentString<DeploymentStatusQuery, DeploymentStatusQueryVariables>;
+export const EventsDocument = new TypedDocumentString(`
+    query Events($after: EventCursor, $filter: EventFilter, $first: Int!, $last: Int) {
+  events(after: $after, filter: $filter, first: $first, last: $last) {
+    events {
+      cursor
+      at
+      type
+      severity
+      principal
+      subjectKind
+      subjectId
+      message
+      before
+      after
+    }
+    gap {
+      reason
+      cursor
+    }
+    cursor
+    hasMore
+  }
+}
+    `) as unknown as TypedDocumentString<EventsQuery, EventsQueryVariables>;
+export const FollowEventsDocument = new TypedDocumentString(`
+    subscription FollowEvents($after: EventCursor, $filter: EventFilter) {
+  events(after: $after, filter: $filter) {
+    __typename
+    ... on Event {
+      cursor
+      at
+      type
+      severity
+      principal
+      subjectKind
+      subjectId
+      message
+      before
+      after
+    }
+    ... on Gap {
+      reason
+      cursor
+    }
+    ... on Heartbeat {
+      cursor
+    }
+  }
+}
+    `) as unknown as TypedDocumentString<FollowEventsSubscription, FollowEventsSubscriptionVariables>;
+export const TeamsDocument = new TypedDocumentString(`
+    query Teams {
+  teams(first: 100) {
+    nodes {
+      name
+      projects(first: 20) {
+        nodes {
+          path
+          maxReplicas
+          maxSpendPerHour {
+            amount
+          }
+        }
+      }
+    }
+  }
+}
+    `) as unknown as TypedDocumentString<TeamsQuery, TeamsQueryVariables>;
+export const CreateTeamDocument = new TypedDocumentString(`
+    mutation CreateTeam($input: CreateTeamInput!, $idempotencyKey: String) {
+  createTeam(input: $input, idempotencyKey: $idempotencyKey) {
+    team {
+      id
+      name
+    }
+    userErrors {
+      code
+      message
+      path
+      hint
+    }
+  }
+}
+    `) as unknown as TypedDocumentString<CreateTeamMutation, CreateTeamMutationVariables>;
+export const CreateProjectDocument = new TypedDocumentString(`
+    mutation CreateProject($input: CreateProjectInput!, $idempotencyKey: String) {
+  createProject(input: $input, idempotencyKey: $idempotencyKey) {
+    project {
+      id
+      path
+    }
+    userErrors {
+      code
+      message
+      path
+      hint
+    }
+  }
+}
+    `) as unknown as TypedDocumentString<CreateProjectMutation, CreateProjectMutationVariables>;
+export const PrincipalsDocument = new TypedDocumentString(`
+    query Principals {
+  principals(first: 100) {
+    nodes {
+      id
+      name
+      kind
+      grants {
+        role
+        scope
+      }
+    }
+  }
+}
+    `) as unknown as TypedDocumentString<PrincipalsQuery, PrincipalsQueryVariables>;
+export const CreatePrincipalDocument = new TypedDocumentString(`
+    mutation CreatePrincipal($input: CreatePrincipalInput!, $idempotencyKey: String) {
+  createPrincipal(input: $input, idempotencyKey: $idempotencyKey) {
+    principal {
+      id
+      name
+    }
+    userErrors {
+      code
+      message
+      path
+      hint
+    }
+  }
+}
+    `) as unknown as TypedDocumentString<CreatePrincipalMutation, CreatePrincipalMutationVariables>;
+export const TokensDocument = new TypedDocumentString(`
+    query Tokens {
+  tokens(first: 100) {
+    nodes {
+      id
+      name
+      hint
+      principalId
+      createdAt
+      expiresAt
+      revokedAt
+    }
+  }
+}
+    `) as unknown as TypedDocumentString<TokensQuery, TokensQueryVariables>;
+export const CreateTokenDocument = new TypedDocumentString(`
+    mutation CreateToken($input: CreateTokenInput!, $idempotencyKey: String) {
+  createToken(input: $input, idempotencyKey: $idempotencyKey) {
+    secret
+    token {
+      id
+      name
+      expiresAt
+    }
+    userErrors {
+      code
+      message
+      path
+      hint
+    }
+  }
+}
+    `) as unknown as TypedDocumentString<CreateTokenMutation, CreateTokenMutationVariables>;
+export const RevokeTokenDocument = new TypedDocumentString(`
+    mutation RevokeToken($input: RevokeTokenInput!, $idempotencyKey: String) {
+  revokeToken(input: $input, idempotencyKey: $idempotencyKey) {
+    token {
+      id
+      name
+      revokedAt
+    }
+    userErrors {
+      code
+      message
+      path
+      hint
+    }
+  }
+}
+    `) as unknown as TypedDocumentString<RevokeTokenMutation, RevokeTokenMutationVariables>;
+export const EndpointDocument = new TypedDocumentString(`
+    query Endpoint($path: String!) {
+  deployment(by: {path: $path}) {
+    name
+    endpoint {
+      url
+    }
+  }
+}
+    `) as unknown as TypedDocumentString<EndpointQuery, EndpointQueryVariables>;
+export const DeploymentsDocument = new TypedDocumentString(`
+    query Deployments($after: String) {
+  deployments(first: 50, after: $after) {
+    nodes {
+      path
+      status {
+        phase
+      }
+      revision {
+        number
+        modelVersion {
+          number
+          model {
+            path
+          }
+        }
+      }
+      replicas {
+        state
+      }
+      monthlyEstimate {
+        amount
+      }
+    }
+    pageInfo {
+      hasNextPage
+      endCursor
+    }
+  }
+}
+    `) as unknown as TypedDocumentString<DeploymentsQuery, DeploymentsQueryVariables>;
+export const DescribeDeploymentDocument = new TypedDocumentString(`
+    query DescribeDeployment($path: String!, $events: EventFilter) {
+  deployment(by: {path: $path}) {
+    id
+    path
+    version
+    generation
+    wishedReplicas
+    maxReplicas
+    maxSpendPerHour {
+      amount
+    }
+    endpoint {
+      url
+      protocols
+    }
+    monthlyEstimate {
+      amount
+    }
+    status {
+      phase
+      observedGeneration
+      conditions {
+        type
+        status
+        reason
+        message
+        lastTransitionTime
+      }
+    }
+    revision {
+      number
+      modelVersion {
+        number
+        model {
+          path
+        }
+      }
+    }
+    rollout {
+      state
+      toRevision
+      reason
+      startedAt
+      endedAt
+    }
+    traffic {
+      weights {
+        revision
+        weight
+      }
+    }
+    replicas {
+      id
+      state
+      address
+      restarts
+      message
+      revision {
+        number
+      }
+    }
+    decisions(first: 3) {
+      nodes {
+        kind
+        at
+        reasons
+      }
+    }
+    allowedActions {
+      action
+      allowed
+      reason
+    }
+  }
+  events(filter: $events, last: 10) {
+    events {
+      cursor
+      at
+      type
+      severity
+      message
+    }
+  }
+}
+    `) as unknown as TypedDocumentString<DescribeDeploymentQuery, DescribeDeploymentQueryVariables>;
+export const LogsDocument = new TypedDocumentString(`
+    query Logs($path: String!, $lines: Int!) {
+  deployment(by: {path: $path}) {
+    replicas {
+      id
+      revision {
+        number
+      }
+      logs(limit: $lines) {
+        lines {
+          at
+          stream
+          text
+        }
+      }
+    }
+  }
+}
+    `) as unknown as TypedDocumentString<LogsQuery, LogsQueryVariables>;
+export const ModelsDocument = new TypedDocumentString(`
+    query Models($after: String) {
+  models(first: 100, after: $after) {
+    nodes {
+      path
+      description
+      aliases {
+        name
+        version {
+          number
+        }
+      }
+      versions(first: 1) {
+        nodes {
+          number
+          format
+        }
+      }
+    }
+    pageInfo {
+      hasNextPage
+      endCursor
+    }
+  }
+}
+    `) as unknown as TypedDocumentString<ModelsQuery, ModelsQueryVariables>;
+export const VersionsDocument = new TypedDocumentString(`
+    query Versions($path: String!) {
+  model(by: {path: $path}) {
+    versions(first: 100) {
+      nodes {
+        id
+        number
+        format
+        createdAt
+        archivedAt
+        artifact {
+          digest
+          sizeBytes
+        }
+        lineage {
+          runId
+          sourceUrl
+        }
+      }
+    }
+  }
+}
+    `) as unknown as TypedDocumentString<VersionsQuery, VersionsQueryVariables>;
+export const RegisterModelDocument = new TypedDocumentString(`
+    mutation RegisterModel($input: RegisterModelInput!, $idempotencyKey: String) {
+  registerModel(input: $input, idempotencyKey: $idempotencyKey) {
+    model {
+      path
+    }
+    userErrors {
+      code
+      message
+      path
+      hint
+    }
+  }
+}
+    `) as unknown as TypedDocumentString<RegisterModelMutation, RegisterModelMutationVariables>;
+export const RegisterModelVersionDocument = new TypedDocumentString(`
+    mutation RegisterModelVersion($input: RegisterModelVersionInput!, $idempotencyKey: String) {
+  registerModelVersion(input: $input, idempotencyKey: $idempotencyKey) {
+    modelVersion {
+      number
+      artifact {
+        digest
+      }
+      signature {
+        inputs {
+          name
+          datatype
+          shape
+        }
+        outputs {
+          name
+          datatype
+          shape
+        }
+      }
+    }
+    userErrors {
+      code
+      message
+      path
+      hint
+    }
+  }
+}
+    `) as unknown as TypedDocumentString<RegisterModelVersionMutation, RegisterModelVersionMutationVariables>;
+export const SetModelAliasDocument = new TypedDocumentString(`
+    mutation SetModelAlias($input: SetModelAliasInput!, $idempotencyKey: String) {
+  setModelAlias(input: $input, idempotencyKey: $idempotencyKey) {
+    alias {
+      name
+      version {
+        number
+      }
+    }
+    userErrors {
+      code
+      message
+      path
+      hint
+    }
+  }
+}
+    `) as unknown as TypedDocumentString<SetModelAliasMutation, SetModelAliasMutationVariables>;
+export const ArchiveModelVersionDocument = new TypedDocumentString(`
+    mutation ArchiveModelVersion($input: ArchiveModelVersionInput!, $idempotencyKey: String) {
+  archiveModelVersion(input: $input, idempotencyKey: $idempotencyKey) {
+    modelVersion {
+      number
+      archivedAt
+    }
+    userErrors {
+      code
+      message
+      path
+      hint
+    }
+  }
+}
+    `) as unknown as TypedDocumentString<ArchiveModelVersionMutation, ArchiveModelVersionMutationVariables>;
+export const AliasHistoryDocument = new TypedDocumentString(`
+    query AliasHistory($path: String!) {
+  model(by: {path: $path}) {
+    aliases {
+      name
+      version {
+        number
+      }
+      history {
+        validFrom
+        version {
+          number
+        }
+      }
+    }
+  }
+}
+    `) as unknown as TypedDocumentString<AliasHistoryQuery, AliasHistoryQueryVariables>;
+export const DemoLookDocument = new TypedDocumentString(`
+    query DemoLook($team: String!, $project: String!, $model: String!, $deployment: String!) {
+  team(by: {path: $team}) {
+    id
+  }
+  project(by: {path: $project}) {
+    id
+  }
+  model(by: {path: $model}) {
+    versions(first: 1) {
+      nodes {
+        number
+      }
+    }
+  }
+  deployment(by: {path: $deployment}) {
+    status {
+      phase
+    }
+  }
+}
+    `) as unknown as TypedDocumentString<DemoLookQuery, DemoLookQueryVariables>;
+export const DemoTeamDocument = new TypedDocumentString(`
+    mutation DemoTeam($name: String!) {
+  createTeam(input: {name: $name}) {
+    userErrors {
+      code
+      message
+    }
+  }
+}
+    `) as unknown as TypedDocumentString<DemoTeamMutation, DemoTeamMutationVariables>;
+export const DemoProjectDocument = new TypedDocumentString(`
+    mutation DemoProject($team: String!, $name: String!) {
+  createProject(input: {team: {path: $team}, name: $name}) {
+    userErrors {
+      code
+      message
+    }
+  }
+}
+    `) as unknown as TypedDocumentString<DemoProjectMutation, DemoProjectMutationVariables>;
+export const DemoModelDocument = new TypedDocumentString(`
+    mutation DemoModel($project: String!, $name: String!) {
+  registerModel(
+    input: {project: {path: $project}, name: $name, description: "Handwritten digits: 8 × 8 pixels to ten probabilities"}
+  ) {
+    userErrors {
+      code
+      message
+    }
+  }
+}
+    `) as unknown as TypedDocumentString<DemoModelMutation, DemoModelMutationVariables>;
+export const DemoVersionDocument = new TypedDocumentString(`
+    mutation DemoVersion($model: String!, $digest: String!) {
+  registerModelVersion(
+    input: {model: {path: $model}, artifactDigest: $digest, resources: {cpuMilli: 250, memoryMib: 256}}
+  ) {
+    userErrors {
+      code
+      message
+    }
+  }
+}
+    `) as unknown as TypedDocumentString<DemoVersionMutation, DemoVersionMutationVariables>;
+export const DemoDeploymentDocument = new TypedDocumentString(`
+    mutation DemoDeployment($project: String!, $name: String!) {
+  deploy(
+    input: {project: {path: $project}, name: $name, model: $name, replicas: 1}
+  ) {
+    userErrors {
+      code
+      message
+    }
+  }
+}
+    `) as unknown as TypedDocumentString<DemoDeploymentMutation, DemoDeploymentMutationVariables>;
+export const DemoReadyDocument = new TypedDocumentString(`
+    query DemoReady($path: String!, $range: TimeRange!) {
+  deployment(by: {path: $path}) {
+    endpoint {
+      url
+    }
+    status {
+      phase
+      conditions {
+        status
+        message
+      }
+    }
+  }
+  costs(range: $range, groupBy: [DEPLOYMENT]) {
+    total {
+      amount
+    }
+  }
+}
+    `) as unknown as TypedDocumentString<DemoReadyQuery, DemoReadyQueryVariables>;
+export const DashboardDocument = new TypedDocumentString(`
+    query Dashboard($range: TimeRange!) {
+  deployments(first: 100) {
+    nodes {
+      id
+      path
+      status {
+        phase
+        conditions {
+          type
+          status
+          message
+        }
+      }
+      revision {
+        number
+      }
+      replicas {
+        id
+        state
+      }
+      monthlyEstimate {
+        amount
+      }
+      costs(range: $range) {
+        total {
+          amount
+        }
+      }
+    }
+  }
+  costs(range: $range, groupBy: []) {
+    total {
+      amount
+    }
+    isEstimate
+  }
+}
+    `) as unknown as TypedDocumentString<DashboardQuery, DashboardQueryVariables>;
+export const RecentEventsDocument = new TypedDocumentString(`
+    query RecentEvents($last: Int!) {
+  events(last: $last) {
+    cursor
+    events {
+      __typename
+      cursor
+      at
+      type
+      message
+      severity
+    }
+  }
+}
+    `) as unknown as TypedDocumentString<RecentEventsQuery, RecentEventsQueryVariables>;
+export const LiveEventsDocument = new TypedDocumentString(`
+    subscription LiveEvents($after: EventCursor) {
+  events(after: $after) {
+    __typename
+    ... on Event {
+      cursor
+      at
+      type
+      message
+      severity
+    }
+    ... on Gap {
+      reason
+      cursor
+    }
+  }
+}
+    `) as unknown as TypedDocumentString<LiveEventsSubscription, LiveEventsSubscriptionVariables>;
