@@ -71,29 +71,34 @@ function rolloutType(before: Rollout | null, after: Rollout): readonly [string, 
   return after.state === 'rolling_back' ? ['rollout.rolling_back', 'warning'] : ['rollout.step', 'info'];
 }
 
-/** A replica appeared, changed its state or gave its slot up; null when nothing that people follow changed. */
-export function replicaChanged(before: Replica | null, after: Replica, deployment: Deployment, cause: Cause): EventDraft | null {
-  const [type, severity] = replicaType(before, after);
-  if (type === null) return null;
-  return {
+/** A replica appeared, changed its state or gave its slot up; empty when nothing that people follow changed. */
+export const replicaChanged = (before: Replica | null, after: Replica, deployment: Deployment, cause: Cause): EventDraft[] =>
+  replicaTypes(before, after).map(([type, severity], index) => ({
     ...ofDeployment(deployment, cause),
     type,
     severity,
     subjectKind: 'Replica',
     subjectId: after.id,
-    subjectVersion: after.transitions + after.restarts + (isHeld(after) ? 0 : 1),
-    message: `A replica of ${deploymentPath(deployment)} is ${isHeld(after) ? after.state : 'gone'}. ${after.message}`.trim(),
+    // States, restarts and the end each raise it by one; what is first seen late counts the events before it.
+    subjectVersion: (before ? 1 : index) + after.transitions + after.restarts + (isHeld(after) ? 0 : 1),
+    message: replicaMessage(type, after, deployment),
     before: before && replicaJson(before),
     after: replicaJson(after),
-  };
-}
+  }));
 
-function replicaType(before: Replica | null, after: Replica): readonly [string | null, Severity] {
-  if (!isHeld(after)) return before && !isHeld(before) ? [null, 'info'] : ['replica.gone', 'info'];
-  if (before?.state === after.state) return [null, 'info'];
-  if (after.state === 'serving') return ['replica.ready', 'info'];
-  if (after.state === 'unready') return ['replica.unready', 'warning'];
-  return after.state === 'draining' ? ['replica.draining', 'info'] : ['replica.started', 'info'];
+const replicaMessage = (type: string, after: Replica, deployment: Deployment): string =>
+  `A replica of ${deploymentPath(deployment)} ${REPLICA_WORDS[type] ?? `is ${after.state}`}. ${after.message}`.trim();
+
+const REPLICA_WORDS: Readonly<Record<string, string>> = { 'replica.started': 'was started', 'replica.gone': 'is gone' };
+
+type Typed = readonly [string, Severity];
+
+function replicaTypes(before: Replica | null, after: Replica): Typed[] {
+  const started: Typed[] = before ? [] : [['replica.started', 'info']];
+  if (!isHeld(after)) return before && !isHeld(before) ? [] : [...started, ['replica.gone', 'info']];
+  if (before?.state === after.state || after.state === 'starting') return started;
+  if (after.state === 'serving') return [...started, ['replica.ready', 'info']];
+  return [...started, after.state === 'unready' ? ['replica.unready', 'warning'] : ['replica.draining', 'info']];
 }
 
 const ofDeployment = (deployment: Deployment, { at, principal }: Cause) => ({

@@ -143,7 +143,7 @@ export class DeploymentsReconciler implements Reconciliation<PassInput, PassPlan
     if (plan.rollout) await store.saveRollout(tx, plan.rollout);
     if (plan.deployment) await store.updateDeployment(tx, plan.deployment, deployment.version);
     if (plan.wishChanged) await this.#recordRollback(tx, row, plan.rollout?.reason ?? '');
-    const news = replicas.map(({ before, after }) => replicaChanged(before, after, row, cause)).filter((event) => event !== null);
+    const news = replicas.flatMap(({ before, after }) => replicaChanged(before, after, row, cause));
     if (plan.rollout) news.push(rolloutChanged(rolloutBefore, plan.rollout, row, cause));
     record(tx, ...news, ...deploymentEvents(deployment, row, plan.wishChanged, cause));
     return true;

@@ -140,6 +140,7 @@ function rolloutFacts(world: DeploymentWorld, rollout: Rollout): RolloutFacts {
   const keeps = rollout.state === 'rolling_back' ? revisionIds(world, rollout.fromWeights) : new Set([rollout.toRevisionId]);
   return {
     observed: world.observed !== null && world.deployment.deletedAt === null,
+    told: target.every(({ id }) => world.observed?.has(id)),
     desired: target.reduce((all, { replicas }) => all + replicas, 0),
     serving: servingOf(world, rollout.toRevisionId),
     failing: target.map(({ id }) => world.failing.get(id)).find((reason) => reason !== undefined) ?? null,

@@ -48,6 +48,8 @@ export interface RolloutPace {
 export interface RolloutFacts {
   /** False = the cluster could not be seen: nothing moves. */
   readonly observed: boolean;
+  /** True once the cluster knows of the new revision: its time to get ready counts from then. */
+  readonly told: boolean;
   readonly desired: number;
   readonly serving: number;
   /** The cluster gave up trying at the present pace, or cannot run it at all; null = not so. */
@@ -89,7 +91,10 @@ function leaveStarting({ rollout, facts, pace, now }: Question): Rollout {
     return rollout.fromWeights.length === 0 ? to(rollout, 'draining', now) : to(rollout, 'shifting', now);
   }
   if (facts.failing !== null) return giveUp(rollout, facts.failing, now);
-  const late = now - rollout.startedAt >= pace.progressDeadlineMs;
+  const waited = now - rollout.stepStartedAt;
+  // After an outage of the cluster the time starts anew: what nobody tried has not failed.
+  if (!facts.told) return waited * 2 >= pace.progressDeadlineMs ? to(rollout, 'starting', now) : rollout;
+  const late = waited >= pace.progressDeadlineMs;
   return late ? giveUp(rollout, `It was not ready within ${Math.round(pace.progressDeadlineMs / 1000)} s.`, now) : rollout;
 }
 
