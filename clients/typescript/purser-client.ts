@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { ArtifactSource } from './artifact-file.ts';
 import { errorOf, PurserRefusal, PurserUnavailable, type GraphQLFault } from './errors.ts';
 import { readServerSentEvents } from './server-sent-events.ts';
@@ -50,8 +51,8 @@ export interface InferAnswer {
 const FIRST_WAIT_MS = 100;
 /** Longest wait between two tries to go on. Higher: late news; lower: a dead server is asked too often. */
 const LONGEST_WAIT_MS = 5_000;
-/** Silence after which a stream counts as broken; heartbeats come every 10 s. Higher: a dead server is noticed late; lower: a slow one is left. */
-const SILENCE_MS = 45_000;
+/** Silence after which a stream counts as broken; heartbeats come every 5 s. Higher: a dead server is noticed late; lower: a slow one is left. */
+const SILENCE_MS = 30_000;
 /** Tries to send one artifact; each goes on where the last one broke. Higher: a dead store is asked for longer; lower: one bad minute ends it. */
 const UPLOAD_TRIES = 5;
 
@@ -133,7 +134,7 @@ export class PurserClient {
         return;
       } catch (error) {
         if (!(error instanceof PurserUnavailable) || left === 1) throw error;
-        await pause(FIRST_WAIT_MS, null);
+        await pause(FIRST_WAIT_MS, undefined);
       }
     }
   }
@@ -227,8 +228,5 @@ function reasonFor(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 
-const pause = (ms: number, signal: AbortSignal | null): Promise<void> =>
-  new Promise((resolve) => {
-    const timer = setTimeout(resolve, ms);
-    signal?.addEventListener('abort', () => (clearTimeout(timer), resolve()), { once: true });
-  });
+/** Waits; the signal ends the wait early. */
+const pause = (ms: number, signal: AbortSignal | undefined): Promise<void> => sleep(ms, undefined, { signal }).catch(() => undefined);

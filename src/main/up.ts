@@ -29,7 +29,7 @@ export async function up(): Promise<void> {
     const token = readFileSync(join(config.dataDir, 'admin-token'), 'utf8').trim();
     const client = new PurserClient({ url: apiUrl(config), token });
     const folder = join(packageRoot, 'deploy', 'example', 'digits');
-    const report = await runDemo(client, token, { folder, timeoutMs: DEMO_TIMEOUT_MS });
+    const report = await runDemo(client, { folder, timeoutMs: DEMO_TIMEOUT_MS });
     console.log(summary(config, report));
   } catch (error) {
     await stop();

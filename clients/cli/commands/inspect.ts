@@ -3,6 +3,7 @@ import { graphql } from '../../typescript/generated/gql.ts';
 import type { DescribeDeploymentQuery } from '../../typescript/generated/graphql.ts';
 import type { Cli } from '../cli-context.ts';
 import { money, table, wholeNumber } from '../output.ts';
+import { allNodes } from '../pages.ts';
 import { found } from '../refusals.ts';
 
 const Deployments = graphql(`
@@ -162,13 +163,7 @@ export function addInspectCommands(program: Command, cli: () => Cli): void {
 
 async function list({ client, output }: Cli): Promise<void> {
   const api = client();
-  const rows = [];
-  for (let after: string | null | undefined = null; ; ) {
-    const { deployments } = await api.request(Deployments, { after });
-    rows.push(...deployments.nodes);
-    if (!deployments.pageInfo.hasNextPage) break;
-    after = deployments.pageInfo.endCursor;
-  }
+  const rows = await allNodes(async (after) => (await api.request(Deployments, { after })).deployments);
   output.result(rows, () =>
     table(
       ['deployment', 'phase', 'model', 'revision', 'serving', 'per month'],

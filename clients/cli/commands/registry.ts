@@ -7,6 +7,7 @@ import type { Protocol, RegisterModelVersionInput } from '../../typescript/gener
 import type { Cli } from '../cli-context.ts';
 import { CommandFailure, EXIT } from '../exit-codes.ts';
 import { table, unreadable, wholeNumber } from '../output.ts';
+import { allNodes } from '../pages.ts';
 import { parsePath } from '../paths.ts';
 import { found, refuse } from '../refusals.ts';
 
@@ -217,13 +218,7 @@ export function addRegistryCommands(program: Command, cli: () => Cli): void {
 
 async function listModels({ client, output }: Cli): Promise<void> {
   const api = client();
-  const rows = [];
-  for (let after: string | null | undefined = null; ; ) {
-    const { models } = await api.request(Models, { after });
-    rows.push(...models.nodes);
-    if (!models.pageInfo.hasNextPage) break;
-    after = models.pageInfo.endCursor;
-  }
+  const rows = await allNodes(async (after) => (await api.request(Models, { after })).models);
   output.result(rows, () =>
     table(
       ['model', 'latest', 'format', 'aliases'],
