@@ -17,7 +17,7 @@ export interface Cli {
   readonly output: Output;
   readonly stopped: () => AbortSignal;
   /** The API of the chosen context. */
-  client(): PurserClient;
+  readonly client: () => PurserClient;
 }
 
 /** Adds the commands of one group to the program. */

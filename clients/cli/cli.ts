@@ -87,10 +87,13 @@ function report(error: unknown, { writeError }: Surroundings): ExitCode {
   if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.OK : EXIT.USAGE;
   const known = error instanceof CommandFailure || error instanceof PurserRefusal || error instanceof PurserUnavailable;
   writeError(`${known ? error.message : ((error as Error).stack ?? String(error))}\n`);
+  return known ? exitCodeOf(error) : EXIT.FAILED;
+}
+
+function exitCodeOf(error: CommandFailure | PurserRefusal | PurserUnavailable): ExitCode {
   if (error instanceof CommandFailure) return error.exitCode;
   if (error instanceof PurserUnavailable) return EXIT.UNAVAILABLE;
-  if (error instanceof PurserRefusal) return error.code === 'UNAUTHENTICATED' ? EXIT.UNAUTHENTICATED : EXIT.REFUSED;
-  return EXIT.FAILED;
+  return error.code === 'UNAUTHENTICATED' ? EXIT.UNAUTHENTICATED : EXIT.REFUSED;
 }
 
 function ownProcess(): Surroundings {

@@ -5,9 +5,9 @@ import { CommandFailure, EXIT } from './exit-codes.ts';
 export interface Output {
   readonly json: boolean;
   /** Prints `data` as JSON, or what `text` makes of it. */
-  result(data: unknown, text: () => string): void;
+  readonly result: (data: unknown, text: () => string) => void;
   /** For people only; nothing with `--json`. */
-  note(text: string): void;
+  readonly note: (text: string) => void;
 }
 
 export function makeOutput(json: boolean, write: (text: string) => void, note: (text: string) => void): Output {

@@ -8,7 +8,7 @@ export interface ArtifactSource {
   readonly digest: string;
   readonly sizeBytes: number;
   /** The bytes from `offset` to the end. */
-  open(offset: number): AsyncIterable<Uint8Array>;
+  readonly open: (offset: number) => AsyncIterable<Uint8Array>;
 }
 
 /** A file as an artifact; it is read twice (digest, upload) and never held in memory whole. */

@@ -116,7 +116,7 @@ export class PurserClient {
           yield item;
         }
       } catch (error) {
-        if (signal.aborted) return;
+        if (isAborted(signal)) return;
         if (!(error instanceof PurserUnavailable)) throw error;
         onBreak?.(error);
       }
@@ -172,8 +172,9 @@ export class PurserClient {
 
   async #fetch(path: string, init: RequestInit, signal: AbortSignal | null): Promise<Response> {
     const { url, token } = this.#options;
-    const headers = { ...init.headers, authorization: `Bearer ${token}` };
     try {
+      const headers = new Headers(init.headers);
+      headers.set('authorization', `Bearer ${token}`);
       const response = await fetch(new URL(path, url), { ...init, headers, signal });
       if (response.status === 401) throw new PurserRefusal('The token is unknown, expired or revoked.', 'UNAUTHENTICATED', 401);
       return response;
@@ -219,6 +220,9 @@ function dataOf<T>({ data, errors }: Answer<T>, status: number): T {
   if (errors?.length || !data) throw errorOf(errors ?? [], status);
   return data;
 }
+
+/** Read anew: it changes while the stream is awaited. */
+const isAborted = (signal: AbortSignal): boolean => signal.aborted;
 
 const isEventStream = (response: Response): boolean => response.headers.get('content-type')?.startsWith('text/event-stream') ?? false;
 

@@ -39,7 +39,7 @@ const Deployments = graphql(`
 `);
 
 const DescribeDeployment = graphql(`
-  query DescribeDeployment($path: String!, $events: EventFilter) {
+  query DescribeDeployment($path: String!, $events: EventFilter, $day: TimeRange!) {
     deployment(by: { path: $path }) {
       id
       path
@@ -99,6 +99,12 @@ const DescribeDeployment = graphql(`
         revision {
           number
         }
+      }
+      costs(range: $day) {
+        total {
+          amount
+        }
+        isEstimate
       }
       decisions(first: 3) {
         nodes {
@@ -180,9 +186,15 @@ async function list({ client, output }: Cli): Promise<void> {
 }
 
 async function describe({ client, output }: Cli, path: string): Promise<void> {
-  const answer = await client().request(DescribeDeployment, { path, events: { deployment: path } });
+  const answer = await client().request(DescribeDeployment, { path, events: { deployment: path }, day: lastDay() });
   const deployment = found(answer.deployment, 'deployment');
   output.result({ ...deployment, events: answer.events.events }, () => describeText(deployment, answer.events.events));
+}
+
+/** The 24 hours up to now. */
+function lastDay(): { from: string; to: string } {
+  const now = Date.now();
+  return { from: new Date(now - 86_400_000).toISOString(), to: new Date(now).toISOString() };
 }
 
 type Described = NonNullable<DescribeDeploymentQuery['deployment']>;
@@ -215,7 +227,7 @@ function describeText(deployment: Described, events: readonly DescribedEvent[]):
 }
 
 function summary(deployment: Described): string[] {
-  const { path, status, endpoint, revision, rollout, traffic, monthlyEstimate, wishedReplicas, maxReplicas, maxSpendPerHour } = deployment;
+  const { path, status, endpoint, revision, rollout, traffic, costs, monthlyEstimate, wishedReplicas, maxReplicas, maxSpendPerHour } = deployment;
   const model = revision?.modelVersion;
   const weights = traffic.weights.map((share) => `revision ${share.revision} ${share.weight} %`).join(', ');
   return [
@@ -225,6 +237,7 @@ function summary(deployment: Described): string[] {
     `  traffic    ${weights || '-'}`,
     `  rollout    ${rollout ? `to revision ${rollout.toRevision}: ${rollout.state}${rollout.reason ? `, ${rollout.reason}` : ''}` : '-'}`,
     `  replicas   ${wishedReplicas} wished, at most ${maxReplicas}`,
+    `  last day   ${money(costs.total.amount)}${costs.isEstimate ? ' (estimate: the newest minutes are open)' : ''}`,
     `  per month  ${money(monthlyEstimate.amount)} (estimate), at most ${money(maxSpendPerHour.amount)} per hour`,
   ];
 }

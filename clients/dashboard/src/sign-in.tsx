@@ -1,4 +1,4 @@
-import { useState, type FormEvent } from 'react';
+import { useState, type SubmitEvent } from 'react';
 import { keepToken } from './session.ts';
 
 const CHECK = JSON.stringify({ query: '{ viewer { principal { name } } }' });
@@ -8,10 +8,13 @@ export function SignIn({ onDone }: { readonly onDone: () => void }) {
   const [token, setToken] = useState('');
   const [problem, setProblem] = useState<string | null>(null);
 
-  async function submit(event: FormEvent) {
+  async function submit(event: SubmitEvent) {
     event.preventDefault();
     const refused = await check(token.trim());
-    if (refused) return setProblem(refused);
+    if (refused) {
+      setProblem(refused);
+      return;
+    }
     keepToken(token.trim());
     onDone();
   }
