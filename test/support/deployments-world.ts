@@ -66,7 +66,9 @@ const offeringOf = (instanceType: string, cpuMilli: number): Offering => {
   return { id: offeringIdOf(key), ...key, architecture: 'amd64', cpuMilli, memoryMib: 8192, accelerator: null, interruptionBand: null };
 };
 
-/** A team with a project, a model of `versions` versions, a cluster, and offerings at 0.10 and 0.20 USD per hour. Any number per database. */
+/**
+ * A team with a project, a model of `versions` versions, a cluster, and offerings at 0.10 and 0.20 USD per hour. Only the newest of a
+ * database takes new replicas. */
 export async function makeGround(database: Database, teamName: string, versions = 3): Promise<Ground> {
   const clock = new ManualClock();
   const random = seededRandom([...teamName].reduce((all, letter) => (all * 31 + letter.charCodeAt(0)) >>> 0, 7));
@@ -90,7 +92,8 @@ export async function makeGround(database: Database, teamName: string, versions 
       offerings.map((offering, n) => ({ id: id(), offering, price: (BigInt(n + 1) * PICO_PER_USD) / 10n, source: 'test@2026-01-01', asOf: Date.UTC(2026, 0, 1) })),
       clock.now(),
     );
-    return (await fleet.ensureLocalCluster(tx, { machineId: 'machine' })).cluster.id;
+    await sqlOf(tx).execute(`update cluster set cordoned = true`);
+    return (await fleet.ensureLocalCluster(tx, { machineId: 'machine', name: teamName })).cluster.id;
   });
   const cluster = new SimulatedCluster(clock);
   return { database, clock, random, cluster, errors: new Map(), clusterId, teamId, projectId, teamName, offerings };
