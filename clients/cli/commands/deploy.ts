@@ -237,13 +237,13 @@ interface Watched {
   readonly status: {
     readonly phase: string;
     readonly observedGeneration: number;
-    readonly conditions: readonly { readonly status: string; readonly message: string }[];
+    readonly conditions: readonly { readonly type: string; readonly status: string; readonly message: string }[];
   };
   readonly rollout?: { readonly state: string; readonly reason?: string | null } | null;
 }
 
 function stateOf({ generation, status, rollout }: Watched): WaitState {
-  const reasons = status.conditions.filter((condition) => condition.status !== 'True').map((condition) => condition.message);
+  const reasons = status.conditions.filter((condition) => condition.type !== 'Progressing' && condition.status !== 'True').map((condition) => condition.message);
   const why = [...reasons, rollout?.reason].filter(Boolean).join(' ') || 'waiting for the first look';
   const seen = status.observedGeneration >= generation;
   const lost = status.phase === 'FAILED' || rollout?.state === 'ROLLED_BACK' || rollout?.state === 'FAILED';
