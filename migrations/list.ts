@@ -8,6 +8,7 @@ import { Migration20261121000500_prices } from './Migration20261121000500_prices
 import { Migration20261121000600_fleet } from './Migration20261121000600_fleet.ts';
 import { Migration20261121000700_deployments } from './Migration20261121000700_deployments.ts';
 import { Migration20261121000800_costs } from './Migration20261121000800_costs.ts';
+import { Migration20261121000900_rollout_history } from './Migration20261121000900_rollout_history.ts';
 
 /** Every migration, oldest first. A list and not a folder scan: the same in sources, in the build and in tests. */
 export const MIGRATIONS: readonly (new (...args: ConstructorParameters<typeof Migration>) => Migration)[] = [
@@ -20,4 +21,5 @@ export const MIGRATIONS: readonly (new (...args: ConstructorParameters<typeof Mi
   Migration20261121000600_fleet,
   Migration20261121000700_deployments,
   Migration20261121000800_costs,
+  Migration20261121000900_rollout_history,
 ];

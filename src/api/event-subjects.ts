@@ -34,6 +34,10 @@ export class StoredEventSubjects implements EventSubjects {
     if (!team || !name || rest.length > 0) return Promise.resolve(null);
     return visible(tx, principal, `${PROJECT} where t.name = $1 and p.name = $2`, [team, name]);
   }
+
+  async isThere(tx: Transaction, principal: Principal, deploymentId: Id): Promise<boolean> {
+    return (await visible(tx, principal, `${DEPLOYMENT} where d.id = $1 and d.gone_at is null`, [deploymentId])) !== null;
+  }
 }
 
 /** Absent and forbidden are the same null. */

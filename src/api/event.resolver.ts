@@ -1,5 +1,5 @@
 import { GraphQLError } from 'graphql';
-import { Args, ArgsType, Ctx, Field, Int, Query, Resolver, Root, Subscription } from 'type-graphql';
+import { Args, ArgsType, Ctx, Field, ID, Int, Query, Resolver, Root, Subscription } from 'type-graphql';
 import type { Id } from '../kernel/id.ts';
 import { scopeOf, type Principal } from '../kernel/principal.ts';
 import type { Transaction } from '../kernel/transaction.ts';
@@ -19,6 +19,8 @@ const NOWHERE = '00000000-0000-0000-0000-000000000000';
 export interface EventSubjects {
   deploymentId(tx: Transaction, principal: Principal, reference: string): Promise<string | null>;
   projectId(tx: Transaction, principal: Principal, reference: string): Promise<string | null>;
+  /** False for absent, for gone and for forbidden. */
+  isThere(tx: Transaction, principal: Principal, deploymentId: Id): Promise<boolean>;
 }
 
 @ArgsType()
@@ -46,6 +48,15 @@ class FollowArgs {
 
   @Field(() => Int, { nullable: true, description: 'Instead of `after`: begin with the newest so many, at most 100.' })
   last?: number | null;
+}
+
+@ArgsType()
+class ScalingArgs {
+  @Field(() => ID, { nullable: true, description: 'Only of this deployment; left out = of all that you may see.' })
+  deployment?: string | null;
+
+  @Field(() => EventCursor, { nullable: true, description: 'Go on behind this; left out = from now.' })
+  after?: string | null;
 }
 
 @Resolver()
@@ -82,9 +93,16 @@ export class EventResolver {
     subscribe: ({ args, context }) => subscribeTo(context as SubscriptionContext, args as FollowArgs),
   })
   follow(@Root() delivery: Delivery, @Args(() => FollowArgs) _args: FollowArgs): typeof EventDeliveryType {
-    const cursor = encodeCursor(delivery.cursor);
-    if (delivery.kind === 'event') return toEventType(delivery.event, delivery.cursor);
-    return delivery.kind === 'gap' ? { reason: delivery.reason, cursor } : { cursor };
+    return deliveredAs(delivery);
+  }
+
+  @Subscription(() => EventDeliveryType, {
+    name: 'scaling',
+    description: 'Like `events`, of changes of the number of replicas alone.',
+    subscribe: ({ args, context }) => subscribeTo(context as SubscriptionContext, scalingOf(args as ScalingArgs)),
+  })
+  followScaling(@Root() delivery: Delivery, @Args(() => ScalingArgs) _args: ScalingArgs): typeof EventDeliveryType {
+    return deliveredAs(delivery);
   }
 
   /** What a subscription runs on; also used by subscriptions that other features derive from events. */
@@ -97,15 +115,27 @@ export class EventResolver {
     yield* this.#log.follow(scopeOf(principal), { after, filter, signal, may: (event) => maySee(principal, event) });
   }
 
-  /** An item at the start, after each visible event of the deployment, and after a gap, in which anything may have happened. */
-  async *changesOf({ principal, signal }: SubscriptionContext, deploymentId: Id): AsyncGenerator<Delivery> {
-    if (!mayDoSomewhere(principal, 'event.read')) return;
+  /**
+   * An item at the start, after each visible event of the deployment, and after a gap, in which anything may have happened. Ends once
+   * the deployment is gone; of an absent or foreign one it ends at once.
+   */
+  async *changesOf(context: SubscriptionContext, deploymentId: Id): AsyncGenerator<Delivery> {
+    const { principal, signal } = context;
     let started = false;
     const may = (event: LogEvent) => maySee(principal, event);
     for await (const delivery of this.#log.follow(scopeOf(principal), { after: null, filter: { deploymentId }, signal, may })) {
-      if (delivery.kind !== 'heartbeat' || !started) yield delivery;
+      if (delivery.kind === 'heartbeat' && started) continue;
+      if (!(await this.#isThere(context, deploymentId))) return;
+      yield delivery;
       started = true;
     }
+  }
+
+  /** Holds no snapshot afterwards. */
+  async #isThere(context: SubscriptionContext, deploymentId: Id): Promise<boolean> {
+    const there = await this.#subjects.isThere(await context.read(), context.principal, deploymentId);
+    await context.changed();
+    return there;
   }
 
   /** The cursor just before the newest `last` events. */
@@ -133,6 +163,18 @@ export interface SubscriptionContext extends ApiContext {
 }
 
 const subscribeTo = (context: SubscriptionContext, args: FollowArgs): AsyncGenerator<Delivery> => context.events.deliveries(context, args);
+
+/** A reference to a thing of another kind matches nothing, like one to nothing. */
+const scalingOf = ({ deployment, after }: ScalingArgs): FollowArgs => ({
+  after: after ?? null,
+  filter: { types: ['scaling.'], ...(deployment ? { deployment } : {}) },
+});
+
+function deliveredAs(delivery: Delivery): typeof EventDeliveryType {
+  const cursor = encodeCursor(delivery.cursor);
+  if (delivery.kind === 'event') return toEventType(delivery.event, delivery.cursor);
+  return delivery.kind === 'gap' ? { reason: delivery.reason, cursor } : { cursor };
+}
 
 const maySee = (principal: Principal, event: LogEvent): boolean => mayDo(principal, 'event.read', { teamId: event.teamId, projectId: event.projectId });
 

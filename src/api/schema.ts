@@ -4,6 +4,7 @@ import { applyOneOf } from '../graphql/one-of.ts';
 import { CostResolver, DeploymentCostsResolver, ModelCostsResolver } from '../costs/cost.resolver.ts';
 import { DecisionResolver } from '../decisions/decision.resolver.ts';
 import { DeploymentMutationsResolver } from '../deployments/deployment-mutations.resolver.ts';
+import { DeploymentStatusResolver } from '../deployments/deployment-status.resolver.ts';
 import {
   DeploymentResolver,
   ModelDeploymentsResolver,
@@ -31,6 +32,7 @@ const RESOLVERS: NonEmptyArray<ClassType> = [
   ClusterResolver,
   DeploymentResolver,
   DeploymentMutationsResolver,
+  DeploymentStatusResolver,
   RevisionResolver,
   ReplicaResolver,
   ModelDeploymentsResolver,

@@ -72,7 +72,8 @@ export interface DeploymentStore {
 
   /** Of each deployment the rollout under way, else the last one. */
   rollouts(tx: Transaction, deploymentIds: readonly Id[]): Promise<Rollout[]>;
-  saveRollout(tx: Transaction, rollout: Rollout): Promise<void>;
+  /** Also appends its state to its history: each version once. */
+  saveRollout(tx: Transaction, rollout: Rollout, principal: string): Promise<void>;
 
   /** Those not gone. */
   workloads(tx: Transaction, deploymentIds: readonly Id[]): Promise<Workload[]>;

@@ -153,7 +153,7 @@ export class DeploymentRepository implements DeploymentStore {
     );
   }
 
-  async saveRollout(tx: Transaction, row: Rollout): Promise<void> {
+  async saveRollout(tx: Transaction, row: Rollout, principal: string): Promise<void> {
     await sqlOf(tx).execute(
       `insert into rollout (id, team_id, project_id, deployment_id, from_revision_id, to_revision_id, from_weights, state, step, step_started_at,
          reason, started_at, ended_at, version) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
@@ -164,6 +164,9 @@ export class DeploymentRepository implements DeploymentStore {
         ...[row.state, row.step, row.stepStartedAt, row.reason, row.startedAt, row.endedAt, row.version],
       ],
     );
+    const key = { rollout_id: row.id, generation: row.version, team_id: row.teamId };
+    const state = { state: row.state, step: row.step, ended: String(row.endedAt !== null) };
+    await appendHistory(tx, 'rollout_history', { ...key, ...state, valid_from: row.stepStartedAt, principal });
   }
 
   workloads(tx: Transaction, deploymentIds: readonly Id[]): Promise<Workload[]> {

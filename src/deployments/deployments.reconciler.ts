@@ -139,13 +139,13 @@ export class DeploymentsReconciler implements Reconciliation<PassInput, PassPlan
     const row = plan.deployment ?? deployment;
     const cause = { at: this.#deps.clock.now(), principal: PRINCIPAL };
     await store.saveReplicas(tx, replicas);
-    for (const workload of [...plan.removed, ...plan.gone.filter(({ id }) => !plan.removed.some((one) => one.id === id))]) await store.saveWorkload(tx, workload);
-    if (plan.rollout) await store.saveRollout(tx, plan.rollout);
+    for (const workload of new Map([...plan.removed, ...plan.gone].map((one) => [one.id, one])).values()) await store.saveWorkload(tx, workload);
     if (plan.deployment) await store.updateDeployment(tx, plan.deployment, deployment.version);
+    record(tx, ...replicas.flatMap(({ before, after }) => replicaChanged(before, after, row, cause)));
+    if (plan.rollout) await store.saveRollout(tx, plan.rollout, PRINCIPAL);
+    if (plan.rollout) record(tx, rolloutChanged(rolloutBefore, plan.rollout, row, cause));
     if (plan.wishChanged) await this.#recordRollback(tx, row, plan.rollout?.reason ?? '');
-    const news = replicas.flatMap(({ before, after }) => replicaChanged(before, after, row, cause));
-    if (plan.rollout) news.push(rolloutChanged(rolloutBefore, plan.rollout, row, cause));
-    record(tx, ...news, ...deploymentEvents(deployment, row, plan.wishChanged, cause));
+    record(tx, ...deploymentEvents(deployment, row, plan.wishChanged, cause));
     return true;
   }
 

@@ -146,7 +146,7 @@ export class WishWriter {
       endedAt: null,
       version: 1,
     };
-    await store.saveRollout(tx, rollout);
+    await store.saveRollout(tx, rollout, principal);
     events.push(rolloutChanged(null, rollout, next, { at: now, principal }));
   }
 
@@ -159,7 +159,7 @@ export class WishWriter {
     if (rollout.endedAt !== null) return;
     const now = this.#deps.clock.now();
     const after = supersede(rollout, now);
-    await this.#deps.store.saveRollout(tx, after);
+    await this.#deps.store.saveRollout(tx, after, principal);
     events.push(rolloutChanged(rollout, after, next, { at: now, principal }));
   }
 }

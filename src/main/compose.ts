@@ -29,6 +29,7 @@ import {
   RevisionResolver,
   deploymentNodes,
 } from '../deployments/deployment.resolver.ts';
+import { DeploymentStatusResolver } from '../deployments/deployment-status.resolver.ts';
 import { DeploymentsService } from '../deployments/deployments.service.ts';
 import type { LoopPace } from '../deployments/plan-workloads.ts';
 import { RouteTableRepository } from '../deployments/route-table.repository.ts';
@@ -146,6 +147,7 @@ export function compose(deps: ComposeDeps) {
     [OfferingResolver, new OfferingResolver(prices)],
     [ClusterResolver, new ClusterResolver(fleet)],
     [DeploymentResolver, new DeploymentResolver({ deployments, decisions, routerUrl: `http://${config.host}:${config.routerPort}` })],
+    [DeploymentStatusResolver, new DeploymentStatusResolver(deployments)],
     [DeploymentMutationsResolver, new DeploymentMutationsResolver({ deploy, deployments, decisions })],
     [RevisionResolver, new RevisionResolver(models)],
     [ReplicaResolver, new ReplicaResolver(deployments, (clusterId) => clusters.get(clusterId) ?? null)],
