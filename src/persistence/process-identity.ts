@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 
 /** A process: its pid and when it started, because pids are used again. */
@@ -25,12 +26,21 @@ export async function isSameProcess(identity: ProcessIdentity): Promise<boolean>
   return now.startedAt === identity.startedAt && now.bootId === identity.bootId;
 }
 
-/** True if some process has this pid. */
+/** True if some process with this pid runs. A zombie has ended, even where nobody collects it, as the first process of many containers. */
 export function isAlive(pid: number): boolean {
   try {
     process.kill(pid, 0);
-    return true;
+    return !isZombie(pid);
   } catch (error) {
     return (error as NodeJS.ErrnoException).code === 'EPERM';
+  }
+}
+
+function isZombie(pid: number): boolean {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+    return stat.slice(stat.lastIndexOf(')') + 2).startsWith('Z');
+  } catch {
+    return false;
   }
 }
