@@ -13,15 +13,24 @@ interface LazyGroup {
 
 /** Only the group that a command line needs is loaded, so that the first output comes quickly. */
 const GROUPS: readonly LazyGroup[] = [
-  { names: ['login', 'logout', 'context', 'whoami'], load: async () => (await import('./commands/context.ts')).addContextCommands },
+  {
+    names: ['login', 'logout', 'context', 'whoami'],
+    load: async () => (await import('./commands/context.ts')).addContextCommands,
+  },
   { names: ['models', 'versions', 'aliases'], load: async () => (await import('./commands/registry.ts')).addRegistryCommands },
   { names: ['deploy'], load: async () => (await import('./commands/deploy.ts')).addDeployCommand },
-  { names: ['rollback', 'scale', 'traffic', 'delete'], load: async () => (await import('./commands/change.ts')).addChangeCommands },
+  {
+    names: ['rollback', 'scale', 'traffic', 'delete'],
+    load: async () => (await import('./commands/change.ts')).addChangeCommands,
+  },
   { names: ['get', 'describe', 'logs'], load: async () => (await import('./commands/inspect.ts')).addInspectCommands },
   { names: ['infer'], load: async () => (await import('./commands/infer.ts')).addInferCommand },
   { names: ['costs'], load: async () => (await import('./commands/costs.ts')).addCostsCommand },
   { names: ['events'], load: async () => (await import('./commands/events.ts')).addEventsCommand },
-  { names: ['teams', 'projects', 'principals', 'tokens'], load: async () => (await import('./commands/identity.ts')).addIdentityCommands },
+  {
+    names: ['teams', 'projects', 'principals', 'tokens'],
+    load: async () => (await import('./commands/identity.ts')).addIdentityCommands,
+  },
 ];
 
 const PROCESS_HELP = `

@@ -44,7 +44,9 @@ export function resolveContext(env: NodeJS.ProcessEnv, named: string | undefined
   const context = named === undefined ? (variables(env) ?? contexts[current ?? ''] ?? localContext(env)) : contexts[named];
   if (context) return context;
   throw new CommandFailure(
-    named === undefined ? 'Not signed in. Run: purser login --url URL --token-file FILE' : `No context "${named}". See: purser context list`,
+    named === undefined
+      ? 'Not signed in. Run: purser login --url URL --token-file FILE'
+      : `No context "${named}". See: purser context list`,
     EXIT.UNAUTHENTICATED,
   );
 }

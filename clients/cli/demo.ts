@@ -68,7 +68,9 @@ const MakeModel = graphql(`
 
 const MakeVersion = graphql(`
   mutation DemoVersion($model: String!, $digest: String!) {
-    registerModelVersion(input: { model: { path: $model }, artifactDigest: $digest, resources: { cpuMilli: 250, memoryMib: 256 } }) {
+    registerModelVersion(
+      input: { model: { path: $model }, artifactDigest: $digest, resources: { cpuMilli: 250, memoryMib: 256 } }
+    ) {
       userErrors {
         code
         message
@@ -147,7 +149,8 @@ async function ensureDeployed(client: PurserClient, folder: string): Promise<voi
   const project = `${DEMO.team}/${DEMO.project}`;
   const seen = await client.request(Look, { team: DEMO.team, project, model: DEMO.path, deployment: DEMO.path });
   if (!seen.team) refuse((await client.request(MakeTeam, { name: DEMO.team })).createTeam.userErrors);
-  if (!seen.project) refuse((await client.request(MakeProject, { team: DEMO.team, name: DEMO.project })).createProject.userErrors);
+  if (!seen.project)
+    refuse((await client.request(MakeProject, { team: DEMO.team, name: DEMO.project })).createProject.userErrors);
   if (!seen.model) refuse((await client.request(MakeModel, { project, name: DEMO.name })).registerModel.userErrors);
   if (!seen.model?.versions.nodes[0]) await registerVersion(client, project, join(folder, 'digits.onnx'));
   if (!seen.deployment) refuse((await client.request(MakeDeployment, { project, name: DEMO.name })).deploy.userErrors);
@@ -167,7 +170,9 @@ async function waitUntilReady(client: PurserClient, timeoutMs: number): Promise<
     const { deployment } = await client.request(Ready, { path: DEMO.path, range: lastDay() });
     if (deployment?.status.phase === 'READY') return deployment.endpoint.url;
     if (Date.now() > deadline) {
-      const why = deployment?.status.conditions.filter((condition) => condition.status !== 'True').map((condition) => condition.message);
+      const why = deployment?.status.conditions
+        .filter((condition) => condition.status !== 'True')
+        .map((condition) => condition.message);
       throw new Error(`${DEMO.path} was not ready in time: ${why?.join(' ') ?? 'it is not there'}`);
     }
     await new Promise((resolve) => setTimeout(resolve, POLL_MS));

@@ -7,7 +7,7 @@ interface Page<T> {
 /** All nodes of a connection, page by page. */
 export async function allNodes<T>(read: (after: string | null) => Promise<Page<T>>): Promise<T[]> {
   const nodes: T[] = [];
-  for (let after: string | null = null; ; ) {
+  for (let after: string | null = null; ;) {
     const page: Page<T> = await read(after);
     nodes.push(...page.nodes);
     if (!page.pageInfo.hasNextPage) return nodes;

@@ -10,7 +10,10 @@ interface UserError {
 /** Throws what a mutation refused, one line each: where, why, what to do. */
 export function refuse(errors: readonly UserError[]): void {
   if (errors.length === 0) return;
-  const lines = errors.map(({ code, message, path, hint }) => `${code}${path?.length ? ` (${path.join('.')})` : ''}: ${message}${hint ? ` ${hint}` : ''}`);
+  const lines = errors.map(
+    ({ code, message, path, hint }) =>
+      `${code}${path?.length ? ` (${path.join('.')})` : ''}: ${message}${hint ? ` ${hint}` : ''}`,
+  );
   const notFound = errors.every((error) => error.code === 'NOT_FOUND');
   throw new CommandFailure(lines.join('\n'), notFound ? EXIT.NOT_FOUND : EXIT.REFUSED);
 }

@@ -83,7 +83,11 @@ export class PurserClient {
     const silence = new AbortController();
     const timer = setTimeout(() => silence.abort(new Error('it fell silent')), SILENCE_MS);
     try {
-      const response = await this.#fetch('/graphql/stream', post(document, variables, 'text/event-stream'), AbortSignal.any([signal, silence.signal]));
+      const response = await this.#fetch(
+        '/graphql/stream',
+        post(document, variables, 'text/event-stream'),
+        AbortSignal.any([signal, silence.signal]),
+      );
       if (!isEventStream(response)) {
         dataOf((await this.#json(response)) as Answer<TResult>, response.status);
         return;
@@ -142,7 +146,11 @@ export class PurserClient {
   /** One request through the router with this client's token; `endpoint` is the deployment's `endpoint.url`. Any status is an answer. */
   async infer(endpoint: string, { route, body, contentType = 'application/json' }: InferRequest): Promise<InferAnswer> {
     const url = `${endpoint.replace(/\/$/, '')}/${route.replace(/^\//, '')}`;
-    const init = { method: 'POST', headers: { 'content-type': contentType, authorization: `Bearer ${this.#options.token}` }, body };
+    const init = {
+      method: 'POST',
+      headers: { 'content-type': contentType, authorization: `Bearer ${this.#options.token}` },
+      body,
+    };
     try {
       const response = await fetch(url, { ...init, signal: this.#deadline() });
       const header = (name: string) => response.headers.get(name);
@@ -162,7 +170,10 @@ export class PurserClient {
 
   async #send(path: string, { sizeBytes, open }: ArtifactSource, offset: number): Promise<void> {
     const whole = { method: 'PUT', body: new Uint8Array() };
-    const range = { 'content-range': `bytes ${offset}-${sizeBytes - 1}/${sizeBytes}`, 'content-type': 'application/octet-stream' };
+    const range = {
+      'content-range': `bytes ${offset}-${sizeBytes - 1}/${sizeBytes}`,
+      'content-type': 'application/octet-stream',
+    };
     const rest = { method: 'PUT', headers: range, body: ReadableStream.from(open(offset)), duplex: 'half' as const };
     const response = await this.#fetch(path, sizeBytes === 0 ? whole : rest, null);
     if (response.ok) return;
@@ -224,7 +235,8 @@ function dataOf<T>({ data, errors }: Answer<T>, status: number): T {
 /** Read anew: it changes while the stream is awaited. */
 const isAborted = (signal: AbortSignal): boolean => signal.aborted;
 
-const isEventStream = (response: Response): boolean => response.headers.get('content-type')?.startsWith('text/event-stream') ?? false;
+const isEventStream = (response: Response): boolean =>
+  response.headers.get('content-type')?.startsWith('text/event-stream') ?? false;
 
 function reasonFor(error: unknown): string {
   const cause = error instanceof Error ? error.cause : undefined;
@@ -233,4 +245,5 @@ function reasonFor(error: unknown): string {
 }
 
 /** Waits; the signal ends the wait early. */
-const pause = (ms: number, signal: AbortSignal | undefined): Promise<void> => sleep(ms, undefined, { signal }).catch(() => undefined);
+const pause = (ms: number, signal: AbortSignal | undefined): Promise<void> =>
+  sleep(ms, undefined, { signal }).catch(() => undefined);

@@ -20,7 +20,8 @@ export async function* readServerSentEvents(body: AsyncIterable<Uint8Array>): As
 
 function parseMessage(text: string): ServerSentEvent | null {
   const lines = text.split('\n');
-  const field = (name: string) => lines.filter((line) => line.startsWith(`${name}:`)).map((line) => line.slice(name.length + 1).trim());
+  const field = (name: string) =>
+    lines.filter((line) => line.startsWith(`${name}:`)).map((line) => line.slice(name.length + 1).trim());
   const event = field('event')[0] ?? 'message';
   const data = field('data').join('\n');
   return event === 'complete' || data ? { event, data } : null;

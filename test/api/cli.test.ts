@@ -53,22 +53,54 @@ describe('CLI: a model from nothing to a priced plan', () => {
     await admin.json('teams', 'create', 'crew');
     expect(await admin.json('projects', 'create', 'crew/deck')).toMatchObject({ path: 'crew/deck' });
     expect(await admin.json('models', 'register', 'crew/deck/digits')).toEqual({ path: 'crew/deck/digits' });
-    const version = ['versions', 'register', 'crew/deck/digits', '--onnx', DIGITS, '--cpu', '250', '--memory', '256', '--run-id', 'run-7'];
+    const version = [
+      'versions',
+      'register',
+      'crew/deck/digits',
+      '--onnx',
+      DIGITS,
+      '--cpu',
+      '250',
+      '--memory',
+      '256',
+      '--run-id',
+      'run-7',
+    ];
     expect(await admin.json(...version)).toMatchObject({ number: 1, signature: { inputs: [{ name: 'pixels' }] } });
     expect(await admin.json('aliases', 'set', 'crew/deck/digits', 'best', '1')).toEqual({ name: 'best', version: { number: 1 } });
-    expect(await admin.json('aliases', 'crew/deck/digits')).toMatchObject([{ name: 'best', history: [{ version: { number: 1 } }] }]);
+    expect(await admin.json('aliases', 'crew/deck/digits')).toMatchObject([
+      { name: 'best', history: [{ version: { number: 1 } }] },
+    ]);
     expect(await admin.json('versions', 'crew/deck/digits')).toMatchObject([{ number: 1, lineage: { runId: 'run-7' } }]);
     expect(await admin.json('models')).toMatchObject([{ path: 'crew/deck/digits' }]);
   });
 
   test('lists are for people too, and say what comes next', async () => {
-    expect((await admin.run(['models'])).stdout).toMatch(/^MODEL +LATEST +FORMAT +ALIASES\ncrew\/deck\/digits +1 +ONNX +best=1\n$/);
-    expect((await admin.run(['models', 'register', 'crew/deck/other'])).stdout).toContain('Next: purser versions register crew/deck/other --onnx FILE.onnx');
+    expect((await admin.run(['models'])).stdout).toMatch(
+      /^MODEL +LATEST +FORMAT +ALIASES\ncrew\/deck\/digits +1 +ONNX +best=1\n$/,
+    );
+    expect((await admin.run(['models', 'register', 'crew/deck/other'])).stdout).toContain(
+      'Next: purser versions register crew/deck/other --onnx FILE.onnx',
+    );
   });
 
   test('a token is made, works, is revoked and works no more', async () => {
-    const { id: principal } = await admin.json<{ id: string }>('principals', 'create', 'robot', '--role', 'viewer', '--on', 'crew/deck');
-    const { id, secret } = await admin.json<{ id: string; secret: string }>('tokens', 'create', 'robot-token', '--principal', principal);
+    const { id: principal } = await admin.json<{ id: string }>(
+      'principals',
+      'create',
+      'robot',
+      '--role',
+      'viewer',
+      '--on',
+      'crew/deck',
+    );
+    const { id, secret } = await admin.json<{ id: string; secret: string }>(
+      'tokens',
+      'create',
+      'robot-token',
+      '--principal',
+      principal,
+    );
     const robot = openCli({ PURSER_URL: api.url, PURSER_TOKEN: secret });
     expect(await robot.json('models')).toHaveLength(2);
     expect((await robot.run(['models', 'register', 'crew/deck/mine'])).code).toBe(EXIT.NOT_FOUND);
@@ -78,7 +110,15 @@ describe('CLI: a model from nothing to a priced plan', () => {
   });
 
   test('costs can be asked in any grouping', async () => {
-    const costs = await admin.json<{ total: { amount: string }; rows: unknown[] }>('costs', '--since', '1h', '--by', 'owner_team,model', '--step', 'hour');
+    const costs = await admin.json<{ total: { amount: string }; rows: unknown[] }>(
+      'costs',
+      '--since',
+      '1h',
+      '--by',
+      'owner_team,model',
+      '--step',
+      'hour',
+    );
     expect(costs).toMatchObject({ total: { amount: '0' }, rows: [] });
   });
 });
@@ -91,7 +131,12 @@ describe('CLI: documented exit codes', () => {
     ['a path that is none', ['deploy', 'digits'], EXIT.USAGE, /team\/project\/name/],
     ['a number that is none', ['deploy', 'crew/deck/digits', '--replicas', 'many'], EXIT.USAGE, /whole number/],
     ['a dimension that is none', ['costs', '--by', 'weather'], EXIT.USAGE, /must be one of/],
-    ['a file that is not there', ['infer', 'crew/deck/digits', '--input', '/nonexistent.json'], EXIT.USAGE, /cannot be read: ENOENT/],
+    [
+      'a file that is not there',
+      ['infer', 'crew/deck/digits', '--input', '/nonexistent.json'],
+      EXIT.USAGE,
+      /cannot be read: ENOENT/,
+    ],
     ['a name that is taken', ['teams', 'create', 'crew'], EXIT.REFUSED, /^ALREADY_EXISTS/],
     ['a name that is none', ['teams', 'create', 'No Name'], EXIT.REFUSED, /^INVALID_INPUT/],
     ['a model that is not there', ['versions', 'crew/deck/nothing'], EXIT.NOT_FOUND, /No such model/],
@@ -134,7 +179,11 @@ describe('CLI: events without loss', () => {
       stopped: stop.signal,
       onOutput: (text) => void (printed += text),
     });
-    const seen = () => printed.split('\n').filter(Boolean).map((line) => (JSON.parse(line) as { message: string }).message);
+    const seen = () =>
+      printed
+        .split('\n')
+        .filter(Boolean)
+        .map((line) => (JSON.parse(line) as { message: string }).message);
     await admin.json('teams', 'create', 'before');
     await eventually(() => expect(seen()).toEqual(['Team before was created.']));
     await proxy.goAway();

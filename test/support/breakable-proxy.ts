@@ -19,7 +19,10 @@ export async function startBreakableProxy(target: string): Promise<BreakableProx
     const server = createServer((client) => {
       made += 1;
       const upstream = connect(to, '127.0.0.1');
-      for (const [socket, other] of [[client, upstream], [upstream, client]] as const) {
+      for (const [socket, other] of [
+        [client, upstream],
+        [upstream, client],
+      ] as const) {
         sockets.add(socket);
         socket.on('error', () => other.destroy());
         socket.on('close', () => (sockets.delete(socket), other.destroy()));

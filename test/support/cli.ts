@@ -15,7 +15,10 @@ export interface Ran {
 export interface TestCli {
   readonly folder: string;
   readonly contextFile: string;
-  run(args: readonly string[], options?: { readonly stopped?: AbortSignal; readonly onOutput?: (text: string) => void }): Promise<Ran>;
+  run(
+    args: readonly string[],
+    options?: { readonly stopped?: AbortSignal; readonly onOutput?: (text: string) => void },
+  ): Promise<Ran>;
   /** Runs with `--json` and parses what it printed. */
   json<T>(...args: string[]): Promise<T>;
   close(): void;

@@ -145,5 +145,7 @@ async function remove({ client, output }: Cli, path: string): Promise<void> {
 function show(output: Cli['output'], payload: Payload, done: string): void {
   refuse(payload.userErrors);
   const { deployment, decision } = payload;
-  output.result({ ...deployment, reasons: decision?.reasons ?? [] }, () => [...(decision?.reasons ?? []).map((reason) => `- ${reason}`), done].join('\n'));
+  output.result({ ...deployment, reasons: decision?.reasons ?? [] }, () =>
+    [...(decision?.reasons ?? []).map((reason) => `- ${reason}`), done].join('\n'),
+  );
 }

@@ -64,7 +64,10 @@ async function login({ env, output }: Cli, options: LoginOptions): Promise<void>
   const { viewer } = await new PurserClient({ url: options.url, token }).request(WhoAmI, {});
   const { contexts } = readContexts(env);
   writeContexts(env, { current: options.name, contexts: { ...contexts, [options.name]: { url: options.url, token } } });
-  output.result({ context: options.name, principal: viewer.principal.name }, () => `Signed in as ${viewer.principal.name} (context ${options.name}).`);
+  output.result(
+    { context: options.name, principal: viewer.principal.name },
+    () => `Signed in as ${viewer.principal.name} (context ${options.name}).`,
+  );
 }
 
 function logout({ env, output }: Cli, named: string | undefined): void {
@@ -97,6 +100,9 @@ function useContext({ env, output }: Cli, name: string): void {
 async function whoAmI({ client, output }: Cli): Promise<void> {
   const { viewer } = await client().request(WhoAmI, {});
   output.result(viewer, () =>
-    [`${viewer.principal.name} (${viewer.principal.kind})`, ...viewer.grants.map((grant) => `  ${grant.role} on ${grant.scope}`)].join('\n'),
+    [
+      `${viewer.principal.name} (${viewer.principal.kind})`,
+      ...viewer.grants.map((grant) => `  ${grant.role} on ${grant.scope}`),
+    ].join('\n'),
   );
 }

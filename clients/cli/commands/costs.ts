@@ -117,7 +117,8 @@ async function costs({ client, output }: Cli, options: CostsOptions): Promise<vo
 function oneOf<T extends string>(known: Record<T, true>, option: string, text: string): T {
   const name = text.trim().toUpperCase();
   const match = (Object.keys(known) as T[]).find((candidate) => candidate === name);
-  if (!match) throw new CommandFailure(`${option} "${text}" must be one of ${Object.keys(known).join(', ').toLowerCase()}.`, EXIT.USAGE);
+  if (!match)
+    throw new CommandFailure(`${option} "${text}" must be one of ${Object.keys(known).join(', ').toLowerCase()}.`, EXIT.USAGE);
   return match;
 }
 
@@ -125,7 +126,18 @@ function costsText(answer: CostsQuery['costs'], groupBy: readonly CostDimension[
   const { total, isEstimate, effectiveRange, unpricedMs, rows } = answer;
   return [
     table(
-      [...(stepped ? ['from'] : []), ...groupBy.map((name) => name.toLowerCase()), 'cost', 'busy', 'idle', 'starting', 'draining', 'unready', 'requests', 'per request'],
+      [
+        ...(stepped ? ['from'] : []),
+        ...groupBy.map((name) => name.toLowerCase()),
+        'cost',
+        'busy',
+        'idle',
+        'starting',
+        'draining',
+        'unready',
+        'requests',
+        'per request',
+      ],
       rows.map((row) => [
         ...(stepped ? [row.period ?? ''] : []),
         ...row.key.map((part) => part.value || '-'),

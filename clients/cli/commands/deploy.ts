@@ -11,7 +11,13 @@ import { found, refuse } from '../refusals.ts';
 
 const Deploy = graphql(`
   mutation Deploy($input: DeployInput!, $dryRun: Boolean!, $planHash: String, $expectedVersion: Int, $idempotencyKey: String) {
-    deploy(input: $input, dryRun: $dryRun, planHash: $planHash, expectedVersion: $expectedVersion, idempotencyKey: $idempotencyKey) {
+    deploy(
+      input: $input
+      dryRun: $dryRun
+      planHash: $planHash
+      expectedVersion: $expectedVersion
+      idempotencyKey: $idempotencyKey
+    ) {
       deployment {
         id
         path
@@ -144,11 +150,21 @@ async function deploy(cli: Cli, path: string, options: DeployOptions): Promise<v
   if (options.wait) await untilReady(cli, path, timeoutMs);
   const next = options.wait ? `Next: purser describe ${path}` : `Next: purser events --deployment ${path} --follow`;
   cli.output.result({ ...deployment, plan }, () =>
-    [...actionLines(plan), `${path} is ${options.wait ? 'ready' : 'on its way'} at ${deployment.endpoint.url}`, costLine(plan), next].join('\n'),
+    [
+      ...actionLines(plan),
+      `${path} is ${options.wait ? 'ready' : 'on its way'} at ${deployment.endpoint.url}`,
+      costLine(plan),
+      next,
+    ].join('\n'),
   );
 }
 
-const NUMBERS = { modelVersion: '--model-version', replicas: '--replicas', concurrency: '--concurrency', maxReplicas: '--max-replicas' } as const;
+const NUMBERS = {
+  modelVersion: '--model-version',
+  replicas: '--replicas',
+  concurrency: '--concurrency',
+  maxReplicas: '--max-replicas',
+} as const;
 
 function inputOf(path: string, options: DeployOptions): DeployInput {
   const { projectPath, name } = parsePath(path);
@@ -214,12 +230,13 @@ const POLL_MS = 300;
 async function untilReady(cli: Cli, path: string, timeoutMs: number): Promise<void> {
   const api = cli.client();
   const deadline = Date.now() + timeoutMs;
-  for (let told = ''; ; ) {
+  for (let told = ''; ;) {
     const { deployment } = await api.request(Status, { path });
     const state = stateOf(found(deployment, 'deployment'));
     if (state.outcome === 'ready') return;
     if (state.outcome === 'failed') throw new CommandFailure(`${path} failed: ${state.why}`, EXIT.NOT_READY);
-    if (Date.now() > deadline) throw new CommandFailure(`${path} is not ready yet (${state.phase}). ${state.why}`, EXIT.NOT_READY);
+    if (Date.now() > deadline)
+      throw new CommandFailure(`${path} is not ready yet (${state.phase}). ${state.why}`, EXIT.NOT_READY);
     if (state.why !== told) cli.output.note(`${state.phase}: ${state.why}`);
     told = state.why;
     await sleep(POLL_MS);
@@ -243,7 +260,9 @@ interface Watched {
 }
 
 function stateOf({ generation, status, rollout }: Watched): WaitState {
-  const reasons = status.conditions.filter((condition) => condition.type !== 'Progressing' && condition.status !== 'True').map((condition) => condition.message);
+  const reasons = status.conditions
+    .filter((condition) => condition.type !== 'Progressing' && condition.status !== 'True')
+    .map((condition) => condition.message);
   const why = [...reasons, rollout?.reason].filter(Boolean).join(' ') || 'waiting for the first look';
   const seen = status.observedGeneration >= generation;
   const lost = status.phase === 'FAILED' || rollout?.state === 'ROLLED_BACK' || rollout?.state === 'FAILED';

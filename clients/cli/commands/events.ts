@@ -110,7 +110,12 @@ function severityOf(text: string): Severity {
 
 async function list({ client, output }: Cli, options: EventsOptions): Promise<void> {
   const last = options.after === undefined ? wholeNumber('--last', options.last) : null;
-  const { events } = await client().request(Events, { after: options.after ?? null, filter: filterOf(options), first: 100, last });
+  const { events } = await client().request(Events, {
+    after: options.after ?? null,
+    filter: filterOf(options),
+    first: 100,
+    last,
+  });
   output.result(events, () =>
     [
       ...(events.gap ? [gapLine(events.gap)] : []),

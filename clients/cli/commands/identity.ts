@@ -148,15 +148,30 @@ const RevokeToken = graphql(`
 
 export function addIdentityCommands(program: Command, cli: () => Cli): void {
   const teams = program.command('teams').description('list the teams and their projects, or make one');
-  teams.command('list', { isDefault: true }).description('list the teams and their projects').action(() => listTeams(cli()));
-  teams.command('create <team>').description('make a team').action((name: string) => createTeam(cli(), name));
+  teams
+    .command('list', { isDefault: true })
+    .description('list the teams and their projects')
+    .action(() => listTeams(cli()));
+  teams
+    .command('create <team>')
+    .description('make a team')
+    .action((name: string) => createTeam(cli(), name));
 
   const projects = program.command('projects').description('list the projects, or make one');
-  projects.command('list', { isDefault: true }).description('list the teams and their projects').action(() => listTeams(cli()));
-  projects.command('create <project>').description('make a project (team/project)').action((path: string) => createProject(cli(), path));
+  projects
+    .command('list', { isDefault: true })
+    .description('list the teams and their projects')
+    .action(() => listTeams(cli()));
+  projects
+    .command('create <project>')
+    .description('make a project (team/project)')
+    .action((path: string) => createProject(cli(), path));
 
   const principals = program.command('principals').description('list the service accounts and people, or make one');
-  principals.command('list', { isDefault: true }).description('list them with their roles').action(() => listPrincipals(cli()));
+  principals
+    .command('list', { isDefault: true })
+    .description('list them with their roles')
+    .action(() => listPrincipals(cli()));
   principals
     .command('create <name>')
     .description('make a service account')
@@ -165,7 +180,10 @@ export function addIdentityCommands(program: Command, cli: () => Cli): void {
     .action((name: string, options: { role: string; on: string }) => createPrincipal(cli(), name, options));
 
   const tokens = program.command('tokens').description('list, make or revoke tokens');
-  tokens.command('list', { isDefault: true }).description('list them; secrets are never shown again').action(() => listTokens(cli()));
+  tokens
+    .command('list', { isDefault: true })
+    .description('list them; secrets are never shown again')
+    .action(() => listTokens(cli()));
   tokens
     .command('create <name>')
     .description('make a token; its secret is printed once')
@@ -181,7 +199,9 @@ export function addIdentityCommands(program: Command, cli: () => Cli): void {
 async function listTeams({ client, output }: Cli): Promise<void> {
   const { teams } = await client().request(Teams, {});
   const rowsOf = (name: string, projects: (typeof teams.nodes)[number]['projects']['nodes']) =>
-    projects.length === 0 ? [[name, '-', '-', '-']] : projects.map((project) => [name, project.path, String(project.maxReplicas), `$${project.maxSpendPerHour.amount}`]);
+    projects.length === 0
+      ? [[name, '-', '-', '-']]
+      : projects.map((project) => [name, project.path, String(project.maxReplicas), `$${project.maxSpendPerHour.amount}`]);
   output.result(teams.nodes, () =>
     table(
       ['team', 'project', 'max replicas', 'max spend per hour'],
@@ -210,7 +230,12 @@ async function listPrincipals({ client, output }: Cli): Promise<void> {
   output.result(principals.nodes, () =>
     table(
       ['principal', 'kind', 'id', 'roles'],
-      principals.nodes.map(({ name, kind, id, grants }) => [name, kind, id, grants.map(({ role, scope }) => `${role} on ${scope}`).join(', ')]),
+      principals.nodes.map(({ name, kind, id, grants }) => [
+        name,
+        kind,
+        id,
+        grants.map(({ role, scope }) => `${role} on ${scope}`).join(', '),
+      ]),
     ),
   );
 }
@@ -229,7 +254,10 @@ async function createPrincipal({ client, output }: Cli, name: string, options: {
   const input = { name, grants: [grantOf(options)], ...(options.on === 'platform' ? {} : { team: { path: team } }) };
   const { createPrincipal: payload } = await client().request(CreatePrincipal, { input, idempotencyKey: randomUUID() });
   refuse(payload.userErrors);
-  output.result(payload.principal, () => `Made ${name}. Next: purser tokens create NAME --principal ${payload.principal?.id ?? 'ID'}`);
+  output.result(
+    payload.principal,
+    () => `Made ${name}. Next: purser tokens create NAME --principal ${payload.principal?.id ?? 'ID'}`,
+  );
 }
 
 async function listTokens({ client, output }: Cli): Promise<void> {
@@ -237,12 +265,23 @@ async function listTokens({ client, output }: Cli): Promise<void> {
   output.result(tokens.nodes, () =>
     table(
       ['token', 'hint', 'created', 'expires', 'revoked', 'id'],
-      tokens.nodes.map(({ name, hint, createdAt, expiresAt, revokedAt, id }) => [name, hint, createdAt, expiresAt ?? 'never', revokedAt ?? '-', id]),
+      tokens.nodes.map(({ name, hint, createdAt, expiresAt, revokedAt, id }) => [
+        name,
+        hint,
+        createdAt,
+        expiresAt ?? 'never',
+        revokedAt ?? '-',
+        id,
+      ]),
     ),
   );
 }
 
-async function createToken({ client, output }: Cli, name: string, { principal, expiresAt }: { principal: string; expiresAt?: string }): Promise<void> {
+async function createToken(
+  { client, output }: Cli,
+  name: string,
+  { principal, expiresAt }: { principal: string; expiresAt?: string },
+): Promise<void> {
   const input = { name, principal, ...(expiresAt === undefined ? {} : { expiresAt }) };
   const { createToken: payload } = await client().request(CreateToken, { input, idempotencyKey: randomUUID() });
   refuse(payload.userErrors);

@@ -213,7 +213,13 @@ function describeText(deployment: Described, events: readonly DescribedEvent[]):
     'Replicas',
     table(
       ['replica', 'revision', 'state', 'restarts', 'message'],
-      deployment.replicas.map((replica) => [replica.id, String(replica.revision?.number ?? '-'), replica.state, String(replica.restarts), replica.message]),
+      deployment.replicas.map((replica) => [
+        replica.id,
+        String(replica.revision?.number ?? '-'),
+        replica.state,
+        String(replica.restarts),
+        replica.message,
+      ]),
     ),
     '',
     'Decisions',
@@ -227,7 +233,19 @@ function describeText(deployment: Described, events: readonly DescribedEvent[]):
 }
 
 function summary(deployment: Described): string[] {
-  const { path, status, endpoint, revision, rollout, traffic, costs, monthlyEstimate, wishedReplicas, maxReplicas, maxSpendPerHour } = deployment;
+  const {
+    path,
+    status,
+    endpoint,
+    revision,
+    rollout,
+    traffic,
+    costs,
+    monthlyEstimate,
+    wishedReplicas,
+    maxReplicas,
+    maxSpendPerHour,
+  } = deployment;
   const model = revision?.modelVersion;
   const weights = traffic.weights.map((share) => `revision ${share.revision} ${share.weight} %`).join(', ');
   return [

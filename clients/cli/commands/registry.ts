@@ -179,7 +179,10 @@ interface RegisterOptions {
 
 export function addRegistryCommands(program: Command, cli: () => Cli): void {
   const models = program.command('models').description('list the models, or register one');
-  models.command('list', { isDefault: true }).description('list the models').action(() => listModels(cli()));
+  models
+    .command('list', { isDefault: true })
+    .description('list the models')
+    .action(() => listModels(cli()));
   models
     .command('register <model>')
     .description('make a model (team/project/name)')
@@ -187,7 +190,10 @@ export function addRegistryCommands(program: Command, cli: () => Cli): void {
     .action((path: string, options: { description: string }) => registerModel(cli(), path, options.description));
 
   const versions = program.command('versions').description('list the versions of a model, or register one');
-  versions.command('list <model>', { isDefault: true }).description('list the versions, newest first').action((path: string) => listVersions(cli(), path));
+  versions
+    .command('list <model>', { isDefault: true })
+    .description('list the versions, newest first')
+    .action((path: string) => listVersions(cli(), path));
   versions
     .command('register <model>')
     .description('register the next version: an ONNX file, a command or an image')
@@ -209,11 +215,16 @@ export function addRegistryCommands(program: Command, cli: () => Cli): void {
     .action((path: string, version: string) => archiveVersion(cli(), path, wholeNumber('version', version)));
 
   const aliases = program.command('aliases').description('what the aliases of a model point at, and did');
-  aliases.command('list <model>', { isDefault: true }).description('with the history').action((path: string) => listAliases(cli(), path));
+  aliases
+    .command('list <model>', { isDefault: true })
+    .description('with the history')
+    .action((path: string) => listAliases(cli(), path));
   aliases
     .command('set <model> <alias> <version>')
     .description('point an alias at a version')
-    .action((path: string, name: string, version: string) => setAlias(cli(), path, { name, version: wholeNumber('version', version) }));
+    .action((path: string, name: string, version: string) =>
+      setAlias(cli(), path, { name, version: wholeNumber('version', version) }),
+    );
 }
 
 async function listModels({ client, output }: Cli): Promise<void> {
@@ -238,7 +249,13 @@ async function listVersions({ client, output }: Cli, path: string): Promise<void
   output.result(rows, () =>
     table(
       ['version', 'format', 'created', 'size', 'digest'],
-      rows.map((row) => [String(row.number), row.format, row.createdAt, row.artifact ? `${row.artifact.sizeBytes} B` : '-', row.artifact?.digest ?? '-']),
+      rows.map((row) => [
+        String(row.number),
+        row.format,
+        row.createdAt,
+        row.artifact ? `${row.artifact.sizeBytes} B` : '-',
+        row.artifact?.digest ?? '-',
+      ]),
     ),
   );
 }
@@ -258,7 +275,9 @@ async function registerVersion({ client, output }: Cli, path: string, options: R
     model: { path },
     ...runtimeOf(options, artifact),
     resources: { cpuMilli: wholeNumber('--cpu', options.cpu), memoryMib: wholeNumber('--memory', options.memory) },
-    ...(options.runId || options.sourceUrl ? { lineage: { runId: options.runId ?? null, sourceUrl: options.sourceUrl ?? null } } : {}),
+    ...(options.runId || options.sourceUrl
+      ? { lineage: { runId: options.runId ?? null, sourceUrl: options.sourceUrl ?? null } }
+      : {}),
   };
   const api = client();
   if (artifact) await api.uploadArtifact(projectPath, artifact);
@@ -267,7 +286,8 @@ async function registerVersion({ client, output }: Cli, path: string, options: R
   const { name } = parsePath(path);
   output.result(
     payload.modelVersion,
-    () => `Registered ${path} version ${payload.modelVersion?.number ?? '?'}. Next: purser deploy ${projectPath}/${name} --model ${name} --plan`,
+    () =>
+      `Registered ${path} version ${payload.modelVersion?.number ?? '?'}. Next: purser deploy ${projectPath}/${name} --model ${name} --plan`,
   );
 }
 
@@ -278,7 +298,10 @@ const readArtifact = (file: string): Promise<ArtifactSource> =>
 
 const PROTOCOLS: readonly Protocol[] = ['HTTP', 'OIP', 'OPENAI'];
 
-function runtimeOf(options: RegisterOptions, artifact: ArtifactSource | null): Pick<RegisterModelVersionInput, 'artifactDigest' | 'container' | 'process'> {
+function runtimeOf(
+  options: RegisterOptions,
+  artifact: ArtifactSource | null,
+): Pick<RegisterModelVersionInput, 'artifactDigest' | 'container' | 'process'> {
   if (artifact) return { artifactDigest: artifact.digest };
   const protocol = PROTOCOLS.find((name) => name === options.protocol.toUpperCase());
   if (!protocol) throw new CommandFailure(`--protocol must be one of ${PROTOCOLS.join(', ')}.`, EXIT.USAGE);
@@ -291,7 +314,10 @@ function runtimeOf(options: RegisterOptions, artifact: ArtifactSource | null): P
 async function archiveVersion({ client, output }: Cli, path: string, number: number): Promise<void> {
   const api = client();
   const modelVersion = await versionId(api, path, number);
-  const { archiveModelVersion: payload } = await api.request(ArchiveModelVersion, { input: { modelVersion }, idempotencyKey: randomUUID() });
+  const { archiveModelVersion: payload } = await api.request(ArchiveModelVersion, {
+    input: { modelVersion },
+    idempotencyKey: randomUUID(),
+  });
   refuse(payload.userErrors);
   output.result(payload.modelVersion, () => `Archived ${path} version ${number}.`);
 }
@@ -308,7 +334,9 @@ async function listAliases({ client, output }: Cli, path: string): Promise<void>
   output.result(aliases, () =>
     table(
       ['alias', 'version', 'since'],
-      aliases.flatMap(({ name, history }) => history.map((change) => [name, String(change.version?.number ?? '-'), change.validFrom])),
+      aliases.flatMap(({ name, history }) =>
+        history.map((change) => [name, String(change.version?.number ?? '-'), change.validFrom]),
+      ),
     ),
   );
 }

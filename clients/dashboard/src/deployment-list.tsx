@@ -104,7 +104,8 @@ function Table({ data }: { readonly data: DashboardQuery }) {
 
 function Row({ deployment }: { readonly deployment: DashboardQuery['deployments']['nodes'][number] }) {
   const { path, status, revision, replicas, costs, monthlyEstimate } = deployment;
-  const problem = status.phase === 'READY' ? undefined : status.conditions.find((condition) => condition.status === 'False')?.message;
+  const problem =
+    status.phase === 'READY' ? undefined : status.conditions.find((condition) => condition.status === 'False')?.message;
   const serving = replicas.filter((replica) => replica.state === 'SERVING').length;
   return (
     <tr>

@@ -1,6 +1,10 @@
 import { useQuery, useSubscription } from 'urql';
 import { graphql } from '../../typescript/generated/gql.ts';
-import type { LiveEventsSubscription, RecentEventsQuery, RecentEventsQueryVariables } from '../../typescript/generated/graphql.ts';
+import type {
+  LiveEventsSubscription,
+  RecentEventsQuery,
+  RecentEventsQueryVariables,
+} from '../../typescript/generated/graphql.ts';
 
 const RecentEvents = graphql(`
   query RecentEvents($last: Int!) {
@@ -47,7 +51,10 @@ const newestFirst = (shown: readonly Delivery[] = [], { events }: LiveEventsSubs
 
 /** The newest events, then what happens from there on: the subscription starts at the cursor that the query ended at. */
 export function EventList() {
-  const [{ data: recent }] = useQuery<RecentEventsQuery, RecentEventsQueryVariables>({ query: RecentEvents.toString(), variables: { last: 20 } });
+  const [{ data: recent }] = useQuery<RecentEventsQuery, RecentEventsQueryVariables>({
+    query: RecentEvents.toString(),
+    variables: { last: 20 },
+  });
   const after = recent?.events.cursor ?? null;
   const [{ data: live, error }] = useSubscription<LiveEventsSubscription, readonly Delivery[]>(
     { query: LiveEvents.toString(), variables: { after }, pause: after === null },
