@@ -1,12 +1,12 @@
-import { Arg, Ctx, ID, Int, Query, Resolver } from 'type-graphql';
-import { DEFAULT_PAGE, decodeCursor, toConnection } from '../graphql/connection.type.ts';
+import { Args, Ctx, Query, Resolver } from 'type-graphql';
+import { decodeCursor, toConnection } from '../graphql/connection.type.ts';
 import type { ApiContext } from '../graphql/context.ts';
 import { fromGlobalId } from '../graphql/global-id.ts';
 import type { NodeSource } from '../graphql/node.type.ts';
 import { pageSize } from '../graphql/page.ts';
 import { isId } from '../kernel/id.ts';
-import type { DecisionKind } from './decision.ts';
-import { DecisionConnection, DecisionKindName, toDecisionType } from './decision.type.ts';
+import { DecisionsArgs } from './decision.input.ts';
+import { DecisionConnection, toDecisionType } from './decision.type.ts';
 import type { DecisionsService } from './decisions.service.ts';
 
 const NOWHERE = '00000000-0000-0000-0000-000000000000';
@@ -22,10 +22,7 @@ export class DecisionResolver {
   @Query(() => DecisionConnection, { description: 'What was decided and why, newest first.' })
   async decisions(
     @Ctx() context: ApiContext,
-    @Arg('first', () => Int, { defaultValue: DEFAULT_PAGE, description: 'At most 100.' }) first: number,
-    @Arg('after', () => String, { nullable: true, description: 'Cursor to go on behind.' }) after?: string | null,
-    @Arg('subject', () => ID, { nullable: true, description: 'Only about this.' }) subject?: string | null,
-    @Arg('kind', () => DecisionKindName, { nullable: true, description: 'Only of this kind.' }) kind?: DecisionKind | null,
+    @Args(() => DecisionsArgs) { first, after, subject, kind }: DecisionsArgs,
   ) {
     const cursor = decodeCursor(after);
     const page = await this.#service.list(await context.read(), context.principal, {

@@ -42,28 +42,39 @@ export function assessDeployment(deployment: Deployment, facts: DeploymentFacts,
 
 const isUnderWay = (rollout: Rollout | null): boolean => rollout !== null && rollout.endedAt === null;
 
-/** The first line that applies decides. An unseen cluster changes no phase but PENDING's own. */
+/** The first line that applies decides. An unseen cluster changes no phase but to DELETING. */
 function phaseOf(deployment: Deployment, facts: DeploymentFacts): DeploymentPhase {
   if (deployment.deletedAt !== null) return 'DELETING';
   if (!facts.observed) return deployment.phase;
   if (isUnderWay(facts.rollout)) return facts.rollout?.state === 'rolling_back' ? 'DEGRADED' : 'DEPLOYING';
-  if (facts.available === 0 && (facts.failing !== null || facts.rollout?.state === 'failed')) return 'FAILED';
-  if (facts.rollout?.state === 'rolled_back') return 'DEGRADED';
-  if (facts.serving >= facts.desired) return 'READY';
-  if (deployment.observedGeneration < deployment.generation) return 'DEPLOYING';
-  return deployment.phase === 'READY' || deployment.phase === 'DEGRADED' ? 'DEGRADED' : 'DEPLOYING';
+  return settledPhase(deployment, facts);
 }
+
+function settledPhase(deployment: Deployment, { available, failing, rollout, serving, desired }: DeploymentFacts): DeploymentPhase {
+  if (available === 0 && (failing !== null || rollout?.state === 'failed')) return 'FAILED';
+  if (rollout?.state === 'rolled_back') return 'DEGRADED';
+  if (serving >= desired) return 'READY';
+  return wasSettled(deployment) ? 'DEGRADED' : 'DEPLOYING';
+}
+
+/** True if it had reached this very wish before, so that what is missing now was lost. */
+const wasSettled = ({ observedGeneration, generation, phase }: Deployment): boolean =>
+  observedGeneration === generation && (phase === 'READY' || phase === 'DEGRADED');
 
 const count = ({ serving, desired }: DeploymentFacts): string => `${serving} of ${desired} replicas are ready.`;
 
 function ready(deployment: Deployment, facts: DeploymentFacts): Verdict {
   if (!facts.observed) return verdict('Ready', 'Unknown', 'ClusterUnknown', 'The cluster cannot be seen; nothing is changed until it can.');
   if (deployment.deletedAt !== null) return verdict('Ready', 'False', 'Deleting', 'It is being deleted.');
-  if (facts.rollout?.state === 'rolled_back' || facts.rollout?.state === 'rolling_back') {
-    return verdict('Ready', 'False', 'RolledBack', `Revision ${facts.rollout.toRevision} was rolled back: ${facts.rollout.reason ?? 'by request'}`);
-  }
+  const back = rolledBack(facts.rollout);
+  if (back) return back;
   if (facts.serving >= facts.desired && !isUnderWay(facts.rollout)) return verdict('Ready', 'True', 'AllReplicasReady', count(facts));
   return verdict('Ready', 'False', facts.failing ? 'ReplicasFailing' : 'ReplicasNotReady', facts.failing ?? count(facts));
+}
+
+function rolledBack(rollout: Rollout | null): Verdict | null {
+  if (rollout?.state !== 'rolled_back' && rollout?.state !== 'rolling_back') return null;
+  return verdict('Ready', 'False', 'RolledBack', `Revision ${rollout.toRevision} was rolled back: ${rollout.reason ?? ''}`);
 }
 
 function progressing(deployment: Deployment, { observed, rollout }: DeploymentFacts): Verdict {

@@ -7,6 +7,8 @@ import { DeploymentsReconciler, type DeploymentsReconcilerDeps } from './deploym
 const IDLE_MS = 10_000;
 /** While something is on its way. Higher makes rollouts coarse, lower reads for nothing. */
 const BUSY_MS = 500;
+/** Changes that come this close together are looked at once. Higher is slower, lower looks at each replica of a batch by itself. */
+const TOGETHER_MS = 50;
 /** After the cluster could not say whether it changed. */
 const RETRY_MS = 1_000;
 
@@ -70,19 +72,24 @@ export class ClusterLoop {
   async #watch(): Promise<void> {
     const { signal } = this.#stopping;
     while (!signal.aborted) {
-      const told = await this.#deps.cluster.changed(signal).then(
-        () => true,
-        () => false,
+      const waitMs = await this.#deps.cluster.changed(signal).then(
+        () => {
+          this.#loop.wake();
+          return TOGETHER_MS;
+        },
+        () => RETRY_MS,
       );
-      if (signal.aborted) return;
-      if (told) this.#loop.wake();
-      await pause(told ? BUSY_MS / 10 : RETRY_MS, signal);
+      await pause(waitMs, signal);
     }
   }
 }
 
 const pause = (ms: number, signal: AbortSignal): Promise<void> =>
   new Promise((resolve) => {
+    if (signal.aborted) {
+      resolve();
+      return;
+    }
     const timer = setTimeout(done, ms);
     signal.addEventListener('abort', done, { once: true });
     function done(): void {

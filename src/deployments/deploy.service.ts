@@ -32,7 +32,8 @@ import {
   type VersionTarget,
 } from './deployment.ts';
 import type { DeploymentStore } from './deployment-store.port.ts';
-import { mayRun, planDeployment, type CurrentDeployment, type Plan, type PlannedDeployment } from './plan-deployment.ts';
+import { mayRun, type Plan } from './plan.ts';
+import { planDeployment, type CurrentDeployment, type PlannedDeployment } from './plan-deployment.ts';
 import { planFromJson, planToJson } from './plan-json.ts';
 import type { Revision } from './revision.ts';
 import type { WishWriter } from './wish-writer.service.ts';
@@ -125,16 +126,15 @@ export class DeployService {
     }
     await this.#deps.store.lockTeam(tx, project.teamId);
     const current = await this.#current(tx, project, input.name);
-    const stale = current ? refuseStale(current, options.expectedVersion) : refuseMissing(options.expectedVersion);
+    const stale = refuseNow(current, options.expectedVersion);
     if (stale) return err(stale);
     const target = { projectId: project.id, model: input.model, version: input.version };
     const version = await this.#deps.models.resolveVersion(tx, caller.principal, target);
     if (!version) return err(notFound('model version', ['input', 'model']));
     const place = await this.#place(tx);
-    const refused = this.#refuseVersion(caller, version, place?.cluster ?? null) ?? (current && refuseAction('DEPLOY', { ...current, revisions: current.revisions.length }));
-    if (refused || !place) return err(refused ?? failure('NO_CAPACITY', 'No cluster takes new replicas.'));
+    if (!place) return err(failure('NO_CAPACITY', 'No cluster takes new replicas.'));
     const wish = wishOf(input, project, current, this.#deps.settings);
-    const wrong = checkSpec(input.name, wish);
+    const wrong = this.#refuseVersion(caller, version, place.cluster) ?? checkSpec(input.name, wish);
     if (wrong) return err(wrong);
     const planned = await this.#plan(tx, { wish, version, current, path: `${project.teamName}/${project.name}/${input.name}` });
     if (!planned.ok) return planned;
@@ -160,9 +160,9 @@ export class DeployService {
     return null;
   }
 
-  #refuseVersion({ principal }: Caller, version: ModelVersion, cluster: Cluster | null): Failure | null {
+  #refuseVersion({ principal }: Caller, version: ModelVersion, cluster: Cluster): Failure | null {
     if (version.archivedAt !== null) return failure('PRECONDITION_FAILED', 'This version is archived.', { path: ['input', 'modelVersion'] });
-    if (version.format === 'container' && cluster?.kind === 'local') {
+    if (version.format === 'container' && cluster.kind === 'local') {
       return failure('NO_CONTAINER_RUNTIME', 'This machine has no container engine: deploy an ONNX model, or add a Kubernetes cluster.');
     }
     if (version.format !== 'process') return null;
@@ -286,6 +286,10 @@ export const refuseStale = ({ deployment }: Pick<CurrentDeployment, 'deployment'
   expected === null || expected === deployment.generation
     ? null
     : failure('CONFLICT', `The deployment is at version ${deployment.generation} now: read it again.`, { path: ['expectedVersion'] });
+
+/** What stands against a deploy before anything is looked up. */
+const refuseNow = (current: CurrentDeployment | null, expected: number | null): Failure | null =>
+  current ? (refuseStale(current, expected) ?? refuseAction('DEPLOY', { ...current, revisions: current.revisions.length })) : refuseMissing(expected);
 
 /** 0 means "it must not exist yet". */
 const refuseMissing = (expected: number | null): Failure | null =>

@@ -1,4 +1,4 @@
-import { Arg, Ctx, Int, Mutation, Resolver } from 'type-graphql';
+import { Arg, Args, Ctx, Int, Mutation, Resolver } from 'type-graphql';
 import type { DecisionsService } from '../decisions/decisions.service.ts';
 import { toDecisionType, type DecisionType } from '../decisions/decision.type.ts';
 import type { ApiContext } from '../graphql/context.ts';
@@ -11,7 +11,7 @@ import { parseUsd } from '../kernel/money.ts';
 import type { Result } from '../kernel/result.ts';
 import { toResources } from '../registry/resources.type.ts';
 import { planOf, type DeployInput as Wish, type DeployService } from './deploy.service.ts';
-import { DeleteDeploymentInput, DeployInput, RollbackInput, ScaleDeploymentInput, SetTrafficInput, type DeploymentBy } from './deployment.input.ts';
+import { DeleteDeploymentInput, DeployArgs, RollbackInput, ScaleDeploymentInput, SetTrafficInput, type DeployInput, type DeploymentBy } from './deployment.input.ts';
 import { deploymentLoader } from './deployment.loader.ts';
 import { deploymentRef } from './deployment.resolver.ts';
 import {
@@ -47,11 +47,7 @@ export class DeploymentMutationsResolver {
   @Mutation(() => DeployPayload, { description: 'Plans a wish with its price and carries it out: creates the deployment or rolls a new revision out.' })
   async deploy(
     @Ctx() context: ApiContext,
-    @Arg('input', () => DeployInput, { description: 'The wish.' }) input: DeployInput,
-    @Arg('dryRun', () => Boolean, { defaultValue: false, description: 'Only show the plan; it can be run by its hash for ten minutes.' }) dryRun: boolean,
-    @Arg('planHash', () => String, { nullable: true, description: 'Run exactly this plan and not dearer, or nothing.' }) planHash?: string | null,
-    @Arg('idempotencyKey', () => String, KEY) idempotencyKey?: string | null,
-    @Arg('expectedVersion', () => Int, EXPECTED) expectedVersion?: number | null,
+    @Args(() => DeployArgs) { input, dryRun, planHash, idempotencyKey, expectedVersion }: DeployArgs,
   ): Promise<DeployPayload> {
     const wish = wishOf(input);
     if (!wish.ok) return { deployment: null, plan: null, shownPlan: null, decision: null, userErrors: toUserErrors([wish.error]) };
@@ -112,8 +108,8 @@ export class DeploymentMutationsResolver {
     @Arg('idempotencyKey', () => String, KEY) idempotencyKey?: string | null,
   ): Promise<DeleteDeploymentPayload> {
     const outcome = await this.#writes.deployments.delete(callerOf(context, idempotencyKey), optionsOf(input.deployment, expectedVersion));
-    const payload = await this.#payload(context, outcome);
-    return { ...payload, deletedId: outcome.ok ? toGlobalId('Deployment', outcome.value.deploymentId) : null };
+    const { deployment, decision, userErrors } = await this.#payload(context, outcome);
+    return { deployment, decision, userErrors, deletedId: outcome.ok ? toGlobalId('Deployment', outcome.value.deploymentId) : null };
   }
 
   async #payload(context: ApiContext, outcome: Result<ChangeOutcome, Failure>): Promise<DeploymentPayload> {
@@ -141,7 +137,7 @@ const optionsOf = (by: DeploymentBy, expectedVersion: number | null | undefined)
 
 /** The input as a wish; refused when it names a version in two ways or an amount that is none. */
 function wishOf(input: DeployInput): Result<Wish, Failure> {
-  const { modelVersion, alias, maxSpendPerHour, resources, project, ...rest } = input;
+  const { modelVersion, alias, maxSpendPerHour, resources, project } = input;
   const invalid = (field: string, message: string) => ({ ok: false as const, error: failure('INVALID_INPUT', message, { path: ['input', field] }) });
   if (typeof modelVersion === 'number' && typeof alias === 'string') return invalid('alias', 'Give modelVersion or alias, not both.');
   const amount = typeof maxSpendPerHour === 'string' ? parseUsd(maxSpendPerHour) : null;
@@ -150,9 +146,14 @@ function wishOf(input: DeployInput): Result<Wish, Failure> {
   const version = typeof alias === 'string' ? { alias } : numbered;
   return {
     ok: true,
-    value: { ...rest, project: projectRef(project), version, maxSpendPerHour: amount, resources: resources ? toResources(resources) : null },
+    value: { ...plainOf(input), project: projectRef(project), version, maxSpendPerHour: amount, resources: resources ? toResources(resources) : null },
   };
 }
+
+/** The fields that are taken as they are. */
+const plainOf = ({ name, model, replicas, concurrency, deadlineMs, queueLimit, retryable, hosts, maxReplicas, regions, capacityTypes }: DeployInput) => ({
+  ...{ name, model, replicas, concurrency, deadlineMs, queueLimit, retryable, hosts, maxReplicas, regions, capacityTypes },
+});
 
 /** A refusal shows the plan that it is about, where there is one. */
 function refused(error: Failure): DeployPayload {

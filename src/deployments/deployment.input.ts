@@ -1,4 +1,4 @@
-import { Field, ID, InputType, Int } from 'type-graphql';
+import { ArgsType, Field, ID, InputType, Int } from 'type-graphql';
 import type { CapacityType } from '../clouds/offering.ts';
 import { CapacityTypeName } from '../clouds/offering.type.ts';
 import { oneOf } from '../graphql/one-of.ts';
@@ -78,6 +78,25 @@ export class DeployInput {
 
   @Field(() => [CapacityTypeName], { nullable: true, description: 'Allowed capacity types; default ON_DEMAND.' })
   capacityTypes?: CapacityType[] | null;
+}
+
+/** The arguments of `deploy`. */
+@ArgsType()
+export class DeployArgs {
+  @Field(() => DeployInput, { description: 'The wish.' })
+  input!: DeployInput;
+
+  @Field(() => Boolean, { defaultValue: false, description: 'Only show the plan; it can be run by its hash for ten minutes.' })
+  dryRun!: boolean;
+
+  @Field(() => String, { nullable: true, description: 'Run exactly this plan and not dearer, or nothing.' })
+  planHash?: string | null;
+
+  @Field(() => String, { nullable: true, description: 'Makes a repeat safe: the same key and input is done once.' })
+  idempotencyKey?: string | null;
+
+  @Field(() => Int, { nullable: true, description: 'Refuse if its `version` is another now; 0 = it must not exist yet.' })
+  expectedVersion?: number | null;
 }
 
 @InputType('RevisionWeightInput', { description: 'Share of traffic of one revision.' })

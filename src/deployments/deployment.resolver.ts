@@ -45,7 +45,7 @@ import {
   TrafficType,
 } from './deployment.type.ts';
 import type { DeploymentsService } from './deployments.service.ts';
-import { HOURS_PER_MONTH } from './plan-deployment.ts';
+import { HOURS_PER_MONTH } from './plan.ts';
 import type { Revision } from './revision.ts';
 import { effectiveWeights } from './rollout.ts';
 

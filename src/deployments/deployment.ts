@@ -97,7 +97,7 @@ export function checkSpec(name: string, spec: DeploymentSpec): Failure | null {
 }
 
 function checkCounts(spec: DeploymentSpec): Failure | null {
-  const ranges: readonly [keyof DeploymentSpec & string, number, number, number][] = [
+  const ranges: readonly [keyof DeploymentSpec, number, number, number][] = [
     ['replicas', spec.replicas, 1, spec.maxReplicas],
     ['maxReplicas', spec.maxReplicas, 1, 1_000],
     ['concurrency', spec.concurrency, 1, MAX_CONCURRENCY],

@@ -132,20 +132,17 @@ export class DeploymentsReconciler implements Reconciliation<PassInput, PassPlan
   }
 
   /** False if the wish changed meanwhile: then nothing is written, and the next pass sees the new one. */
-  async #write(tx: Transaction, { deployment, rolloutBefore, replicas, plan }: DeploymentStep): Promise<boolean> {
+  async #write(tx: Transaction, step: DeploymentStep): Promise<boolean> {
     const { store } = this.#deps;
+    const { deployment, replicas, plan } = step;
     const locked = await store.lockDeployment(tx, deployment.id);
     if (locked?.version !== deployment.version) return false;
-    const row = plan.deployment ?? deployment;
-    const cause = { at: this.#deps.clock.now(), principal: PRINCIPAL };
     await store.saveReplicas(tx, replicas);
     for (const workload of new Map([...plan.removed, ...plan.gone].map((one) => [one.id, one])).values()) await store.saveWorkload(tx, workload);
-    if (plan.deployment) await store.updateDeployment(tx, plan.deployment, deployment.version);
-    record(tx, ...replicas.flatMap(({ before, after }) => replicaChanged(before, after, row, cause)));
     if (plan.rollout) await store.saveRollout(tx, plan.rollout, PRINCIPAL);
-    if (plan.rollout) record(tx, rolloutChanged(rolloutBefore, plan.rollout, row, cause));
-    if (plan.wishChanged) await this.#recordRollback(tx, row, plan.rollout?.reason ?? '');
-    record(tx, ...deploymentEvents(deployment, row, plan.wishChanged, cause));
+    if (plan.deployment) await store.updateDeployment(tx, plan.deployment, deployment.version);
+    if (plan.deployment && plan.wishChanged) await this.#recordRollback(tx, plan.deployment, plan.rollout?.reason ?? '');
+    record(tx, ...eventsOf(step, { at: this.#deps.clock.now(), principal: PRINCIPAL }));
     return true;
   }
 
@@ -191,9 +188,11 @@ export class DeploymentsReconciler implements Reconciliation<PassInput, PassPlan
 const writesAnything = ({ replicas, plan }: DeploymentStep): boolean =>
   replicas.length + plan.removed.length + plan.gone.length > 0 || plan.deployment !== null || plan.rollout !== null;
 
-function deploymentEvents(before: Deployment, after: Deployment, wishChanged: boolean, cause: Cause): EventDraft[] {
-  const events: EventDraft[] = [];
-  if (wishChanged) events.push(deploymentChanged(before, after, cause));
+function eventsOf({ deployment: before, rolloutBefore, replicas, plan }: DeploymentStep, cause: Cause): EventDraft[] {
+  const after = plan.deployment ?? before;
+  const events = replicas.flatMap((change) => replicaChanged(change.before, change.after, after, cause));
+  if (plan.rollout) events.push(rolloutChanged(rolloutBefore, plan.rollout, after, cause));
+  if (plan.wishChanged) events.push(deploymentChanged(before, after, cause));
   if (before.phase !== after.phase) events.push(phaseChanged(before, after, cause));
   if (before.goneAt === null && after.goneAt !== null) events.push(deploymentGone(after, cause));
   return events;

@@ -1,59 +1,17 @@
 import { offeringKeyText } from '../clouds/offering-key.ts';
-import type { Offering } from '../clouds/offering.ts';
 import { digestOfJson } from '../kernel/digest.ts';
 import { failure, type Failure } from '../kernel/failure.ts';
 import type { Id } from '../kernel/id.ts';
-import { formatUsd, type PicoUsd, type PicoUsdPerHour } from '../kernel/money.ts';
+import { formatUsd, type PicoUsdPerHour } from '../kernel/money.ts';
 import { err, ok, type Result } from '../kernel/result.ts';
 import type { ModelVersion } from '../registry/model-version.ts';
-import type { RejectionCode } from '../scheduler/filter-offerings.ts';
 import type { Placement } from '../scheduler/plan-placement.ts';
 import type { Deployment, DeploymentSpec } from './deployment.ts';
 import type { Workload } from './replica.ts';
+import { HOURS_PER_MONTH, type Plan, type PlanAction, type PlanCandidate } from './plan.ts';
 import { planToJson } from './plan-json.ts';
 import { makeRevisionSpec, runsTheSame, type Revision, type RevisionSpec } from './revision.ts';
-import { effectiveWeights, type Rollout } from './rollout.ts';
-
-/** Hours in a month for estimates: 365.25 days / 12. */
-export const HOURS_PER_MONTH = 730n;
-
-export type PlanActionKind = 'CREATE_DEPLOYMENT' | 'UPDATE_DEPLOYMENT' | 'CREATE_REVISION' | 'REUSE_REVISION' | 'START_ROLLOUT' | 'SCALE' | 'NOTHING';
-
-export interface PlanAction {
-  readonly kind: PlanActionKind;
-  readonly message: string;
-}
-
-export interface PlanCandidate {
-  readonly offering: Offering;
-  /** Per replica; null where nobody knows a price. */
-  readonly hourly: PicoUsdPerHour | null;
-  /** Lower is better; null for rejected ones. */
-  readonly score: bigint | null;
-  readonly chosen: boolean;
-  readonly rejectedBecause: { readonly code: RejectionCode | 'DEARER'; readonly message: string } | null;
-}
-
-export interface Plan {
-  readonly path: string;
-  /** Over actions, generations and offerings, never over prices. */
-  readonly hash: string;
-  readonly actions: readonly PlanAction[];
-  /** Generation of the deployment that the plan was made against; 0 = it does not exist. */
-  readonly generation: number;
-  readonly candidates: readonly PlanCandidate[];
-  readonly rejectedCounts: Readonly<Partial<Record<RejectionCode, number>>>;
-  readonly offeringId: Id | null;
-  /** Price of one replica on the chosen offering. */
-  readonly hourlyPerReplica: PicoUsdPerHour;
-  /** How much dearer per hour it will be once done. */
-  readonly costDelta: PicoUsd;
-  readonly monthlyAfter: PicoUsd;
-  /** Replicas and price per hour while both sides of the rollout run. */
-  readonly peakReplicas: number;
-  readonly peakHourly: PicoUsdPerHour;
-  readonly risks: readonly string[];
-}
+import { effectiveWeights, type Rollout, type RolloutState } from './rollout.ts';
 
 /** The deployment as it is, with what a plan needs to know of it. */
 export interface CurrentDeployment {
@@ -112,11 +70,14 @@ function planRevision({ wish, version, current }: PlanInput): PlannedRevision {
   return { existing: null, number, spec, needsRollout: true };
 }
 
+/** After these the same wish is tried anew. */
+const GIVEN_UP: readonly RolloutState[] = ['rolled_back', 'failed'];
+
 /** The revision that a repeat of the same wish would lead to again; null when several share the traffic. */
 function targetOf(current: CurrentDeployment | null): number | null {
-  const weights = current?.deployment.spec.traffic.filter(({ weight }) => weight > 0) ?? [];
-  const failed = current?.rollout?.state === 'rolled_back' || current?.rollout?.state === 'failed';
-  return weights.length === 1 && !failed ? (weights[0]?.revision ?? null) : null;
+  if (!current || GIVEN_UP.some((state) => state === current.rollout?.state)) return null;
+  const [only, ...others] = current.deployment.spec.traffic.filter(({ weight }) => weight > 0);
+  return only && others.length === 0 ? only.revision : null;
 }
 
 function makePlan(input: PlanInput, revision: PlannedRevision): Plan {
@@ -228,6 +189,3 @@ function beyondGuards(wish: DeploymentSpec, plan: Plan): Result<never, Failure> 
   }
   return null;
 }
-
-/** A shown plan may run if it still is what was shown and is not dearer. */
-export const mayRun = (shown: Plan, now: Plan): boolean => shown.hash === now.hash && now.hourlyPerReplica <= shown.hourlyPerReplica;

@@ -1,5 +1,5 @@
 import type { Json } from '../kernel/event.ts';
-import type { Plan, PlanCandidate } from './plan-deployment.ts';
+import type { Plan, PlanCandidate } from './plan.ts';
 
 const text = (amount: bigint | null): string | null => amount?.toString() ?? null;
 const amount = (digits: string | null): bigint | null => (digits === null ? null : BigInt(digits));

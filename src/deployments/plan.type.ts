@@ -3,7 +3,7 @@ import { OfferingType, toOfferingType } from '../clouds/offering.type.ts';
 import { MoneyType, toMoney } from '../graphql/money.type.ts';
 import { DateTime } from '../graphql/scalars.ts';
 import type { Instant } from '../kernel/instant.ts';
-import { HOURS_PER_MONTH, type Plan } from './plan-deployment.ts';
+import { HOURS_PER_MONTH, type Plan } from './plan.ts';
 
 @ObjectType('Rejection', { description: 'Why an offering was not chosen.' })
 export class RejectionType {

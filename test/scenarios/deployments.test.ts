@@ -1,7 +1,7 @@
 // Use cases against a real database: services as composed in production, a cluster in memory that behaves, a clock that is moved by hand.
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { planFromJson } from '../../src/deployments/plan-json.ts';
-import type { Plan } from '../../src/deployments/plan-deployment.ts';
+import type { Plan } from '../../src/deployments/plan.ts';
 import { IdentityRepository } from '../../src/identity/identity.repository.ts';
 import { canonicalJson } from '../../src/kernel/digest.ts';
 import type { Json } from '../../src/kernel/event.ts';

@@ -71,7 +71,7 @@ const offeringOf = (instanceType: string, cpuMilli: number): Offering => {
  * database takes new replicas. */
 export async function makeGround(database: Database, teamName: string, versions = 3): Promise<Ground> {
   const clock = new ManualClock();
-  const random = seededRandom([...teamName].reduce((all, letter) => (all * 31 + letter.charCodeAt(0)) >>> 0, 7));
+  const random = seededRandom(Buffer.from(teamName).reduce((all, byte) => (all * 31 + byte) >>> 0, 7));
   const id = () => newId(clock.now(), random);
   const [teamId, projectId, modelId] = [id(), id(), id()];
   const offerings = [offeringOf('m5.large', 2000), offeringOf('m5.xlarge', 4000)];

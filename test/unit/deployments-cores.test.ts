@@ -22,28 +22,28 @@ const good: RolloutFacts = { observed: true, told: true, desired: 2, serving: 2,
 const first = { fromWeights: [], fromRevisionId: null };
 
 describe('Rollout: what follows from what is known', () => {
-  test.each<[string, Rollout, Partial<RolloutFacts>, number, string]>([
-    ['not all are ready', rollout('starting'), { serving: 1 }, 50, 'starting 0'],
-    ['all are ready', rollout('starting'), {}, 50, 'shifting 0'],
-    ['all are ready and there was nothing before', rollout('starting', first), {}, 50, 'draining 0'],
-    ['too late', rollout('starting'), { serving: 1 }, 1_000, 'rolling_back 0'],
-    ['too late and there was nothing before', rollout('starting', first), { serving: 1 }, 1_000, 'failed 0 ended'],
-    ['late, but the cluster has not heard of it', rollout('starting'), { serving: 0, told: false }, 1_000, 'starting 0 since 1000'],
-    ['it fails', rollout('starting'), { serving: 0, failing: 'exit 1' }, 50, 'rolling_back 0'],
-    ['the cluster cannot be seen', rollout('starting'), { observed: false, serving: 0 }, 9_999, 'starting 0'],
-    ['the step is not over', rollout('shifting'), {}, 99, 'shifting 0'],
-    ['the step is over', rollout('shifting'), {}, 100, 'shifting 1'],
-    ['the step is over, one replica is away', rollout('shifting'), { serving: 1 }, 100, 'shifting 0'],
-    ['the last step is over', rollout('shifting', { step: 1 }), {}, 100, 'draining 2'],
-    ['errors', rollout('shifting'), { erring: '9 of 20' }, 10, 'rolling_back 0'],
-    ['all replicas are lost', rollout('shifting'), { serving: 0 }, 10, 'rolling_back 0'],
-    ['the cluster cannot be seen while shifting', rollout('shifting'), { observed: false, serving: 0 }, 9_999, 'shifting 0'],
-    ['something of the old one is left', rollout('draining'), {}, 9_999, 'draining 0'],
-    ['nothing of the old one is left', rollout('draining'), { leftover: 0 }, 10, 'done 0 ended'],
-    ['something of the new one is left', rollout('rolling_back'), {}, 9_999, 'rolling_back 0'],
-    ['nothing of the new one is left', rollout('rolling_back'), { leftover: 0 }, 10, 'rolled_back 0 ended'],
-    ['it is over', rollout('done', { endedAt: 5 }), { failing: 'exit 1' }, 9_999, 'done 0 ended'],
-  ])('%s', (_name, before, facts, now, wanted) => {
+  test.each<[string, [Rollout, Partial<RolloutFacts>, number], string]>([
+    ['not all are ready', [rollout('starting'), { serving: 1 }, 50], 'starting 0'],
+    ['all are ready', [rollout('starting'), {}, 50], 'shifting 0'],
+    ['all are ready and there was nothing before', [rollout('starting', first), {}, 50], 'draining 0'],
+    ['too late', [rollout('starting'), { serving: 1 }, 1_000], 'rolling_back 0'],
+    ['too late and there was nothing before', [rollout('starting', first), { serving: 1 }, 1_000], 'failed 0 ended'],
+    ['late, but the cluster has not heard of it', [rollout('starting'), { serving: 0, told: false }, 1_000], 'starting 0 since 1000'],
+    ['it fails', [rollout('starting'), { serving: 0, failing: 'exit 1' }, 50], 'rolling_back 0'],
+    ['the cluster cannot be seen', [rollout('starting'), { observed: false, serving: 0 }, 9_999], 'starting 0'],
+    ['the step is not over', [rollout('shifting'), {}, 99], 'shifting 0'],
+    ['the step is over', [rollout('shifting'), {}, 100], 'shifting 1'],
+    ['the step is over, one replica is away', [rollout('shifting'), { serving: 1 }, 100], 'shifting 0'],
+    ['the last step is over', [rollout('shifting', { step: 1 }), {}, 100], 'draining 2'],
+    ['errors', [rollout('shifting'), { erring: '9 of 20' }, 10], 'rolling_back 0'],
+    ['all replicas are lost', [rollout('shifting'), { serving: 0 }, 10], 'rolling_back 0'],
+    ['the cluster cannot be seen while shifting', [rollout('shifting'), { observed: false, serving: 0 }, 9_999], 'shifting 0'],
+    ['something of the old one is left', [rollout('draining'), {}, 9_999], 'draining 0'],
+    ['nothing of the old one is left', [rollout('draining'), { leftover: 0 }, 10], 'done 0 ended'],
+    ['something of the new one is left', [rollout('rolling_back'), {}, 9_999], 'rolling_back 0'],
+    ['nothing of the new one is left', [rollout('rolling_back'), { leftover: 0 }, 10], 'rolled_back 0 ended'],
+    ['it is over', [rollout('done', { endedAt: 5 }), { failing: 'exit 1' }, 9_999], 'done 0 ended'],
+  ])('%s', (_name, [before, facts, now], wanted) => {
     const after = advanceRollout(before, { ...good, ...facts }, PACE, now);
     const since = after.state === before.state && after.stepStartedAt !== 0 && after.step === before.step ? ` since ${after.stepStartedAt}` : '';
     expect(`${after.state} ${after.step}${after.endedAt === null ? '' : ' ended'}${since}`).toBe(wanted);
