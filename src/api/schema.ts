@@ -12,6 +12,7 @@ import {
   ReplicaResolver,
   RevisionResolver,
 } from '../deployments/deployment.resolver.ts';
+import { ModelVersionServedResolver, ServingIntervalResolver } from '../deployments/served.resolver.ts';
 import { ClusterResolver } from '../fleet/cluster.resolver.ts';
 import { IdentityResolver, TeamResolver } from '../identity/identity.resolver.ts';
 import { OfferingResolver } from '../pricing/offering.resolver.ts';
@@ -37,6 +38,8 @@ const RESOLVERS: NonEmptyArray<ClassType> = [
   ReplicaResolver,
   ModelDeploymentsResolver,
   ModelVersionDeploymentsResolver,
+  ModelVersionServedResolver,
+  ServingIntervalResolver,
   DecisionResolver,
   CostResolver,
   ModelCostsResolver,

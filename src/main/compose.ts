@@ -34,6 +34,9 @@ import { DeploymentsService } from '../deployments/deployments.service.ts';
 import type { LoopPace } from '../deployments/plan-workloads.ts';
 import { RouteTableRepository } from '../deployments/route-table.repository.ts';
 import { RouteTableService } from '../deployments/route-table.service.ts';
+import { ServedRepository } from '../deployments/served.repository.ts';
+import { ModelVersionServedResolver, ServingIntervalResolver } from '../deployments/served.resolver.ts';
+import { ServedService } from '../deployments/served.service.ts';
 import { WishWriter } from '../deployments/wish-writer.service.ts';
 import { EventLog } from '../events/event-log.ts';
 import { ClusterRepository } from '../fleet/cluster.repository.ts';
@@ -153,6 +156,8 @@ export function compose(deps: ComposeDeps) {
     [ReplicaResolver, new ReplicaResolver(deployments, (clusterId) => clusters.get(clusterId) ?? null)],
     [ModelDeploymentsResolver, new ModelDeploymentsResolver(deployments)],
     [ModelVersionDeploymentsResolver, new ModelVersionDeploymentsResolver(deployments)],
+    [ModelVersionServedResolver, new ModelVersionServedResolver(new ServedService(new ServedRepository()))],
+    [ServingIntervalResolver, new ServingIntervalResolver(deployments)],
     [DecisionResolver, new DecisionResolver(decisions)],
     [CostResolver, new CostResolver(costs)],
     [ModelCostsResolver, new ModelCostsResolver(costs)],

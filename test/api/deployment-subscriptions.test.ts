@@ -70,7 +70,7 @@ describe('API: the live status of one deployment', () => {
       { __typename: 'Event', type: 'scaling.changed', before: { replicas: 1 }, after: { replicas: 2 } },
     ]);
     expect(stranger.seen.every(({ __typename }) => __typename === 'Heartbeat')).toBe(true);
-    await Promise.all([status, scaling, stranger].map(({ client }) => client.dispose()));
+    for (const { client } of [status, scaling, stranger]) await client.dispose();
   });
 
   test('it tells the deletion and ends when nothing runs any more', async () => {
