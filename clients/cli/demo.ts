@@ -163,6 +163,8 @@ async function registerVersion(client: PurserClient, project: string, file: stri
 }
 
 const POLL_MS = 150;
+/** From a deployment that says it is ready to a router that has heard of it; after a restart its first table is the last one of before. */
+const ANSWER_TIMEOUT_MS = 20_000;
 
 async function waitUntilReady(client: PurserClient, timeoutMs: number): Promise<string> {
   const deadline = Date.now() + timeoutMs;
@@ -179,14 +181,14 @@ async function waitUntilReady(client: PurserClient, timeoutMs: number): Promise<
   }
 }
 
-/** One request by the Open Inference Protocol. A router that has not heard of the replica yet is asked again for five seconds. */
+/** One request by the Open Inference Protocol. A router that has not heard of the newest replica yet is asked again for a while. */
 async function ask(client: PurserClient, endpoint: string, example: DemoCase): Promise<DemoAnswer> {
   const request = { route: `v2/models/${DEMO.name}/infer`, body: JSON.stringify(inferBody(example.input)) };
-  const deadline = Date.now() + 5_000;
+  const deadline = Date.now() + ANSWER_TIMEOUT_MS;
   for (;;) {
     const { status, text, cost } = await client.infer(endpoint, request);
     if (status === 200) return { expected: example.label, predicted: labelOf(text), cost };
-    if (![401, 404, 503].includes(status) || Date.now() > deadline) throw new Error(`The router answered ${status}: ${text}`);
+    if (![401, 404, 502, 503].includes(status) || Date.now() > deadline) throw new Error(`The router answered ${status}: ${text}`);
     await new Promise((resolve) => setTimeout(resolve, POLL_MS));
   }
 }

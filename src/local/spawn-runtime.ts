@@ -25,17 +25,30 @@ export async function ensureRuntime(options: SpawnRuntimeOptions): Promise<Local
   const cluster = new LocalCluster({ socket: paths.socket });
   if (await answers(cluster)) return cluster;
   mkdirSync(paths.folder, { recursive: true, mode: 0o700 });
-  const log = openSync(join(paths.folder, 'runtime.log'), 'a', 0o600);
-  const env = { ...options.env, PURSER_DATA_DIR: options.dataDir };
-  const child = spawn(options.node, ['--enable-source-maps', options.entry, 'runtime'], { detached: true, env, cwd: '/', stdio: ['ignore', log, log] });
-  child.once('error', () => undefined);
-  child.unref();
-  closeSync(log);
+  let running = spawnRuntime(options, paths.folder);
   for (let waited = 0; waited < START_TIMEOUT_MS; waited += POLL_MS) {
     if (await answers(cluster)) return cluster;
     await sleep(POLL_MS);
+    // It gives way to one that still holds the folder; if that one was about to end, somebody must follow it.
+    if (running.ended) running = spawnRuntime(options, paths.folder);
   }
   throw new ClusterUnreachable(`The local runtime did not start; see ${join(paths.folder, 'runtime.log')}.`);
+}
+
+/** Its output goes to a file that is opened here, so that its last words are kept even if nobody is left to read them. */
+function spawnRuntime(options: SpawnRuntimeOptions, folder: string): { ended: boolean } {
+  const log = openSync(join(folder, 'runtime.log'), 'a', 0o600);
+  const env = { ...options.env, PURSER_DATA_DIR: options.dataDir };
+  const child = spawn(options.node, ['--enable-source-maps', options.entry, 'runtime'], { detached: true, env, cwd: '/', stdio: ['ignore', log, log] });
+  closeSync(log);
+  const state = { ended: false };
+  const end = () => {
+    state.ended = true;
+  };
+  child.once('error', end);
+  child.once('exit', end);
+  child.unref();
+  return state;
 }
 
 /** The same, and a runtime that cannot be reached any more gets a successor, which adopts its replicas. */
@@ -53,7 +66,9 @@ export async function keepRuntime(options: SpawnRuntimeOptions): Promise<LocalCl
 /** Ends the machine's runtime and its replicas; nothing if none runs. */
 export async function stopRuntime(dataDir: string): Promise<void> {
   const cluster = new LocalCluster({ socket: runtimePaths(dataDir, process.getuid?.() === 0).socket });
-  if (await answers(cluster)) await cluster.shutdown({ andReplicas: true });
+  if (!(await answers(cluster))) return;
+  await cluster.shutdown({ andReplicas: true });
+  while (await answers(cluster)) await sleep(POLL_MS);
 }
 
 const answers = (cluster: LocalCluster): Promise<boolean> =>

@@ -57,7 +57,7 @@ export class ControlPlane {
     this.#running.push(events);
     await prices.loadCatalogue();
     const { cluster } = await database.write(SCOPE, (tx) => fleet.ensureLocalCluster(tx, { machineId: options.machineId }));
-    await routeTable.start();
+    routeTable.start();
     this.#running.push(routeTable);
     this.#startClusterLoop(cluster.id, options.cluster);
     this.#startCosts();

@@ -38,26 +38,26 @@ export async function up(): Promise<void> {
 }
 
 async function startAll(supervisor: Supervisor, config: Config): Promise<void> {
-  for (const [name, url] of [
-    ['serve', `${apiUrl(config)}/readyz`],
-    ['router', `${routerUrl(config)}/-/readyz`],
-  ] as const) {
-    const failed = new Promise<never>((_resolve, reject) => {
-      let started = false;
-      void ready(url).then(() => (started = true));
-      supervisor.start(name, (code) => {
-        if (started) return false;
-        reject(new StartError(`purser ${name} stopped with status ${code ?? 'unknown'}: ${lastLine(supervisor.logFile(name))}`));
-        return true;
-      });
-    });
-    await Promise.race([ready(url), failed]);
-  }
+  await startOne(supervisor, 'serve', `${apiUrl(config)}/readyz`);
+  await startOne(supervisor, 'router', `${routerUrl(config)}/-/readyz`);
 }
 
-async function ready(url: string): Promise<void> {
+/** A process that stops before it was ever ready is given up, with its own last words; later it is restarted for ever. */
+async function startOne(supervisor: Supervisor, name: string, url: string): Promise<void> {
+  const ended = new AbortController();
+  let wasReady = false;
+  supervisor.start(name, (code) => {
+    if (!wasReady) ended.abort(new StartError(`purser ${name} stopped with status ${code ?? 'unknown'}: ${lastLine(supervisor.logFile(name))}`));
+    return !wasReady;
+  });
+  await ready(url, ended.signal);
+  wasReady = true;
+}
+
+async function ready(url: string, ended: AbortSignal): Promise<void> {
   const deadline = systemClock.now() + READY_TIMEOUT_MS;
   while (systemClock.now() < deadline) {
+    ended.throwIfAborted();
     const answer = await fetch(url).catch(() => null);
     if (answer?.ok) return;
     await new Promise((resolve) => setTimeout(resolve, PROBE_MS));

@@ -6,8 +6,8 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { startInstallation, type Installation } from '../support/installation.ts';
 
 const root = join(import.meta.dirname, '..', '..');
-/** A user id that nothing else has. */
-const ORDINARY_UID = 61_234;
+/** Debian's `nobody`: a user that exists everywhere and owns nothing. */
+const ORDINARY_UID = 65_534;
 let purser: Installation;
 
 beforeAll(async () => {
