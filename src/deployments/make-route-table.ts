@@ -93,11 +93,17 @@ function routeReplica({ id, address, offeringId }: Replica, rates: Index['rates'
   return { replicaId: id, address: address ?? '', ratePicoUsdPerHour: rates.get(offeringId)?.toString() ?? null };
 }
 
-/** The share of a revision that cannot serve goes to those that can, in proportion; as long as none can, shares stay. */
+/**
+ * The share of a revision that cannot serve goes to those that can, in proportion. If none with a share can, the newest that still has
+ * replicas takes it all: it is kept until its successors are ready. As long as nobody can serve, shares stay.
+ */
 function towardsServing(revisions: readonly RouteRevision[]): readonly RouteRevision[] {
-  const able = revisions.filter(({ weight, replicas }) => weight > 0 && replicas.length > 0);
-  if (able.length === 0 || able.length === revisions.filter(({ weight }) => weight > 0).length) return revisions;
-  const parts = splitByLargestRemainder(100n, able.map(({ revisionId, weight }) => ({ key: revisionId, weight: BigInt(weight) })));
+  const shared = revisions.filter(({ weight }) => weight > 0);
+  const able = shared.filter(({ replicas }) => replicas.length > 0);
+  if (able.length === shared.length && able.length > 0) return revisions;
+  const stand = able.length > 0 ? able : revisions.filter(({ replicas }) => replicas.length > 0).slice(-1);
+  if (stand.length === 0) return revisions;
+  const parts = splitByLargestRemainder(100n, stand.map(({ revisionId, weight }) => ({ key: revisionId, weight: BigInt(weight || 1) })));
   return revisions.map((revision) => ({ ...revision, weight: Number(parts.get(revision.revisionId) ?? 0n) }));
 }
 

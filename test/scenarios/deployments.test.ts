@@ -199,6 +199,23 @@ describe('Deployments: rollback, traffic, scale', () => {
     await plane.until(() => ground.cluster.running().join() === 'v1 serving ×1');
   });
 
+  test('traffic to a revision without replicas: the present one is kept and serves until it is ready', async () => {
+    await ready(1);
+    await ready(2);
+    await plane.until(() => ground.cluster.running().join() === 'v2 serving ×1');
+    ground.cluster.behaviours.set('1', 'never');
+    await plane.deployments.setTraffic(plane.caller, plane.ref, [{ revision: 1, weight: 100 }]);
+    for (let n = 0; n < 10; n += 1) {
+      ground.clock.advance(1_000);
+      await plane.pass();
+    }
+    expect(ground.cluster.running()).toEqual(['v1 starting ×1', 'v2 serving ×1']);
+    await plane.routes.refresh();
+    expect(plane.routes.current()?.deployments[0]?.revisions.filter(({ weight }) => weight > 0)).toMatchObject([{ number: 2, weight: 100 }]);
+    ground.cluster.behaviours.set('1', 'ready');
+    await plane.until(() => ground.cluster.running().join() === 'v1 serving ×1');
+  });
+
   test('scale up and down', async () => {
     await ready(1);
     await plane.deployments.scale(plane.caller, plane.ref, 3);

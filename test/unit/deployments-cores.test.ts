@@ -169,6 +169,7 @@ describe('Route table: from rows', () => {
     ...{ id: `rev${number}`, teamId: 't', projectId: 'p', deploymentId: 'd', number, modelId: 'm', modelVersionId: 'v', spec, concurrency: 1, createdAt: 0, createdBy: 'x' },
   });
   const serving = see([], [observed([[10, 'serving']])])[0]!.after;
+  const onlySecond = { ...deployment, spec: { ...deployment.spec, traffic: [{ revision: 2, weight: 100 }] } };
   const table = (more: Partial<Parameters<typeof makeRouteTable>[0]>) =>
     makeRouteTable({
       ...{ deployments: [deployment], deleted: [], revisions: [revision(1), revision(2)], rollouts: [], workloads: [workload], replicas: [serving] },
@@ -179,6 +180,7 @@ describe('Route table: from rows', () => {
   test.each<[string, Parameters<typeof table>[0], string[]]>([
     ['the share of a revision without replicas goes to those that serve', {}, ['1:100×1', '2:0×0']],
     ['nobody serves: shares stay', { replicas: [] }, ['1:60×0', '2:40×0']],
+    ['nobody with a share serves, another still does', { deployments: [onlySecond] }, ['1:100×1', '2:0×0']],
     ['both serve', { replicas: [serving, { ...serving, id: 'y', revisionId: 'rev2', workloadId: 'w2' }] }, ['1:60×1', '2:40×1']],
     ['a draining replica is out', { replicas: [{ ...serving, state: 'draining' }] }, ['1:60×0', '2:40×0']],
     ['a workload that is being given up is out at once', { workloads: [{ ...workload, removedAt: 1 }] }, ['1:60×0', '2:40×0']],
