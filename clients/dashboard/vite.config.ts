@@ -12,6 +12,12 @@ export default defineConfig({
     emptyOutDir: true,
     sourcemap: false,
     chunkSizeWarningLimit: 8_000,
-    rolldownOptions: { input: { index: resolve(root, 'index.html'), graphiql: resolve(root, 'graphiql.html') } },
+    rolldownOptions: {
+      // Libraries say "use client" for server rendering, which there is none of here.
+      onLog: (level, log, handler) => {
+        if (log.code !== 'MODULE_LEVEL_DIRECTIVE') handler(level, log);
+      },
+      input: { index: resolve(root, 'index.html'), graphiql: resolve(root, 'graphiql.html') },
+    },
   },
 });

@@ -2,6 +2,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Browser, Page } from 'playwright-core';
 import { missingBrowser, openBrowser } from '../support/browser.ts';
+import { eventually } from '../support/eventually.ts';
 import { startInstallation, type Installation } from '../support/installation.ts';
 
 describe.skipIf(missingBrowser)(missingBrowser ?? 'Landing page in Chromium', () => {
@@ -15,13 +16,21 @@ describe.skipIf(missingBrowser)(missingBrowser ?? 'Landing page in Chromium', ()
     page = await browser.newPage();
     page.on('pageerror', (error) => problems.push(error.message));
     page.on('request', (request) => {
-      if (!request.url().startsWith(purser.apiUrl) && !request.url().startsWith('data:') && !request.url().startsWith('blob:')) problems.push(`asked elsewhere: ${request.url()}`);
+      if (!request.url().startsWith(purser.apiUrl) && !request.url().startsWith('data:') && !request.url().startsWith('blob:'))
+        problems.push(`asked elsewhere: ${request.url()}`);
     });
   });
   afterAll(async () => {
     await browser.close();
     await purser.remove();
   });
+
+  const createTeam = (name: string) =>
+    fetch(`${purser.apiUrl}/graphql`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', authorization: `Bearer ${purser.adminToken}` },
+      body: JSON.stringify({ query: `mutation { createTeam(input: { name: "${name}" }) { team { id } } }` }),
+    });
 
   test('a wrong token is refused in words, the right one lets in', async () => {
     await page.goto(purser.apiUrl);
@@ -42,12 +51,20 @@ describe.skipIf(missingBrowser)(missingBrowser ?? 'Landing page in Chromium', ()
 
   test('an event appears by itself, without a reload', async () => {
     const name = 'seen-live';
-    await fetch(`${purser.apiUrl}/graphql`, {
-      method: 'POST',
-      headers: { 'content-type': 'application/json', authorization: `Bearer ${purser.adminToken}` },
-      body: JSON.stringify({ query: `mutation { createTeam(input: { name: "${name}" }) { team { id } } }` }),
-    });
+    await createTeam(name);
     await page.getByText(`Team ${name} was created.`).waitFor();
+  });
+
+  test('events go on after the control plane was killed: what happened meanwhile appears, once', async () => {
+    process.kill(purser.pidOf('serve'), 'SIGKILL');
+    const name = 'seen-after-restart';
+    await eventually(async () => {
+      const made = await createTeam(name);
+      expect(made.status).toBe(200);
+    }, 60_000);
+    await page.getByText(`Team ${name} was created.`).waitFor({ timeout: 60_000 });
+    expect(await page.getByText(`Team ${name} was created.`).count()).toBe(1);
+    expect(await page.getByText('Team seen-live was created.').count()).toBe(1);
   });
 
   test('GraphiQL runs a query with the same sign-in', async () => {

@@ -1,7 +1,7 @@
 import { createClient as createSocket } from 'graphql-ws';
 import { Client, fetchExchange, subscriptionExchange } from 'urql';
 
-/** Queries over HTTP, subscriptions over one WebSocket that comes back by itself. */
+/** Queries over HTTP, subscriptions over one WebSocket that comes back by itself and goes on behind the last cursor. */
 export function makeClient(token: string): Client {
   const socket = createSocket({
     url: `${location.protocol === 'https:' ? 'wss' : 'ws'}://${location.host}/graphql`,
@@ -17,9 +17,26 @@ export function makeClient(token: string): Client {
       fetchExchange,
       subscriptionExchange({
         forwardSubscription: ({ query = '', variables }) => ({
-          subscribe: (sink) => ({ unsubscribe: socket.subscribe({ query, variables: variables ?? {} }, sink as never) }),
+          subscribe: (sink) => {
+            // The socket sends this object again after each break, with the cursor that it has by then.
+            const payload = { query, variables: { ...variables } as Record<string, unknown> };
+            const unsubscribe = socket.subscribe<Delivered>(payload, {
+              next: (answer) => {
+                const cursor = answer.data?.events?.cursor;
+                if (cursor !== undefined) payload.variables.after = cursor;
+                sink.next(answer as Parameters<typeof sink.next>[0]);
+              },
+              error: (error) => sink.error(error),
+              complete: () => sink.complete(),
+            });
+            return { unsubscribe };
+          },
         }),
       }),
     ],
   });
+}
+
+interface Delivered extends Record<string, unknown> {
+  readonly events?: { readonly cursor?: string };
 }

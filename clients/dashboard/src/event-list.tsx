@@ -37,6 +37,9 @@ const LiveEvents = graphql(`
         reason
         cursor
       }
+      ... on Heartbeat {
+        cursor
+      }
     }
   }
 `);
@@ -63,7 +66,9 @@ export function EventList() {
   const shown: readonly Delivery[] = [...(live ?? []), ...(recent?.events.events.toReversed() ?? [])].slice(0, SHOWN);
   return (
     <section>
-      <h2>Events</h2>
+      <h2>
+        Events <small className="soft">live</small>
+      </h2>
       {error && <p role="alert">{error.message}</p>}
       <ul className="events" aria-live="polite">
         {shown.map((event) => (
@@ -74,12 +79,22 @@ export function EventList() {
   );
 }
 
+/** Local day and time, 24 hours, always as wide. */
+const FORMAT = new Intl.DateTimeFormat('en-GB', {
+  day: '2-digit',
+  month: 'short',
+  hour: '2-digit',
+  minute: '2-digit',
+  second: '2-digit',
+});
+const clock = (instant: string): string => FORMAT.format(new Date(instant)).replace(',', '');
+
 function Line({ event }: { readonly event: Delivery }) {
   if (event.__typename === 'Gap') return <li className="busy">Some events are no longer kept ({event.reason}).</li>;
   return (
     <li>
-      <time className="soft" dateTime={event.at}>
-        {new Date(event.at).toLocaleString()}
+      <time className="soft" dateTime={event.at} title={event.at}>
+        {clock(event.at)}
       </time>
       <code>{event.type}</code>
       <span className={event.severity === 'ERROR' ? 'bad' : event.severity === 'WARNING' ? 'busy' : ''}>{event.message}</span>

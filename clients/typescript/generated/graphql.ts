@@ -819,12 +819,17 @@ export type DemoReadyQueryVariables = Exact<{
 
 export type DemoReadyQuery = { deployment: { endpoint: { url: string }, status: { phase: DeploymentPhase, conditions: Array<{ status: string, message: string }> } } | null, costs: { total: { amount: string } } };
 
+export type SignedInQueryVariables = Exact<{ [key: string]: never; }>;
+
+
+export type SignedInQuery = { viewer: { principal: { name: string } } };
+
 export type DashboardQueryVariables = Exact<{
   range: TimeRange;
 }>;
 
 
-export type DashboardQuery = { deployments: { nodes: Array<{ id: string, path: string, status: { phase: DeploymentPhase, conditions: Array<{ type: string, status: string, message: string }> }, revision: { number: number } | null, replicas: Array<{ id: string, state: ReplicaState }>, monthlyEstimate: { amount: string }, costs: { total: { amount: string } } }> }, costs: { isEstimate: boolean, total: { amount: string } } };
+export type DashboardQuery = { deployments: { nodes: Array<{ id: string, path: string, endpoint: { url: string }, status: { phase: DeploymentPhase, conditions: Array<{ type: string, status: string, message: string }> }, revision: { number: number, modelVersion: { number: number, model: { name: string } } | null } | null, replicas: Array<{ id: string, state: ReplicaState }>, monthlyEstimate: { amount: string }, costs: { total: { amount: string }, rows: Array<{ requests: number }> } }>, pageInfo: { hasNextPage: boolean } }, costs: { isEstimate: boolean, total: { amount: string }, rows: Array<{ requests: number }> } };
 
 export type RecentEventsQueryVariables = Exact<{
   last: number;
@@ -841,7 +846,7 @@ export type LiveEventsSubscriptionVariables = Exact<{
 export type LiveEventsSubscription = { events:
     | { __typename: 'Event', cursor: string, at: string, type: string, message: string, severity: Severity }
     | { __typename: 'Gap', reason: GapReason, cursor: string }
-    | { __typename: 'Heartbeat' }
+    | { __typename: 'Heartbeat', cursor: string }
    };
 
 export class TypedDocumentString<TResult, TVariables>
@@ -1671,12 +1676,24 @@ export const DemoReadyDocument = new TypedDocumentString(`
   }
 }
     `) as unknown as TypedDocumentString<DemoReadyQuery, DemoReadyQueryVariables>;
+export const SignedInDocument = new TypedDocumentString(`
+    query SignedIn {
+  viewer {
+    principal {
+      name
+    }
+  }
+}
+    `) as unknown as TypedDocumentString<SignedInQuery, SignedInQueryVariables>;
 export const DashboardDocument = new TypedDocumentString(`
     query Dashboard($range: TimeRange!) {
-  deployments(first: 100) {
+  deployments(first: 50) {
     nodes {
       id
       path
+      endpoint {
+        url
+      }
       status {
         phase
         conditions {
@@ -1687,6 +1704,12 @@ export const DashboardDocument = new TypedDocumentString(`
       }
       revision {
         number
+        modelVersion {
+          number
+          model {
+            name
+          }
+        }
       }
       replicas {
         id
@@ -1699,7 +1722,13 @@ export const DashboardDocument = new TypedDocumentString(`
         total {
           amount
         }
+        rows {
+          requests
+        }
       }
+    }
+    pageInfo {
+      hasNextPage
     }
   }
   costs(range: $range, groupBy: []) {
@@ -1707,6 +1736,9 @@ export const DashboardDocument = new TypedDocumentString(`
       amount
     }
     isEstimate
+    rows {
+      requests
+    }
   }
 }
     `) as unknown as TypedDocumentString<DashboardQuery, DashboardQueryVariables>;
@@ -1738,6 +1770,9 @@ export const LiveEventsDocument = new TypedDocumentString(`
     }
     ... on Gap {
       reason
+      cursor
+    }
+    ... on Heartbeat {
       cursor
     }
   }
