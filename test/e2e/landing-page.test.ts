@@ -69,6 +69,7 @@ describe.skipIf(missingBrowser)(missingBrowser ?? 'Landing page in Chromium', ()
 
   test('GraphiQL runs a query with the same sign-in', async () => {
     await page.goto(`${purser.apiUrl}/graphiql`);
+    await page.getByText('monthlyEstimate').first().waitFor();
     await page.getByRole('button', { name: /Execute query/ }).click();
     await page.getByText('example/demo/digits').first().waitFor();
   });
