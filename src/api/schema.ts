@@ -2,6 +2,7 @@ import { lexicographicSortSchema, printSchema, type GraphQLSchema } from 'graphq
 import { buildSchemaSync, type ClassType, type NonEmptyArray } from 'type-graphql';
 import { applyOneOf } from '../graphql/one-of.ts';
 import { CostResolver, DeploymentCostsResolver, ModelCostsResolver } from '../costs/cost.resolver.ts';
+import { AliasSnapshotResolver, DeploymentSnapshotResolver, SnapshotResolver, TrafficShareSnapshotResolver } from '../costs/snapshot.resolver.ts';
 import { DecisionResolver } from '../decisions/decision.resolver.ts';
 import { DeploymentMutationsResolver } from '../deployments/deployment-mutations.resolver.ts';
 import { DeploymentStatusResolver } from '../deployments/deployment-status.resolver.ts';
@@ -44,6 +45,10 @@ const RESOLVERS: NonEmptyArray<ClassType> = [
   CostResolver,
   ModelCostsResolver,
   DeploymentCostsResolver,
+  SnapshotResolver,
+  DeploymentSnapshotResolver,
+  TrafficShareSnapshotResolver,
+  AliasSnapshotResolver,
   EventResolver,
 ];
 

@@ -134,7 +134,10 @@ const ended = (rollout: Rollout, now: Instant): Rollout => ({ ...rollout, endedA
 export const supersede = (rollout: Rollout, now: Instant): Rollout => ended(to(rollout, 'superseded', now), now);
 
 /** Where traffic goes now: the wish, or on the way to it while a rollout is under way. Sums to 100, or all are 0. */
-export function effectiveWeights(wish: readonly TrafficWeight[], rollout: Rollout | null): readonly TrafficWeight[] {
+export function effectiveWeights(
+  wish: readonly TrafficWeight[],
+  rollout: Pick<Rollout, 'endedAt' | 'state' | 'step' | 'fromWeights' | 'toRevision'> | null,
+): readonly TrafficWeight[] {
   if (!rollout || rollout.endedAt !== null || rollout.state === 'draining') return wish;
   if (rollout.fromWeights.length === 0) return wish;
   if (rollout.state !== 'shifting') return rollout.fromWeights;

@@ -14,6 +14,9 @@ import { makeCostMetrics } from '../costs/costs.metrics.ts';
 import { CostsService } from '../costs/costs.service.ts';
 import { MeteringService } from '../costs/metering.service.ts';
 import { RevisionErrorRepository } from '../costs/revision-errors.repository.ts';
+import { SnapshotRepository } from '../costs/snapshot.repository.ts';
+import { AliasSnapshotResolver, DeploymentSnapshotResolver, SnapshotResolver, TrafficShareSnapshotResolver } from '../costs/snapshot.resolver.ts';
+import { SnapshotService } from '../costs/snapshot.service.ts';
 import { DecisionResolver, decisionNodes } from '../decisions/decision.resolver.ts';
 import { DecisionRepository } from '../decisions/decision.repository.ts';
 import { DecisionsService } from '../decisions/decisions.service.ts';
@@ -95,7 +98,8 @@ export function compose(deps: ComposeDeps) {
   const authentication = new AuthenticationService({ ...shared, store: identityStore, oidc });
   const identity = new IdentityService({ ...shared, store: identityStore });
   const quotas = new QuotasService(identityStore);
-  const prices = new PricesService({ ...shared, store: new PriceRepository(), catalogue: new BundledCatalogue(join(packageRoot, 'deploy', 'price-book')) });
+  const priceStore = new PriceRepository();
+  const prices = new PricesService({ ...shared, store: priceStore, catalogue: new BundledCatalogue(join(packageRoot, 'deploy', 'price-book')) });
   const fleet = new FleetService({ ...shared, store: new ClusterRepository() });
   const artifacts = new ArtifactsService({
     ...shared,
@@ -137,6 +141,7 @@ export function compose(deps: ComposeDeps) {
     logger,
   });
 
+  const snapshots = new SnapshotService({ store: new SnapshotRepository(), deployments: deploymentStore, prices: priceStore, costs });
   const eventResolver = new EventResolver(events, new StoredEventSubjects());
   const nodes = [...identityNodes(identity), ...registryNodes(models), ...pricingNodes(prices), ...fleetNodes(fleet), ...deploymentNodes(deployments), ...decisionNodes(decisions)];
   const resolvers = new Map<unknown, object>([
@@ -162,6 +167,10 @@ export function compose(deps: ComposeDeps) {
     [CostResolver, new CostResolver(costs)],
     [ModelCostsResolver, new ModelCostsResolver(costs)],
     [DeploymentCostsResolver, new DeploymentCostsResolver(costs)],
+    [SnapshotResolver, new SnapshotResolver(snapshots)],
+    [DeploymentSnapshotResolver, new DeploymentSnapshotResolver(snapshots)],
+    [TrafficShareSnapshotResolver, new TrafficShareSnapshotResolver(models)],
+    [AliasSnapshotResolver, new AliasSnapshotResolver(models)],
     [EventResolver, eventResolver],
   ]);
   let ready = false;
