@@ -26,7 +26,9 @@ if (startProcess) {
 
 /** One clear sentence for an expected refusal (a port in use, a wrong setting); the stack only for bugs. */
 function stopWithReason(error: unknown): void {
-  const expected = error instanceof Error && ['ConfigError', 'StartError', 'DatabaseRefused', 'EmbeddedDatabaseError'].includes(error.name);
+  const expected =
+    error instanceof Error && ['ConfigError', 'StartError', 'DatabaseRefused', 'EmbeddedDatabaseError'].includes(error.name);
   process.stderr.write(`purser: ${expected ? error.message : ((error as Error).stack ?? String(error))}\n`);
-  process.exitCode = 1;
+  // At once: a timer or a socket that is left over must not keep a failed process from being started again.
+  process.exit(1);
 }

@@ -1,5 +1,5 @@
 import { execFile, spawn } from 'node:child_process';
-import { chown, mkdir, open, readFile, readdir, rename, rm } from 'node:fs/promises';
+import { chown, mkdir, open, readFile, readdir, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
@@ -16,6 +16,8 @@ const STOP_TIMEOUT_MS = 20_000;
 const POLL_MS = 25;
 /** `initdb` looks its user up in the user database, so it runs as one that exists everywhere; the server itself need not. */
 const NOBODY = 65_534;
+/** The largest number that the pid file can hold: above every system's largest pid. */
+const NOBODYS_PID = '2147483647';
 
 export interface PostgresServerOptions {
   readonly binaries: PostgresBinaries;
@@ -71,6 +73,7 @@ export async function majorOf(data: string): Promise<number | null> {
 /** Starts the server, detached, so that it outlives this process; resolves with its pid once it answers. */
 export async function start(options: PostgresServerOptions): Promise<number> {
   const { folder, uid } = options;
+  await disownDead(folder);
   await mkdir(options.socketFolder, { recursive: true, mode: 0o700 });
   if (uid !== null) await chown(options.socketFolder, uid, uid);
   const log = await open(join(folder, 'log'), 'a', 0o600);
@@ -92,15 +95,29 @@ export async function start(options: PostgresServerOptions): Promise<number> {
   });
   child.unref();
   await log.close();
-  const failed = await Promise.race([gone, answers(options.socketFolder).then((ok) => (ok ? null : 'it does not answer'))]);
+  const decided = new AbortController();
+  const answering = answers(options.socketFolder, decided.signal).then((ok) => (ok ? null : 'it does not answer'));
+  const failed = await Promise.race([gone, answering]);
+  decided.abort();
   if (failed !== null)
     throw new EmbeddedDatabaseError(`The embedded database does not start (${failed}): ${await lastLine(join(folder, 'log'))}`);
   return child.pid ?? 0;
 }
 
-/** True once the server answers on its socket; false after the limit. */
-async function answers(socketFolder: string): Promise<boolean> {
-  for (let waited = 0; waited < START_TIMEOUT_MS; waited += POLL_MS) {
+/**
+ * Names nobody in the pid file of a server that has ended: PostgreSQL takes a killed one that nobody collects (a zombie), or whoever has
+ * its pid now, for the owner of the data. The rest of the file stays, by which it waits for sessions that still hold the old memory.
+ */
+async function disownDead(folder: string): Promise<void> {
+  const path = join(folder, 'data', 'postmaster.pid');
+  const text = await readFile(path, 'utf8').catch(() => null);
+  if (text === null || (await pidOf(folder)) !== null) return;
+  await writeFile(path, [NOBODYS_PID, ...text.split('\n').slice(1)].join('\n'));
+}
+
+/** True once the server answers on its socket; false after the limit, or as soon as nobody waits for it. */
+async function answers(socketFolder: string, signal: AbortSignal): Promise<boolean> {
+  for (let waited = 0; waited < START_TIMEOUT_MS && !signal.aborted; waited += POLL_MS) {
     if (await isAnswering(socketFolder)) return true;
     await sleep(POLL_MS);
   }
@@ -121,11 +138,17 @@ export async function isAnswering(socketFolder: string): Promise<boolean> {
   }
 }
 
-/** The pid of the running server, from its own pid file; null if none runs. */
+/** The pid of the running server, from its own pid file; null if none runs. Another process that has the pid now is not it. */
 export async function pidOf(folder: string): Promise<number | null> {
-  const text = await readFile(join(folder, 'data', 'postmaster.pid'), 'utf8').catch(() => null);
+  const data = join(folder, 'data');
+  const text = await readFile(join(data, 'postmaster.pid'), 'utf8').catch(() => null);
   const pid = text === null ? Number.NaN : Number.parseInt(text, 10);
-  return Number.isInteger(pid) && isAlive(pid) ? pid : null;
+  return Number.isInteger(pid) && isAlive(pid) && (await serves(pid, data)) ? pid : null;
+}
+
+async function serves(pid: number, data: string): Promise<boolean> {
+  const words = await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => null);
+  return words === null || words.split('\0').includes(data);
 }
 
 /** Shuts the server down: sessions are ended, everything is written; after the limit it is cut off and recovers at its next start. */

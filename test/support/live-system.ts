@@ -1,7 +1,10 @@
+import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { inferBody } from '../../clients/cli/demo.ts';
 import { packageRoot as root } from '../../src/main/package-root.ts';
+import { makeClient } from '../../src/persistence/connection.ts';
+import { socketUrl } from '../../src/persistence/postgres-server.ts';
 import { eventually } from './eventually.ts';
 import type { Installation } from './installation.ts';
 import { Load } from './load.ts';
@@ -126,5 +129,23 @@ export function isRunning(pid: number): boolean {
     return stat.slice(stat.lastIndexOf(')') + 2, stat.lastIndexOf(')') + 3) !== 'Z';
   } catch {
     return false;
+  }
+}
+
+/** Where the embedded database of an installation has its files and its socket. */
+export function databaseFolder(dataDir: string, asRoot = process.getuid?.() === 0): string {
+  return asRoot
+    ? join('/var/lib/purser', createHash('sha256').update(dataDir).digest('hex').slice(0, 16))
+    : join(dataDir, 'postgres');
+}
+
+/** Rows of the installation's database, past every wall. */
+export async function rowsOf<R>(purser: Installation, text: string, values: readonly unknown[] = []): Promise<R[]> {
+  const client = makeClient(socketUrl(join(databaseFolder(purser.dataDir), 'run'), 'postgres', 'purser'), 'purser test');
+  await client.connect();
+  try {
+    return (await client.query(text, [...values])).rows as R[];
+  } finally {
+    await client.end();
   }
 }
