@@ -84,7 +84,15 @@ export class ControlPlane {
 
   #startCosts(): void {
     const { costsReconciler, clock, random, logger, database } = this.#parts;
-    const keeper = new LeaseKeeper({ database, clock, random, logger, name: 'costs', holder: this.#holder(), onChange: () => loop.wake() });
+    const keeper = new LeaseKeeper({
+      database,
+      clock,
+      random,
+      logger,
+      name: 'costs',
+      holder: this.#holder(),
+      onChange: () => loop.wake(),
+    });
     const reconciler = new CostsReconciler({ ...costsReconciler, lease: () => keeper.current() });
     const loop = new Loop({ name: 'costs', everyMs: COSTS_MS, body: once(reconciler, clock), random, logger });
     const pruning = new Loop({ name: 'costs pruning', everyMs: HOUSEKEEPING_MS, body: () => reconciler.prune(), random, logger });

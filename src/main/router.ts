@@ -24,9 +24,14 @@ export async function router(): Promise<void> {
     registry: makeMetricRegistry(),
   });
   const port = await instance.listen(config.host, config.routerPort).catch((error: unknown) => {
-    throw new StartError(`The router cannot listen on ${config.host}:${config.routerPort}: ${(error as Error).message}. Set PURSER_ROUTER_PORT.`);
+    throw new StartError(
+      `The router cannot listen on ${config.host}:${config.routerPort}: ${(error as Error).message}. Set PURSER_ROUTER_PORT.`,
+    );
   });
-  logger.info({ port, lossBoundMs: 1000 }, 'the router serves; a crash loses at most one second of usage, which becomes idle time');
+  logger.info(
+    { port, lossBoundMs: 1000 },
+    'the router serves; a crash loses at most one second of usage, which becomes idle time',
+  );
   const stop = (): void => void instance.drain().then(() => process.exit(0));
   process.once('SIGTERM', stop);
   process.once('SIGINT', stop);

@@ -18,7 +18,12 @@ export async function serve(): Promise<void> {
   const config = readConfig(process.env, process.cwd());
   const logger = makeLogger('control-plane', config.logLevel);
   mkdirSync(config.dataDir, { recursive: true, mode: 0o700 });
-  const opened = await openDatabase({ url: config.databaseUrl, ownerUrl: config.databaseOwnerUrl, dataDir: config.dataDir, entities: ENTITIES });
+  const opened = await openDatabase({
+    url: config.databaseUrl,
+    ownerUrl: config.databaseOwnerUrl,
+    dataDir: config.dataDir,
+    entities: ENTITIES,
+  });
   const { database } = opened;
   try {
     const secret = await installationSecret(database, systemRandom);

@@ -6,7 +6,11 @@ import { signArtifactGrant } from '../registry/artifact-grant.ts';
 const GRANT_MS = 7 * 86_400_000;
 
 /** Permissions signed with the installation's secret; the API checks them without a look-up. */
-export const signedArtifactGrants = (deps: { readonly apiUrl: string; readonly secret: string; readonly clock: Clock }): ArtifactGrants => ({
+export const signedArtifactGrants = (deps: {
+  readonly apiUrl: string;
+  readonly secret: string;
+  readonly clock: Clock;
+}): ArtifactGrants => ({
   grant: ({ workloadId, projectId, teamName, projectName, digest }) => ({
     artifactUrl: `${deps.apiUrl}/projects/${teamName}/${projectName}/artifacts/${digest}`,
     artifactToken: signArtifactGrant({ workloadId, projectId, digest, expiresAt: deps.clock.now() + GRANT_MS }, deps.secret),

@@ -5,7 +5,9 @@ export class StartError extends Error {
 
 /** Turns the system's words about a listening socket into ours. */
 export function listenError(error: NodeJS.ErrnoException, what: string, port: number, variable: string): Error {
-  if (error.code === 'EADDRINUSE') return new StartError(`Port ${port} for ${what} is in use: stop what listens there or set ${variable} to another port.`);
-  if (error.code === 'EACCES') return new StartError(`Port ${port} for ${what} needs more rights than this user has: set ${variable} to a port above 1023.`);
+  if (error.code === 'EADDRINUSE')
+    return new StartError(`Port ${port} for ${what} is in use: stop what listens there or set ${variable} to another port.`);
+  if (error.code === 'EACCES')
+    return new StartError(`Port ${port} for ${what} needs more rights than this user has: set ${variable} to a port above 1023.`);
   return error;
 }

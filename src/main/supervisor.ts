@@ -61,7 +61,10 @@ export class Supervisor {
       const lived = this.#options.clock.now() - startedAt;
       const wait = lived >= HEALTHY_MS ? FIRST_BACKOFF_MS : backoffMs;
       const next = Math.min(LAST_BACKOFF_MS, wait * 2);
-      this.#timers.set(name, setTimeout(() => this.#spawn(name, next, onExit), wait));
+      this.#timers.set(
+        name,
+        setTimeout(() => this.#spawn(name, next, onExit), wait),
+      );
     });
   }
 
@@ -69,7 +72,11 @@ export class Supervisor {
     const log = openSync(this.logFile(name), 'a', 0o600);
     const { entry, env } = this.#options;
     // A process group of its own: Ctrl-C in a terminal reaches only the supervisor, which then stops its children in order.
-    const child = spawn(process.execPath, ['--enable-source-maps', entry, name], { env, stdio: ['ignore', log, log], detached: true });
+    const child = spawn(process.execPath, ['--enable-source-maps', entry, name], {
+      env,
+      stdio: ['ignore', log, log],
+      detached: true,
+    });
     closeSync(log);
     const exited = new Promise<void>((resolve) => {
       child.once('exit', () => resolve());

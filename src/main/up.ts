@@ -21,9 +21,15 @@ const PROBE_MS = 100;
 export async function up(): Promise<void> {
   const config = readConfig(process.env, process.cwd());
   await refuseTakenPorts(config);
-  const supervisor = new Supervisor({ dataDir: config.dataDir, entry: join(import.meta.dirname, 'purser.js'), env: process.env, clock: systemClock });
+  const supervisor = new Supervisor({
+    dataDir: config.dataDir,
+    entry: join(import.meta.dirname, 'purser.js'),
+    env: process.env,
+    clock: systemClock,
+  });
   const stop = once(() => stopAll(supervisor, config));
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => void stop().then(() => process.exit(0)));
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
+    process.on(signal, () => void stop().then(() => process.exit(0)));
   try {
     await startAll(supervisor, config);
     const token = readFileSync(join(config.dataDir, 'admin-token'), 'utf8').trim();
@@ -47,7 +53,10 @@ async function startOne(supervisor: Supervisor, name: string, url: string): Prom
   const ended = new AbortController();
   let wasReady = false;
   supervisor.start(name, (code) => {
-    if (!wasReady) ended.abort(new StartError(`purser ${name} stopped with status ${code ?? 'unknown'}: ${lastLine(supervisor.logFile(name))}`));
+    if (!wasReady)
+      ended.abort(
+        new StartError(`purser ${name} stopped with status ${code ?? 'unknown'}: ${lastLine(supervisor.logFile(name))}`),
+      );
     return !wasReady;
   });
   await ready(url, ended.signal);

@@ -1,0 +1,87 @@
+import { StoredEventSubjects } from '../api/event-subjects.ts';
+import { EventResolver } from '../api/event.resolver.ts';
+import { NodeResolver } from '../api/node.resolver.ts';
+import { CostResolver, DeploymentCostsResolver, ModelCostsResolver } from '../costs/cost.resolver.ts';
+import {
+  AliasSnapshotResolver,
+  DeploymentSnapshotResolver,
+  SnapshotResolver,
+  TrafficShareSnapshotResolver,
+} from '../costs/snapshot.resolver.ts';
+import { DecisionResolver, decisionNodes } from '../decisions/decision.resolver.ts';
+import { DeploymentMutationsResolver } from '../deployments/deployment-mutations.resolver.ts';
+import {
+  DeploymentResolver,
+  ModelDeploymentsResolver,
+  ModelVersionDeploymentsResolver,
+  ReplicaResolver,
+  RevisionResolver,
+  deploymentNodes,
+} from '../deployments/deployment.resolver.ts';
+import { DeploymentStatusResolver } from '../deployments/deployment-status.resolver.ts';
+import { ModelVersionServedResolver, ServingIntervalResolver } from '../deployments/served.resolver.ts';
+import { ClusterResolver, fleetNodes } from '../fleet/cluster.resolver.ts';
+import { IdentityResolver, TeamResolver, identityNodes } from '../identity/identity.resolver.ts';
+import { OfferingResolver, pricingNodes } from '../pricing/offering.resolver.ts';
+import {
+  ModelAliasChangeResolver,
+  ModelAliasResolver,
+  ModelResolver,
+  ModelVersionResolver,
+  registryNodes,
+} from '../registry/model.resolver.ts';
+import type { Services } from './make-services.ts';
+
+/** An instance of every resolver class. */
+export function makeResolvers(services: Services): ReadonlyMap<unknown, object> {
+  return new Map<unknown, object>([...catalogueResolvers(services), ...operationResolvers(services)]);
+}
+
+function catalogueResolvers({ identity, models, prices, fleet, decisions, deployments }: Services): [unknown, object][] {
+  const nodes = [
+    ...identityNodes(identity),
+    ...registryNodes(models),
+    ...pricingNodes(prices),
+    ...fleetNodes(fleet),
+    ...deploymentNodes(deployments),
+    ...decisionNodes(decisions),
+  ];
+  return [
+    [NodeResolver, new NodeResolver(nodes)],
+    [IdentityResolver, new IdentityResolver(identity)],
+    [TeamResolver, new TeamResolver(identity)],
+    [ModelResolver, new ModelResolver(models)],
+    [ModelVersionResolver, new ModelVersionResolver(models)],
+    [ModelAliasResolver, new ModelAliasResolver(models)],
+    [ModelAliasChangeResolver, new ModelAliasChangeResolver(models)],
+    [OfferingResolver, new OfferingResolver(prices)],
+    [ClusterResolver, new ClusterResolver(fleet)],
+    [DecisionResolver, new DecisionResolver(decisions)],
+  ];
+}
+
+function operationResolvers(services: Services): [unknown, object][] {
+  const { config, models, decisions, deploy, deployments, served, clusters, costs, snapshots, events } = services;
+  return [
+    [
+      DeploymentResolver,
+      new DeploymentResolver({ deployments, decisions, routerUrl: `http://${config.host}:${config.routerPort}` }),
+    ],
+    [DeploymentStatusResolver, new DeploymentStatusResolver(deployments)],
+    [DeploymentMutationsResolver, new DeploymentMutationsResolver({ deploy, deployments, decisions })],
+    [RevisionResolver, new RevisionResolver(models)],
+    [ReplicaResolver, new ReplicaResolver(deployments, (clusterId) => clusters.get(clusterId) ?? null)],
+    [ModelDeploymentsResolver, new ModelDeploymentsResolver(deployments)],
+    [ModelVersionDeploymentsResolver, new ModelVersionDeploymentsResolver(deployments)],
+    [ModelVersionServedResolver, new ModelVersionServedResolver(served)],
+    [ServingIntervalResolver, new ServingIntervalResolver(deployments)],
+    [CostResolver, new CostResolver(costs)],
+    [ModelCostsResolver, new ModelCostsResolver(costs)],
+    [DeploymentCostsResolver, new DeploymentCostsResolver(costs)],
+    [SnapshotResolver, new SnapshotResolver(snapshots)],
+    [DeploymentSnapshotResolver, new DeploymentSnapshotResolver(snapshots)],
+    [TrafficShareSnapshotResolver, new TrafficShareSnapshotResolver(models)],
+    [AliasSnapshotResolver, new AliasSnapshotResolver(models)],
+    [EventResolver, new EventResolver(events, new StoredEventSubjects())],
+  ];
+}

@@ -1,0 +1,161 @@
+import { join } from 'node:path';
+import { CostQueryRepository } from '../costs/cost-query.repository.ts';
+import { CostRepository } from '../costs/cost.repository.ts';
+import { makeCostMetrics } from '../costs/costs.metrics.ts';
+import { CostsService } from '../costs/costs.service.ts';
+import { MeteringService } from '../costs/metering.service.ts';
+import { SnapshotRepository } from '../costs/snapshot.repository.ts';
+import { SnapshotService } from '../costs/snapshot.service.ts';
+import { DecisionRepository } from '../decisions/decision.repository.ts';
+import { DecisionsService } from '../decisions/decisions.service.ts';
+import type { ClusterPort } from '../deployments/cluster.port.ts';
+import { DeployService } from '../deployments/deploy.service.ts';
+import { DeploymentRepository } from '../deployments/deployment.repository.ts';
+import { DeploymentsService } from '../deployments/deployments.service.ts';
+import { RouteTableRepository } from '../deployments/route-table.repository.ts';
+import { RouteTableService } from '../deployments/route-table.service.ts';
+import { ServedRepository } from '../deployments/served.repository.ts';
+import { ServedService } from '../deployments/served.service.ts';
+import { WishWriter } from '../deployments/wish-writer.service.ts';
+import { EventLog } from '../events/event-log.ts';
+import { ClusterRepository } from '../fleet/cluster.repository.ts';
+import { FleetService } from '../fleet/fleet.service.ts';
+import { AuthenticationService } from '../identity/authentication.service.ts';
+import { BootstrapService } from '../identity/bootstrap.service.ts';
+import { CredentialsService } from '../identity/credentials.service.ts';
+import { IdentityRepository } from '../identity/identity.repository.ts';
+import { IdentityService } from '../identity/identity.service.ts';
+import { JoseOidcVerifier } from '../identity/oidc-verifier.adapter.ts';
+import { QuotasService } from '../identity/quotas.service.ts';
+import type { Clock } from '../kernel/clock.ts';
+import type { Id } from '../kernel/id.ts';
+import type { Random } from '../kernel/random.ts';
+import { Commands } from '../persistence/commands.ts';
+import type { Database } from '../persistence/database.ts';
+import { BundledCatalogue } from '../pricing/bundled-catalogue.adapter.ts';
+import { PriceRepository } from '../pricing/price.repository.ts';
+import { PricesService } from '../pricing/prices.service.ts';
+import { ArtifactRepository } from '../registry/artifact.repository.ts';
+import { ArtifactsService } from '../registry/artifacts.service.ts';
+import type { BlobStore } from '../registry/blob-store.port.ts';
+import { DiskBlobStore } from '../registry/disk-blob-store.adapter.ts';
+import { S3BlobStore } from '../registry/s3-blob-store.adapter.ts';
+import { ModelRepository } from '../registry/model.repository.ts';
+import { ModelsService } from '../registry/models.service.ts';
+import type { Logger } from '../telemetry/logger.ts';
+import { makeMetricRegistry } from '../telemetry/metrics.ts';
+import type { Config } from './config.ts';
+import { packageRoot } from './package-root.ts';
+
+export interface ComposeDeps {
+  readonly config: Config;
+  readonly database: Database;
+  /** Of the installation, the same for every instance on its database. */
+  readonly secret: string;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly logger: Logger;
+}
+
+/** What every part is made of. */
+export function makeFoundation({ config, database, clock, random, logger, secret }: ComposeDeps) {
+  const shared = { database, clock, random, logger, commands: new Commands({ database, clock }) };
+  return { ...shared, config, secret, registry: makeMetricRegistry(), events: new EventLog(shared) };
+}
+
+type Foundation = ReturnType<typeof makeFoundation>;
+
+/** Who asks, what can be deployed, and what it costs where. */
+export function makeCatalogue(shared: Foundation) {
+  const { config, secret } = shared;
+  const identityStore = new IdentityRepository();
+  const oidc = config.oidc ? new JoseOidcVerifier(config.oidc) : null;
+  const quotas = new QuotasService(identityStore);
+  const priceStore = new PriceRepository();
+  const clusterStore = new ClusterRepository();
+  const artifacts = new ArtifactsService({
+    ...shared,
+    store: new ArtifactRepository(),
+    blobs: blobStoreOf(config),
+    identity: identityStore,
+    quotas,
+    grantSecret: secret,
+  });
+  return {
+    identityStore,
+    quotas,
+    priceStore,
+    clusterStore,
+    artifacts,
+    authentication: new AuthenticationService({ ...shared, store: identityStore, oidc }),
+    bootstrap: new BootstrapService({ ...shared, store: identityStore }),
+    credentials: new CredentialsService(identityStore, oidc),
+    identity: new IdentityService({ ...shared, store: identityStore }),
+    prices: new PricesService({
+      ...shared,
+      store: priceStore,
+      catalogue: new BundledCatalogue(join(packageRoot, 'deploy', 'price-book')),
+    }),
+    fleet: new FleetService({ ...shared, store: clusterStore }),
+    models: new ModelsService({ ...shared, store: new ModelRepository(), identity: identityStore, signatures: artifacts }),
+    decisions: new DecisionsService({ ...shared, store: new DecisionRepository() }),
+  };
+}
+
+type Catalogue = ReturnType<typeof makeCatalogue>;
+
+/** What runs, and what it cost. */
+export function makeOperations(shared: Foundation, catalogue: Catalogue) {
+  const { identityStore, models, prices, decisions, quotas, clusterStore, priceStore, credentials } = catalogue;
+  const { config } = shared;
+  const deploymentStore = new DeploymentRepository();
+  const wakes = new Set<() => void>();
+  const onChange = () => wakes.forEach((wake) => wake());
+  const wishes = {
+    ...shared,
+    store: deploymentStore,
+    identity: identityStore,
+    models,
+    prices,
+    clusters: clusterStore,
+    decisions,
+    onChange,
+  };
+  const writer = new WishWriter({ ...wishes, quotas });
+  const costDeps = { ...shared, store: new CostRepository(), metrics: makeCostMetrics(shared.registry) };
+  const costs = new CostsService({ store: costDeps.store, query: new CostQueryRepository() });
+  return {
+    deploymentStore,
+    /** Called after each wish and each commit of another instance. */
+    wakes,
+    /** By cluster id: filled when a cluster's loop starts. */
+    clusters: new Map<Id, ClusterPort>(),
+    deploy: new DeployService({ ...wishes, writer, settings: { regions: config.regions, allowProcess: config.allowProcess } }),
+    deployments: new DeploymentsService({ ...wishes, writer }),
+    served: new ServedService(new ServedRepository()),
+    routeTable: new RouteTableService({
+      ...shared,
+      store: deploymentStore,
+      versions: new RouteTableRepository(),
+      credentials,
+      prices,
+      onMoved: onChange,
+    }),
+    costs,
+    costsReconciler: costDeps,
+    metering: new MeteringService(costDeps),
+    snapshots: new SnapshotService({ store: new SnapshotRepository(), deployments: deploymentStore, prices: priceStore, costs }),
+  };
+}
+
+/** Everything that decides or stores, without what listens. */
+export function makeServices(deps: ComposeDeps) {
+  const foundation = makeFoundation(deps);
+  const catalogue = makeCatalogue(foundation);
+  return { ...foundation, ...catalogue, ...makeOperations(foundation, catalogue) };
+}
+
+export type Services = ReturnType<typeof makeServices>;
+
+const blobStoreOf = (config: Config): BlobStore =>
+  config.s3 ? new S3BlobStore(config.s3) : new DiskBlobStore(join(config.dataDir, 'artifacts'));
