@@ -188,7 +188,8 @@ async function ask(client: PurserClient, endpoint: string, example: DemoCase): P
   for (;;) {
     const { status, text, cost } = await client.infer(endpoint, request);
     if (status === 200) return { expected: example.label, predicted: labelOf(text), cost };
-    if (![401, 404, 502, 503].includes(status) || Date.now() > deadline) throw new Error(`The router answered ${status}: ${text}`);
+    if (![401, 404, 502, 503].includes(status) || Date.now() > deadline)
+      throw new Error(`The router answered ${status}: ${text}`);
     await new Promise((resolve) => setTimeout(resolve, POLL_MS));
   }
 }

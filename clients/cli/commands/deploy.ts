@@ -25,6 +25,10 @@ const Deploy = graphql(`
         endpoint {
           url
         }
+        rollout {
+          startedAt
+          endedAt
+        }
       }
       plan {
         hash
@@ -87,6 +91,7 @@ const Status = graphql(`
       rollout {
         state
         reason
+        startedAt
       }
     }
   }
@@ -147,9 +152,12 @@ async function deploy(cli: Cli, path: string, options: DeployOptions): Promise<v
     return;
   }
   const deployment = found(payload.deployment, 'deployment');
-  if (options.wait) await untilReady(cli, path, timeoutMs);
+  const { rollout, ...shown } = deployment;
+  // A rollout that had ended before says nothing about this wish.
+  const over = rollout?.endedAt ? rollout.startedAt : null;
+  if (options.wait) await untilReady(cli, path, { timeoutMs, over });
   const next = options.wait ? `Next: purser describe ${path}` : `Next: purser events --deployment ${path} --follow`;
-  cli.output.result({ ...deployment, plan }, () =>
+  cli.output.result({ ...shown, plan }, () =>
     [
       ...actionLines(plan),
       `${path} is ${options.wait ? 'ready' : 'on its way'} at ${deployment.endpoint.url}`,
@@ -227,12 +235,16 @@ const costLine = ({ costDelta, monthlyEstimate }: Plan): string =>
 const POLL_MS = 300;
 
 /** Resolves once the newest generation is ready; throws when it failed, was rolled back or the time is over. */
-async function untilReady(cli: Cli, path: string, timeoutMs: number): Promise<void> {
+async function untilReady(
+  cli: Cli,
+  path: string,
+  { timeoutMs, over }: { timeoutMs: number; over: string | null },
+): Promise<void> {
   const api = cli.client();
   const deadline = Date.now() + timeoutMs;
   for (let told = ''; ;) {
     const { deployment } = await api.request(Status, { path });
-    const state = stateOf(found(deployment, 'deployment'));
+    const state = stateOf(found(deployment, 'deployment'), over);
     if (state.outcome === 'ready') return;
     if (state.outcome === 'failed') throw new CommandFailure(`${path} failed: ${state.why}`, EXIT.NOT_READY);
     if (Date.now() > deadline)
@@ -243,23 +255,25 @@ async function untilReady(cli: Cli, path: string, timeoutMs: number): Promise<vo
   }
 }
 
-interface WaitState {
+export interface WaitState {
   readonly outcome: 'ready' | 'failed' | 'on its way';
   readonly phase: string;
   readonly why: string;
 }
 
-interface Watched {
+export interface Watched {
   readonly generation: number;
   readonly status: {
     readonly phase: string;
     readonly observedGeneration: number;
     readonly conditions: readonly { readonly type: string; readonly status: string; readonly message: string }[];
   };
-  readonly rollout?: { readonly state: string; readonly reason?: string | null } | null;
+  readonly rollout: { readonly state: string; readonly reason: string | null; readonly startedAt: string } | null;
 }
 
-function stateOf({ generation, status, rollout }: Watched): WaitState {
+/** What `--wait` makes of a look; `over` is the start of a rollout that does not count. */
+export function stateOf({ generation, status, rollout: last }: Watched, over: string | null): WaitState {
+  const rollout = last?.startedAt === over ? null : last;
   const reasons = status.conditions
     .filter((condition) => condition.type !== 'Progressing' && condition.status !== 'True')
     .map((condition) => condition.message);

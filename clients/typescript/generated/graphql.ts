@@ -592,14 +592,14 @@ export type DeployMutationVariables = Exact<{
 }>;
 
 
-export type DeployMutation = { deploy: { deployment: { id: string, path: string, generation: number, endpoint: { url: string } } | null, plan: { hash: string, expiresAt: string | null, peakReplicas: number, risks: Array<string>, actions: Array<{ kind: string, message: string }>, candidates: Array<{ chosen: boolean, offering: { provider: string, region: string, instanceType: string, capacityType: CapacityType }, hourly: { amount: string } | null, monthly: { amount: string } | null, rejectedBecause: { code: string, message: string } | null }>, costDelta: { amount: string }, monthlyEstimate: { amount: string } } | null, userErrors: Array<{ code: UserErrorCode, message: string, path: Array<string> | null, hint: string | null }> } };
+export type DeployMutation = { deploy: { deployment: { id: string, path: string, generation: number, endpoint: { url: string }, rollout: { startedAt: string, endedAt: string | null } | null } | null, plan: { hash: string, expiresAt: string | null, peakReplicas: number, risks: Array<string>, actions: Array<{ kind: string, message: string }>, candidates: Array<{ chosen: boolean, offering: { provider: string, region: string, instanceType: string, capacityType: CapacityType }, hourly: { amount: string } | null, monthly: { amount: string } | null, rejectedBecause: { code: string, message: string } | null }>, costDelta: { amount: string }, monthlyEstimate: { amount: string } } | null, userErrors: Array<{ code: UserErrorCode, message: string, path: Array<string> | null, hint: string | null }> } };
 
 export type DeploymentStatusQueryVariables = Exact<{
   path: string;
 }>;
 
 
-export type DeploymentStatusQuery = { deployment: { generation: number, status: { phase: DeploymentPhase, observedGeneration: number, conditions: Array<{ type: string, status: string, message: string }> }, rollout: { state: RolloutState, reason: string | null } | null } | null };
+export type DeploymentStatusQuery = { deployment: { generation: number, status: { phase: DeploymentPhase, observedGeneration: number, conditions: Array<{ type: string, status: string, message: string }> }, rollout: { state: RolloutState, reason: string | null, startedAt: string } | null } | null };
 
 export type EventsQueryVariables = Exact<{
   after?: string | null | undefined;
@@ -1033,6 +1033,10 @@ export const DeployDocument = new TypedDocumentString(`
       endpoint {
         url
       }
+      rollout {
+        startedAt
+        endedAt
+      }
     }
     plan {
       hash
@@ -1094,6 +1098,7 @@ export const DeploymentStatusDocument = new TypedDocumentString(`
     rollout {
       state
       reason
+      startedAt
     }
   }
 }
