@@ -11,6 +11,8 @@ const INSTALL_STAMP = join(root, 'node_modules', '.purser-installed');
 const BUILD_STAMP = join(root, 'dist', '.purser-built');
 const LOCK = join(root, '.purser-prepare.lock');
 const BUILD_INPUTS = ['src', 'migrations', 'clients', 'schema', 'package-lock.json', 'tsconfig.json', 'tsconfig.build.json'];
+/** ONNX Runtime's CPU library is in its package; its install script would fetch hundreds of megabytes for GPUs that nothing here uses. */
+const INSTALL_ENVIRONMENT = { ONNXRUNTIME_NODE_INSTALL: 'skip', ONNXRUNTIME_NODE_INSTALL_CUDA: 'skip' };
 
 /** Installs the lockfile and builds `dist/`, each only when its inputs changed; two at once take turns. */
 export function prepare() {
@@ -33,8 +35,8 @@ function install() {
   const wanted = digest([readFileSync(join(root, 'package-lock.json')), process.platform, process.arch]);
   if (read(INSTALL_STAMP) === wanted) return;
   say('Installing the dependencies (once) …');
-  run('npm', ['ci', '--no-audit', '--no-fund', '--loglevel=error']);
-  if (!existsSync(nodeBinary())) run('npm', ['rebuild', 'node', '--foreground-scripts']);
+  run('npm', ['ci', '--no-audit', '--no-fund', '--loglevel=error'], INSTALL_ENVIRONMENT);
+  if (!existsSync(nodeBinary())) run('npm', ['rebuild', 'node', '--foreground-scripts'], INSTALL_ENVIRONMENT);
   writeFileSync(INSTALL_STAMP, wanted);
 }
 
@@ -110,8 +112,8 @@ function alive(pid) {
   }
 }
 
-function run(command, args) {
-  const { status, error } = spawnSync(command, args, { cwd: root, stdio: ['ignore', 'inherit', 'inherit'] });
+function run(command, args, env = {}) {
+  const { status, error } = spawnSync(command, args, { cwd: root, env: { ...process.env, ...env }, stdio: ['ignore', 'inherit', 'inherit'] });
   if (error) fail(`${command}: ${error.message}`);
   if (status !== 0) fail(`${command} ${args.join(' ')} failed with status ${status}.`);
 }
