@@ -274,12 +274,13 @@ export interface Watched {
 /** What `--wait` makes of a look; `over` is the start of a rollout that does not count. */
 export function stateOf({ generation, status, rollout: last }: Watched, over: string | null): WaitState {
   const rollout = last?.startedAt === over ? null : last;
-  const reasons = status.conditions
-    .filter((condition) => condition.type !== 'Progressing' && condition.status !== 'True')
-    .map((condition) => condition.message);
-  const why = [...reasons, rollout?.reason].filter(Boolean).join(' ') || 'waiting for the first look';
   const seen = status.observedGeneration >= generation;
-  const lost = status.phase === 'FAILED' || rollout?.state === 'ROLLED_BACK' || rollout?.state === 'FAILED';
-  const outcome = !seen ? 'on its way' : lost ? 'failed' : status.phase === 'READY' ? 'ready' : 'on its way';
-  return { outcome, phase: status.phase, why };
+  const lost = status.phase === 'FAILED' || ['ROLLED_BACK', 'FAILED'].includes(rollout?.state ?? '');
+  const outcome = seen && lost ? 'failed' : seen && status.phase === 'READY' ? 'ready' : 'on its way';
+  return { outcome, phase: status.phase, why: reasonsOf(status, rollout?.reason ?? '') };
+}
+
+function reasonsOf({ conditions }: Watched['status'], why: string): string {
+  const unmet = conditions.filter((condition) => condition.type !== 'Progressing' && condition.status !== 'True');
+  return [...unmet.map((condition) => condition.message), why].filter(Boolean).join(' ') || 'waiting for the first look';
 }
