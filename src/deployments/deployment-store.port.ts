@@ -87,6 +87,7 @@ export interface DeploymentStore {
   /** Of one cluster: those that hold their slot or gave it up since. */
   replicasOn(tx: Transaction, clusterId: Id, since: Instant): Promise<Replica[]>;
   replica(tx: Transaction, id: Id): Promise<Replica | null>;
+  replicasByIds(tx: Transaction, ids: readonly Id[]): Promise<Replica[]>;
   saveReplicas(tx: Transaction, changes: readonly ReplicaChange[]): Promise<void>;
   /** Which of these ever were replicas that could serve. */
   everServed(tx: Transaction, replicaIds: readonly Id[]): Promise<ReadonlySet<Id>>;

@@ -49,6 +49,16 @@ export const revisionLoader = (context: ApiContext, service: DeploymentsService)
       }),
   );
 
+export const replicaLoader = (context: ApiContext, service: DeploymentsService) =>
+  context.loader(
+    'replica.byId',
+    () =>
+      new DataLoader<Id, Replica | null>(async (ids) => {
+        const found = new Map((await service.replicasByIds(await context.read(), ids)).map((row) => [row.id, row]));
+        return ids.map((id) => found.get(id) ?? null);
+      }),
+  );
+
 export const decisionsOfLoader = (context: ApiContext, service: DecisionsService, first: number) =>
   context.loader(
     `deployment.decisions ${first}`,

@@ -217,6 +217,10 @@ export class DeploymentRepository implements DeploymentStore {
     return row ?? null;
   }
 
+  replicasByIds(tx: Transaction, ids: readonly Id[]): Promise<Replica[]> {
+    return sqlOf(tx).query<Replica>(`${REPLICA} where id = any ($1::uuid[])`, [ids]);
+  }
+
   async saveReplicas(tx: Transaction, changes: readonly ReplicaChange[]): Promise<void> {
     if (changes.length === 0) return;
     await sqlOf(tx).execute(SAVE_REPLICAS, [JSON.stringify(changes.map(({ after }) => after))]);

@@ -22,6 +22,7 @@ import {
   deploymentsOfModelLoader,
   deploymentsOfVersionLoader,
   hourlyLoader,
+  replicaLoader,
   replicasLoader,
   revisionLoader,
   revisionsLoader,
@@ -242,13 +243,27 @@ export class ModelVersionDeploymentsResolver {
   }
 }
 
-/** How `node(id)` finds deployments. */
+/** How `node(id)` finds deployments, their revisions and replicas. */
 export const deploymentNodes = (service: DeploymentsService): NodeSource[] => [
   {
     typeName: 'Deployment',
     load: async (context, id) => {
       const row = await deploymentLoader(context, service).load(id);
       return row && toDeploymentType(row);
+    },
+  },
+  {
+    typeName: 'Revision',
+    load: async (context, id) => {
+      const row = await revisionLoader(context, service).load(id);
+      return row && service.mayRead(context.principal, row) ? toRevisionType(row) : null;
+    },
+  },
+  {
+    typeName: 'Replica',
+    load: async (context, id) => {
+      const row = await replicaLoader(context, service).load(id);
+      return row && service.mayRead(context.principal, row) ? toReplicaType(row) : null;
     },
   },
 ];

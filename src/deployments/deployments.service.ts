@@ -128,6 +128,11 @@ export class DeploymentsService {
     return replica && mayDo(principal, 'deployment.logs', replica) ? replica : null;
   }
 
+  replicasByIds = (tx: Transaction, ids: readonly Id[]): Promise<Replica[]> => this.#deps.store.replicasByIds(tx, ids);
+
+  /** For what was found by its id alone and not below a deployment. */
+  mayRead = (principal: Principal, row: Pick<Revision, 'teamId' | 'projectId'>): boolean => mayDo(principal, 'deployment.read', row);
+
   mayWrite = (principal: Principal, deployment: Deployment): boolean => mayDo(principal, 'deployment.write', deployment);
 
   /** Changes the number of replicas of every revision that gets traffic. */

@@ -12,7 +12,7 @@ import { furnish, nothing, type Belongings } from '../support/two-teams.ts';
 const SHARED: Readonly<Record<string, string>> = { Offering: 'the market is the same for every team' };
 
 /** Fields that name nothing, with what they are judged by instead. */
-const NAMELESS = new Set(['Query.viewer', 'Query.teams', 'Query.principals', 'Query.tokens', 'Query.clusters', 'Query.offerings', 'Query.priceHistory']);
+const NAMELESS = new Set(['Query.viewer', 'Query.teams', 'Query.principals', 'Query.tokens', 'Query.clusters', 'Query.offerings', 'Query.priceHistory', 'Query.asOf']);
 /** Mutations of the platform alone: no team's caller may tell more than that. */
 const OF_THE_PLATFORM = new Set(['Mutation.createTeam', 'Mutation.registerCluster', 'Mutation.setPriceOverride', 'Mutation.refreshPrices']);
 
@@ -21,11 +21,13 @@ const FIELDS = rootFields(makeSchema(), {
     'CreateTeamInput.name': 'Team',
     'CostFilter.callerTeam': 'Team',
   },
+  ids: { 'Query.decisions.subject': 'Deployment' },
   // The name of a device, as in the price book.
   notNames: ['AcceleratorInput.model'],
   values: {
     'SetModelAliasInput.version': 1,
     'SetQuotaInput.maximum': '1',
+    'Query.asOf.instant': '2020-01-01T00:00:00Z',
     'GrantInput.role': 'VIEWER',
     'RegisterModelVersionInput.artifactDigest': `sha256:${'0'.repeat(64)}`,
   },

@@ -44,6 +44,8 @@ export interface RootField {
 export interface Hints {
   /** `InputType.field` or `Query.field.argument` → the kind whose names it takes. */
   readonly names: Readonly<Record<string, string>>;
+  /** Likewise → the kind whose ids it takes. */
+  readonly ids: Readonly<Record<string, string>>;
   /** Likewise: text that is called like a type but names no row. */
   readonly notNames: readonly string[];
   /** Likewise → a value. */
@@ -123,6 +125,8 @@ class CallBuilder {
   }
 
   #kindsNamedBy(last: string, key: string, typeName: string): readonly string[] {
+    const told = this.#hints.ids[key];
+    if (told) return [told];
     const kind = last.charAt(0).toUpperCase() + last.slice(1).replace(/Id$/, '');
     if (isObjectType(this.#schema.getType(kind)) || ['Deployment', 'Revision', 'Replica'].includes(kind)) return [kind];
     if (typeName !== 'ID') return [];

@@ -9,6 +9,16 @@ export type Belongings = Readonly<Record<string, Readonly<Record<Form, string>>>
 
 type Ids = Readonly<Record<string, string>>;
 
+const WISH = JSON.stringify({
+  ...{ model: 'thing', version: { number: 1 }, replicas: 1, resources: null, concurrency: 1, deadlineMs: 1_000, queueLimit: 1, retryable: false },
+  ...{ hosts: [], maxReplicas: 1, maxSpendPerHour: '1000000000000', traffic: [{ revision: 1, weight: 100 }] },
+  placement: { regions: ['nobody/nowhere'], capacityTypes: ['on_demand'] },
+});
+const RUNS = JSON.stringify({
+  ...{ modelVersionNumber: 1, runtime: { format: 'onnx' }, artifactDigest: null, protocol: 'oip', retryable: false },
+  resources: { cpuMilli: 100, memoryMib: 64, accelerator: null },
+});
+
 /** Rows as they are stored, one per kind, so that this needs no feature to work; `$1` is the row's id, the rest are earlier rows. */
 const ROWS: readonly { kind: string; text: string; uses: readonly string[] }[] = [
   { kind: 'Project', text: `insert into project values ($1, $2, 'things', 10, 5000000000000, 1, 0)`, uses: ['Team'] },
@@ -28,7 +38,7 @@ const ROWS: readonly { kind: string; text: string; uses: readonly string[] }[] =
   {
     kind: 'Deployment',
     text: `insert into deployment (id, team_id, project_id, name, spec, generation, version, phase, created_at, created_by, updated_at)
-      values ($1, $2, $3, 'thing', '{}', 1, 1, 'PENDING', 0, 'test', 0)`,
+      values ($1, $2, $3, 'thing', '${WISH}', 1, 1, 'PENDING', 0, 'test', 0)`,
     uses: ['Team', 'Project'],
   },
   {
@@ -42,7 +52,7 @@ const ROWS: readonly { kind: string; text: string; uses: readonly string[] }[] =
   {
     kind: 'Revision',
     text: `insert into revision (id, team_id, project_id, deployment_id, number, model_id, model_version_id, spec, concurrency, created_at, created_by)
-      values ($1, $2, $3, $4, 1, $5, $6, '{}', 1, 0, 'test')`,
+      values ($1, $2, $3, $4, 1, $5, $6, '${RUNS}', 1, 0, 'test')`,
     uses: ['Team', 'Project', 'Deployment', 'Model', 'ModelVersion'],
   },
   {
@@ -54,9 +64,13 @@ const ROWS: readonly { kind: string; text: string; uses: readonly string[] }[] =
   {
     kind: 'Replica',
     text: `insert into replica (id, team_id, project_id, deployment_id, revision_id, workload_id, cluster_id, offering_id, state, capacity_from,
-        capacity_until, observed_at, last_evidence_at) values ($1, $2, $3, $4, $5, $6, $7, $8, 'serving', 0, 60000, 60000, 60000)`,
+        capacity_until, observed_at, last_evidence_at) values ($1, $2, $3, $4, $5, $6, $7, $8, 'serving', 0, null, 60000, 60000)`,
     uses: ['Team', 'Project', 'Deployment', 'Revision', 'Workload', 'Cluster', 'Offering'],
   },
+  // What looking back reads: `node` knows none of these.
+  { kind: 'Serving', text: `insert into replica_transition values ($2, 0, $3, 1000, 'serving') returning $1::uuid`, uses: ['Replica', 'Team'] },
+  { kind: 'Wish', text: `insert into deployment_history values ($2, 1, $3, '${WISH}', 0, 'test') returning $1::uuid`, uses: ['Deployment', 'Team'] },
+  { kind: 'Alias', text: `insert into model_alias_history values ($2, 'stable', 1, $3, $4, 0, 'test') returning $1::uuid`, uses: ['Model', 'Team', 'ModelVersion'] },
   {
     kind: 'Decision',
     text: `insert into decision (id, team_id, project_id, deployment_id, kind, subject_kind, subject_id, at, principal, inputs, candidates, rejected, reasons)
