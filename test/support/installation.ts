@@ -1,4 +1,5 @@
 import { spawn, type ChildProcess } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import { chownSync, mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs';
 import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -63,9 +64,15 @@ export async function startInstallation(options: InstallationOptions = {}): Prom
     stop,
     remove: async () => {
       await stop();
-      rmSync(dataDir, { recursive: true, force: true });
+      for (const folder of [dataDir, ...systemFolders(dataDir)]) rmSync(folder, { recursive: true, force: true });
     },
   };
+}
+
+/** What root's installations keep outside their data folder. */
+function systemFolders(dataDir: string): readonly string[] {
+  const key = createHash('sha256').update(dataDir).digest('hex').slice(0, 16);
+  return process.getuid?.() === 0 ? [join('/var/lib/purser', key), join('/var/lib/purser/replicas', key)] : [];
 }
 
 function untilPrinted(child: ChildProcess, exited: Promise<number | null>): Promise<string> {
@@ -108,7 +115,8 @@ function matches(pid: number, parent: number, name: string): boolean {
   }
 }
 
-async function freePorts(): Promise<NodeJS.ProcessEnv> {
+/** Three ports that are free now, as settings. */
+export async function freePorts(): Promise<NodeJS.ProcessEnv> {
   const [api, router, link] = await Promise.all([freePort(), freePort(), freePort()]);
   return { PURSER_PORT: String(api), PURSER_ROUTER_PORT: String(router), PURSER_LINK_PORT: String(link) };
 }
