@@ -275,9 +275,13 @@ export interface Watched {
 export function stateOf({ generation, status, rollout: last }: Watched, over: string | null): WaitState {
   const rollout = last?.startedAt === over ? null : last;
   const seen = status.observedGeneration >= generation;
-  const lost = status.phase === 'FAILED' || ['ROLLED_BACK', 'FAILED'].includes(rollout?.state ?? '');
-  const outcome = seen && lost ? 'failed' : seen && status.phase === 'READY' ? 'ready' : 'on its way';
+  const outcome = seen ? outcomeOf(status.phase, rollout?.state ?? '') : 'on its way';
   return { outcome, phase: status.phase, why: reasonsOf(status, rollout?.reason ?? '') };
+}
+
+function outcomeOf(phase: string, rollout: string): WaitState['outcome'] {
+  if (phase === 'FAILED' || rollout === 'ROLLED_BACK' || rollout === 'FAILED') return 'failed';
+  return phase === 'READY' ? 'ready' : 'on its way';
 }
 
 function reasonsOf({ conditions }: Watched['status'], why: string): string {
