@@ -63,7 +63,8 @@ export class Migration20261121000400_registry extends Migration {
         primary key (model_id, name, generation)
       );
     `);
-    for (const table of ['model', 'artifact', 'model_version', 'model_alias', 'model_alias_history']) this.addSql(tenantTable(table));
+    for (const table of ['model', 'artifact', 'model_version', 'model_alias', 'model_alias_history'])
+      this.addSql(tenantTable(table));
     this.addSql(appendOnly('model_alias_history'));
   }
 }

@@ -46,7 +46,15 @@ export class Migration20261121000800_costs extends Migration {
   override up(): void {
     this.#addUsage();
     this.#addLedger();
-    const tables = ['usage_minute', 'usage_hour', 'metered_replica', 'restatement', 'ledger_line', 'ledger_line_default', 'ledger_hour'];
+    const tables = [
+      'usage_minute',
+      'usage_hour',
+      'metered_replica',
+      'restatement',
+      'ledger_line',
+      'ledger_line_default',
+      'ledger_hour',
+    ];
     for (const table of tables) this.addSql(tenantTable(table));
     this.addSql(appendOnly('ledger_line'));
     this.addSql(MONTHS);

@@ -12,11 +12,45 @@ const check = (name, script, ...args) => ({ name, run: () => checkOnce(name, [sc
 const suite = (name, ...args) => ({ name, run: () => vitest(name, args) });
 
 const STEPS = [
-  check('types', bin('typescript', 'bin', 'tsc'), '-p', '.', '--incremental', '--tsBuildInfoFile', join(root, 'dist', '.types.tsbuildinfo')),
+  check(
+    'types',
+    bin('typescript', 'bin', 'tsc'),
+    '-p',
+    '.',
+    '--incremental',
+    '--tsBuildInfoFile',
+    join(root, 'dist', '.types.tsbuildinfo'),
+  ),
   check('types of the dashboard', bin('typescript', 'bin', 'tsc'), '-p', 'clients/dashboard'),
-  check('lint', bin('eslint', 'bin', 'eslint.js'), '.', '--max-warnings', '0', '--cache', '--cache-location', join(root, 'dist', '.eslintcache')),
-  check('format', bin('prettier', 'bin', 'prettier.cjs'), '--check', '--log-level', 'warn', 'src', 'test', 'clients', 'migrations'),
-  check('directions', bin('dependency-cruiser', 'bin', 'dependency-cruise.mjs'), 'src', 'clients', '--config', '.dependency-cruiser.cjs'),
+  check(
+    'lint',
+    bin('eslint', 'bin', 'eslint.js'),
+    '.',
+    '--max-warnings',
+    '0',
+    '--cache',
+    '--cache-location',
+    join(root, 'dist', '.eslintcache'),
+  ),
+  check(
+    'format',
+    bin('prettier', 'bin', 'prettier.cjs'),
+    '--check',
+    '--log-level',
+    'warn',
+    'src',
+    'test',
+    'clients',
+    'migrations',
+  ),
+  check(
+    'directions',
+    bin('dependency-cruiser', 'bin', 'dependency-cruise.mjs'),
+    'src',
+    'clients',
+    '--config',
+    '.dependency-cruiser.cjs',
+  ),
   suite('unit', '--project', 'unit'),
   suite('system', '--project', 'system'),
 ];
@@ -29,7 +63,14 @@ function checkOnce(name, args) {
 
 function vitest(name, args) {
   const file = join(RESULTS, `${name}.json`);
-  const command = [bin('vitest', 'vitest.mjs'), 'run', ...args, '--reporter=default', '--reporter=json', `--outputFile.json=${file}`];
+  const command = [
+    bin('vitest', 'vitest.mjs'),
+    'run',
+    ...args,
+    '--reporter=default',
+    '--reporter=json',
+    `--outputFile.json=${file}`,
+  ];
   const { status } = spawnSync(nodeBinary(), command, { cwd: root, stdio: 'inherit' });
   if (!existsSync(file)) return { passed: 0, failed: 1, skipped: [] };
   const report = JSON.parse(readFileSync(file, 'utf8'));
@@ -52,7 +93,9 @@ function main(names) {
     const started = Date.now();
     process.stdout.write(`\n== ${step.name}\n`);
     const outcome = step.run();
-    process.stdout.write(`== ${step.name}: ${outcome.passed} passed, ${outcome.failed} failed in ${Math.round((Date.now() - started) / 1000)} s\n`);
+    process.stdout.write(
+      `== ${step.name}: ${outcome.passed} passed, ${outcome.failed} failed in ${Math.round((Date.now() - started) / 1000)} s\n`,
+    );
     return { name: step.name, ...outcome };
   });
   close(outcomes);
@@ -66,7 +109,9 @@ function close(outcomes) {
   if (broken.length > 0) process.stdout.write(`\nfailing: ${broken.join(', ')}\n`);
   const total = { passed: sum('passed'), failed: sum('failed'), skipped: skipped.length };
   if (process.env.PURSER_GATE_RESULT) writeFileSync(process.env.PURSER_GATE_RESULT, JSON.stringify(total));
-  process.stdout.write(`\n${total.passed} passed, ${total.failed} failed${skipped.length ? `, ${skipped.length} skipped` : ''}\n`);
+  process.stdout.write(
+    `\n${total.passed} passed, ${total.failed} failed${skipped.length ? `, ${skipped.length} skipped` : ''}\n`,
+  );
   process.exitCode = total.failed > 0 ? 1 : 0;
 }
 

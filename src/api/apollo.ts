@@ -37,7 +37,8 @@ function costs(gatekeeper: Gatekeeper): ApolloServerPlugin<OperationContext> {
       let requested: number | null = null;
       return Promise.resolve({
         didResolveOperation: ({ document, operation, request, contextValue }) => {
-          if (operation) requested = gatekeeper.charge(contextValue.principal, { document, operation, variables: request.variables ?? {} });
+          if (operation)
+            requested = gatekeeper.charge(contextValue.principal, { document, operation, variables: request.variables ?? {} });
           return Promise.resolve();
         },
         willSendResponse: ({ response, contextValue }) => {
@@ -55,19 +56,22 @@ function costs(gatekeeper: Gatekeeper): ApolloServerPlugin<OperationContext> {
 /** Status and errors as the API promises them, and the end of the read snapshot. */
 function answers({ logger, metrics }: ApolloDeps): ApolloServerPlugin<OperationContext> {
   return {
-    requestDidStart: () => Promise.resolve({
-      willSendResponse: async (request) => {
-        await request.contextValue.close();
-        const { body, http } = request.response;
-        if (body.kind !== 'single' || !request.errors?.length) return;
-        const { requestId } = request.contextValue;
-        body.singleResult.errors = request.errors.map((error) => problemOf(error, requestId, logger));
-        if (body.singleResult.errors.some(({ extensions }) => extensions?.['code'] === 'THROTTLED')) metrics.throttled.inc();
-        const retryAfterMs = body.singleResult.errors.map(({ extensions }) => Number(extensions?.['retryAfterMs'] ?? 0)).reduce((a, b) => Math.max(a, b), 0);
-        if (retryAfterMs > 0) http.headers.set('retry-after', String(Math.ceil(retryAfterMs / 1_000)));
-        if (http.status !== undefined && isOldStyle(request)) http.status = 200;
-      },
-    }),
+    requestDidStart: () =>
+      Promise.resolve({
+        willSendResponse: async (request) => {
+          await request.contextValue.close();
+          const { body, http } = request.response;
+          if (body.kind !== 'single' || !request.errors?.length) return;
+          const { requestId } = request.contextValue;
+          body.singleResult.errors = request.errors.map((error) => problemOf(error, requestId, logger));
+          if (body.singleResult.errors.some(({ extensions }) => extensions?.['code'] === 'THROTTLED')) metrics.throttled.inc();
+          const retryAfterMs = body.singleResult.errors
+            .map(({ extensions }) => Number(extensions?.['retryAfterMs'] ?? 0))
+            .reduce((a, b) => Math.max(a, b), 0);
+          if (retryAfterMs > 0) http.headers.set('retry-after', String(Math.ceil(retryAfterMs / 1_000)));
+          if (http.status !== undefined && isOldStyle(request)) http.status = 200;
+        },
+      }),
   };
 }
 

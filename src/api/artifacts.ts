@@ -36,27 +36,49 @@ export function artifactRoutes({ artifacts, authentication }: ArtifactRoutesDeps
   };
   router.put(path, async (request, response) => {
     const principal = await principalOf(request);
-    if (!principal) { unauthenticated(response); return; }
+    if (!principal) {
+      unauthenticated(response);
+      return;
+    }
     const range = rangeOf(request);
-    if (!range) return void response.status(411).json({ error: 'Send Content-Length, or Content-Range: bytes FROM-TO/SIZE.', code: 'INVALID_INPUT' });
+    if (!range)
+      return void response
+        .status(411)
+        .json({ error: 'Send Content-Length, or Content-Range: bytes FROM-TO/SIZE.', code: 'INVALID_INPUT' });
     const outcome = await artifacts.upload(principal, { ...refOf(request), ...range, chunks: request });
-    if (!outcome.ok) { refuse(response, outcome.error); return; }
+    if (!outcome.ok) {
+      refuse(response, outcome.error);
+      return;
+    }
     const { stored, receivedBytes, sizeBytes } = outcome.value;
-    response.status(stored ? 201 : 202).set('Upload-Offset', String(receivedBytes)).json({ stored, receivedBytes, sizeBytes });
+    response
+      .status(stored ? 201 : 202)
+      .set('Upload-Offset', String(receivedBytes))
+      .json({ stored, receivedBytes, sizeBytes });
   });
   router.head(path, async (request, response) => {
     const principal = await principalOf(request);
-    if (!principal) { unauthenticated(response); return; }
+    if (!principal) {
+      unauthenticated(response);
+      return;
+    }
     const status = await artifacts.status(principal, refOf(request));
     if (!status) return void response.status(404).end();
-    response.set('Upload-Offset', String(status.receivedBytes)).set('Upload-Length', String(status.sizeBytes)).status(status.stored ? 200 : 202).end();
+    response
+      .set('Upload-Offset', String(status.receivedBytes))
+      .set('Upload-Length', String(status.sizeBytes))
+      .status(status.stored ? 200 : 202)
+      .end();
   });
   router.get(path, async (request, response) => {
     const bearer = bearerOf(request.headers.authorization);
     const forWorkload = bearer === null ? null : await artifacts.openForWorkload(bearer, refOf(request));
     if (forWorkload) return send(response, forWorkload);
     const principal = await principalOf(request);
-    if (!principal) { unauthenticated(response); return; }
+    if (!principal) {
+      unauthenticated(response);
+      return;
+    }
     const artifact = await artifacts.open(principal, refOf(request));
     if (!artifact) return void response.status(404).json(NOT_FOUND);
     return send(response, artifact);
@@ -88,7 +110,10 @@ async function send(response: Response, artifact: OpenArtifact): Promise<void> {
 }
 
 const unauthenticated = (response: Response): void =>
-  void response.status(401).set('WWW-Authenticate', 'Bearer').json({ error: 'A valid token is needed.', code: 'UNAUTHENTICATED' });
+  void response
+    .status(401)
+    .set('WWW-Authenticate', 'Bearer')
+    .json({ error: 'A valid token is needed.', code: 'UNAUTHENTICATED' });
 
 const refuse = (response: Response, { code, message, hint }: Failure): void =>
   void response.status(STATUS[code] ?? 400).json({ error: message, code, ...(hint ? { hint } : {}) });

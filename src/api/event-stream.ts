@@ -58,11 +58,19 @@ async function run(deps: EventStreamDeps, source: OperationSource, { query, oper
   } catch (error) {
     return refused([error as GraphQLError], source);
   }
-  const args = { schema: deps.schema, document: admitted.document, operationName: operationName ?? null, variableValues: variables ?? null };
+  const args = {
+    schema: deps.schema,
+    document: admitted.document,
+    operationName: operationName ?? null,
+    variableValues: variables ?? null,
+  };
   return admitted.operation.operation === OperationTypeNode.SUBSCRIPTION ? subscribeLive(args, source) : runOnce(args, source);
 }
 
 function refused(errors: readonly GraphQLError[], { requestId, logger }: OperationSource): Response {
   const body = JSON.stringify({ errors: errors.map((error) => problemOf(error, requestId, logger)) });
-  return [body, { status: statusOf(errors), statusText: 'Refused', headers: { 'content-type': 'application/json; charset=utf-8' } }];
+  return [
+    body,
+    { status: statusOf(errors), statusText: 'Refused', headers: { 'content-type': 'application/json; charset=utf-8' } },
+  ];
 }

@@ -77,8 +77,12 @@ export class EventResolver {
     const filter = await this.#filter(context, input);
     const scope = scopeOf(context.principal);
     const cursor = parseCursor(after);
-    const page = last ? await this.#log.latest(scope, { filter, limit: pageSize(last) }) : await this.#log.read(scope, { after: cursor, filter, limit: pageSize(first) });
-    const visible = mayDoSomewhere(context.principal, 'event.read') ? page.events.filter((event) => maySee(context.principal, event)) : [];
+    const page = last
+      ? await this.#log.latest(scope, { filter, limit: pageSize(last) })
+      : await this.#log.read(scope, { after: cursor, filter, limit: pageSize(first) });
+    const visible = mayDoSomewhere(context.principal, 'event.read')
+      ? page.events.filter((event) => maySee(context.principal, event))
+      : [];
     return {
       events: visible.map((event) => toEventType(event, { epoch: page.cursor.epoch, position: event.position })),
       gap: page.gap ? { reason: page.gap, cursor: encodeCursor(page.from) } : null,
@@ -150,8 +154,12 @@ export class EventResolver {
     return {
       ...(types ? { types } : {}),
       ...(severities ? { severities } : {}),
-      ...(deployment ? { deploymentId: (await this.#subjects.deploymentId(await context.read(), context.principal, deployment)) ?? NOWHERE } : {}),
-      ...(project ? { projectId: (await this.#subjects.projectId(await context.read(), context.principal, project)) ?? NOWHERE } : {}),
+      ...(deployment
+        ? { deploymentId: (await this.#subjects.deploymentId(await context.read(), context.principal, deployment)) ?? NOWHERE }
+        : {}),
+      ...(project
+        ? { projectId: (await this.#subjects.projectId(await context.read(), context.principal, project)) ?? NOWHERE }
+        : {}),
     };
   }
 }
@@ -162,7 +170,8 @@ export interface SubscriptionContext extends ApiContext {
   readonly events: EventResolver;
 }
 
-const subscribeTo = (context: SubscriptionContext, args: FollowArgs): AsyncGenerator<Delivery> => context.events.deliveries(context, args);
+const subscribeTo = (context: SubscriptionContext, args: FollowArgs): AsyncGenerator<Delivery> =>
+  context.events.deliveries(context, args);
 
 /** A reference to a thing of another kind matches nothing, like one to nothing. */
 const scalingOf = ({ deployment, after }: ScalingArgs): FollowArgs => ({
@@ -176,7 +185,8 @@ function deliveredAs(delivery: Delivery): typeof EventDeliveryType {
   return delivery.kind === 'gap' ? { reason: delivery.reason, cursor } : { cursor };
 }
 
-const maySee = (principal: Principal, event: LogEvent): boolean => mayDo(principal, 'event.read', { teamId: event.teamId, projectId: event.projectId });
+const maySee = (principal: Principal, event: LogEvent): boolean =>
+  mayDo(principal, 'event.read', { teamId: event.teamId, projectId: event.projectId });
 
 function parseCursor(text: string | null | undefined): Cursor | null {
   if (!text) return null;

@@ -105,7 +105,10 @@ export class EventFilterInput {
   @Field(() => [String], { nullable: true, description: 'Types; one that ends with a dot is a prefix: `rollout.`' })
   types?: string[] | null;
 
-  @Field(() => String, { nullable: true, description: 'Only what concerns this deployment: `team/project/name` or its global id.' })
+  @Field(() => String, {
+    nullable: true,
+    description: 'Only what concerns this deployment: `team/project/name` or its global id.',
+  })
   deployment?: string | null;
 
   @Field(() => String, { nullable: true, description: 'Only what concerns this project: `team/project` or its global id.' })

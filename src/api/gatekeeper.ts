@@ -9,7 +9,17 @@ import {
   type OperationDefinitionNode,
 } from 'graphql';
 import { LRUCache } from 'lru-cache';
-import { actualCost, estimateCost, fullBucket, MAXIMUM_COST, RESTORE_PER_SECOND, restored, take, waitFor, type CostBucket } from '../graphql/cost.ts';
+import {
+  actualCost,
+  estimateCost,
+  fullBucket,
+  MAXIMUM_COST,
+  RESTORE_PER_SECOND,
+  restored,
+  take,
+  waitFor,
+  type CostBucket,
+} from '../graphql/cost.ts';
 import { isIntrospection, limitsRule, MAX_TOKENS } from '../graphql/limits.ts';
 import { checkVariables } from '../graphql/safe-message.ts';
 import type { Clock } from '../kernel/clock.ts';
@@ -22,7 +32,11 @@ const MAX_BUCKETS = 50_000;
 export interface CostReport {
   readonly requestedQueryCost: number;
   readonly actualQueryCost: number | null;
-  readonly throttleStatus: { readonly maximumAvailable: number; readonly currentlyAvailable: number; readonly restoreRate: number };
+  readonly throttleStatus: {
+    readonly maximumAvailable: number;
+    readonly currentlyAvailable: number;
+    readonly restoreRate: number;
+  };
 }
 
 export interface Operation {
@@ -43,7 +57,10 @@ export class Gatekeeper {
   }
 
   /** For transports without Apollo: the document and its operation, or why not. */
-  admit(text: unknown, operationName: string | null | undefined): { readonly document: DocumentNode; readonly operation: OperationDefinitionNode } | readonly GraphQLError[] {
+  admit(
+    text: unknown,
+    operationName: string | null | undefined,
+  ): { readonly document: DocumentNode; readonly operation: OperationDefinitionNode } | readonly GraphQLError[] {
     const document = parseLimited(text);
     if (document instanceof GraphQLError) return [document];
     const excess = validate(this.#schema, document, [limitsRule]);
@@ -61,7 +78,12 @@ export class Gatekeeper {
     if (first) throw first;
     if (isIntrospection(asked.document)) return 1;
     const cost = estimateCost(this.#schema, asked.document, asked.operation, asked.variables);
-    if (cost > MAXIMUM_COST) throw refusal(`The document may cost ${cost} points; at most ${MAXIMUM_COST} are ever available. Ask for smaller pages.`, 'LIMIT_EXCEEDED', 400);
+    if (cost > MAXIMUM_COST)
+      throw refusal(
+        `The document may cost ${cost} points; at most ${MAXIMUM_COST} are ever available. Ask for smaller pages.`,
+        'LIMIT_EXCEEDED',
+        400,
+      );
     const now = this.#clock.now();
     const bucket = this.#bucketOf(principal, now);
     const left = take(bucket, cost, now);

@@ -16,14 +16,21 @@ export class NodeResolver {
     this.#sources = new Map(sources.map((source) => [source.typeName, source]));
   }
 
-  @Query(() => NodeType, { nullable: true, description: 'Anything by its global id; null if it does not exist or you may not see it.' })
+  @Query(() => NodeType, {
+    nullable: true,
+    description: 'Anything by its global id; null if it does not exist or you may not see it.',
+  })
   node(@Ctx() context: ApiContext, @Arg('id', () => ID, { description: 'Global id.' }) id: string): Promise<object | null> {
     return this.#load(context, id);
   }
 
   @Query(() => [NodeType], { nullable: 'items', description: 'Several things by their global ids, in that order.' })
-  nodes(@Ctx() context: ApiContext, @Arg('ids', () => [ID], { description: 'At most 100 global ids.' }) ids: string[]): Promise<(object | null)[]> {
-    if (ids.length > MAX_NODES) throw new GraphQLError(`ids must be at most ${MAX_NODES}.`, { extensions: { code: 'BAD_USER_INPUT' } });
+  nodes(
+    @Ctx() context: ApiContext,
+    @Arg('ids', () => [ID], { description: 'At most 100 global ids.' }) ids: string[],
+  ): Promise<(object | null)[]> {
+    if (ids.length > MAX_NODES)
+      throw new GraphQLError(`ids must be at most ${MAX_NODES}.`, { extensions: { code: 'BAD_USER_INPUT' } });
     return Promise.all(ids.map((id) => this.#load(context, id)));
   }
 

@@ -27,14 +27,26 @@ export function problemOf(error: GraphQLError, requestId: string, logger: Logger
   const place = { ...(error.locations ? { locations: error.locations } : {}), ...(error.path ? { path: error.path } : {}) };
   if (code !== null) {
     const { retryAfterMs } = error.extensions;
-    return { message: safeMessage(error), ...place, extensions: { code, requestId, ...(typeof retryAfterMs === 'number' ? { retryAfterMs } : {}) } };
+    return {
+      message: safeMessage(error),
+      ...place,
+      extensions: { code, requestId, ...(typeof retryAfterMs === 'number' ? { retryAfterMs } : {}) },
+    };
   }
   const cause = error.originalError ?? error;
   logger.error({ err: cause, requestId, path: error.path }, 'a resolver failed');
   if (isOutage(cause)) {
-    return { message: 'The database cannot be reached: repeat in a moment.', ...place, extensions: { code: 'UNAVAILABLE', requestId, retryAfterMs: OUTAGE_RETRY_MS } };
+    return {
+      message: 'The database cannot be reached: repeat in a moment.',
+      ...place,
+      extensions: { code: 'UNAVAILABLE', requestId, retryAfterMs: OUTAGE_RETRY_MS },
+    };
   }
-  return { message: 'Something went wrong here; the request id leads to the reason in the log.', ...place, extensions: { code: 'INTERNAL_SERVER_ERROR', requestId } };
+  return {
+    message: 'Something went wrong here; the request id leads to the reason in the log.',
+    ...place,
+    extensions: { code: 'INTERNAL_SERVER_ERROR', requestId },
+  };
 }
 
 /** The public code; null for what must be masked. */
@@ -48,12 +60,15 @@ function codeOf(error: GraphQLError): string | null {
 }
 
 /** Arguments that a scalar refused while executing have nodes and no other error behind them. */
-const isCoercion = (error: GraphQLError): boolean => error.originalError === undefined && (error.nodes?.length ?? 0) > 0 && /^Argument /.test(error.message);
+const isCoercion = (error: GraphQLError): boolean =>
+  error.originalError === undefined && (error.nodes?.length ?? 0) > 0 && /^Argument /.test(error.message);
 
 /** The driver's words for a server that is away: no SQLSTATE but a system code, class 08, or a shutdown (57P). */
 function isOutage(error: unknown): boolean {
   const state = sqlStateOf(error);
   if (state !== null) return state.startsWith('08') || state.startsWith('57P') || state === '53300';
   const text = String(error);
-  return /ECONNREFUSED|ECONNRESET|ENOENT|EPIPE|Connection terminated|timeout exceeded when trying to connect|Query read timeout/.test(text);
+  return /ECONNREFUSED|ECONNRESET|ENOENT|EPIPE|Connection terminated|timeout exceeded when trying to connect|Query read timeout/.test(
+    text,
+  );
 }

@@ -97,12 +97,22 @@ export class RouterLink {
   }
 
   #stream(response: ServerResponse, router: string): void {
+    void this.#joined(router);
     response.writeHead(200, { 'content-type': 'text/event-stream', 'cache-control': 'no-store' });
     response.flushHeaders();
     this.#streams.set(response, router);
     response.once('close', () => this.#streams.delete(response));
     const event = this.#tableEvent([router]);
     if (event) response.write(event);
+  }
+
+  /** Beside the table, which no database that is slow or away may hold up. */
+  async #joined(router: string): Promise<void> {
+    try {
+      await this.#deps.usage.joined({ name: router });
+    } catch (error) {
+      this.#deps.logger.warn({ router, error: (error as Error).message }, 'a router could not be noted');
+    }
   }
 
   #schedule(): void {
@@ -117,7 +127,9 @@ export class RouterLink {
   #tableEvent(routers: Iterable<string>): string | null {
     const table = this.#deps.tables.current();
     if (!table) return null;
-    const ids = table.deployments.flatMap((row) => row.revisions.flatMap((revision) => revision.replicas.map((replica) => replica.replicaId)));
+    const ids = table.deployments.flatMap((row) =>
+      row.revisions.flatMap((revision) => revision.replicas.map((replica) => replica.replicaId)),
+    );
     for (const router of routers) this.#remember(router, ids);
     return `event: table\ndata: ${JSON.stringify(table)}\n\n`;
   }

@@ -25,7 +25,10 @@ export async function runOnce(args: ExecutionArgs, source: OperationSource): Pro
  * Runs a subscription. Every delivery is resolved in a context of its own, so that it shows the rows of its moment and holds no snapshot
  * between deliveries. `return()` ends it at once, also while it waits.
  */
-export async function subscribeLive(args: ExecutionArgs, source: OperationSource): Promise<AsyncGenerator<ExecutionResult, void, void> | ExecutionResult> {
+export async function subscribeLive(
+  args: ExecutionArgs,
+  source: OperationSource,
+): Promise<AsyncGenerator<ExecutionResult, void, void> | ExecutionResult> {
   const stop = new AbortController();
   const signal = AbortSignal.any([source.signal, stop.signal]);
   const opening = new OperationContext({ ...source, now: source.now(), signal });
@@ -45,12 +48,20 @@ export async function subscribeLive(args: ExecutionArgs, source: OperationSource
     if (delivery.done || signal.aborted) return end();
     return { done: false, value: await runOnce({ ...args, rootValue: delivery.value }, source) };
   };
-  const live = { next, return: end, throw: end, [Symbol.asyncIterator]: () => live, [Symbol.asyncDispose]: async () => {
+  const live = {
+    next,
+    return: end,
+    throw: end,
+    [Symbol.asyncIterator]: () => live,
+    [Symbol.asyncDispose]: async () => {
       await end();
-    } };
+    },
+  };
   return live;
 }
 
 /** The answer with its errors as the caller may see them. */
 const masked = (result: ExecutionResult, { requestId, logger }: OperationSource): ExecutionResult =>
-  result.errors ? { ...result, errors: result.errors.map((error) => problemOf(error, requestId, logger) as GraphQLError) } : result;
+  result.errors
+    ? { ...result, errors: result.errors.map((error) => problemOf(error, requestId, logger) as GraphQLError) }
+    : result;

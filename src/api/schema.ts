@@ -2,7 +2,12 @@ import { lexicographicSortSchema, printSchema, type GraphQLSchema } from 'graphq
 import { buildSchemaSync, type ClassType, type NonEmptyArray } from 'type-graphql';
 import { applyOneOf } from '../graphql/one-of.ts';
 import { CostResolver, DeploymentCostsResolver, ModelCostsResolver } from '../costs/cost.resolver.ts';
-import { AliasSnapshotResolver, DeploymentSnapshotResolver, SnapshotResolver, TrafficShareSnapshotResolver } from '../costs/snapshot.resolver.ts';
+import {
+  AliasSnapshotResolver,
+  DeploymentSnapshotResolver,
+  SnapshotResolver,
+  TrafficShareSnapshotResolver,
+} from '../costs/snapshot.resolver.ts';
 import { DecisionResolver } from '../decisions/decision.resolver.ts';
 import { DeploymentMutationsResolver } from '../deployments/deployment-mutations.resolver.ts';
 import { DeploymentStatusResolver } from '../deployments/deployment-status.resolver.ts';
@@ -59,15 +64,22 @@ export interface ResolverContainer {
 
 /** The one schema. Without a container it can be printed but not run. */
 export const makeSchema = (container?: ResolverContainer): GraphQLSchema =>
-  describeRoots(applyOneOf(
-    buildSchemaSync({
-      resolvers: RESOLVERS,
-      validate: false,
-      // Subscriptions follow the event log by themselves; the library only insists on being given one.
-      pubSub: { publish: () => undefined, subscribe: () => ({ [Symbol.asyncIterator]: () => ({ next: () => Promise.resolve({ done: true, value: undefined }) }) }) },
-      ...(container ? { container: { get: (resolver: ClassType) => container.get(resolver) } } : {}),
-    }),
-  ));
+  describeRoots(
+    applyOneOf(
+      buildSchemaSync({
+        resolvers: RESOLVERS,
+        validate: false,
+        // Subscriptions follow the event log by themselves; the library only insists on being given one.
+        pubSub: {
+          publish: () => undefined,
+          subscribe: () => ({
+            [Symbol.asyncIterator]: () => ({ next: () => Promise.resolve({ done: true, value: undefined }) }),
+          }),
+        },
+        ...(container ? { container: { get: (resolver: ClassType) => container.get(resolver) } } : {}),
+      }),
+    ),
+  );
 
 const ROOTS: Readonly<Record<string, string>> = {
   Query: 'What can be asked. Absent and forbidden look the same.',

@@ -91,11 +91,23 @@ export class ApiServer {
     const app = this.#app.disable('x-powered-by').disable('etag');
     app.use(this.#identify, secureHeaders);
     app.get('/livez', (_request, response) => void response.type('text').send('ok'));
-    app.get('/readyz', (_request, response) => void response.status(isReady() ? 200 : 503).type('text').send(isReady() ? 'ok' : 'starting'));
+    app.get(
+      '/readyz',
+      (_request, response) =>
+        void response
+          .status(isReady() ? 200 : 503)
+          .type('text')
+          .send(isReady() ? 'ok' : 'starting'),
+    );
     const json = express.json({ limit: MAX_BODY_BYTES });
     const sourceOf = this.#source.bind(this);
     // Who it is comes first: nothing that an anonymous caller sent is read or parsed.
-    app.use('/graphql/stream', this.#authenticate, json, serveEventStream({ schema, gatekeeper, authenticator: authentication, sourceOf }, authenticatedOf));
+    app.use(
+      '/graphql/stream',
+      this.#authenticate,
+      json,
+      serveEventStream({ schema, gatekeeper, authenticator: authentication, sourceOf }, authenticatedOf),
+    );
     app.use('/graphql', this.#authenticate, json, expressMiddleware(this.#apollo, { context: ({ res }) => this.#context(res) }));
     if (artifacts) app.use('/projects', artifacts);
     app.get('/graphiql', (_request, response) => response.sendFile(join(dashboardDir, 'graphiql.html')));
@@ -127,7 +139,11 @@ export class ApiServer {
       return;
     }
     response.setHeader('WWW-Authenticate', 'Bearer');
-    sendProblem(response, { status: 401, code: 'UNAUTHENTICATED', message: 'A valid token is needed: Authorization: Bearer <token>.' });
+    sendProblem(response, {
+      status: 401,
+      code: 'UNAUTHENTICATED',
+      message: 'A valid token is needed: Authorization: Bearer <token>.',
+    });
   };
 
   /** A body that cannot be read is the sender's fault; everything else is ours and masked. */
@@ -137,7 +153,8 @@ export class ApiServer {
       return;
     }
     const problem = problemOfRequest(error.status ?? 500);
-    if (problem.status === 500) this.#deps.logger.error({ err: error, requestId: String(response.locals.requestId) }, 'a request failed');
+    if (problem.status === 500)
+      this.#deps.logger.error({ err: error, requestId: String(response.locals.requestId) }, 'a request failed');
     sendProblem(response, problem);
   };
 
@@ -155,7 +172,15 @@ export class ApiServer {
 
   #source(principal: Principal, signal: AbortSignal, requestId: string): OperationSource {
     const { clock, database, events, logger } = this.#deps;
-    return { database, events, logger, principal, requestId, now: () => clock.now(), signal: AbortSignal.any([signal, this.#ended.signal]) };
+    return {
+      database,
+      events,
+      logger,
+      principal,
+      requestId,
+      now: () => clock.now(),
+      signal: AbortSignal.any([signal, this.#ended.signal]),
+    };
   }
 
   #newId(): string {
@@ -175,7 +200,11 @@ interface Problem {
 function problemOfRequest(status: number): Problem {
   if (status === 413) return { status, code: 'LIMIT_EXCEEDED', message: `The body must be at most ${MAX_BODY_BYTES} bytes.` };
   if (status >= 400 && status < 500) return { status, code: 'BAD_REQUEST', message: 'The request cannot be read.' };
-  return { status: 500, code: 'INTERNAL_SERVER_ERROR', message: 'Something went wrong here; the request id leads to the reason in the log.' };
+  return {
+    status: 500,
+    code: 'INTERNAL_SERVER_ERROR',
+    message: 'Something went wrong here; the request id leads to the reason in the log.',
+  };
 }
 
 function sendProblem(response: Response, { status, code, message }: Problem): void {

@@ -41,8 +41,10 @@ export function serveWebSocket(http: Server, deps: SocketDeps): () => Promise<vo
   const sockets = new WebSocketServer({ noServer: true, maxPayload: MAX_PAYLOAD_BYTES });
   http.on('upgrade', (request, socket, head) => {
     const path = (request.url ?? '').split('?')[0];
-    const refused = path !== '/graphql' ? '404 Not Found' : isForeign(request.headers.origin, request.headers.host) ? '403 Forbidden' : null;
-    if (refused) return void socket.end(`HTTP/1.1 ${refused}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`, () => socket.destroy());
+    const refused =
+      path !== '/graphql' ? '404 Not Found' : isForeign(request.headers.origin, request.headers.host) ? '403 Forbidden' : null;
+    if (refused)
+      return void socket.end(`HTTP/1.1 ${refused}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`, () => socket.destroy());
     sockets.handleUpgrade(request, socket, head, (client) => sockets.emit('connection', client, request));
   });
   const server = useServer<Record<string, unknown>, SessionExtra>(
@@ -67,7 +69,8 @@ export function serveWebSocket(http: Server, deps: SocketDeps): () => Promise<vo
   return async () => server.dispose();
 }
 
-const limit = () => new GraphQLError(`At most ${MAX_PER_SOCKET} operations at once on one socket.`, { extensions: { code: 'LIMIT_EXCEEDED' } });
+const limit = () =>
+  new GraphQLError(`At most ${MAX_PER_SOCKET} operations at once on one socket.`, { extensions: { code: 'LIMIT_EXCEEDED' } });
 
 /** A page of another site must not ride on a browser's access to this address; programs send no origin. */
 function isForeign(origin: string | undefined, host: string | undefined): boolean {
@@ -101,9 +104,14 @@ interface Asked {
   readonly variables?: Record<string, unknown> | null | undefined;
 }
 
-function admit(deps: SocketDeps, { principal, closed }: Session, { query, operationName, variables }: Asked): ExecutionArgs | readonly GraphQLError[] {
+function admit(
+  deps: SocketDeps,
+  { principal, closed }: Session,
+  { query, operationName, variables }: Asked,
+): ExecutionArgs | readonly GraphQLError[] {
   const source = deps.sourceOf(principal, closed.signal);
-  const masked = (errors: readonly GraphQLError[]) => errors.map((error) => sendable(problemOf(error, source.requestId, source.logger)));
+  const masked = (errors: readonly GraphQLError[]) =>
+    errors.map((error) => sendable(problemOf(error, source.requestId, source.logger)));
   const admitted = deps.gatekeeper.admit(query, operationName);
   if (!('document' in admitted)) return masked(admitted);
   try {
@@ -123,4 +131,6 @@ interface Problem {
 const sendable = ({ message, extensions }: Problem): GraphQLError => new GraphQLError(message, extensions ? { extensions } : {});
 
 const serializable = <R extends { readonly errors?: readonly unknown[] | undefined }>(result: R): R =>
-  result.errors ? { ...result, errors: result.errors.map((error) => (error instanceof GraphQLError ? error : sendable(error as Problem))) } : result;
+  result.errors
+    ? { ...result, errors: result.errors.map((error) => (error instanceof GraphQLError ? error : sendable(error as Problem))) }
+    : result;

@@ -15,7 +15,10 @@ registerEnumType(CapacityTypeName, {
   },
 });
 
-@ObjectType('Offering', { implements: NodeType, description: 'Instance type × region × capacity type: something that can be rented.' })
+@ObjectType('Offering', {
+  implements: NodeType,
+  description: 'Instance type × region × capacity type: something that can be rented.',
+})
 export class OfferingType extends NodeType {
   readonly row!: Offering;
 
@@ -50,4 +53,9 @@ export class OfferingType extends NodeType {
   interruptionBand!: string | null;
 }
 
-export const toOfferingType = (row: Offering): OfferingType => ({ ...row, id: toGlobalId('Offering', row.id), row, zone: row.zone || null });
+export const toOfferingType = (row: Offering): OfferingType => ({
+  ...row,
+  id: toGlobalId('Offering', row.id),
+  row,
+  zone: row.zone || null,
+});

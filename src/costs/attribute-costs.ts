@@ -109,7 +109,8 @@ function costsByPrice(pieces: readonly Piece[], steps: readonly RatedStep[]): Ma
 
 function costOfPart({ step, from, to }: RatedPart, state: ReplicaState): StateCost {
   const cost = (rate: PicoUsdPerHour): PicoUsd => costOfInterval(rate, from, to);
-  const amounts = step === null ? ZERO : { list: cost(step.list), contracted: cost(step.contracted), effective: cost(step.effective) };
+  const amounts =
+    step === null ? ZERO : { list: cost(step.list), contracted: cost(step.contracted), effective: cost(step.effective) };
   return { ...amounts, priceId: step?.priceId ?? null, state, ms: to - from };
 }
 

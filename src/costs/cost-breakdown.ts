@@ -5,7 +5,19 @@ import type { LineShare } from './attribute-costs.ts';
 import type { CostedReplica } from './cost-store.port.ts';
 
 export const COST_DIMENSIONS = [
-  'OWNER_TEAM', 'CALLER_TEAM', 'CALLER', 'PROJECT', 'MODEL', 'VERSION', 'DEPLOYMENT', 'REVISION', 'REPLICA', 'CLUSTER', 'OFFERING', 'STATE', 'KIND',
+  'OWNER_TEAM',
+  'CALLER_TEAM',
+  'CALLER',
+  'PROJECT',
+  'MODEL',
+  'VERSION',
+  'DEPLOYMENT',
+  'REVISION',
+  'REPLICA',
+  'CLUSTER',
+  'OFFERING',
+  'STATE',
+  'KIND',
 ] as const;
 export type CostDimension = (typeof COST_DIMENSIONS)[number];
 export const COST_STEPS = ['HOUR', 'DAY', 'MONTH'] as const;
@@ -60,8 +72,21 @@ export interface CostRow extends CostSums {
 }
 
 export const NOTHING: CostSums = {
-  cost: 0n, list: 0n, busy: 0n, idle: 0n, starting: 0n, draining: 0n, unready: 0n, unattributed: 0n,
-  unpricedMs: 0, requests: 0, errors: 0, busyUs: 0, inputTokens: 0, outputTokens: 0, unattributedRequests: 0,
+  cost: 0n,
+  list: 0n,
+  busy: 0n,
+  idle: 0n,
+  starting: 0n,
+  draining: 0n,
+  unready: 0n,
+  unattributed: 0n,
+  unpricedMs: 0,
+  requests: 0,
+  errors: 0,
+  busyUs: 0,
+  inputTokens: 0,
+  outputTokens: 0,
+  unattributedRequests: 0,
 };
 
 const AMOUNTS = ['cost', 'list', 'busy', 'idle', 'starting', 'draining', 'unready', 'unattributed'] as const;
@@ -81,7 +106,9 @@ export function mergeRows(rows: readonly CostRow[]): CostRow[] {
     const before = merged.get(name);
     merged.set(name, before ? { ...addSums(before, row), key: row.key, period: row.period } : row);
   }
-  return [...merged.values()].sort((a, b) => (a.period ?? 0) - (b.period ?? 0) || compareCost(b.cost, a.cost) || (a.key.join() < b.key.join() ? -1 : 1));
+  return [...merged.values()].sort(
+    (a, b) => (a.period ?? 0) - (b.period ?? 0) || compareCost(b.cost, a.cost) || (a.key.join() < b.key.join() ? -1 : 1),
+  );
 }
 
 const compareCost = (a: bigint, b: bigint): number => (a < b ? -1 : a > b ? 1 : 0);
@@ -103,9 +130,15 @@ export function periodOf(step: CostStep | null, at: Instant): Instant | null {
 }
 
 /** The row that a line of an open minute would add, or null where the question leaves it out. */
-export function rowOfLine(question: CostQuestion, replica: CostedReplica, line: LineShare & { readonly minute: Instant }): CostRow | null {
+export function rowOfLine(
+  question: CostQuestion,
+  replica: CostedReplica,
+  line: LineShare & { readonly minute: Instant },
+): CostRow | null {
   const values = valuesOf(replica, line);
-  const wanted = Object.entries(question.filter).every(([dimension, allowed]) => allowed.includes(values[dimension as CostDimension]));
+  const wanted = Object.entries(question.filter).every(([dimension, allowed]) =>
+    allowed.includes(values[dimension as CostDimension]),
+  );
   if (!wanted || !isVisible(question.access, replica)) return null;
   const state = line.state === 'serving' ? (line.group === null ? 'idle' : 'busy') : line.state;
   return {

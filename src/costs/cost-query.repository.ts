@@ -30,7 +30,8 @@ const PERIOD: Record<CostStep, string> = {
 
 type Counted = 'cost' | 'list' | 'busy' | 'idle' | 'starting' | 'draining' | 'unready' | 'unattributed';
 type LineSums = Pick<CostRow, 'key' | 'period'> & Record<Counted | 'unpricedMs', string>;
-type UsageSums = Pick<CostRow, 'key' | 'period'> & Record<'requests' | 'errors' | 'busyUs' | 'inputTokens' | 'outputTokens' | 'unattributedRequests', string>;
+type UsageSums = Pick<CostRow, 'key' | 'period'> &
+  Record<'requests' | 'errors' | 'busyUs' | 'inputTokens' | 'outputTokens' | 'unattributedRequests', string>;
 
 /** A breakdown is one statement over lines and one over usage, whatever the range. */
 export class CostQueryRepository implements CostQuery {
@@ -81,8 +82,13 @@ function partsOf({ groupBy, step, filter, access }: CostQuestion) {
   const values: unknown[] = [];
   // Five parameters come before: the span and `asOf`.
   const parameter = (value: readonly string[]): string => `$${values.push(value) + 5}::text[]`;
-  const conditions = Object.entries(filter).map(([name, allowed]) => `x.${COLUMN[name as CostDimension]}::text = any (${parameter(allowed)})`);
-  if (access) conditions.push(`(x.team_id::text = any (${parameter(access.teamIds)}) or x.project_id::text = any (${parameter(access.projectIds)}))`);
+  const conditions = Object.entries(filter).map(
+    ([name, allowed]) => `x.${COLUMN[name as CostDimension]}::text = any (${parameter(allowed)})`,
+  );
+  if (access)
+    conditions.push(
+      `(x.team_id::text = any (${parameter(access.teamIds)}) or x.project_id::text = any (${parameter(access.projectIds)}))`,
+    );
   return {
     key: `jsonb_build_array(${groupBy.map((name) => `coalesce(x.${COLUMN[name]}::text, '')`).join(', ')})`,
     period: step === null ? 'null::bigint' : PERIOD[step],

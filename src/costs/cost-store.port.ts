@@ -64,6 +64,8 @@ export interface ReplicaProgress {
 
 /** Usage, the ledger and how far it is closed. Every method is a fixed number of statements. */
 export interface CostStore {
+  /** Remembers that a router was seen; a new one has acknowledged nothing. */
+  noteRouter(tx: Transaction, router: string, now: Instant): Promise<void>;
   /** Locks the source until the transaction ends; a new one has counted nothing. */
   lockSource(tx: Transaction, source: string, router: string, now: Instant): Promise<UsageSource>;
   saveSource(tx: Transaction, source: UsageSource, now: Instant): Promise<void>;
@@ -82,7 +84,11 @@ export interface CostStore {
   lockReplica(tx: Transaction, replicaId: Id): Promise<MeteredReplica>;
   saveReplica(tx: Transaction, replica: MeteredReplica): Promise<void>;
   /** Prices and states of these replicas, with price steps over `[from, to)`. */
-  costedReplicas(tx: Transaction, replicaIds: readonly Id[], range: { readonly from: Instant; readonly to: Instant }): Promise<CostedReplica[]>;
+  costedReplicas(
+    tx: Transaction,
+    replicaIds: readonly Id[],
+    range: { readonly from: Instant; readonly to: Instant },
+  ): Promise<CostedReplica[]>;
   /** Usage of minutes of `[from, to)` by replica and minute. */
   usageOf(
     tx: Transaction,

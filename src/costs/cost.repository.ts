@@ -13,7 +13,17 @@ import type { MinuteLine } from './settle.ts';
 /** Stands for "no price" in keys, where null would make two equal lines different. */
 export const UNPRICED = '00000000-0000-0000-0000-000000000000';
 
-const QUANTITIES = ['busy_us', 'attempts', 'requests', 'errors', 'bytes_in', 'bytes_out', 'input_tokens', 'output_tokens', 'stamped'];
+const QUANTITIES = [
+  'busy_us',
+  'attempts',
+  'requests',
+  'errors',
+  'bytes_in',
+  'bytes_out',
+  'input_tokens',
+  'output_tokens',
+  'stamped',
+];
 const AMOUNTS = ['ms', 'list', 'contracted', 'effective'];
 const plus = (table: string, columns: readonly string[]): string =>
   columns.map((column) => `${column} = ${table}.${column} + excluded.${column}`).join(', ');
@@ -51,6 +61,14 @@ interface LineJson {
 
 /** Usage and ledger in PostgreSQL. Sets of rows travel as one JSON parameter, whole amounts as text. */
 export class CostRepository implements CostStore {
+  async noteRouter(tx: Transaction, router: string, now: Instant): Promise<void> {
+    await sqlOf(tx).execute(
+      `insert into usage_source (source, router, mark, above, through, seen_at) values ($1 || '/', $1, 0, '{}', 0, $2)
+        on conflict (source) do update set seen_at = excluded.seen_at`,
+      [router, now],
+    );
+  }
+
   async lockSource(tx: Transaction, source: string, router: string, now: Instant): Promise<UsageSource> {
     const sql = sqlOf(tx);
     await sql.execute(
@@ -92,7 +110,10 @@ export class CostRepository implements CostStore {
     await sql.execute(addUsageTo('usage_hour', ['hour', 'unattributed']), [json]);
   }
 
-  async queueRestatement(tx: Transaction, minutes: readonly { readonly replicaId: Id; readonly minute: Instant }[]): Promise<void> {
+  async queueRestatement(
+    tx: Transaction,
+    minutes: readonly { readonly replicaId: Id; readonly minute: Instant }[],
+  ): Promise<void> {
     if (minutes.length === 0) return;
     await sqlOf(tx).execute(
       `insert into restatement (replica_id, minute, team_id)
@@ -125,7 +146,13 @@ export class CostRepository implements CostStore {
   async lockReplica(tx: Transaction, replicaId: Id): Promise<MeteredReplica> {
     const sql = sqlOf(tx);
     await sql.execute(`${ENROL} where id = $1 on conflict do nothing`, [replicaId]);
-    const [row] = await sql.query<{ closedUntil: Instant; ended: boolean; transitions: number; capacityUntil: Instant | null; prices: number }>(
+    const [row] = await sql.query<{
+      closedUntil: Instant;
+      ended: boolean;
+      transitions: number;
+      capacityUntil: Instant | null;
+      prices: number;
+    }>(
       `select closed_until as "closedUntil", ended, transitions, capacity_until as "capacityUntil", prices from metered_replica
         where replica_id = $1 for update`,
       [replicaId],
@@ -147,7 +174,11 @@ export class CostRepository implements CostStore {
     return rows.map((row) => toCostedReplica(row, range));
   }
 
-  async usageOf(tx: Transaction, replicaIds: readonly Id[], range: { from: Instant; to: Instant }): Promise<Map<Id, Map<Instant, BusyGroup[]>>> {
+  async usageOf(
+    tx: Transaction,
+    replicaIds: readonly Id[],
+    range: { from: Instant; to: Instant },
+  ): Promise<Map<Id, Map<Instant, BusyGroup[]>>> {
     const rows = await sqlOf(tx).query<BusyGroup & { replicaId: Id; minute: Instant }>(
       `select replica_id as "replicaId", minute, caller_team_id as "callerTeamId", caller, kind, experiment, busy_us as "busyUs"
         from usage_minute where replica_id = any ($1::uuid[]) and minute >= $2 and minute < $3`,
@@ -179,7 +210,10 @@ export class CostRepository implements CostStore {
 
   async dropRestatements(tx: Transaction, replicaId: Id, minutes: readonly Instant[]): Promise<void> {
     if (minutes.length === 0) return;
-    await sqlOf(tx).execute(`delete from restatement where replica_id = $1 and minute = any ($2::bigint[])`, [replicaId, `{${minutes.join(',')}}`]);
+    await sqlOf(tx).execute(`delete from restatement where replica_id = $1 and minute = any ($2::bigint[])`, [
+      replicaId,
+      `{${minutes.join(',')}}`,
+    ]);
   }
 
   pruneUsage(tx: Transaction, before: Instant, limit: number): Promise<number> {
@@ -274,7 +308,8 @@ function toCostedReplica(row: ReplicaJson, range: { from: Instant; to: Instant }
 
 function toBooked(row: LineJson): BookedLine {
   const { priceId, callerTeamId, caller, callKind, experiment } = row;
-  const group = callerTeamId && caller && callKind ? { callerTeamId, caller, kind: callKind, experiment: experiment ?? '' } : null;
+  const group =
+    callerTeamId && caller && callKind ? { callerTeamId, caller, kind: callKind, experiment: experiment ?? '' } : null;
   return {
     priceId: priceId === UNPRICED ? null : priceId,
     state: row.state,
@@ -309,7 +344,17 @@ const callerJson = (group: UsageGroup | null) =>
         experiment: group.experiment,
       };
 
-const resourceJson = ({ replicaId, teamId, projectId, deploymentId, revisionId, modelId, modelVersionId, clusterId, offeringId }: CostedReplica): string =>
+const resourceJson = ({
+  replicaId,
+  teamId,
+  projectId,
+  deploymentId,
+  revisionId,
+  modelId,
+  modelVersionId,
+  clusterId,
+  offeringId,
+}: CostedReplica): string =>
   JSON.stringify({ replicaId, teamId, projectId, deploymentId, revisionId, modelId, modelVersionId, clusterId, offeringId });
 
 const LINES = `jsonb_to_recordset($1::jsonb) as x(minute bigint, hour bigint, price_id uuid, state text, group_key text, n integer,

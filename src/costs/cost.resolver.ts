@@ -34,10 +34,22 @@ export class CostResolver {
     this.#service = service;
   }
 
-  @Query(() => CostBreakdownType, { description: 'What things cost, from the ledger; open minutes are computed by the same rule.' })
-  async costs(@Args(() => CostsArgs) { range, groupBy, step, filter }: CostsArgs, @Ctx() context: ApiContext): Promise<CostBreakdownType> {
+  @Query(() => CostBreakdownType, {
+    description: 'What things cost, from the ledger; open minutes are computed by the same rule.',
+  })
+  async costs(
+    @Args(() => CostsArgs) { range, groupBy, step, filter }: CostsArgs,
+    @Ctx() context: ApiContext,
+  ): Promise<CostBreakdownType> {
     const { from, to } = range;
-    const input = { from, to, groupBy: [...new Set(groupBy)], step: step ?? null, filter: toCostFilter(filter), now: context.now };
+    const input = {
+      from,
+      to,
+      groupBy: [...new Set(groupBy)],
+      step: step ?? null,
+      filter: toCostFilter(filter),
+      now: context.now,
+    };
     const tx = await context.read();
     return toCostBreakdownType(await orClientError(this.#service.breakdown(tx, context.principal, input)));
   }
@@ -80,11 +92,18 @@ export class DeploymentCostsResolver {
 }
 
 /** Costs of many things of one kind over the same range, in one question. */
-export const costsLoader = (service: CostsService, context: ApiContext, dimension: CostDimension, { from, to }: TimeRangeInput): DataLoader<Id, Breakdown> =>
+export const costsLoader = (
+  service: CostsService,
+  context: ApiContext,
+  dimension: CostDimension,
+  { from, to }: TimeRangeInput,
+): DataLoader<Id, Breakdown> =>
   context.loader(`costs ${dimension} ${from} ${to}`, () => {
     return new DataLoader<Id, Breakdown>(async (ids) => {
       const tx = await context.read();
-      const found = await orClientError(service.breakdownsOf(tx, context.principal, { from, to, now: context.now, dimension, ids }));
+      const found = await orClientError(
+        service.breakdownsOf(tx, context.principal, { from, to, now: context.now, dimension, ids }),
+      );
       return ids.map((id) => found.get(id) ?? new Error('a breakdown was not computed'));
     });
   });

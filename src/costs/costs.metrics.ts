@@ -9,11 +9,25 @@ export interface CostMetrics {
 
 export function makeCostMetrics(registry: MetricRegistry): CostMetrics {
   const registers = [registry];
-  const reports = new Counter({ name: 'purser_usage_reports_total', help: 'Usage reports by outcome.', labelNames: ['outcome'], registers });
-  const rows = new Counter({ name: 'purser_usage_rows_total', help: 'Usage rows by outcome.', labelNames: ['outcome'], registers });
+  const reports = new Counter({
+    name: 'purser_usage_reports_total',
+    help: 'Usage reports by outcome.',
+    labelNames: ['outcome'],
+    registers,
+  });
+  const rows = new Counter({
+    name: 'purser_usage_rows_total',
+    help: 'Usage rows by outcome.',
+    labelNames: ['outcome'],
+    registers,
+  });
   const minutes = new Counter({ name: 'purser_ledger_minutes_total', help: 'Replica-minutes closed or restated.', registers });
   const lines = new Counter({ name: 'purser_ledger_lines_total', help: 'Ledger lines appended.', registers });
-  const violations = new Counter({ name: 'purser_ledger_violations_total', help: 'Replica-minutes whose lines did not sum to their cost.', registers });
+  const violations = new Counter({
+    name: 'purser_ledger_violations_total',
+    help: 'Replica-minutes whose lines did not sum to their cost.',
+    registers,
+  });
   return {
     reported: (answer, count) => {
       const outcome = !answer.accepted ? 'refused' : answer.repeated ? 'repeated' : 'counted';

@@ -94,7 +94,10 @@ export class CostsReconciler implements Reconciliation<ClosingInput, ReplicaTurn
     const end = replica.life.capacityUntil;
     const next = { replicaId: turn.replicaId, closedUntil, ended: end !== null && closedUntil >= end, seen: replica.seen };
     if (!isSame(metered, next)) await store.saveReplica(tx, next);
-    this.#deps.logger.debug({ replica: turn.replicaId, minutes: minutes.length, closedUntil, at: clock.now() }, 'minutes settled');
+    this.#deps.logger.debug(
+      { replica: turn.replicaId, minutes: minutes.length, closedUntil, at: clock.now() },
+      'minutes settled',
+    );
   }
 
   /** What closed minutes were computed with has changed: they are stated anew, those whose inputs are still kept. */
@@ -103,7 +106,10 @@ export class CostsReconciler implements Reconciliation<ClosingInput, ReplicaTurn
     if (from === null) return;
     const oldest = this.#deps.clock.now() - KEEP_INPUTS_MS + MINUTE_MS;
     const minutes = minutesBetween(Math.max(from, oldest), metered.closedUntil);
-    await this.#deps.store.queueRestatement(tx, minutes.map((minute) => ({ replicaId: replica.replicaId, minute })));
+    await this.#deps.store.queueRestatement(
+      tx,
+      minutes.map((minute) => ({ replicaId: replica.replicaId, minute })),
+    );
   }
 
   async #settle(tx: Transaction, replica: CostedReplica, minutes: readonly Instant[]): Promise<void> {
@@ -112,11 +118,24 @@ export class CostsReconciler implements Reconciliation<ClosingInput, ReplicaTurn
     const { store, clock, metrics, logger } = this.#deps;
     const usage = await store.usageOf(tx, [replica.replicaId], { from: first, to: last + MINUTE_MS });
     const booked = await store.bookedLines(tx, replica.replicaId, minutes);
-    const { lines, violations } = settle({ replica, minutes, usage: usage.get(replica.replicaId) ?? new Map<Instant, never[]>(), booked });
+    const { lines, violations } = settle({
+      replica,
+      minutes,
+      usage: usage.get(replica.replicaId) ?? new Map<Instant, never[]>(),
+      booked,
+    });
     const now = clock.now();
     await store.appendLines(tx, replica, lines, now);
     for (const violation of violations) {
-      logger.error({ replica: replica.replicaId, minute: violation.minute, expected: String(violation.expected), found: String(violation.found) }, 'the lines of a minute do not sum to its cost');
+      logger.error(
+        {
+          replica: replica.replicaId,
+          minute: violation.minute,
+          expected: String(violation.expected),
+          found: String(violation.found),
+        },
+        'the lines of a minute do not sum to its cost',
+      );
       record(tx, invariantViolated(replica, violation, now));
     }
     metrics.settled({ minutes: minutes.length, lines: lines.length, violations: violations.length });

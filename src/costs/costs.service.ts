@@ -85,7 +85,8 @@ export class CostsService {
     const lines = await this.#deps.query.lineRows(tx, question);
     const usage = await this.#deps.query.usageRows(tx, question);
     const rows = mergeRows([...lines, ...open.rows, ...usage]);
-    if (rows.length > MAX_ROWS) throw new TooMuchAsked(`The answer has more than ${MAX_ROWS} rows: group by less, or ask for a shorter range.`);
+    if (rows.length > MAX_ROWS)
+      throw new TooMuchAsked(`The answer has more than ${MAX_ROWS} rows: group by less, or ask for a shorter range.`);
     return {
       rows: await this.#labelled(tx, rows, input.groupBy),
       total: totalOf(rows),
@@ -99,7 +100,11 @@ export class CostsService {
   async breakdownsOf(
     tx: Transaction,
     principal: Principal,
-    { dimension, ids, ...input }: Omit<BreakdownInput, 'groupBy' | 'filter'> & { readonly dimension: CostDimension; readonly ids: readonly Id[] },
+    {
+      dimension,
+      ids,
+      ...input
+    }: Omit<BreakdownInput, 'groupBy' | 'filter'> & { readonly dimension: CostDimension; readonly ids: readonly Id[] },
   ): Promise<Map<Id, Breakdown>> {
     const all = await this.breakdown(tx, principal, { ...input, groupBy: [dimension], filter: { [dimension]: ids } });
     return new Map(
@@ -112,14 +117,19 @@ export class CostsService {
 
   async #openRows(tx: Transaction, question: CostQuestion, now: Instant): Promise<{ rows: CostRow[]; earliest: Instant | null }> {
     const { store } = this.#deps;
-    const spans = (await store.openReplicas(tx, question.from)).map((replica) => openSpan(replica, question, now)).filter(({ from, to }) => from < to);
+    const spans = (await store.openReplicas(tx, question.from))
+      .map((replica) => openSpan(replica, question, now))
+      .filter(({ from, to }) => from < to);
     if (spans.length === 0) return { rows: [], earliest: null };
     const count = spans.reduce((all, { from, to }) => all + (to - from) / MINUTE_MS, 0);
-    if (count > MAX_OPEN_MINUTES) throw new TooMuchAsked('Too many minutes of this range are not closed yet: ask for a shorter range.');
+    if (count > MAX_OPEN_MINUTES)
+      throw new TooMuchAsked('Too many minutes of this range are not closed yet: ask for a shorter range.');
     const range = { from: Math.min(...spans.map(({ from }) => from)), to: Math.max(...spans.map(({ to }) => to)) };
     const ids = spans.map(({ replicaId }) => replicaId);
     const costed = await store.costedReplicas(tx, ids, range);
-    const replicas = new Map(costed.filter((replica) => concerns(question, replica)).map((replica) => [replica.replicaId, replica]));
+    const replicas = new Map(
+      costed.filter((replica) => concerns(question, replica)).map((replica) => [replica.replicaId, replica]),
+    );
     const usage = await store.usageOf(tx, ids, range);
     const rows = spans.flatMap((span) => {
       const replica = replicas.get(span.replicaId);

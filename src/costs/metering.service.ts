@@ -27,12 +27,19 @@ export class MeteringService implements UsageSink {
     this.#deps = deps;
   }
 
+  /** Closing waits for this router's `through`, although it has reported nothing yet. */
+  async joined(router: { readonly name: string }): Promise<void> {
+    const { database, store, clock } = this.#deps;
+    await database.write(SCOPE, (tx) => store.noteRouter(tx, router.name, clock.now()));
+  }
+
   /**
    * One report in one transaction, answered after its commit. Usage of closed minutes is queued to restate them, usage older than 62
    * days counts as a quantity only, rows for replicas that do not exist are refused. A source must carry its router's name.
    */
   async accept(report: UsageReport, router: { readonly name: string }): Promise<ReportAnswer> {
-    if (!report.source.startsWith(`${router.name}/`)) return { accepted: false, repeated: false, refusedRows: report.rows.length };
+    if (!report.source.startsWith(`${router.name}/`))
+      return { accepted: false, repeated: false, refusedRows: report.rows.length };
     const answer = await this.#deps.database.write(SCOPE, (tx) => this.#book(tx, report, router.name));
     this.#deps.metrics.reported(answer, report.rows.length);
     return answer;
@@ -64,8 +71,15 @@ export class MeteringService implements UsageSink {
     const oldest = now - KEEP_INPUTS_MS;
     const attributable = known.filter(({ minute }) => minute >= oldest);
     await store.addUsage(tx, attributable, false);
-    await store.addUsage(tx, known.filter(({ minute }) => minute < oldest), true);
-    await store.queueRestatement(tx, attributable.filter(({ replicaId, minute }) => minute < (closed.get(replicaId) ?? 0)));
+    await store.addUsage(
+      tx,
+      known.filter(({ minute }) => minute < oldest),
+      true,
+    );
+    await store.queueRestatement(
+      tx,
+      attributable.filter(({ replicaId, minute }) => minute < (closed.get(replicaId) ?? 0)),
+    );
     return rows.length - known.length;
   }
 }

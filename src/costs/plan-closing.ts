@@ -28,7 +28,10 @@ export interface ReplicaTurn {
 export function planClosing(input: ClosingInput, now: Instant): ReplicaTurn[] {
   const queued = new Map(input.queued.map(({ replicaId, minutes }) => [replicaId, minutes]));
   const turns = input.replicas.flatMap((replica) => {
-    const closeUntil = Math.min(closableUntil(replica, input.acknowledged, now), replica.closedUntil + MAX_MINUTES_PER_TURN * MINUTE_MS);
+    const closeUntil = Math.min(
+      closableUntil(replica, input.acknowledged, now),
+      replica.closedUntil + MAX_MINUTES_PER_TURN * MINUTE_MS,
+    );
     const restate = queued.get(replica.replicaId) ?? [];
     queued.delete(replica.replicaId);
     if (closeUntil <= replica.closedUntil && restate.length === 0 && !replica.changed) return [];
@@ -38,7 +41,11 @@ export function planClosing(input: ClosingInput, now: Instant): ReplicaTurn[] {
 }
 
 /** The end of the last minute of which nothing more is expected. */
-export function closableUntil(replica: Omit<ReplicaProgress, 'changed' | 'replicaId'>, acknowledged: Instant | null, now: Instant): Instant {
+export function closableUntil(
+  replica: Omit<ReplicaProgress, 'changed' | 'replicaId'>,
+  acknowledged: Instant | null,
+  now: Instant,
+): Instant {
   const observed = replica.capacityUntil === null ? replica.observedAt : now;
   const told = acknowledged === null ? 0 : Math.min(acknowledged, observed, now);
   const due = minuteOf(Math.max(told, now - CLOSE_ANYWAY_MS));

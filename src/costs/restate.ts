@@ -36,4 +36,8 @@ function difference(now: LineShare | undefined, before: BookedLine | undefined):
 
 const NONE: Amounts & { readonly ms: number; readonly lines?: number } = { ...ZERO, ms: 0 };
 
-const negative = ({ list, contracted, effective }: Amounts): Amounts => ({ list: -list, contracted: -contracted, effective: -effective });
+const negative = ({ list, contracted, effective }: Amounts): Amounts => ({
+  list: -list,
+  contracted: -contracted,
+  effective: -effective,
+});

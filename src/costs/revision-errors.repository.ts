@@ -13,6 +13,8 @@ export class RevisionErrorRepository implements RevisionErrorSource {
        where r.revision_id = any ($1::uuid[]) and u.minute >= $2 group by r.revision_id`,
       [revisionIds, minuteOf(since)],
     );
-    return new Map(rows.map(({ revisionId, requests, errors }) => [revisionId, { requests: Number(requests), errors: Number(errors) }]));
+    return new Map(
+      rows.map(({ revisionId, requests, errors }) => [revisionId, { requests: Number(requests), errors: Number(errors) }]),
+    );
   }
 }

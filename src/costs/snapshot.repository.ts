@@ -6,9 +6,12 @@ import { sqlOf } from '../persistence/sql.ts';
 import type { PastQuestion, SnapshotStore } from './snapshot-store.port.ts';
 import type { PastAlias, PastReplica, PastRollout, PastWish } from './snapshot.ts';
 
-type StoredWish = Omit<PastWish, 'spec'> & { readonly spec: Omit<DeploymentSpec, 'maxSpendPerHour'> & { readonly maxSpendPerHour: string } };
+type StoredWish = Omit<PastWish, 'spec'> & {
+  readonly spec: Omit<DeploymentSpec, 'maxSpendPerHour'> & { readonly maxSpendPerHour: string };
+};
 
-const VISIBLE = (row: string): string => `($2::uuid[] is null or ${row}.team_id = any ($2) or ${row}.project_id = any ($3::uuid[]))`;
+const VISIBLE = (row: string): string =>
+  `($2::uuid[] is null or ${row}.team_id = any ($2) or ${row}.project_id = any ($3::uuid[]))`;
 const PATH = (row: string): string => `t.name || '/' || p.name || '/' || ${row}.name`;
 
 const WISHES = `

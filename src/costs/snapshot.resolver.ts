@@ -33,7 +33,10 @@ export class SnapshotResolver {
     this.#service = service;
   }
 
-  @Query(() => SnapshotType, { description: 'What served at an instant, at which split, price and cost. Refused for the last 10 seconds, which may still change.' })
+  @Query(() => SnapshotType, {
+    description:
+      'What served at an instant, at which split, price and cost. Refused for the last 10 seconds, which may still change.',
+  })
   asOf(@Ctx() context: ApiContext, @Arg('instant', () => DateTime, { description: 'When.' }) instant: Instant): SnapshotType {
     if (isSettled(instant, context.now)) return { instant };
     const message = `instant must be at least ${UNSETTLED_MS / 1_000} seconds ago: what is newer may still change.`;
@@ -47,7 +50,11 @@ export class SnapshotResolver {
     @Arg('first', () => Int, { defaultValue: DEFAULT_PAGE, description: 'At most 100.' }) first: number,
     @Arg('after', () => String, { nullable: true, description: 'Cursor to go on behind.' }) after?: string | null,
   ) {
-    const page = await this.#service.deployments(await context.read(), context.principal, { instant, after: decodeCursor(after), first: pageSize(first) });
+    const page = await this.#service.deployments(await context.read(), context.principal, {
+      instant,
+      after: decodeCursor(after),
+      first: pageSize(first),
+    });
     return toConnection({ ...page, totalCount: null }, toDeploymentSnapshotType(instant), ({ path }) => path);
   }
 
@@ -58,11 +65,17 @@ export class SnapshotResolver {
     @Arg('first', () => Int, { defaultValue: DEFAULT_PAGE, description: 'At most 100.' }) first: number,
     @Arg('after', () => String, { nullable: true, description: 'Cursor to go on behind.' }) after?: string | null,
   ) {
-    const page = await this.#service.aliases(await context.read(), context.principal, { instant, after: decodeCursor(after), first: pageSize(first) });
+    const page = await this.#service.aliases(await context.read(), context.principal, {
+      instant,
+      after: decodeCursor(after),
+      first: pageSize(first),
+    });
     return toConnection({ ...page, totalCount: null }, toAliasSnapshotType, ({ modelPath, name }) => `${modelPath}@${name}`);
   }
 
-  @FieldResolver(() => MoneyType, { description: 'All cost so far, as the ledger told it then: the sum of the lines written before the instant.' })
+  @FieldResolver(() => MoneyType, {
+    description: 'All cost so far, as the ledger told it then: the sum of the lines written before the instant.',
+  })
   async cost(@Root() { instant }: SnapshotType, @Ctx() context: ApiContext): Promise<MoneyType> {
     return toMoney(await this.#service.cost(await context.read(), context.principal, instant));
   }
@@ -91,7 +104,10 @@ export class TrafficShareSnapshotResolver {
   }
 
   @FieldResolver(() => ModelVersionType, { nullable: true, description: 'The model version that the revision runs.' })
-  async modelVersion(@Root() { modelVersionId }: TrafficShareSnapshotType, @Ctx() context: ApiContext): Promise<ModelVersionType | null> {
+  async modelVersion(
+    @Root() { modelVersionId }: TrafficShareSnapshotType,
+    @Ctx() context: ApiContext,
+  ): Promise<ModelVersionType | null> {
     const version = modelVersionId === null ? null : await versionLoader(context, this.#models).load(modelVersionId);
     return version && toModelVersionType(version);
   }

@@ -65,8 +65,17 @@ export class SnapshotService {
   }
 
   /** Likewise of each deployment; one that had no line yet cost nothing. */
-  async costsOf(tx: Transaction, principal: Principal, deploymentIds: readonly Id[], instant: Instant): Promise<Map<Id, PicoUsd>> {
-    const found = await this.#deps.costs.breakdownsOf(tx, principal, { ...until(instant), dimension: 'DEPLOYMENT', ids: deploymentIds });
+  async costsOf(
+    tx: Transaction,
+    principal: Principal,
+    deploymentIds: readonly Id[],
+    instant: Instant,
+  ): Promise<Map<Id, PicoUsd>> {
+    const found = await this.#deps.costs.breakdownsOf(tx, principal, {
+      ...until(instant),
+      dimension: 'DEPLOYMENT',
+      ids: deploymentIds,
+    });
     return new Map([...found].map(([id, { total }]) => [id, total.cost]));
   }
 }

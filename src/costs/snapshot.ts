@@ -95,7 +95,10 @@ export function makeSnapshot(facts: SnapshotFacts, instant: Instant): PastDeploy
     }));
     return {
       ...wish,
-      traffic: weights.map((share) => ({ ...share, modelVersionId: own.find(({ number }) => number === share.revision)?.modelVersionId ?? null })),
+      traffic: weights.map((share) => ({
+        ...share,
+        modelVersionId: own.find(({ number }) => number === share.revision)?.modelVersionId ?? null,
+      })),
       replicas: priced,
       hourly: priced.reduce((sum, { price }) => sum + (price?.effective ?? 0n), 0n),
     };

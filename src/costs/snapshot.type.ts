@@ -49,7 +49,10 @@ export class ReplicaSnapshotType {
   @Field(() => String, { description: 'What it was priced by: provider/region/zone/instance type/capacity type.' })
   offering!: string;
 
-  @Field(() => PriceType, { nullable: true, description: 'The price that was believed then, by what was known then; null = unpriced.' })
+  @Field(() => PriceType, {
+    nullable: true,
+    description: 'The price that was believed then, by what was known then; null = unpriced.',
+  })
   price!: PriceType | null;
 }
 
@@ -106,19 +109,21 @@ export class AliasSnapshotType {
 export const DeploymentSnapshotConnection = connectionOf('DeploymentSnapshot', () => DeploymentSnapshotType);
 export const AliasSnapshotConnection = connectionOf('AliasSnapshot', () => AliasSnapshotType);
 
-export const toDeploymentSnapshotType = (instant: Instant) => (row: PastDeployment): DeploymentSnapshotType => ({
-  row,
-  instant,
-  deploymentId: toGlobalId('Deployment', row.deploymentId),
-  path: row.path,
-  generation: row.generation,
-  validFrom: row.validFrom,
-  principal: row.principal,
-  spec: specJson(row),
-  traffic: row.traffic,
-  replicas: row.replicas.map(toReplicaSnapshotType),
-  hourlyCost: toMoney(row.hourly),
-});
+export const toDeploymentSnapshotType =
+  (instant: Instant) =>
+  (row: PastDeployment): DeploymentSnapshotType => ({
+    row,
+    instant,
+    deploymentId: toGlobalId('Deployment', row.deploymentId),
+    path: row.path,
+    generation: row.generation,
+    validFrom: row.validFrom,
+    principal: row.principal,
+    spec: specJson(row),
+    traffic: row.traffic,
+    replicas: row.replicas.map(toReplicaSnapshotType),
+    hourlyCost: toMoney(row.hourly),
+  });
 
 const toReplicaSnapshotType = (row: PastReplicaPriced): ReplicaSnapshotType => ({
   replicaId: toGlobalId('Replica', row.id),

@@ -10,7 +10,11 @@ export interface Refusal {
 /** Seconds after which a repeat makes sense. Higher: callers idle; lower: they hammer. */
 const RETRY_AFTER = ['Retry-After', '1'];
 
-export const UNAUTHENTICATED: Refusal = { status: 401, message: 'A valid bearer token is needed.', headers: ['WWW-Authenticate', 'Bearer'] };
+export const UNAUTHENTICATED: Refusal = {
+  status: 401,
+  message: 'A valid bearer token is needed.',
+  headers: ['WWW-Authenticate', 'Bearer'],
+};
 /** Absent and forbidden alike. */
 export const ABSENT: Refusal = { status: 404, message: 'No such deployment, or you may not invoke it.' };
 export const QUEUE_FULL: Refusal = { status: 429, message: 'Too many requests are waiting for a replica.', headers: RETRY_AFTER };
@@ -25,7 +29,13 @@ export function refuse(response: ServerResponse, requestId: string, refusal: Ref
   if (response.headersSent) return;
   const body = JSON.stringify({ error: refusal.message });
   response.writeHead(refusal.status, [
-    'Content-Type', 'application/json', 'Content-Length', String(Buffer.byteLength(body)), 'Purser-Request-Id', requestId, ...(refusal.headers ?? []),
+    'Content-Type',
+    'application/json',
+    'Content-Length',
+    String(Buffer.byteLength(body)),
+    'Purser-Request-Id',
+    requestId,
+    ...(refusal.headers ?? []),
   ]);
   response.end(body);
 }

@@ -25,6 +25,8 @@ export interface AttemptResult {
   readonly written: boolean;
   readonly status: number;
   readonly bytesOut: number;
+  /** When the replica's last byte came, or the attempt was given up. */
+  readonly endedUs: number;
 }
 
 type RawController = Dispatcher.DispatchController & { readonly rawHeaders?: readonly (Buffer | string)[] };
@@ -50,6 +52,7 @@ export class Attempt {
   #written = false;
   #aborted = false;
   #bytesOut = 0;
+  #endedUs: number | null = null;
   #trailers = false;
   #flush: NodeJS.Immediate | null = null;
 
@@ -66,7 +69,12 @@ export class Attempt {
     const { request, body, rest } = this.#context;
     try {
       const headers = headersForReplica(request.rawHeaders, request.headers.connection);
-      const options = { method: request.method ?? 'GET', path: rest, headers, body: body.open() as Dispatcher.DispatchOptions['body'] };
+      const options = {
+        method: request.method ?? 'GET',
+        path: rest,
+        headers,
+        body: body.open() as Dispatcher.DispatchOptions['body'],
+      };
       this.#replica.pool.dispatch(options, this.#handler());
     } catch {
       this.#done('failed');
@@ -86,7 +94,8 @@ export class Attempt {
         this.#written = true;
         if (this.#aborted) controller.abort(new Error('aborted'));
       },
-      onResponseStart: (controller, status, headers, message) => this.#onHead(controller as RawController, status, { headers, message: message ?? '' }),
+      onResponseStart: (controller, status, headers, message) =>
+        this.#onHead(controller as RawController, status, { headers, message: message ?? '' }),
       onResponseData: (controller, chunk) => this.#onData(controller, chunk),
       onResponseEnd: () => this.#onEnd(),
       onResponseError: () => this.#onError(),
@@ -96,7 +105,12 @@ export class Attempt {
   #onHead(controller: RawController, status: number, more: { headers: Record<string, unknown>; message: string }): void {
     if (status < 200) return;
     const length = more.headers['content-length'];
-    this.#head = { status, message: more.message, headers: controller.rawHeaders ?? [], length: typeof length === 'string' ? Number(length) : null };
+    this.#head = {
+      status,
+      message: more.message,
+      headers: controller.rawHeaders ?? [],
+      length: typeof length === 'string' ? Number(length) : null,
+    };
     this.#context.onHeaders();
     // The body mostly comes with the headers, in this very turn: then the answer is one write, and its stamp the final one.
     this.#flush = setImmediate(() => this.#sendHead(false));
@@ -117,7 +131,9 @@ export class Attempt {
   }
 
   #onEnd(): void {
-    const { response } = this.#context;
+    const { response, clock } = this.#context;
+    // Read once, so that a final stamp is to the digit what the usage row carries.
+    this.#endedUs = clock.nowUs();
     const whole = this.#held;
     this.#held = null;
     this.#sendHead(true);
@@ -163,15 +179,21 @@ export class Attempt {
     return this.#replica.rate !== null && /(^|,)\s*trailers\b/i.test(String(te ?? ''));
   }
 
-  /** Pico-dollars so far, as a decimal string. */
-  /** USD, exact to the pico-dollar. */
+  /** USD so far, exact to the pico-dollar. */
   #cost(): string {
     const { clock, stampedBefore } = this.#context;
-    return formatUsd(stampedBefore + stampOf(this.#replica.rate ?? 0n, clock.nowUs() - this.#startedUs, this.#replica.revision.concurrency));
+    const busyUs = (this.#endedUs ?? clock.nowUs()) - this.#startedUs;
+    return formatUsd(stampedBefore + stampOf(this.#replica.rate ?? 0n, busyUs, this.#replica.revision.concurrency));
   }
 
   #done(kind: AttemptResult['kind']): void {
     if (this.#flush) clearImmediate(this.#flush);
-    this.#finish({ kind, written: this.#written, status: this.#head?.status ?? 0, bytesOut: this.#bytesOut });
+    this.#finish({
+      kind,
+      written: this.#written,
+      status: this.#head?.status ?? 0,
+      bytesOut: this.#bytesOut,
+      endedUs: this.#endedUs ?? this.#context.clock.nowUs(),
+    });
   }
 }

@@ -62,7 +62,12 @@ async function verifyWith(issuer: RouteIssuer, token: string, now: Instant): Pro
     // Loaded when first needed: most routers never see such a token.
     const { createLocalJWKSet, jwtVerify } = await import('jose');
     const keys = createLocalJWKSet(JSON.parse(issuer.jwks) as JSONWebKeySet);
-    const options = { issuer: issuer.issuer, audience: issuer.audience, currentDate: new Date(now), requiredClaims: ['exp', 'sub'] };
+    const options = {
+      issuer: issuer.issuer,
+      audience: issuer.audience,
+      currentDate: new Date(now),
+      requiredClaims: ['exp', 'sub'],
+    };
     const { payload } = await jwtVerify(token, keys, options);
     const person = issuer.people.find((one) => one.subject === payload.sub);
     return person ? { ...person, expiresAt: (payload.exp ?? 0) * 1000 } : null;

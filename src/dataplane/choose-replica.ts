@@ -13,7 +13,8 @@ export interface CandidateRevision<C extends Candidate> {
   readonly candidates: readonly C[];
 }
 
-export type Choice<C> = { readonly kind: 'chosen'; readonly candidate: C } | { readonly kind: 'busy' } | { readonly kind: 'none' };
+export type Choice<C> =
+  { readonly kind: 'chosen'; readonly candidate: C } | { readonly kind: 'busy' } | { readonly kind: 'none' };
 
 /**
  * A revision by weight (`fraction` in [0, 1)), then its least loaded replica with a free slot. Ejected and tried replicas are passed

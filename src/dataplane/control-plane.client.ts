@@ -34,7 +34,9 @@ export class ControlPlaneClient {
 
   async listen(): Promise<void> {
     while (!this.#stopped()) {
-      await this.#listenOnce().catch((error: unknown) => this.#deps.logger.warn({ error: (error as Error).message }, 'the link to the control plane broke'));
+      await this.#listenOnce().catch((error: unknown) =>
+        this.#deps.logger.warn({ error: (error as Error).message }, 'the link to the control plane broke'),
+      );
       if (!this.#stopped()) await this.#pause();
     }
   }
@@ -90,8 +92,15 @@ export class ControlPlaneClient {
 
   #onEvent(event: string): void {
     this.#retryMs = FIRST_RETRY_MS;
-    if (event.startsWith(':')) { this.#deps.onHeartbeat(); return; }
-    const data = event.split('\n').filter((line) => line.startsWith('data: ')).map((line) => line.slice(6)).join('\n');
+    if (event.startsWith(':')) {
+      this.#deps.onHeartbeat();
+      return;
+    }
+    const data = event
+      .split('\n')
+      .filter((line) => line.startsWith('data: '))
+      .map((line) => line.slice(6))
+      .join('\n');
     if (data) this.#deps.onTable(parseRouteTable(JSON.parse(data)));
   }
 

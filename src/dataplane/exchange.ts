@@ -84,22 +84,37 @@ export class Exchange {
     const { clock, usage } = this.#deps;
     const { caller, deployment, request, response, requestId, rest } = this.#input;
     const startedUs = clock.nowUs();
-    const group = { replicaId: replica.id, callerTeamId: caller.callerTeamId ?? deployment.row.teamId, caller: caller.principalId };
+    const group = {
+      replicaId: replica.id,
+      callerTeamId: caller.callerTeamId ?? deployment.row.teamId,
+      caller: caller.principalId,
+    };
     const open = usage.begin(group, startedUs);
     const onHeaders = (): void => clearTimeout(timer);
     const { draining } = this.#deps;
     this.#attempts += 1;
-    this.#attempt = new Attempt({ request, response, requestId, rest, body: this.#body, clock, stampedBefore: this.#stamped, onHeaders, draining }, replica, startedUs);
+    this.#attempt = new Attempt(
+      { request, response, requestId, rest, body: this.#body, clock, stampedBefore: this.#stamped, onHeaders, draining },
+      replica,
+      startedUs,
+    );
     this.#attempt.start();
     const result = await this.#attempt.result;
-    const endedUs = clock.nowUs();
+    const { endedUs } = result;
     deployment.release(replica);
     if (!this.#gone) noteOutcome(replica.health, outcomeOf(result), endedUs / 1000);
     const next = this.#next(result, replica, endedUs / 1000);
     const stamp = stampOf(replica.rate ?? 0n, endedUs - startedUs, replica.revision.concurrency);
     this.#stamped += stamp;
     const answering = next !== 'retry' && (result.kind !== 'failed' || !this.#gone);
-    usage.end(open, { endedUs, answering, error: result.kind !== 'answered' || result.status >= 500, bytesIn: this.#body.bytes, bytesOut: result.bytesOut, stamp });
+    usage.end(open, {
+      endedUs,
+      answering,
+      error: result.kind !== 'answered' || result.status >= 500,
+      bytesIn: this.#body.bytes,
+      bytesOut: result.bytesOut,
+      stamp,
+    });
     this.#deps.metrics.attempts.inc({ outcome: next === 'retry' ? 'retried' : result.kind });
     return next;
   }

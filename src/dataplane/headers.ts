@@ -1,12 +1,52 @@
 /** Meant for one connection, not for the request (RFC 9110 §7.6.1). */
-const HOP_BY_HOP = new Set(['connection', 'keep-alive', 'proxy-authenticate', 'proxy-authorization', 'proxy-connection', 'te', 'trailer', 'transfer-encoding', 'upgrade']);
+const HOP_BY_HOP = new Set([
+  'connection',
+  'keep-alive',
+  'proxy-authenticate',
+  'proxy-authorization',
+  'proxy-connection',
+  'te',
+  'trailer',
+  'transfer-encoding',
+  'upgrade',
+]);
 
 /** Request headers that reach a replica, besides those that start with an allowed prefix. Anything else is dropped. */
 const ALLOWED = new Set([
-  'accept', 'accept-charset', 'accept-encoding', 'accept-language', 'baggage', 'cache-control', 'content-disposition', 'content-encoding',
-  'content-language', 'content-length', 'content-md5', 'content-range', 'content-type', 'date', 'digest', 'content-digest', 'idempotency-key',
-  'if-match', 'if-modified-since', 'if-none-match', 'if-range', 'if-unmodified-since', 'inference-header-content-length', 'last-event-id',
-  'origin', 'pragma', 'prefer', 'priority', 'range', 'referer', 'traceparent', 'tracestate', 'user-agent', 'want-digest',
+  'accept',
+  'accept-charset',
+  'accept-encoding',
+  'accept-language',
+  'baggage',
+  'cache-control',
+  'content-disposition',
+  'content-encoding',
+  'content-language',
+  'content-length',
+  'content-md5',
+  'content-range',
+  'content-type',
+  'date',
+  'digest',
+  'content-digest',
+  'idempotency-key',
+  'if-match',
+  'if-modified-since',
+  'if-none-match',
+  'if-range',
+  'if-unmodified-since',
+  'inference-header-content-length',
+  'last-event-id',
+  'origin',
+  'pragma',
+  'prefer',
+  'priority',
+  'range',
+  'referer',
+  'traceparent',
+  'tracestate',
+  'user-agent',
+  'want-digest',
 ]);
 const ALLOWED_PREFIXES = ['x-', 'openai-', 'grpc-', 'triton-', 'sec-'];
 /** Would carry a credential or claim an identity in spite of the allow-list's prefixes. */
@@ -46,7 +86,8 @@ export function headersForCaller(raw: readonly (Buffer | string)[]): string[] {
 const without = (headers: readonly string[], names: ReadonlySet<string>): string[] =>
   headers.filter((_, i) => !names.has((headers[i - (i % 2)] ?? '').toLowerCase()));
 
-const latin = (value: Buffer | string | undefined): string => (typeof value === 'string' ? value : (value?.toString('latin1') ?? ''));
+const latin = (value: Buffer | string | undefined): string =>
+  typeof value === 'string' ? value : (value?.toString('latin1') ?? '');
 
 function namedByConnection(connection: string | undefined): Set<string> | null {
   if (!connection || /^(keep-alive|close)$/i.test(connection)) return null;

@@ -27,7 +27,8 @@ interface Waiter {
   readonly resolve: (grant: Grant) => void;
 }
 
-export type Grant = { readonly kind: 'replica'; readonly replica: LiveReplica } | { readonly kind: 'full' } | { readonly kind: 'none' };
+export type Grant =
+  { readonly kind: 'replica'; readonly replica: LiveReplica } | { readonly kind: 'full' } | { readonly kind: 'none' };
 
 /** One deployment with what the router knows beyond the table: load, health, who waits. Outlives tables. */
 export class LiveDeployment {
@@ -94,7 +95,9 @@ export class LiveDeployment {
     return { kind: 'replica', replica: choice.candidate.replica };
   }
 
-  #candidates(tried: ReadonlySet<string>): CandidateRevision<{ replica: LiveReplica; inFlight: number; ejected: boolean; tried: boolean }>[] {
+  #candidates(
+    tried: ReadonlySet<string>,
+  ): CandidateRevision<{ replica: LiveReplica; inFlight: number; ejected: boolean; tried: boolean }>[] {
     const now = this.#clock();
     return this.#revisions.map(({ revision, replicas }) => ({
       revision,

@@ -16,7 +16,11 @@ export interface RouteIndex {
 }
 
 export type RouteMatch =
-  | { readonly kind: 'found'; readonly deployment: RouteDeployment; /** Path below and query, as received. */ readonly rest: string }
+  | {
+      readonly kind: 'found';
+      readonly deployment: RouteDeployment;
+      /** Path below and query, as received. */ readonly rest: string;
+    }
   | { readonly kind: 'absent' }
   | { readonly kind: 'malformed'; readonly message: string };
 
@@ -26,7 +30,9 @@ const ENCODED_SEPARATOR = /%2f|%5c|\\/i;
 export function makeRouteIndex(deployments: readonly RouteDeployment[]): RouteIndex {
   return {
     byPath: new Map(deployments.map((deployment) => [deployment.path, deployment])),
-    byHost: new Map(deployments.flatMap((deployment) => deployment.hosts.map((host) => [host.toLowerCase(), deployment] as const))),
+    byHost: new Map(
+      deployments.flatMap((deployment) => deployment.hosts.map((host) => [host.toLowerCase(), deployment] as const)),
+    ),
   };
 }
 
@@ -36,7 +42,8 @@ export function makeRouteIndex(deployments: readonly RouteDeployment[]): RouteIn
  */
 export function matchRoute(index: RouteIndex, ask: RouteAsk, maySee: (deployment: RouteDeployment) => boolean): RouteMatch {
   if (hasDotSegment(pathOf(ask.target))) return malformed('Dot segments are not allowed in the path.');
-  const see = (deployment: RouteDeployment | undefined): RouteDeployment | null => (deployment && maySee(deployment) ? deployment : null);
+  const see = (deployment: RouteDeployment | undefined): RouteDeployment | null =>
+    deployment && maySee(deployment) ? deployment : null;
   const byHost = see(index.byHost.get(hostName(ask.host)));
   const route = splitPath(ask.target);
   const byPath = route ? see(index.byPath.get(route.key)) : null;
@@ -64,8 +71,10 @@ function matchPath(found: PathRoute | null, wellFormed: boolean, path: string): 
   if (found) return { kind: 'found', ...found };
   if (wellFormed) return ABSENT;
   const segments = path.split('/').slice(1, 4);
-  if (segments.some((segment) => ENCODED_SEPARATOR.test(segment))) return malformed('Encoded slashes are not allowed in the endpoint.');
-  if (path.startsWith('//') || segments.slice(0, -1).includes('')) return malformed('Empty segments are not allowed in the endpoint.');
+  if (segments.some((segment) => ENCODED_SEPARATOR.test(segment)))
+    return malformed('Encoded slashes are not allowed in the endpoint.');
+  if (path.startsWith('//') || segments.slice(0, -1).includes(''))
+    return malformed('Empty segments are not allowed in the endpoint.');
   return ABSENT;
 }
 

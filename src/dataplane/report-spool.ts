@@ -1,4 +1,18 @@
-import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, readSync, readdirSync, renameSync, rmSync, statSync, truncateSync, writeFileSync, writeSync } from 'node:fs';
+import {
+  closeSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  readSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import type { UsageReport } from '../traffic/router-contract/usage-report.ts';
 
@@ -100,7 +114,10 @@ export class ReportSpool {
 /** Incarnations that an earlier process left behind. */
 export function leftIncarnations(folder: string): string[] {
   mkdirSync(folder, { recursive: true, mode: 0o700 });
-  return readdirSync(folder).filter((name) => name.endsWith('.jsonl')).map((name) => name.slice(0, -'.jsonl'.length)).sort();
+  return readdirSync(folder)
+    .filter((name) => name.endsWith('.jsonl'))
+    .map((name) => name.slice(0, -'.jsonl'.length))
+    .sort();
 }
 
 function readNumber(file: string): number {

@@ -72,7 +72,7 @@ export class Reporter {
     const rows = this.#deps.usage.take();
     if (rows.length === 0 && !turned) return;
     const before = turned ? this.#minute - MINUTE_MS : this.#minute;
-    for (; rows.length > MAX_ROWS; ) this.#append(this.#own, before, rows.splice(0, MAX_ROWS));
+    for (; rows.length > MAX_ROWS;) this.#append(this.#own, before, rows.splice(0, MAX_ROWS));
     this.#append(this.#own, this.#minute, rows);
   }
 
@@ -115,9 +115,16 @@ export class Reporter {
 
   async #sendSpool(spool: ReportSpool): Promise<void> {
     for (let report = spool.first(); report; report = spool.first()) {
-      if (!(await this.#deps.send(report.json))) this.#deps.metrics.reportsDropped.inc();
+      if (!(await this.#deps.send(report.json))) await this.#giveUp(report.json);
       spool.acknowledge(report.sequence);
     }
+  }
+
+  /** Its sequence is told without its rows: a gap would keep every later `through` from counting. */
+  async #giveUp(json: string): Promise<void> {
+    this.#deps.metrics.reportsDropped.inc();
+    const report = JSON.parse(json) as UsageReport;
+    await this.#deps.send(JSON.stringify({ ...report, rows: [] }));
   }
 
   #nowMs(): number {

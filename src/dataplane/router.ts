@@ -78,7 +78,9 @@ export class Router {
       onTable: (table) => this.#tables.offer(table),
       onHeartbeat: () => this.#tables.confirm(),
     });
-    this.#server = createServer({ keepAliveTimeout: 65_000, requestTimeout: 0 }, (request, response) => this.#onRequest(request, response));
+    this.#server = createServer({ keepAliveTimeout: 65_000, requestTimeout: 0 }, (request, response) =>
+      this.#onRequest(request, response),
+    );
   }
 
   /** Starts serving; resolves with the port. */
@@ -154,7 +156,10 @@ export class Router {
     });
     const requestId = newId(this.#now(), this.#deps.random);
     const early = this.#refusal();
-    if (early) { refuse(response, requestId, early); return; }
+    if (early) {
+      refuse(response, requestId, early);
+      return;
+    }
     const caller = this.#callers.find(request.headers.authorization, this.#now());
     if (caller instanceof Promise) void caller.then((found) => this.#route(request, response, { requestId, caller: found }));
     else this.#route(request, response, { requestId, caller });
@@ -168,15 +173,34 @@ export class Router {
 
   #route(request: IncomingMessage, response: ServerResponse, who: { requestId: string; caller: Caller | null }): void {
     const { requestId, caller } = who;
-    if (!caller) { refuse(response, requestId, UNAUTHENTICATED); return; }
+    if (!caller) {
+      refuse(response, requestId, UNAUTHENTICATED);
+      return;
+    }
     const header = request.headers['purser-deployment'];
-    const ask = { target: request.url ?? '/', host: request.headers.host, deployment: Array.isArray(header) ? header.join() : header };
+    const ask = {
+      target: request.url ?? '/',
+      host: request.headers.host,
+      deployment: Array.isArray(header) ? header.join() : header,
+    };
     const match = matchRoute(this.#deployments.index, ask, (deployment) => mayInvoke(caller.access, deployment));
-    if (match.kind === 'malformed') { refuse(response, requestId, malformed(match.message)); return; }
+    if (match.kind === 'malformed') {
+      refuse(response, requestId, malformed(match.message));
+      return;
+    }
     const deployment = match.kind === 'found' ? this.#deployments.get(match.deployment.deploymentId) : undefined;
-    if (match.kind !== 'found' || !deployment) { refuse(response, requestId, ABSENT); return; }
+    if (match.kind !== 'found' || !deployment) {
+      refuse(response, requestId, ABSENT);
+      return;
+    }
     const exchange = new Exchange(
-      { clock: this.#deps.clock, usage: this.#usage, metrics: this.#metrics, logger: this.#deps.logger, draining: () => this.#draining },
+      {
+        clock: this.#deps.clock,
+        usage: this.#usage,
+        metrics: this.#metrics,
+        logger: this.#deps.logger,
+        draining: () => this.#draining,
+      },
       { request, response, requestId, caller, deployment, rest: match.rest },
     );
     exchange.run().catch((error: unknown) => {
@@ -187,11 +211,26 @@ export class Router {
 
   async #onAdmin(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const ready = this.#tables.table !== null && !this.#draining;
-    if (request.url === '/-/healthz') { answer(response, 200, 'ok\n'); return; }
-    if (request.url === '/-/readyz') { answer(response, ready ? 200 : 503, ready ? 'ready\n' : 'not ready\n'); return; }
-    if (!isLoopback(request.socket.remoteAddress)) { answer(response, 404, 'not found\n'); return; }
-    if (request.url === '/-/status') { answer(response, 200, `${JSON.stringify(this.status())}\n`); return; }
-    if (request.url === '/-/metrics') { answer(response, 200, await this.#deps.registry.metrics()); return; }
+    if (request.url === '/-/healthz') {
+      answer(response, 200, 'ok\n');
+      return;
+    }
+    if (request.url === '/-/readyz') {
+      answer(response, ready ? 200 : 503, ready ? 'ready\n' : 'not ready\n');
+      return;
+    }
+    if (!isLoopback(request.socket.remoteAddress)) {
+      answer(response, 404, 'not found\n');
+      return;
+    }
+    if (request.url === '/-/status') {
+      answer(response, 200, `${JSON.stringify(this.status())}\n`);
+      return;
+    }
+    if (request.url === '/-/metrics') {
+      answer(response, 200, await this.#deps.registry.metrics());
+      return;
+    }
     answer(response, 404, 'not found\n');
   }
 

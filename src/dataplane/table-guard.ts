@@ -5,7 +5,8 @@ const MIN_DROP = 3;
 /** The same as a share of all. Higher: a half-read database empties the router. */
 const MAX_DROP_SHARE = 0.05;
 
-export type TableVerdict = { readonly kind: 'apply' } | { readonly kind: 'stale' } | { readonly kind: 'hold'; readonly dropped: number };
+export type TableVerdict =
+  { readonly kind: 'apply' } | { readonly kind: 'stale' } | { readonly kind: 'hold'; readonly dropped: number };
 
 /** Whether a table may replace the current one. */
 export function judgeTable(current: RouteTable | null, next: RouteTable): TableVerdict {

@@ -50,9 +50,15 @@ export class TableKeeper {
       return;
     }
     this.confirm();
-    if (verdict.kind === 'apply') { this.#apply(next); return; }
+    if (verdict.kind === 'apply') {
+      this.#apply(next);
+      return;
+    }
     this.#held = next;
-    this.#deps.logger.error({ n: next.version.n, dropped: verdict.dropped, accept: this.#acceptFile }, 'a table that drops many deployments is held; create the file to accept it');
+    this.#deps.logger.error(
+      { n: next.version.n, dropped: verdict.dropped, accept: this.#acceptFile },
+      'a table that drops many deployments is held; create the file to accept it',
+    );
     if (this.#table) this.#adopt(withCredentialsOf(this.#table, next));
   }
 

@@ -37,7 +37,11 @@ export interface DecisionStore {
   /** The same plan again prolongs it. */
   keepPlan(tx: Transaction, shown: ShownPlan): Promise<void>;
   /** Null if it was never shown to this principal, or has expired. */
-  shownPlan(tx: Transaction, key: { readonly hash: string; readonly principalId: Id; readonly mutation: string }, now: Instant): Promise<ShownPlan | null>;
+  shownPlan(
+    tx: Transaction,
+    key: { readonly hash: string; readonly principalId: Id; readonly mutation: string },
+    now: Instant,
+  ): Promise<ShownPlan | null>;
   /** Removes expired plans. */
   prunePlans(tx: Transaction, now: Instant): Promise<number>;
 }

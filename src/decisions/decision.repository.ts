@@ -40,7 +40,9 @@ export class DecisionRepository implements DecisionStore {
         decision.subjectId,
         decision.at,
         decision.principal,
-        ...[decision.inputs, decision.candidates, decision.rejected, decision.chosen, decision.reasons].map((value) => JSON.stringify(value)),
+        ...[decision.inputs, decision.candidates, decision.rejected, decision.chosen, decision.reasons].map((value) =>
+          JSON.stringify(value),
+        ),
         decision.expectedHourly?.toString() ?? null,
         decision.expectedSaving?.toString() ?? null,
       ],
@@ -75,11 +77,24 @@ export class DecisionRepository implements DecisionStore {
     await sqlOf(tx).execute(
       `insert into stored_plan (hash, principal_id, team_id, project_id, mutation, plan, created_at, expires_at) values ($1, $2, $3, $4, $5, $6, $7, $8)
        on conflict (hash, principal_id) do update set plan = excluded.plan, created_at = excluded.created_at, expires_at = excluded.expires_at`,
-      [shown.hash, shown.principalId, shown.teamId, shown.projectId, shown.mutation, JSON.stringify(shown.plan), shown.createdAt, shown.expiresAt],
+      [
+        shown.hash,
+        shown.principalId,
+        shown.teamId,
+        shown.projectId,
+        shown.mutation,
+        JSON.stringify(shown.plan),
+        shown.createdAt,
+        shown.expiresAt,
+      ],
     );
   }
 
-  async shownPlan(tx: Transaction, key: { hash: string; principalId: Id; mutation: string }, now: Instant): Promise<ShownPlan | null> {
+  async shownPlan(
+    tx: Transaction,
+    key: { hash: string; principalId: Id; mutation: string },
+    now: Instant,
+  ): Promise<ShownPlan | null> {
     const [row] = await sqlOf(tx).query<ShownPlan>(
       `select hash, principal_id as "principalId", team_id as "teamId", project_id as "projectId", mutation, plan, created_at as "createdAt",
          expires_at as "expiresAt" from stored_plan where hash = $1 and principal_id = $2 and mutation = $3 and expires_at > $4`,

@@ -20,10 +20,7 @@ export class DecisionResolver {
   }
 
   @Query(() => DecisionConnection, { description: 'What was decided and why, newest first.' })
-  async decisions(
-    @Ctx() context: ApiContext,
-    @Args(() => DecisionsArgs) { first, after, subject, kind }: DecisionsArgs,
-  ) {
+  async decisions(@Ctx() context: ApiContext, @Args(() => DecisionsArgs) { first, after, subject, kind }: DecisionsArgs) {
     const cursor = decodeCursor(after);
     const page = await this.#service.list(await context.read(), context.principal, {
       subjectId: subject ? (fromGlobalId(subject)?.id ?? NOWHERE) : null,

@@ -36,7 +36,11 @@ export class DecisionsService {
   }
 
   /** The plan as it was shown to this principal; null if never, or too long ago. */
-  async shownPlan(tx: Transaction, principal: Principal, key: { readonly hash: string; readonly mutation: string }): Promise<Json> {
+  async shownPlan(
+    tx: Transaction,
+    principal: Principal,
+    key: { readonly hash: string; readonly mutation: string },
+  ): Promise<Json> {
     const shown = await this.#deps.store.shownPlan(tx, { ...key, principalId: principal.id }, this.#deps.clock.now());
     return shown?.plan ?? null;
   }
@@ -45,7 +49,12 @@ export class DecisionsService {
   async list(
     tx: Transaction,
     principal: Principal,
-    page: { readonly subjectId: Id | null; readonly kind: DecisionKind | null; readonly before: Id | null; readonly first: number },
+    page: {
+      readonly subjectId: Id | null;
+      readonly kind: DecisionKind | null;
+      readonly before: Id | null;
+      readonly first: number;
+    },
   ): Promise<{ items: Decision[]; hasNextPage: boolean }> {
     const { first, ...question } = page;
     const rows = await this.#deps.store.list(tx, { ...question, visible: visibleTo(principal), limit: first });
@@ -61,7 +70,10 @@ export class DecisionsService {
   /** The newest of each subject; the caller must have been given the subjects. */
   async newestOf(tx: Transaction, principal: Principal, subjectIds: readonly Id[], limit: number): Promise<Map<Id, Decision[]>> {
     const rows = await this.#deps.store.newestOf(tx, subjectIds, limit);
-    return Map.groupBy(rows.filter((row) => mayDo(principal, 'decision.read', row)), ({ subjectId }) => subjectId);
+    return Map.groupBy(
+      rows.filter((row) => mayDo(principal, 'decision.read', row)),
+      ({ subjectId }) => subjectId,
+    );
   }
 }
 

@@ -24,7 +24,8 @@ export interface AllowedAction {
 
 type Rule = (state: ActionState) => string | null;
 
-const DELETING: Rule = ({ deployment }) => (deployment.phase === ('DELETING' satisfies DeploymentPhase) || deployment.deletedAt !== null ? 'It is being deleted.' : null);
+const DELETING: Rule = ({ deployment }) =>
+  deployment.phase === ('DELETING' satisfies DeploymentPhase) || deployment.deletedAt !== null ? 'It is being deleted.' : null;
 const ROLLING: Rule = ({ rollout }) => (rollout !== null && rollout.endedAt === null ? 'A rollout is under way.' : null);
 const ROLLING_BACK: Rule = ({ rollout }) => (rollout?.state === 'rolling_back' ? 'It is rolling back.' : null);
 const ONE_REVISION: Rule = ({ revisions }) => (revisions < 2 ? 'There is no other revision.' : null);

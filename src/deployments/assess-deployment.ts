@@ -28,7 +28,12 @@ export interface Status {
 
 type Verdict = Omit<Condition, 'lastTransitionTime'>;
 
-const verdict = (type: string, status: Condition['status'], reason: string, message: string): Verdict => ({ type, status, reason, message });
+const verdict = (type: string, status: Condition['status'], reason: string, message: string): Verdict => ({
+  type,
+  status,
+  reason,
+  message,
+});
 
 /** The status after what is known now; equal to the old one where nothing changed. */
 export function assessDeployment(deployment: Deployment, facts: DeploymentFacts, now: Instant): Status {
@@ -37,7 +42,11 @@ export function assessDeployment(deployment: Deployment, facts: DeploymentFacts,
     (all, next) => withCondition(all, { ...next, lastTransitionTime: now }),
     deployment.conditions,
   );
-  return { phase: phaseOf(deployment, facts), conditions, observedGeneration: facts.observed ? deployment.generation : deployment.observedGeneration };
+  return {
+    phase: phaseOf(deployment, facts),
+    conditions,
+    observedGeneration: facts.observed ? deployment.generation : deployment.observedGeneration,
+  };
 }
 
 const isUnderWay = (rollout: Rollout | null): boolean => rollout !== null && rollout.endedAt === null;
@@ -50,7 +59,10 @@ function phaseOf(deployment: Deployment, facts: DeploymentFacts): DeploymentPhas
   return settledPhase(deployment, facts);
 }
 
-function settledPhase(deployment: Deployment, { available, failing, rollout, serving, desired }: DeploymentFacts): DeploymentPhase {
+function settledPhase(
+  deployment: Deployment,
+  { available, failing, rollout, serving, desired }: DeploymentFacts,
+): DeploymentPhase {
   if (available === 0 && (failing !== null || rollout?.state === 'failed')) return 'FAILED';
   if (rollout?.state === 'rolled_back') return 'DEGRADED';
   if (serving >= desired) return 'READY';
@@ -64,11 +76,13 @@ const wasSettled = ({ observedGeneration, generation, phase }: Deployment): bool
 const count = ({ serving, desired }: DeploymentFacts): string => `${serving} of ${desired} replicas are ready.`;
 
 function ready(deployment: Deployment, facts: DeploymentFacts): Verdict {
-  if (!facts.observed) return verdict('Ready', 'Unknown', 'ClusterUnknown', 'The cluster cannot be seen; nothing is changed until it can.');
+  if (!facts.observed)
+    return verdict('Ready', 'Unknown', 'ClusterUnknown', 'The cluster cannot be seen; nothing is changed until it can.');
   if (deployment.deletedAt !== null) return verdict('Ready', 'False', 'Deleting', 'It is being deleted.');
   const back = rolledBack(facts.rollout);
   if (back) return back;
-  if (facts.serving >= facts.desired && !isUnderWay(facts.rollout)) return verdict('Ready', 'True', 'AllReplicasReady', count(facts));
+  if (facts.serving >= facts.desired && !isUnderWay(facts.rollout))
+    return verdict('Ready', 'True', 'AllReplicasReady', count(facts));
   return verdict('Ready', 'False', facts.failing ? 'ReplicasFailing' : 'ReplicasNotReady', facts.failing ?? count(facts));
 }
 
@@ -82,8 +96,14 @@ function progressing(deployment: Deployment, { observed, rollout }: DeploymentFa
   if (deployment.deletedAt !== null) return verdict('Progressing', 'True', 'Draining', 'Replicas finish what they have.');
   if (!rollout) return verdict('Progressing', 'False', 'Idle', 'No rollout is under way.');
   const name = `Rollout to revision ${rollout.toRevision}`;
-  if (isUnderWay(rollout)) return verdict('Progressing', 'True', `Rollout${pascal(rollout.state)}`, `${name} is ${rollout.state.replace('_', ' ')}.`);
-  return verdict('Progressing', 'False', `Rollout${pascal(rollout.state)}`, `${name}: ${rollout.state.replace('_', ' ')}. ${rollout.reason ?? ''}`.trim());
+  if (isUnderWay(rollout))
+    return verdict('Progressing', 'True', `Rollout${pascal(rollout.state)}`, `${name} is ${rollout.state.replace('_', ' ')}.`);
+  return verdict(
+    'Progressing',
+    'False',
+    `Rollout${pascal(rollout.state)}`,
+    `${name}: ${rollout.state.replace('_', ' ')}. ${rollout.reason ?? ''}`.trim(),
+  );
 }
 
 function available(facts: DeploymentFacts): Verdict {
@@ -109,4 +129,8 @@ export const isSameStatus = (deployment: Deployment, status: Status): boolean =>
   deployment.conditions.every((condition, index) => isSameCondition(condition, status.conditions[index]));
 
 const isSameCondition = (a: Condition, b: Condition | undefined): boolean =>
-  a.type === b?.type && a.status === b.status && a.reason === b.reason && a.message === b.message && a.lastTransitionTime === b.lastTransitionTime;
+  a.type === b?.type &&
+  a.status === b.status &&
+  a.reason === b.reason &&
+  a.message === b.message &&
+  a.lastTransitionTime === b.lastTransitionTime;

@@ -5,14 +5,11 @@ import { mayDo } from '../identity/authorize.ts';
 import type { Caller, ProjectRef } from '../identity/identity.service.ts';
 import type { IdentityStore } from '../identity/identity-store.port.ts';
 import type { Project } from '../identity/team.ts';
-import type { CapacityType } from '../clouds/offering.ts';
 import type { Clock } from '../kernel/clock.ts';
 import type { Json } from '../kernel/event.ts';
 import { failure, notFound, type Failure } from '../kernel/failure.ts';
 import { newId, type Id } from '../kernel/id.ts';
-import type { PicoUsdPerHour } from '../kernel/money.ts';
 import type { Random } from '../kernel/random.ts';
-import type { Resources } from '../kernel/resources.ts';
 import { err, ok, type Result } from '../kernel/result.ts';
 import type { Transaction } from '../kernel/transaction.ts';
 import type { Commands } from '../persistence/commands.ts';
@@ -21,40 +18,18 @@ import type { ModelVersion } from '../registry/model-version.ts';
 import type { ModelsService } from '../registry/models.service.ts';
 import { planPlacement } from '../scheduler/plan-placement.ts';
 import { refuseAction } from './allowed-actions.ts';
-import {
-  checkSpec,
-  DEFAULT_CONCURRENCY,
-  DEFAULT_DEADLINE_MS,
-  DEFAULT_QUEUE_LIMIT,
-  deploymentPath,
-  type Deployment,
-  type DeploymentSpec,
-  type VersionTarget,
-} from './deployment.ts';
+import { checkSpec, deploymentPath, type Deployment, type DeploymentSpec } from './deployment.ts';
 import type { DeploymentStore } from './deployment-store.port.ts';
 import { mayRun, type Plan } from './plan.ts';
 import { planDeployment, type CurrentDeployment, type PlannedDeployment } from './plan-deployment.ts';
 import { planFromJson, planToJson } from './plan-json.ts';
 import type { Revision } from './revision.ts';
+import { wishOf, type WishInput } from './wish.ts';
 import type { WishWriter } from './wish-writer.service.ts';
 
-export interface DeployInput {
+export interface DeployInput extends WishInput {
   readonly project: ProjectRef;
   readonly name: string;
-  readonly model: string;
-  readonly version: VersionTarget;
-  /** What is left out stays as it is, or takes its default. */
-  readonly replicas?: number | null;
-  readonly resources?: Resources | null;
-  readonly concurrency?: number | null;
-  readonly deadlineMs?: number | null;
-  readonly queueLimit?: number | null;
-  readonly retryable?: boolean | null;
-  readonly hosts?: readonly string[] | null;
-  readonly maxReplicas?: number | null;
-  readonly maxSpendPerHour?: PicoUsdPerHour | null;
-  readonly regions?: readonly string[] | null;
-  readonly capacityTypes?: readonly CapacityType[] | null;
 }
 
 export interface DeployOptions {
@@ -110,16 +85,24 @@ export class DeployService {
    * PRECONDITION_FAILED, CONFLICT (stale `expectedVersion`; or the plan is no longer what was shown: `details` has `shown` and `plan`).
    */
   async deploy(caller: Caller, input: DeployInput, options: DeployOptions): Promise<Result<DeployOutcome, Failure>> {
-    const body = JSON.parse(JSON.stringify({ ...input, maxSpendPerHour: input.maxSpendPerHour?.toString() ?? null, ...options })) as Json;
+    const body = JSON.parse(
+      JSON.stringify({ ...input, maxSpendPerHour: input.maxSpendPerHour?.toString() ?? null, ...options }),
+    ) as Json;
     const idempotencyKey = options.dryRun ? null : caller.idempotencyKey;
-    const outcome = await this.#deps.commands.run({ principal: caller.principal, idempotencyKey, mutation: MUTATION, body }, (tx) =>
-      this.#deploy(tx, caller, input, options),
+    const outcome = await this.#deps.commands.run(
+      { principal: caller.principal, idempotencyKey, mutation: MUTATION, body },
+      (tx) => this.#deploy(tx, caller, input, options),
     );
     if (outcome.ok && !options.dryRun) this.#deps.onChange();
     return outcome;
   }
 
-  async #deploy(tx: Transaction, caller: Caller, input: DeployInput, options: DeployOptions): Promise<Result<DeployOutcome, Failure>> {
+  async #deploy(
+    tx: Transaction,
+    caller: Caller,
+    input: DeployInput,
+    options: DeployOptions,
+  ): Promise<Result<DeployOutcome, Failure>> {
     const project = await this.#deps.identity.findProject(tx, input.project);
     if (!project || !mayDo(caller.principal, 'deployment.write', { teamId: project.teamId, projectId: project.id })) {
       return err(notFound('project', ['input', 'project']));
@@ -133,12 +116,16 @@ export class DeployService {
     if (!version) return err(notFound('model version', ['input', 'model']));
     const place = await this.#place(tx);
     if (!place) return err(failure('NO_CAPACITY', 'No cluster takes new replicas.'));
-    const wish = wishOf(input, project, current, this.#deps.settings);
+    const wish = wishOf(input, project, current, this.#deps.settings.regions);
     const wrong = this.#refuseVersion(caller, version, place.cluster) ?? checkSpec(input.name, wish);
     if (wrong) return err(wrong);
     const planned = await this.#plan(tx, { wish, version, current, path: `${project.teamName}/${project.name}/${input.name}` });
     if (!planned.ok) return planned;
-    return this.#showOrRun(tx, { caller, project, wish, current, version, pool: place.pool, planned: planned.value, name: input.name }, options);
+    return this.#showOrRun(
+      tx,
+      { caller, project, wish, current, version, pool: place.pool, planned: planned.value, name: input.name },
+      options,
+    );
   }
 
   async #current(tx: Transaction, project: Project, name: string): Promise<CurrentDeployment | null> {
@@ -152,7 +139,10 @@ export class DeployService {
   async #place(tx: Transaction): Promise<{ readonly cluster: Cluster; readonly pool: Pool } | null> {
     const clusters = await this.#deps.clusters.clusters(tx, { after: null, limit: 100 });
     const open = clusters.filter(({ cordoned }) => !cordoned);
-    const pools = await this.#deps.clusters.pools(tx, open.map(({ id }) => id));
+    const pools = await this.#deps.clusters.pools(
+      tx,
+      open.map(({ id }) => id),
+    );
     for (const cluster of open) {
       const pool = pools.find(({ clusterId }) => clusterId === cluster.id);
       if (pool) return { cluster, pool };
@@ -161,15 +151,21 @@ export class DeployService {
   }
 
   #refuseVersion({ principal }: Caller, version: ModelVersion, cluster: Cluster): Failure | null {
-    if (version.archivedAt !== null) return failure('PRECONDITION_FAILED', 'This version is archived.', { path: ['input', 'modelVersion'] });
+    if (version.archivedAt !== null)
+      return failure('PRECONDITION_FAILED', 'This version is archived.', { path: ['input', 'modelVersion'] });
     if (version.format === 'container' && cluster.kind === 'local') {
-      return failure('NO_CONTAINER_RUNTIME', 'This machine has no container engine: deploy an ONNX model, or add a Kubernetes cluster.');
+      return failure(
+        'NO_CONTAINER_RUNTIME',
+        'This machine has no container engine: deploy an ONNX model, or add a Kubernetes cluster.',
+      );
     }
     if (version.format !== 'process') return null;
     if (!principal.platformActions.includes('runtime.process')) {
       return failure('PRECONDITION_FAILED', 'Running a command of your own needs the platform action runtime.process.');
     }
-    return this.#deps.settings.allowProcess ? null : failure('UNSUPPORTED', 'This installation runs no processes of callers (PURSER_ALLOW_PROCESS).');
+    return this.#deps.settings.allowProcess
+      ? null
+      : failure('UNSUPPORTED', 'This installation runs no processes of callers (PURSER_ALLOW_PROCESS).');
   }
 
   async #plan(
@@ -189,7 +185,14 @@ export class DeployService {
     const { teamId, id: projectId } = work.project;
     const deploymentId = work.current?.deployment.id ?? null;
     if (options.dryRun) {
-      const shown = { hash: plan.hash, principalId: work.caller.principal.id, teamId, projectId, mutation: MUTATION, plan: planToJson(plan) };
+      const shown = {
+        hash: plan.hash,
+        principalId: work.caller.principal.id,
+        teamId,
+        projectId,
+        mutation: MUTATION,
+        plan: planToJson(plan),
+      };
       const expiresAt = await this.#deps.decisions.keepPlan(tx, shown);
       return ok({ deploymentId, decisionId: null, plan: planToJson(plan), expiresAt });
     }
@@ -197,7 +200,8 @@ export class DeployService {
     const wanted = { replicas: plan.peakReplicas, hourly: plan.peakHourly };
     const refused = changed ?? (await this.#deps.writer.checkQuotas(tx, { teamId, projectId, deploymentId }, wanted));
     if (refused) return err(refused);
-    if (plan.actions.every(({ kind }) => kind === 'NOTHING')) return ok({ deploymentId, decisionId: null, plan: planToJson(plan), expiresAt: null });
+    if (plan.actions.every(({ kind }) => kind === 'NOTHING'))
+      return ok({ deploymentId, decisionId: null, plan: planToJson(plan), expiresAt: null });
     return ok(await this.#run(tx, work));
   }
 
@@ -206,8 +210,14 @@ export class DeployService {
     const now = planned.plan;
     const shown = json === null ? null : planFromJson(json);
     if (shown && mayRun(shown, now)) return null;
-    const message = shown ? 'The plan is no longer what was shown, or has become dearer.' : 'This plan was not shown to you in the last ten minutes.';
-    return failure('CONFLICT', message, { path: ['planHash'], hint: 'Look at the new plan and pass its hash.', details: { shown: json, plan: planToJson(now) } });
+    const message = shown
+      ? 'The plan is no longer what was shown, or has become dearer.'
+      : 'This plan was not shown to you in the last ten minutes.';
+    return failure('CONFLICT', message, {
+      path: ['planHash'],
+      hint: 'Look at the new plan and pass its hash.',
+      details: { shown: json, plan: planToJson(now) },
+    });
   }
 
   async #run(tx: Transaction, work: Work): Promise<DeployOutcome> {
@@ -215,7 +225,9 @@ export class DeployService {
     const next = this.#next(work);
     const made = this.#revision(work, next.id);
     const principal = caller.principal.id;
-    const others = (current?.revisions ?? []).filter(({ number }) => next.spec.traffic.some(({ revision, weight }) => revision === number && weight > 0));
+    const others = (current?.revisions ?? []).filter(({ number }) =>
+      next.spec.traffic.some(({ revision, weight }) => revision === number && weight > 0),
+    );
     const saved = await this.#deps.writer.save(tx, {
       current,
       next,
@@ -237,7 +249,18 @@ export class DeployService {
     if (current) return { ...current.deployment, spec, generation: current.deployment.generation + 1, updatedAt: now };
     const owner = { teamId: project.teamId, projectId: project.id, teamName: project.teamName, projectName: project.name };
     const times = { createdAt: now, createdBy: caller.principal.id, updatedAt: now, deletedAt: null, goneAt: null };
-    return { id: newId(now, this.#deps.random), ...owner, name, spec, generation: 1, version: 1, observedGeneration: 0, phase: 'PENDING', conditions: [], ...times };
+    return {
+      id: newId(now, this.#deps.random),
+      ...owner,
+      name,
+      spec,
+      generation: 1,
+      version: 1,
+      observedGeneration: 0,
+      phase: 'PENDING',
+      conditions: [],
+      ...times,
+    };
   }
 
   #revision({ project, wish, version, planned, caller }: Work, deploymentId: Id): Revision {
@@ -260,7 +283,12 @@ export class DeployService {
       subjectId: deployment.id,
       at: deployment.updatedAt,
       principal: caller.principal.id,
-      inputs: { path: deploymentPath(deployment), generation: deployment.generation, modelVersionId: version.id, replicas: deployment.spec.replicas },
+      inputs: {
+        path: deploymentPath(deployment),
+        generation: deployment.generation,
+        modelVersionId: version.id,
+        replicas: deployment.spec.replicas,
+      },
       candidates: stored.candidates,
       rejected: { ...plan.rejectedCounts },
       chosen: { offeringId: plan.offeringId, hourlyPerReplica: plan.hourlyPerReplica.toString() },
@@ -285,47 +313,21 @@ interface Work {
 export const refuseStale = ({ deployment }: Pick<CurrentDeployment, 'deployment'>, expected: number | null): Failure | null =>
   expected === null || expected === deployment.generation
     ? null
-    : failure('CONFLICT', `The deployment is at version ${deployment.generation} now: read it again.`, { path: ['expectedVersion'] });
+    : failure('CONFLICT', `The deployment is at version ${deployment.generation} now: read it again.`, {
+        path: ['expectedVersion'],
+      });
 
 /** What stands against a deploy before anything is looked up. */
 const refuseNow = (current: CurrentDeployment | null, expected: number | null): Failure | null =>
-  current ? (refuseStale(current, expected) ?? refuseAction('DEPLOY', { ...current, revisions: current.revisions.length })) : refuseMissing(expected);
+  current
+    ? (refuseStale(current, expected) ?? refuseAction('DEPLOY', { ...current, revisions: current.revisions.length }))
+    : refuseMissing(expected);
 
 /** 0 means "it must not exist yet". */
 const refuseMissing = (expected: number | null): Failure | null =>
-  expected === null || expected === 0 ? null : failure('CONFLICT', 'The deployment does not exist (version 0).', { path: ['expectedVersion'] });
-
-/** The whole wish: what was asked for, else what it was, else the default. */
-function wishOf(input: DeployInput, project: Project, current: CurrentDeployment | null, settings: DeploySettings): DeploymentSpec {
-  const was = current?.deployment.spec;
-  const defaults = was ?? {
-    replicas: 1,
-    resources: null,
-    concurrency: DEFAULT_CONCURRENCY,
-    deadlineMs: DEFAULT_DEADLINE_MS,
-    queueLimit: DEFAULT_QUEUE_LIMIT,
-    retryable: false,
-    hosts: [],
-    maxReplicas: project.maxReplicas,
-    maxSpendPerHour: project.maxSpendPerHour,
-    placement: { regions: settings.regions, capacityTypes: ['on_demand'] as const },
-    traffic: [{ revision: 1, weight: 100 }],
-  };
-  return {
-    ...defaults,
-    ...overrides(input),
-    model: input.model,
-    version: input.version,
-    placement: { regions: input.regions ?? defaults.placement.regions, capacityTypes: input.capacityTypes ?? defaults.placement.capacityTypes },
-    traffic: defaults.traffic,
-  };
-}
-
-const OVERRIDABLE = ['replicas', 'resources', 'concurrency', 'deadlineMs', 'queueLimit', 'retryable', 'hosts', 'maxReplicas', 'maxSpendPerHour'] as const;
-
-/** What the input says; what it leaves out has no key. */
-const overrides = (input: DeployInput): Partial<DeploymentSpec> =>
-  Object.fromEntries(OVERRIDABLE.flatMap((field) => (input[field] === undefined || input[field] === null ? [] : [[field, input[field]]])));
+  expected === null || expected === 0
+    ? null
+    : failure('CONFLICT', 'The deployment does not exist (version 0).', { path: ['expectedVersion'] });
 
 /** The plan that an outcome or a conflict carries. */
 export const planOf = (json: unknown): Plan | null => (json === null || json === undefined ? null : planFromJson(json as Json));

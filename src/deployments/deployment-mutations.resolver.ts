@@ -11,7 +11,15 @@ import { parseUsd } from '../kernel/money.ts';
 import type { Result } from '../kernel/result.ts';
 import { toResources } from '../registry/resources.type.ts';
 import { planOf, type DeployInput as Wish, type DeployService } from './deploy.service.ts';
-import { DeleteDeploymentInput, DeployArgs, RollbackInput, ScaleDeploymentInput, SetTrafficInput, type DeployInput, type DeploymentBy } from './deployment.input.ts';
+import {
+  DeleteDeploymentInput,
+  DeployArgs,
+  RollbackInput,
+  ScaleDeploymentInput,
+  SetTrafficInput,
+  type DeployInput,
+  type DeploymentBy,
+} from './deployment.input.ts';
 import { deploymentLoader } from './deployment.loader.ts';
 import { deploymentRef } from './deployment.resolver.ts';
 import {
@@ -44,13 +52,16 @@ export class DeploymentMutationsResolver {
     this.#writes = writes;
   }
 
-  @Mutation(() => DeployPayload, { description: 'Plans a wish with its price and carries it out: creates the deployment or rolls a new revision out.' })
+  @Mutation(() => DeployPayload, {
+    description: 'Plans a wish with its price and carries it out: creates the deployment or rolls a new revision out.',
+  })
   async deploy(
     @Ctx() context: ApiContext,
     @Args(() => DeployArgs) { input, dryRun, planHash, idempotencyKey, expectedVersion }: DeployArgs,
   ): Promise<DeployPayload> {
     const wish = wishOf(input);
-    if (!wish.ok) return { deployment: null, plan: null, shownPlan: null, decision: null, userErrors: toUserErrors([wish.error]) };
+    if (!wish.ok)
+      return { deployment: null, plan: null, shownPlan: null, decision: null, userErrors: toUserErrors([wish.error]) };
     const options = { dryRun, planHash: planHash ?? null, expectedVersion: expectedVersion ?? null };
     const outcome = await this.#writes.deploy.deploy(callerOf(context, idempotencyKey), wish.value, options);
     await context.changed();
@@ -86,7 +97,10 @@ export class DeploymentMutationsResolver {
     @Arg('idempotencyKey', () => String, KEY) idempotencyKey?: string | null,
   ): Promise<RollbackPayload> {
     const options = optionsOf(input.deployment, expectedVersion);
-    return this.#payload(context, await this.#writes.deployments.rollback(callerOf(context, idempotencyKey), options, input.revision ?? null));
+    return this.#payload(
+      context,
+      await this.#writes.deployments.rollback(callerOf(context, idempotencyKey), options, input.revision ?? null),
+    );
   }
 
   @Mutation(() => ScaleDeploymentPayload, { description: 'Changes the number of replicas.' })
@@ -97,7 +111,10 @@ export class DeploymentMutationsResolver {
     @Arg('idempotencyKey', () => String, KEY) idempotencyKey?: string | null,
   ): Promise<ScaleDeploymentPayload> {
     const options = optionsOf(input.deployment, expectedVersion);
-    return this.#payload(context, await this.#writes.deployments.scale(callerOf(context, idempotencyKey), options, input.replicas));
+    return this.#payload(
+      context,
+      await this.#writes.deployments.scale(callerOf(context, idempotencyKey), options, input.replicas),
+    );
   }
 
   @Mutation(() => DeleteDeploymentPayload, { description: 'Drains it and gives everything up; its history and costs stay.' })
@@ -107,16 +124,28 @@ export class DeploymentMutationsResolver {
     @Arg('expectedVersion', () => Int, EXPECTED) expectedVersion?: number | null,
     @Arg('idempotencyKey', () => String, KEY) idempotencyKey?: string | null,
   ): Promise<DeleteDeploymentPayload> {
-    const outcome = await this.#writes.deployments.delete(callerOf(context, idempotencyKey), optionsOf(input.deployment, expectedVersion));
+    const outcome = await this.#writes.deployments.delete(
+      callerOf(context, idempotencyKey),
+      optionsOf(input.deployment, expectedVersion),
+    );
     const { deployment, decision, userErrors } = await this.#payload(context, outcome);
-    return { deployment, decision, userErrors, deletedId: outcome.ok ? toGlobalId('Deployment', outcome.value.deploymentId) : null };
+    return {
+      deployment,
+      decision,
+      userErrors,
+      deletedId: outcome.ok ? toGlobalId('Deployment', outcome.value.deploymentId) : null,
+    };
   }
 
   async #payload(context: ApiContext, outcome: Result<ChangeOutcome, Failure>): Promise<DeploymentPayload> {
     await context.changed();
     if (!outcome.ok) return { deployment: null, decision: null, userErrors: toUserErrors([outcome.error]) };
     const { deploymentId, decisionId } = outcome.value;
-    return { deployment: await this.#deployment(context, deploymentId), decision: await this.#decision(context, decisionId), userErrors: [] };
+    return {
+      deployment: await this.#deployment(context, deploymentId),
+      decision: await this.#decision(context, decisionId),
+      userErrors: [],
+    };
   }
 
   async #deployment(context: ApiContext, id: Id | null): Promise<DeploymentType | null> {
@@ -138,20 +167,43 @@ const optionsOf = (by: DeploymentBy, expectedVersion: number | null | undefined)
 /** The input as a wish; refused when it names a version in two ways or an amount that is none. */
 function wishOf(input: DeployInput): Result<Wish, Failure> {
   const { modelVersion, alias, maxSpendPerHour, resources, project } = input;
-  const invalid = (field: string, message: string) => ({ ok: false as const, error: failure('INVALID_INPUT', message, { path: ['input', field] }) });
-  if (typeof modelVersion === 'number' && typeof alias === 'string') return invalid('alias', 'Give modelVersion or alias, not both.');
+  const invalid = (field: string, message: string) => ({
+    ok: false as const,
+    error: failure('INVALID_INPUT', message, { path: ['input', field] }),
+  });
+  if (typeof modelVersion === 'number' && typeof alias === 'string')
+    return invalid('alias', 'Give modelVersion or alias, not both.');
   const amount = typeof maxSpendPerHour === 'string' ? parseUsd(maxSpendPerHour) : null;
-  if (typeof maxSpendPerHour === 'string' && amount === null) return invalid('maxSpendPerHour', 'maxSpendPerHour is an amount of USD.');
+  if (typeof maxSpendPerHour === 'string' && amount === null)
+    return invalid('maxSpendPerHour', 'maxSpendPerHour is an amount of USD.');
   const numbered = typeof modelVersion === 'number' ? { number: modelVersion } : ({ latest: true } as const);
   const version = typeof alias === 'string' ? { alias } : numbered;
   return {
     ok: true,
-    value: { ...plainOf(input), project: projectRef(project), version, maxSpendPerHour: amount, resources: resources ? toResources(resources) : null },
+    value: {
+      ...plainOf(input),
+      project: projectRef(project),
+      version,
+      maxSpendPerHour: amount,
+      resources: resources ? toResources(resources) : null,
+    },
   };
 }
 
 /** The fields that are taken as they are. */
-const plainOf = ({ name, model, replicas, concurrency, deadlineMs, queueLimit, retryable, hosts, maxReplicas, regions, capacityTypes }: DeployInput) => ({
+const plainOf = ({
+  name,
+  model,
+  replicas,
+  concurrency,
+  deadlineMs,
+  queueLimit,
+  retryable,
+  hosts,
+  maxReplicas,
+  regions,
+  capacityTypes,
+}: DeployInput) => ({
   ...{ name, model, replicas, concurrency, deadlineMs, queueLimit, retryable, hosts, maxReplicas, regions, capacityTypes },
 });
 

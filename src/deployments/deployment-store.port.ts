@@ -54,7 +54,10 @@ export interface DeploymentStore {
   deployments(tx: Transaction, question: DeploymentsQuestion): Promise<Deployment[]>;
   deploymentsByIds(tx: Transaction, ids: readonly Id[]): Promise<Deployment[]>;
   /** Those that run a version of these models now, newest first. */
-  deploymentsOf(tx: Transaction, of: { readonly modelIds?: readonly Id[]; readonly versionIds?: readonly Id[] }): Promise<{ readonly key: Id; readonly deployment: Deployment }[]>;
+  deploymentsOf(
+    tx: Transaction,
+    of: { readonly modelIds?: readonly Id[]; readonly versionIds?: readonly Id[] },
+  ): Promise<{ readonly key: Id; readonly deployment: Deployment }[]>;
   /** Not gone and with a workload on this cluster, whatever its state. */
   deploymentsOn(tx: Transaction, clusterId: Id): Promise<Deployment[]>;
   /** Not deleted, of every team. */

@@ -16,7 +16,12 @@ export interface Cause {
 export function deploymentChanged(before: Deployment | null, after: Deployment, cause: Cause): EventDraft {
   const what = before === null ? 'created' : before.deletedAt === null && after.deletedAt !== null ? 'deleted' : 'updated';
   const facts = { before: before && deploymentJson(before), after: deploymentJson(after) };
-  return { ...ofDeployment(after, cause), type: `deployment.${what}`, message: `Deployment ${deploymentPath(after)} was ${what}.`, ...facts };
+  return {
+    ...ofDeployment(after, cause),
+    type: `deployment.${what}`,
+    message: `Deployment ${deploymentPath(after)} was ${what}.`,
+    ...facts,
+  };
 }
 
 /** The phase moved. */

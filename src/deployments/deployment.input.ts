@@ -67,10 +67,16 @@ export class DeployInput {
   @Field(() => [String], { nullable: true, description: 'Host names that lead here, besides the path.' })
   hosts?: string[] | null;
 
-  @Field(() => Int, { nullable: true, description: 'Never more replicas, both sides of a rollout counted; default of the project.' })
+  @Field(() => Int, {
+    nullable: true,
+    description: 'Never more replicas, both sides of a rollout counted; default of the project.',
+  })
   maxReplicas?: number | null;
 
-  @Field(() => Decimal, { nullable: true, description: 'Never dearer, in USD per hour, both sides of a rollout counted; default of the project.' })
+  @Field(() => Decimal, {
+    nullable: true,
+    description: 'Never dearer, in USD per hour, both sides of a rollout counted; default of the project.',
+  })
   maxSpendPerHour?: string | null;
 
   @Field(() => [String], { nullable: true, description: 'Allowed regions, `provider/region`; default of the installation.' })

@@ -70,10 +70,14 @@ export const decisionsOfLoader = (context: ApiContext, service: DecisionsService
   );
 
 export const deploymentsOfModelLoader = (context: ApiContext, service: DeploymentsService) =>
-  context.loader('model.deployments', () => ofLoader(context, (tx, modelIds) => service.deploymentsOf(tx, context.principal, { modelIds })));
+  context.loader('model.deployments', () =>
+    ofLoader(context, (tx, modelIds) => service.deploymentsOf(tx, context.principal, { modelIds })),
+  );
 
 export const deploymentsOfVersionLoader = (context: ApiContext, service: DeploymentsService) =>
-  context.loader('modelVersion.deployments', () => ofLoader(context, (tx, versionIds) => service.deploymentsOf(tx, context.principal, { versionIds })));
+  context.loader('modelVersion.deployments', () =>
+    ofLoader(context, (tx, versionIds) => service.deploymentsOf(tx, context.principal, { versionIds })),
+  );
 
 type Grouping = ReadonlyMap<Id, readonly { readonly deployment: Deployment }[]>;
 

@@ -31,7 +31,10 @@ const REPLICA = `select id, team_id as "teamId", project_id as "projectId", depl
   restarts, message, transitions, state_since as "stateSince" from replica`;
 const PATH = `t.name || '/' || p.name || '/' || d.name`;
 
-const toDeployment = (row: DeploymentRow): Deployment => ({ ...row, spec: { ...row.spec, maxSpendPerHour: BigInt(row.spec.maxSpendPerHour) } });
+const toDeployment = (row: DeploymentRow): Deployment => ({
+  ...row,
+  spec: { ...row.spec, maxSpendPerHour: BigInt(row.spec.maxSpendPerHour) },
+});
 const storedSpec = (spec: DeploymentSpec): StoredSpec => ({ ...spec, maxSpendPerHour: spec.maxSpendPerHour.toString() });
 
 /** Deployments in PostgreSQL; row-level security narrows every statement to the transaction's scope. */
@@ -40,7 +43,11 @@ export class DeploymentRepository implements DeploymentStore {
     const [row] =
       'id' in by
         ? await select(tx, `${DEPLOYMENT} where d.id = $1 and d.gone_at is null`, [by.id])
-        : await select(tx, `${DEPLOYMENT} where t.name = $1 and p.name = $2 and d.name = $3 and d.gone_at is null`, [by.teamName, by.projectName, by.name]);
+        : await select(tx, `${DEPLOYMENT} where t.name = $1 and p.name = $2 and d.name = $3 and d.gone_at is null`, [
+            by.teamName,
+            by.projectName,
+            by.name,
+          ]);
     return row ?? null;
   }
 
@@ -53,7 +60,10 @@ export class DeploymentRepository implements DeploymentStore {
     await sqlOf(tx).query(`select pg_advisory_xact_lock(hashtextextended('deployments/' || $1, 0))::text`, [teamId]);
   }
 
-  deployments(tx: Transaction, { projectId, phases, nameContains, visible, after, limit }: DeploymentsQuestion): Promise<Deployment[]> {
+  deployments(
+    tx: Transaction,
+    { projectId, phases, nameContains, visible, after, limit }: DeploymentsQuestion,
+  ): Promise<Deployment[]> {
     return select(
       tx,
       `${DEPLOYMENT} where d.gone_at is null and ($1::uuid is null or d.project_id = $1) and ($2::text[] is null or d.phase = any ($2))
@@ -102,7 +112,16 @@ export class DeploymentRepository implements DeploymentStore {
       `insert into deployment (id, team_id, project_id, name, spec, generation, version, observed_generation, phase, conditions, created_at,
          created_by, updated_at) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)`,
       [
-        ...[row.id, row.teamId, row.projectId, row.name, JSON.stringify(storedSpec(row.spec)), row.generation, row.version, row.observedGeneration],
+        ...[
+          row.id,
+          row.teamId,
+          row.projectId,
+          row.name,
+          JSON.stringify(storedSpec(row.spec)),
+          row.generation,
+          row.version,
+          row.observedGeneration,
+        ],
         ...[row.phase, JSON.stringify(row.conditions), row.createdAt, row.createdBy, row.updatedAt],
       ],
     );
@@ -127,7 +146,9 @@ export class DeploymentRepository implements DeploymentStore {
   }
 
   revisions(tx: Transaction, deploymentIds: readonly Id[]): Promise<Revision[]> {
-    return sqlOf(tx).query<Revision>(`${REVISION} where r.deployment_id = any ($1::uuid[]) order by r.deployment_id, r.number`, [deploymentIds]);
+    return sqlOf(tx).query<Revision>(`${REVISION} where r.deployment_id = any ($1::uuid[]) order by r.deployment_id, r.number`, [
+      deploymentIds,
+    ]);
   }
 
   revisionsByIds(tx: Transaction, ids: readonly Id[]): Promise<Revision[]> {
@@ -160,7 +181,15 @@ export class DeploymentRepository implements DeploymentStore {
        on conflict (id) do update set state = excluded.state, step = excluded.step, step_started_at = excluded.step_started_at,
          reason = excluded.reason, ended_at = excluded.ended_at, version = excluded.version`,
       [
-        ...[row.id, row.teamId, row.projectId, row.deploymentId, row.fromRevisionId, row.toRevisionId, JSON.stringify(row.fromWeights)],
+        ...[
+          row.id,
+          row.teamId,
+          row.projectId,
+          row.deploymentId,
+          row.fromRevisionId,
+          row.toRevisionId,
+          JSON.stringify(row.fromWeights),
+        ],
         ...[row.state, row.step, row.stepStartedAt, row.reason, row.startedAt, row.endedAt, row.version],
       ],
     );
@@ -170,7 +199,9 @@ export class DeploymentRepository implements DeploymentStore {
   }
 
   workloads(tx: Transaction, deploymentIds: readonly Id[]): Promise<Workload[]> {
-    return sqlOf(tx).query<Workload>(`${WORKLOAD} where w.deployment_id = any ($1::uuid[]) and w.gone_at is null order by w.id`, [deploymentIds]);
+    return sqlOf(tx).query<Workload>(`${WORKLOAD} where w.deployment_id = any ($1::uuid[]) and w.gone_at is null order by w.id`, [
+      deploymentIds,
+    ]);
   }
 
   workloadsOn(tx: Transaction, clusterId: Id): Promise<Workload[]> {
@@ -224,7 +255,9 @@ export class DeploymentRepository implements DeploymentStore {
   async saveReplicas(tx: Transaction, changes: readonly ReplicaChange[]): Promise<void> {
     if (changes.length === 0) return;
     await sqlOf(tx).execute(SAVE_REPLICAS, [JSON.stringify(changes.map(({ after }) => after))]);
-    const transitions = changes.flatMap(({ after, appended }) => appended.map((transition) => ({ ...transition, teamId: after.teamId })));
+    const transitions = changes.flatMap(({ after, appended }) =>
+      appended.map((transition) => ({ ...transition, teamId: after.teamId })),
+    );
     if (transitions.length > 0) await sqlOf(tx).execute(APPEND_TRANSITIONS, [JSON.stringify(transitions)]);
   }
 

@@ -1,5 +1,5 @@
 import { Arg, Ctx, FieldResolver, Int, Query, Resolver, Root } from 'type-graphql';
-import { DecisionConnection, toDecisionType } from '../decisions/decision.type.ts';
+import { DecisionType, toDecisionType } from '../decisions/decision.type.ts';
 import type { DecisionsService } from '../decisions/decisions.service.ts';
 import { DEFAULT_PAGE, decodeCursor, toConnection } from '../graphql/connection.type.ts';
 import type { ApiContext } from '../graphql/context.ts';
@@ -78,7 +78,10 @@ export class DeploymentResolver {
   }
 
   @Query(() => DeploymentType, { nullable: true, description: 'One deployment.' })
-  async deployment(@Ctx() context: ApiContext, @Arg('by', () => DeploymentBy, { description: 'Which.' }) by: DeploymentBy): Promise<DeploymentType | null> {
+  async deployment(
+    @Ctx() context: ApiContext,
+    @Arg('by', () => DeploymentBy, { description: 'Which.' }) by: DeploymentBy,
+  ): Promise<DeploymentType | null> {
     const deployment = await this.#service.deployment(await context.read(), context.principal, deploymentRef(by));
     return deployment && toDeploymentType(deployment);
   }
@@ -88,7 +91,8 @@ export class DeploymentResolver {
     @Ctx() context: ApiContext,
     @Arg('first', () => Int, { defaultValue: DEFAULT_PAGE, description: 'At most 100.' }) first: number,
     @Arg('after', () => String, { nullable: true, description: 'Cursor to go on behind.' }) after?: string | null,
-    @Arg('filter', () => DeploymentFilter, { nullable: true, description: 'Which; all when left out.' }) filter?: DeploymentFilter | null,
+    @Arg('filter', () => DeploymentFilter, { nullable: true, description: 'Which; all when left out.' })
+    filter?: DeploymentFilter | null,
   ) {
     const page = await this.#service.deployments(await context.read(), context.principal, {
       project: filter?.project ? projectRef(filter.project) : null,
@@ -104,7 +108,10 @@ export class DeploymentResolver {
   async endpoint(@Root() { row }: DeploymentType, @Ctx() context: ApiContext): Promise<EndpointType> {
     const revisions = await revisionsLoader(context, this.#service).load(row.id);
     const served = revisions.filter(({ number }) => row.spec.traffic.some(({ revision }) => revision === number));
-    return { url: `${this.#reads.routerUrl}/${deploymentPath(row)}`, protocols: [...new Set(served.map(({ spec }) => spec.protocol))] };
+    return {
+      url: `${this.#reads.routerUrl}/${deploymentPath(row)}`,
+      protocols: [...new Set(served.map(({ spec }) => spec.protocol))],
+    };
   }
 
   @FieldResolver(() => RevisionType, { nullable: true, description: 'The revision with the largest share of the wish.' })
@@ -141,7 +148,9 @@ export class DeploymentResolver {
     return rollout ? toRolloutType(rollout) : null;
   }
 
-  @FieldResolver(() => [ReplicaType], { description: 'Those that hold their slot, oldest first; at most as many as maxReplicas allows.' })
+  @FieldResolver(() => [ReplicaType], {
+    description: 'Those that hold their slot, oldest first; at most as many as maxReplicas allows.',
+  })
   async replicas(@Root() { row }: DeploymentType, @Ctx() context: ApiContext): Promise<ReplicaType[]> {
     return (await replicasLoader(context, this.#service).load(row.id)).map(toReplicaType);
   }
@@ -151,15 +160,15 @@ export class DeploymentResolver {
     return toMoney((await hourlyLoader(context, this.#service).load(row.id)) * HOURS_PER_MONTH);
   }
 
-  @FieldResolver(() => DecisionConnection, { description: 'The newest decisions about it.' })
+  @FieldResolver(() => [DecisionType], { description: 'The newest decisions about it, newest first.' })
   async decisions(
     @Root() { row }: DeploymentType,
     @Ctx() context: ApiContext,
-    @Arg('first', () => Int, { defaultValue: DEFAULT_PAGE, description: 'At most 100; older ones are in the query `decisions`.' }) first: number,
-  ) {
-    const limit = pageSize(first);
-    const rows = await decisionsOfLoader(context, this.#reads.decisions, limit + 1).load(row.id);
-    return toConnection({ items: rows.slice(0, limit), hasNextPage: rows.length > limit, totalCount: null }, toDecisionType, ({ id }) => id);
+    @Arg('first', () => Int, { defaultValue: DEFAULT_PAGE, description: 'At most 100; older ones are in the query `decisions`.' })
+    first: number,
+  ): Promise<DecisionType[]> {
+    const rows = await decisionsOfLoader(context, this.#reads.decisions, pageSize(first)).load(row.id);
+    return rows.map(toDecisionType);
   }
 
   @FieldResolver(() => [AllowedActionType], { description: 'What you may do with it now, and why not the rest.' })
@@ -206,7 +215,8 @@ export class ReplicaResolver {
     @Root() { row }: ReplicaType,
     @Ctx() context: ApiContext,
     @Arg('limit', () => Int, { defaultValue: 100, description: 'At most 1,000 lines.' }) limit: number,
-    @Arg('cursor', () => String, { nullable: true, description: 'Of an earlier page; without it the newest lines.' }) cursor?: string | null,
+    @Arg('cursor', () => String, { nullable: true, description: 'Of an earlier page; without it the newest lines.' })
+    cursor?: string | null,
   ): Promise<LogPageType> {
     const replica = await this.#service.replicaForLogs(await context.read(), context.principal, row.id);
     const cluster = replica && this.#clusterOf(replica.clusterId);

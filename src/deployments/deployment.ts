@@ -105,14 +105,17 @@ function checkCounts(spec: DeploymentSpec): Failure | null {
     ['queueLimit', spec.queueLimit, 0, MAX_QUEUE],
   ];
   for (const [field, value, low, high] of ranges) {
-    if (!Number.isInteger(value) || value < low || value > high) return invalid(field, `${field} must be between ${low} and ${high}.`);
+    if (!Number.isInteger(value) || value < low || value > high)
+      return invalid(field, `${field} must be between ${low} and ${high}.`);
   }
   return spec.maxSpendPerHour > 0n ? null : invalid('maxSpendPerHour', 'maxSpendPerHour must be above zero.');
 }
 
 function checkHosts(hosts: readonly string[]): Failure | null {
   if (hosts.length > MAX_HOSTS) return invalid('hosts', `There may be at most ${MAX_HOSTS} hosts.`);
-  return hosts.every((host) => HOST.test(host)) ? null : invalid('hosts', 'A host is a lower-case DNS name with at least one dot.');
+  return hosts.every((host) => HOST.test(host))
+    ? null
+    : invalid('hosts', 'A host is a lower-case DNS name with at least one dot.');
 }
 
 /** Weights are whole percents that sum to 100, each revision once. */
@@ -120,7 +123,9 @@ export function checkTraffic(weights: readonly TrafficWeight[]): Failure | null 
   const whole = weights.every(({ weight }) => Number.isInteger(weight) && weight >= 0 && weight <= 100);
   const once = new Set(weights.map(({ revision }) => revision)).size === weights.length;
   const sum = weights.reduce((all, { weight }) => all + weight, 0);
-  return whole && once && sum === 100 ? null : invalid('weights', 'Weights are whole percents that sum to 100, each revision named once.');
+  return whole && once && sum === 100
+    ? null
+    : invalid('weights', 'Weights are whole percents that sum to 100, each revision named once.');
 }
 
 const checkPlacement = ({ placement }: DeploymentSpec): Failure | null =>

@@ -19,7 +19,8 @@ import type { Replica } from './replica.ts';
 import type { Revision } from './revision.ts';
 import { ROLLOUT_STATES, type Rollout, type RolloutState } from './rollout.ts';
 
-const same = <T extends string>(names: readonly T[]): Record<string, T> => Object.fromEntries(names.map((name) => [name.toUpperCase(), name]));
+const same = <T extends string>(names: readonly T[]): Record<string, T> =>
+  Object.fromEntries(names.map((name) => [name.toUpperCase(), name]));
 
 export const DeploymentPhaseName = same<DeploymentPhase>(DEPLOYMENT_PHASES);
 registerEnumType(DeploymentPhaseName, {

@@ -12,7 +12,14 @@ import type { Reconciliation } from '../reconcile/loop.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import type { ArtifactGrants } from './artifact-grants.port.ts';
 import { ClusterUnreachable, type ApplyResult, type ClusterObservation, type ClusterPort } from './cluster.port.ts';
-import { deploymentChanged, deploymentGone, phaseChanged, replicaChanged, rolloutChanged, type Cause } from './deployment.events.ts';
+import {
+  deploymentChanged,
+  deploymentGone,
+  phaseChanged,
+  replicaChanged,
+  rolloutChanged,
+  type Cause,
+} from './deployment.events.ts';
 import type { Deployment } from './deployment.ts';
 import type { DeploymentStore } from './deployment-store.port.ts';
 import { makeWorkloadSpec } from './make-workload-spec.ts';
@@ -113,7 +120,11 @@ export class DeploymentsReconciler implements Reconciliation<PassInput, PassPlan
   #errorsOf(tx: Transaction, shifting: readonly { readonly toRevisionId: Id; readonly startedAt: Instant }[]) {
     if (!this.#deps.errors || shifting.length === 0) return Promise.resolve(new Map<Id, never>());
     const since = Math.min(...shifting.map(({ startedAt }) => startedAt));
-    return this.#deps.errors.errorsOf(tx, shifting.map(({ toRevisionId }) => toRevisionId), since);
+    return this.#deps.errors.errorsOf(
+      tx,
+      shifting.map(({ toRevisionId }) => toRevisionId),
+      since,
+    );
   }
 
   #refusalsOf(workloads: readonly Workload[]): Map<Id, string> {
@@ -138,7 +149,8 @@ export class DeploymentsReconciler implements Reconciliation<PassInput, PassPlan
     const locked = await store.lockDeployment(tx, deployment.id);
     if (locked?.version !== deployment.version) return false;
     await store.saveReplicas(tx, replicas);
-    for (const workload of new Map([...plan.removed, ...plan.gone].map((one) => [one.id, one])).values()) await store.saveWorkload(tx, workload);
+    for (const workload of new Map([...plan.removed, ...plan.gone].map((one) => [one.id, one])).values())
+      await store.saveWorkload(tx, workload);
     if (plan.rollout) await store.saveRollout(tx, plan.rollout, PRINCIPAL);
     if (plan.deployment) await store.updateDeployment(tx, plan.deployment, deployment.version);
     if (plan.deployment && plan.wishChanged) await this.#recordRollback(tx, plan.deployment, plan.rollout?.reason ?? '');
@@ -151,8 +163,22 @@ export class DeploymentsReconciler implements Reconciliation<PassInput, PassPlan
     await this.#deps.store.appendWish(tx, row, PRINCIPAL);
     const { id, teamId, projectId, generation, spec, updatedAt: at } = row;
     await this.#deps.decisions.record(tx, {
-      ...{ teamId, projectId, deploymentId: id, kind: 'auto_rollback', subjectKind: 'Deployment', subjectId: id, at, principal: PRINCIPAL },
-      ...{ inputs: { generation }, candidates: [], rejected: {}, chosen: { traffic: spec.traffic.map((weight) => ({ ...weight })) } },
+      ...{
+        teamId,
+        projectId,
+        deploymentId: id,
+        kind: 'auto_rollback',
+        subjectKind: 'Deployment',
+        subjectId: id,
+        at,
+        principal: PRINCIPAL,
+      },
+      ...{
+        inputs: { generation },
+        candidates: [],
+        rejected: {},
+        chosen: { traffic: spec.traffic.map((weight) => ({ ...weight })) },
+      },
       ...{ reasons: [reason], expectedHourly: null },
     });
   }
@@ -160,7 +186,8 @@ export class DeploymentsReconciler implements Reconciliation<PassInput, PassPlan
   async #effect({ deployment, plan }: DeploymentStep, lease: Lease): Promise<void> {
     const fence = { epoch: lease.epoch };
     const row = plan.deployment ?? deployment;
-    for (const workload of plan.apply) this.#heed(workload, await this.#deps.cluster.apply(await this.#specOf(row, workload), fence));
+    for (const workload of plan.apply)
+      this.#heed(workload, await this.#deps.cluster.apply(await this.#specOf(row, workload), fence));
     for (const id of plan.remove) {
       this.#heed(null, await this.#deps.cluster.remove(id, fence));
       this.#refusals.delete(id);
@@ -180,7 +207,8 @@ export class DeploymentsReconciler implements Reconciliation<PassInput, PassPlan
   #heed(workload: Workload | null, result: ApplyResult): void {
     if (result.outcome === 'stale_epoch') throw new LeaseLost(`the cluster has seen epoch ${result.seenEpoch}`);
     if (!workload) return;
-    if (result.outcome === 'refused') this.#refusals.set(workload.id, { generation: workload.generation, message: `${result.reason}: ${result.message}` });
+    if (result.outcome === 'refused')
+      this.#refusals.set(workload.id, { generation: workload.generation, message: `${result.reason}: ${result.message}` });
     else this.#refusals.delete(workload.id);
   }
 }

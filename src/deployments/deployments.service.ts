@@ -88,20 +88,40 @@ export class DeploymentsService {
   async deployments(
     tx: Transaction,
     principal: Principal,
-    page: { project: ProjectRef | null; phases: readonly DeploymentPhase[] | null; nameContains: string | null; after: string | null; first: number },
+    page: {
+      project: ProjectRef | null;
+      phases: readonly DeploymentPhase[] | null;
+      nameContains: string | null;
+      after: string | null;
+      first: number;
+    },
   ): Promise<{ items: Deployment[]; hasNextPage: boolean }> {
     const project = page.project && (await this.#deps.identity.findProject(tx, page.project));
     if (page.project && !project) return { items: [], hasNextPage: false };
     const { phases, nameContains, after, first } = page;
     const visible = visibleTo(principal);
-    const rows = await this.#deps.store.deployments(tx, { projectId: project?.id ?? null, phases, nameContains, after, visible, limit: first });
+    const rows = await this.#deps.store.deployments(tx, {
+      projectId: project?.id ?? null,
+      phases,
+      nameContains,
+      after,
+      visible,
+      limit: first,
+    });
     return { items: rows.slice(0, first), hasNextPage: rows.length > first };
   }
 
   /** Those that run a version of each model (or that version itself) now. */
-  async deploymentsOf(tx: Transaction, principal: Principal, of: { readonly modelIds?: readonly Id[]; readonly versionIds?: readonly Id[] }) {
+  async deploymentsOf(
+    tx: Transaction,
+    principal: Principal,
+    of: { readonly modelIds?: readonly Id[]; readonly versionIds?: readonly Id[] },
+  ) {
     const rows = await this.#deps.store.deploymentsOf(tx, of);
-    return Map.groupBy(rows.filter(({ deployment }) => mayDo(principal, 'deployment.read', deployment)), ({ key }) => key);
+    return Map.groupBy(
+      rows.filter(({ deployment }) => mayDo(principal, 'deployment.read', deployment)),
+      ({ key }) => key,
+    );
   }
 
   /** What lies below deployments that the caller has been given; one statement each. */
@@ -114,7 +134,11 @@ export class DeploymentsService {
   /** Pico-USD per hour of each deployment as wished now: replicas of every workload that is not being given up. */
   async hourly(tx: Transaction, deploymentIds: readonly Id[]): Promise<Map<Id, PicoUsdPerHour>> {
     const workloads = (await this.#deps.store.workloads(tx, deploymentIds)).filter(({ removedAt }) => removedAt === null);
-    const rates = await this.#deps.prices.believedAt(tx, [...new Set(workloads.map(({ offeringId }) => offeringId))], this.#deps.clock.now());
+    const rates = await this.#deps.prices.believedAt(
+      tx,
+      [...new Set(workloads.map(({ offeringId }) => offeringId))],
+      this.#deps.clock.now(),
+    );
     const sums = new Map<Id, bigint>();
     for (const { deploymentId, offeringId, replicas } of workloads) {
       sums.set(deploymentId, (sums.get(deploymentId) ?? 0n) + (rates.get(offeringId)?.effective ?? 0n) * BigInt(replicas));
@@ -131,7 +155,8 @@ export class DeploymentsService {
   replicasByIds = (tx: Transaction, ids: readonly Id[]): Promise<Replica[]> => this.#deps.store.replicasByIds(tx, ids);
 
   /** For what was found by its id alone and not below a deployment. */
-  mayRead = (principal: Principal, row: Pick<Revision, 'teamId' | 'projectId'>): boolean => mayDo(principal, 'deployment.read', row);
+  mayRead = (principal: Principal, row: Pick<Revision, 'teamId' | 'projectId'>): boolean =>
+    mayDo(principal, 'deployment.read', row);
 
   mayWrite = (principal: Principal, deployment: Deployment): boolean => mayDo(principal, 'deployment.write', deployment);
 
@@ -139,11 +164,16 @@ export class DeploymentsService {
   scale(caller: Caller, options: ChangeOptions, replicas: number): Promise<Result<ChangeOutcome, Failure>> {
     const decide: Verb['decide'] = (current, now) => {
       const { spec } = current.deployment;
-      if (!Number.isInteger(replicas) || replicas < 1) return err(failure('INVALID_INPUT', 'replicas must be at least 1.', { path: ['input', 'replicas'] }));
+      if (!Number.isInteger(replicas) || replicas < 1)
+        return err(failure('INVALID_INPUT', 'replicas must be at least 1.', { path: ['input', 'replicas'] }));
       const next = wished(current, { ...spec, replicas }, now);
       return ok({ next, rolloutTo: null, reasons: [`From ${spec.replicas} to ${replicas} replicas by request.`] });
     };
-    return this.#run(caller, { ...options, input: { replicas } }, { mutation: 'scaleDeployment', action: 'SCALE', kind: 'scale', decide });
+    return this.#run(
+      caller,
+      { ...options, input: { replicas } },
+      { mutation: 'scaleDeployment', action: 'SCALE', kind: 'scale', decide },
+    );
   }
 
   /** Shares traffic among revisions; those that have no replicas get them first. */
@@ -152,14 +182,19 @@ export class DeploymentsService {
       const wrong = checkTraffic(weights);
       if (wrong) return err(wrong);
       const unknown = weights.find(({ revision }) => !current.revisions.some(({ number }) => number === revision));
-      if (unknown) return err(failure('INVALID_INPUT', `There is no revision ${unknown.revision}.`, { path: ['input', 'weights'] }));
+      if (unknown)
+        return err(failure('INVALID_INPUT', `There is no revision ${unknown.revision}.`, { path: ['input', 'weights'] }));
       const traffic = weights.filter(({ weight }) => weight > 0);
       const next = wished(current, { ...current.deployment.spec, traffic }, now);
       const told = traffic.map(({ revision, weight }) => `revision ${revision} ${weight} %`).join(', ');
       return ok({ next, rolloutTo: null, reasons: [`Traffic by request: ${told}.`] });
     };
     const input = { weights: weights.map((weight) => ({ ...weight })) };
-    return this.#run(caller, { ...options, input }, { mutation: 'setTraffic', action: 'SET_TRAFFIC', kind: 'set_traffic', decide });
+    return this.#run(
+      caller,
+      { ...options, input },
+      { mutation: 'setTraffic', action: 'SET_TRAFFIC', kind: 'set_traffic', decide },
+    );
   }
 
   /** Rolls out an earlier revision again: the given one, else the one before. */
@@ -174,7 +209,11 @@ export class DeploymentsService {
       const next = wished(current, { ...spec, traffic: [{ revision: to.number, weight: 100 }] }, now);
       return ok({ next, rolloutTo: to, reasons: [`Back to revision ${to.number} by request.`] });
     };
-    return this.#run(caller, { ...options, input: { revision } }, { mutation: 'rollback', action: 'ROLLBACK', kind: 'rollback', decide });
+    return this.#run(
+      caller,
+      { ...options, input: { revision } },
+      { mutation: 'rollback', action: 'ROLLBACK', kind: 'rollback', decide },
+    );
   }
 
   /** Takes it out of the route table, drains it and gives everything up; its history, costs and events stay. */
@@ -183,13 +222,23 @@ export class DeploymentsService {
       const next: Deployment = { ...wished(current, current.deployment.spec, now), deletedAt: now, phase: 'DELETING' };
       return ok({ next, rolloutTo: null, reasons: ['Deleted by request.'] });
     };
-    return this.#run(caller, { ...options, input: {} }, { mutation: 'deleteDeployment', action: 'DELETE', kind: 'delete', decide });
+    return this.#run(
+      caller,
+      { ...options, input: {} },
+      { mutation: 'deleteDeployment', action: 'DELETE', kind: 'delete', decide },
+    );
   }
 
-  async #run(caller: Caller, options: ChangeOptions & { readonly input: Json }, verb: Verb): Promise<Result<ChangeOutcome, Failure>> {
+  async #run(
+    caller: Caller,
+    options: ChangeOptions & { readonly input: Json },
+    verb: Verb,
+  ): Promise<Result<ChangeOutcome, Failure>> {
     const { deployment: ref, expectedVersion, input } = options;
     const body = { deployment: { ...ref }, expectedVersion, input };
-    const outcome = await this.#deps.commands.run({ ...caller, mutation: verb.mutation, body }, (tx) => this.#change(tx, caller, options, verb));
+    const outcome = await this.#deps.commands.run({ ...caller, mutation: verb.mutation, body }, (tx) =>
+      this.#change(tx, caller, options, verb),
+    );
     if (outcome.ok) this.#deps.onChange();
     return outcome;
   }
@@ -197,7 +246,9 @@ export class DeploymentsService {
   async #change(tx: Transaction, caller: Caller, options: ChangeOptions, verb: Verb): Promise<Result<ChangeOutcome, Failure>> {
     const current = await this.#locked(tx, caller, options.deployment);
     if (!current) return err(notFound('deployment', ['input', 'deployment']));
-    const refused = refuseStale(current, options.expectedVersion) ?? refuseAction(verb.action, { ...current, revisions: current.revisions.length });
+    const refused =
+      refuseStale(current, options.expectedVersion) ??
+      refuseAction(verb.action, { ...current, revisions: current.revisions.length });
     if (refused) return err(refused);
     const decided = verb.decide(current, this.#deps.clock.now());
     if (!decided.ok) return decided;
@@ -205,10 +256,21 @@ export class DeploymentsService {
     const revisions = next.deletedAt === null ? revisionsWith(current, next.spec.traffic) : [];
     const place = await this.#place(tx, current);
     if (!place) return err(failure('NO_CAPACITY', 'The deployment has no pool any more.'));
-    const beyond = next.deletedAt === null ? await this.#beyond(tx, { current, next, revisions, rolloutTo, offeringId: place.offeringId }) : null;
+    const beyond =
+      next.deletedAt === null
+        ? await this.#beyond(tx, { current, next, revisions, rolloutTo, offeringId: place.offeringId })
+        : null;
     if (beyond) return err(beyond);
     const principal = caller.principal.id;
-    const saved = await this.#deps.writer.save(tx, { current, next, revisions, newRevision: null, rolloutTo, ...place, principal });
+    const saved = await this.#deps.writer.save(tx, {
+      current,
+      next,
+      revisions,
+      newRevision: null,
+      rolloutTo,
+      ...place,
+      principal,
+    });
     const decisionId = await this.#record(tx, saved, { kind: verb.kind, principal, reasons });
     return ok({ deploymentId: saved.id, decisionId });
   }
@@ -233,7 +295,19 @@ export class DeploymentsService {
   /** The first guard or quota that the change would break while both sides of it run. */
   async #beyond(
     tx: Transaction,
-    { current, next, revisions, rolloutTo, offeringId }: { current: CurrentDeployment; next: Deployment; revisions: readonly Revision[]; rolloutTo: Revision | null; offeringId: Id },
+    {
+      current,
+      next,
+      revisions,
+      rolloutTo,
+      offeringId,
+    }: {
+      current: CurrentDeployment;
+      next: Deployment;
+      revisions: readonly Revision[];
+      rolloutTo: Revision | null;
+      offeringId: Id;
+    },
   ): Promise<Failure | null> {
     const kept = effectiveWeights(current.deployment.spec.traffic, current.rollout);
     const before = rolloutTo ? revisionsWith(current, kept) : [];
@@ -245,7 +319,11 @@ export class DeploymentsService {
     return checkGuards(next, wanted) ?? this.#deps.writer.checkQuotas(tx, owner, wanted);
   }
 
-  #record(tx: Transaction, deployment: Deployment, why: { kind: DecisionKind; principal: string; reasons: readonly string[] }): Promise<Id> {
+  #record(
+    tx: Transaction,
+    deployment: Deployment,
+    why: { kind: DecisionKind; principal: string; reasons: readonly string[] },
+  ): Promise<Id> {
     const { id, teamId, projectId, updatedAt: at, generation, spec } = deployment;
     return this.#deps.decisions.record(tx, {
       ...why,

@@ -37,7 +37,9 @@ export type RouteTableContent = Omit<RouteTable, 'version' | 'madeAt'>;
 /** Everything that routers need, in an order that depends on nothing but the content, so that equal worlds give equal tables. */
 export function makeRouteTable(input: RouteTableInput): RouteTableContent {
   const leaving = new Set(input.workloads.filter(({ removedAt }) => removedAt !== null).map(({ id }) => id));
-  const routable = input.replicas.filter((replica) => isServing(replica) && replica.address !== null && !leaving.has(replica.workloadId));
+  const routable = input.replicas.filter(
+    (replica) => isServing(replica) && replica.address !== null && !leaving.has(replica.workloadId),
+  );
   const index: Index = {
     revisions: Map.groupBy(input.revisions, ({ deploymentId }) => deploymentId),
     rollouts: new Map(input.rollouts.map((rollout) => [rollout.deploymentId, rollout])),
@@ -103,8 +105,12 @@ function towardsServing(revisions: readonly RouteRevision[]): readonly RouteRevi
   if (able.length === shared.length && able.length > 0) return revisions;
   const stand = able.length > 0 ? able : revisions.filter(({ replicas }) => replicas.length > 0).slice(-1);
   if (stand.length === 0) return revisions;
-  const parts = splitByLargestRemainder(100n, stand.map(({ revisionId, weight }) => ({ key: revisionId, weight: BigInt(weight || 1) })));
+  const parts = splitByLargestRemainder(
+    100n,
+    stand.map(({ revisionId, weight }) => ({ key: revisionId, weight: BigInt(weight || 1) })),
+  );
   return revisions.map((revision) => ({ ...revision, weight: Number(parts.get(revision.revisionId) ?? 0n) }));
 }
 
-const byId = <T>(items: readonly T[], key: (item: T) => string): T[] => [...items].sort((a, b) => (key(a) < key(b) ? -1 : key(a) > key(b) ? 1 : 0));
+const byId = <T>(items: readonly T[], key: (item: T) => string): T[] =>
+  [...items].sort((a, b) => (key(a) < key(b) ? -1 : key(a) > key(b) ? 1 : 0));

@@ -15,7 +15,12 @@ export interface ArtifactSource {
 }
 
 /** Everything the cluster needs to run the workload. */
-export function makeWorkloadSpec(deployment: Deployment, revision: Revision, workload: Workload, artifact: ArtifactSource): WorkloadSpec {
+export function makeWorkloadSpec(
+  deployment: Deployment,
+  revision: Revision,
+  workload: Workload,
+  artifact: ArtifactSource,
+): WorkloadSpec {
   const { runtime, resources, protocol } = revision.spec;
   return {
     workloadId: workload.id,

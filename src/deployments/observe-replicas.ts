@@ -48,7 +48,16 @@ export function observeReplicas({ observation, known, workloads, seenAt }: Obser
 function discover(workload: Workload, observed: ObservedReplica, now: Instant): ReplicaChange {
   const { id, teamId, projectId, deploymentId, revisionId, clusterId, offeringId } = workload;
   const blank = { teamId, projectId, deploymentId, revisionId, workloadId: id, clusterId, offeringId };
-  const none: Replica = { ...blank, ...facts(observed), id: observed.replicaId, capacityFrom: observed.capacityFrom, observedAt: now, lastEvidenceAt: now, transitions: 0, stateSince: observed.capacityFrom };
+  const none: Replica = {
+    ...blank,
+    ...facts(observed),
+    id: observed.replicaId,
+    capacityFrom: observed.capacityFrom,
+    observedAt: now,
+    lastEvidenceAt: now,
+    transitions: 0,
+    stateSince: observed.capacityFrom,
+  };
   const appended = missing(none, observed, now);
   return { before: null, after: withTransitions(none, appended), appended };
 }
@@ -67,7 +76,13 @@ function update(before: Replica, observed: ObservedReplica, now: Instant): Repli
 /** A complete observation without it: its slot is given up and nobody saw when. */
 function lose(before: Replica, seenAt: Instant | null): ReplicaChange {
   const evidence = Math.max(before.lastEvidenceAt, seenAt ?? 0, before.stateSince, before.capacityFrom);
-  const after = { ...before, capacityUntil: evidence, untilEstimated: true, address: null, message: 'Its cluster no longer knows it.' };
+  const after = {
+    ...before,
+    capacityUntil: evidence,
+    untilEstimated: true,
+    address: null,
+    message: 'Its cluster no longer knows it.',
+  };
   return { before, after, appended: [] };
 }
 
@@ -81,7 +96,11 @@ const facts = (observed: ObservedReplica) => ({
 });
 
 const sameFacts = (a: Replica, b: Replica): boolean =>
-  a.state === b.state && a.address === b.address && a.capacityUntil === b.capacityUntil && a.restarts === b.restarts && a.message === b.message;
+  a.state === b.state &&
+  a.address === b.address &&
+  a.capacityUntil === b.capacityUntil &&
+  a.restarts === b.restarts &&
+  a.message === b.message;
 
 /** Transitions that are not stored yet, each clamped to be no earlier than the one before it. */
 function missing(before: Replica, observed: ObservedReplica, now: Instant): AppendedTransition[] {
@@ -93,14 +112,22 @@ function missing(before: Replica, observed: ObservedReplica, now: Instant): Appe
   for (const transition of source) {
     last = Math.max(last, transition.at);
     const estimated = transition.estimated || last !== transition.at;
-    appended.push({ replicaId: observed.replicaId, n: before.transitions + appended.length, at: last, state: transition.state, estimated });
+    appended.push({
+      replicaId: observed.replicaId,
+      n: before.transitions + appended.length,
+      at: last,
+      state: transition.state,
+      estimated,
+    });
   }
   return appended;
 }
 
 function withTransitions(replica: Replica, appended: readonly AppendedTransition[]): Replica {
   const last = appended.at(-1);
-  return last ? { ...replica, transitions: replica.transitions + appended.length, stateSince: last.at, state: last.state } : replica;
+  return last
+    ? { ...replica, transitions: replica.transitions + appended.length, stateSince: last.at, state: last.state }
+    : replica;
 }
 
 /** The state that people and routers see; a given-up slot serves nobody. */

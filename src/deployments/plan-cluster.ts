@@ -96,7 +96,9 @@ function failingOf({ observation, refusals }: ClusterInput): Map<Id, string> {
 }
 
 function erringOf(errors: ReadonlyMap<Id, RevisionErrors>): Map<Id, string> {
-  const bad = [...errors].filter(([, seen]) => seen.requests >= MIN_REQUESTS && seen.errors * 100 > seen.requests * MAX_ERROR_PERCENT);
+  const bad = [...errors].filter(
+    ([, seen]) => seen.requests >= MIN_REQUESTS && seen.errors * 100 > seen.requests * MAX_ERROR_PERCENT,
+  );
   return new Map(bad.map(([id, seen]) => [id, `${seen.errors} of ${seen.requests} requests met an error.`]));
 }
 
@@ -115,5 +117,11 @@ const worldOf = (deployment: Deployment, input: ClusterInput, index: Index): Dep
 const isBusy = ({ deployment, rolloutBefore, plan }: DeploymentStep): boolean => {
   const { phase, deletedAt } = plan.deployment ?? deployment;
   const rollout = plan.rollout ?? rolloutBefore;
-  return phase === 'PENDING' || phase === 'DEPLOYING' || deletedAt !== null || plan.leaving || (rollout !== null && rollout.endedAt === null);
+  return (
+    phase === 'PENDING' ||
+    phase === 'DEPLOYING' ||
+    deletedAt !== null ||
+    plan.leaving ||
+    (rollout !== null && rollout.endedAt === null)
+  );
 };

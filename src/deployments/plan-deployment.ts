@@ -65,7 +65,8 @@ function planRevision({ wish, version, current }: PlanInput): PlannedRevision {
   const revisions = current?.revisions ?? [];
   const target = targetOf(current);
   const existing = revisions.find(({ number }) => number === target);
-  if (existing && runsTheSame(existing, version.id, spec, wish.concurrency)) return { existing, number: existing.number, spec, needsRollout: false };
+  if (existing && runsTheSame(existing, version.id, spec, wish.concurrency))
+    return { existing, number: existing.number, spec, needsRollout: false };
   const number = Math.max(0, ...revisions.map((revision) => revision.number)) + 1;
   return { existing: null, number, spec, needsRollout: true };
 }
@@ -121,7 +122,9 @@ function costsOf({ wish, current }: PlanInput, revision: PlannedRevision, rate: 
 function keepsTraffic(current: CurrentDeployment | null, revisionId: Id): boolean {
   if (!current) return false;
   const number = current.revisions.find(({ id }) => id === revisionId)?.number;
-  return effectiveWeights(current.deployment.spec.traffic, current.rollout).some(({ revision, weight }) => revision === number && weight > 0);
+  return effectiveWeights(current.deployment.spec.traffic, current.rollout).some(
+    ({ revision, weight }) => revision === number && weight > 0,
+  );
 }
 
 function planActions({ path, wish, version, current }: PlanInput, revision: PlannedRevision): PlanAction[] {
@@ -129,10 +132,15 @@ function planActions({ path, wish, version, current }: PlanInput, revision: Plan
   const runs = `${wish.model} version ${version.number} on ${wish.replicas} ${wish.replicas === 1 ? 'replica' : 'replicas'}`;
   const actions: PlanAction[] = [];
   if (!current) actions.push({ kind: 'CREATE_DEPLOYMENT', message: `Create the deployment ${path}.` });
-  else if (wishDiffers(current.deployment.spec, wish)) actions.push({ kind: 'UPDATE_DEPLOYMENT', message: `Update the wish of ${path} (generation ${current.deployment.generation + 1}).` });
+  else if (wishDiffers(current.deployment.spec, wish))
+    actions.push({
+      kind: 'UPDATE_DEPLOYMENT',
+      message: `Update the wish of ${path} (generation ${current.deployment.generation + 1}).`,
+    });
   if (!revision.existing) actions.push({ kind: 'CREATE_REVISION', message: `Create revision ${revision.number}: ${runs}.` });
   if (revision.needsRollout) actions.push({ kind: 'START_ROLLOUT', message: rolloutMessage(current, revision) });
-  else if (from !== wish.replicas) actions.push({ kind: 'SCALE', message: `Scale revision ${revision.number} from ${from} to ${wish.replicas} replicas.` });
+  else if (from !== wish.replicas)
+    actions.push({ kind: 'SCALE', message: `Scale revision ${revision.number} from ${from} to ${wish.replicas} replicas.` });
   return actions.length > 0 ? actions : [{ kind: 'NOTHING', message: 'Nothing changes: it is as wished.' }];
 }
 
@@ -145,7 +153,9 @@ function rolloutMessage(current: CurrentDeployment | null, { number }: PlannedRe
 export function wishDiffers(a: DeploymentSpec, b: DeploymentSpec): boolean {
   const text = (spec: DeploymentSpec) => {
     const { maxSpendPerHour, ...rest } = { ...spec, traffic: [] };
-    return digestOfJson(JSON.parse(JSON.stringify({ ...rest, maxSpendPerHour: maxSpendPerHour.toString() })) as Parameters<typeof digestOfJson>[0]);
+    return digestOfJson(
+      JSON.parse(JSON.stringify({ ...rest, maxSpendPerHour: maxSpendPerHour.toString() })) as Parameters<typeof digestOfJson>[0],
+    );
   };
   return text(a) !== text(b);
 }
@@ -154,7 +164,13 @@ function candidatesOf({ best, rejected, chosen }: Placement, prices: PlanInput['
   const kept = best.map(({ offering, price, score }): PlanCandidate => {
     const isChosen = offering.id === chosen?.offering.id;
     const dearer = `It costs ${formatUsd(price.effective - (chosen?.price.effective ?? 0n))} USD per hour more than the chosen one.`;
-    return { offering, hourly: price.effective, score, chosen: isChosen, rejectedBecause: isChosen ? null : { code: 'DEARER', message: dearer } };
+    return {
+      offering,
+      hourly: price.effective,
+      score,
+      chosen: isChosen,
+      rejectedBecause: isChosen ? null : { code: 'DEARER', message: dearer },
+    };
   });
   const lost = rejected.map(({ offering, code, message }): PlanCandidate => {
     const hourly = prices.get(offering.id) ?? null;
@@ -166,7 +182,8 @@ function candidatesOf({ best, rejected, chosen }: Placement, prices: PlanInput['
 function risksOf({ placement, current }: PlanInput, revision: PlannedRevision): string[] {
   const risks: string[] = [];
   if (placement.chosen?.offering.capacityType === 'spot') risks.push('Spot capacity may be interrupted.');
-  if (current?.rollout && current.rollout.endedAt === null) risks.push(`The rollout to revision ${current.rollout.toRevision} is superseded.`);
+  if (current?.rollout && current.rollout.endedAt === null)
+    risks.push(`The rollout to revision ${current.rollout.toRevision} is superseded.`);
   if (current && revision.needsRollout) risks.push('While traffic shifts, both revisions run and cost.');
   return risks;
 }
@@ -175,17 +192,31 @@ function noCapacity(placement: Placement, plan: Plan): Failure {
   const counts = Object.entries(placement.rejectedCounts).map(([code, count]) => `${code} ${count}`);
   const nearest = placement.rejected[0];
   const example = nearest ? ` Nearest: ${offeringKeyText(nearest.offering)}: ${nearest.message}` : '';
-  return failure('NO_CAPACITY', `No offering fits (${counts.join(', ') || 'the price book has none here'}).${example}`, { details: { plan: planToJson(plan) } });
+  return failure('NO_CAPACITY', `No offering fits (${counts.join(', ') || 'the price book has none here'}).${example}`, {
+    details: { plan: planToJson(plan) },
+  });
 }
 
 function beyondGuards(wish: DeploymentSpec, plan: Plan): Result<never, Failure> | null {
   if (plan.peakReplicas > wish.maxReplicas) {
     const message = `It needs ${plan.peakReplicas} replicas while traffic shifts; maxReplicas is ${wish.maxReplicas}.`;
-    return err(failure('LIMIT_EXCEEDED', message, { path: ['input', 'maxReplicas'], hint: 'Raise maxReplicas or scale down first.', details: { plan: planToJson(plan) } }));
+    return err(
+      failure('LIMIT_EXCEEDED', message, {
+        path: ['input', 'maxReplicas'],
+        hint: 'Raise maxReplicas or scale down first.',
+        details: { plan: planToJson(plan) },
+      }),
+    );
   }
   if (plan.peakHourly > wish.maxSpendPerHour) {
     const message = `It costs up to ${formatUsd(plan.peakHourly)} USD per hour; maxSpendPerHour is ${formatUsd(wish.maxSpendPerHour)}.`;
-    return err(failure('LIMIT_EXCEEDED', message, { path: ['input', 'maxSpendPerHour'], hint: 'Raise maxSpendPerHour or ask for less.', details: { plan: planToJson(plan) } }));
+    return err(
+      failure('LIMIT_EXCEEDED', message, {
+        path: ['input', 'maxSpendPerHour'],
+        hint: 'Raise maxSpendPerHour or ask for less.',
+        details: { plan: planToJson(plan) },
+      }),
+    );
   }
   return null;
 }

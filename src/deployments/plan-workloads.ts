@@ -58,7 +58,9 @@ export function planWorkloads(world: DeploymentWorld, pace: LoopPace, now: Insta
   const after = { ...world, deployment: wish, rollout };
   const removed = world.observed ? unneeded(after).map((workload) => ({ ...workload, removedAt: now })) : [];
   const workloads = world.workloads.map((workload) => removed.find((one) => one.id === workload.id) ?? workload);
-  const gone = world.observed ? workloads.filter((workload) => isGone(after, workload)).map((workload) => ({ ...workload, goneAt: now })) : [];
+  const gone = world.observed
+    ? workloads.filter((workload) => isGone(after, workload)).map((workload) => ({ ...workload, goneAt: now }))
+    : [];
   const left = workloads.filter((workload) => !gone.some((one) => one.id === workload.id));
   const deployment = nextRow(after, { left, status: assess(after, now), now });
   return {
@@ -95,7 +97,9 @@ function effects({ observed }: DeploymentWorld, workloads: readonly Workload[], 
     const told = observed.get(workload.id);
     return workload.removedAt === null && (!told || told.generation < workload.generation);
   });
-  const remove = workloads.filter(({ id, removedAt }) => removedAt !== null && observed.has(id) && now - removedAt >= pace.graceMs);
+  const remove = workloads.filter(
+    ({ id, removedAt }) => removedAt !== null && observed.has(id) && now - removedAt >= pace.graceMs,
+  );
   return { apply, remove: remove.map(({ id }) => id) };
 }
 
@@ -108,7 +112,11 @@ function unneeded(world: DeploymentWorld): Workload[] {
   const idle = live.filter((workload) => !wanted.has(workload.revisionId));
   if (idle.length === 0 || (rollout?.endedAt === null && rollout.state === 'rolling_back')) return idle;
   const weighted = revisionIds(world, deployment.spec.traffic);
-  return live.filter(({ revisionId }) => weighted.has(revisionId)).every((workload) => servingOf(world, workload.revisionId) >= workload.replicas) ? idle : [];
+  return live
+    .filter(({ revisionId }) => weighted.has(revisionId))
+    .every((workload) => servingOf(world, workload.revisionId) >= workload.replicas)
+    ? idle
+    : [];
 }
 
 /** Revisions that get traffic, will get it, or may get it back. */

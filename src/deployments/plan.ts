@@ -6,7 +6,8 @@ import type { RejectionCode } from '../scheduler/filter-offerings.ts';
 /** Hours in a month for estimates: 365.25 days / 12. */
 export const HOURS_PER_MONTH = 730n;
 
-export type PlanActionKind = 'CREATE_DEPLOYMENT' | 'UPDATE_DEPLOYMENT' | 'CREATE_REVISION' | 'REUSE_REVISION' | 'START_ROLLOUT' | 'SCALE' | 'NOTHING';
+export type PlanActionKind =
+  'CREATE_DEPLOYMENT' | 'UPDATE_DEPLOYMENT' | 'CREATE_REVISION' | 'REUSE_REVISION' | 'START_ROLLOUT' | 'SCALE' | 'NOTHING';
 
 export interface PlanAction {
   readonly kind: PlanActionKind;
@@ -45,4 +46,5 @@ export interface Plan {
 }
 
 /** A shown plan may run if it still is what was shown and is not dearer. */
-export const mayRun = (shown: Plan, now: Plan): boolean => shown.hash === now.hash && now.hourlyPerReplica <= shown.hourlyPerReplica;
+export const mayRun = (shown: Plan, now: Plan): boolean =>
+  shown.hash === now.hash && now.hourlyPerReplica <= shown.hourlyPerReplica;

@@ -25,7 +25,10 @@ export class PlanCandidateType {
   @Field(() => MoneyType, { nullable: true, description: 'Per replica and month of 730 hours.' })
   monthly!: MoneyType | null;
 
-  @Field(() => MoneyType, { nullable: true, description: 'What candidates are compared by, lower is better; null for the rejected.' })
+  @Field(() => MoneyType, {
+    nullable: true,
+    description: 'What candidates are compared by, lower is better; null for the rejected.',
+  })
   score!: MoneyType | null;
 
   @Field(() => Boolean, { description: 'True for the one that is taken.' })

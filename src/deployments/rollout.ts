@@ -7,7 +7,16 @@ import type { TrafficWeight } from './deployment.ts';
  * starting → shifting (in steps) → draining → done; a new revision that fails goes rolling_back → rolled_back, or failed when there was
  * nothing to go back to. A newer wish supersedes it at any time.
  */
-export const ROLLOUT_STATES = ['starting', 'shifting', 'draining', 'done', 'rolling_back', 'rolled_back', 'failed', 'superseded'] as const;
+export const ROLLOUT_STATES = [
+  'starting',
+  'shifting',
+  'draining',
+  'done',
+  'rolling_back',
+  'rolled_back',
+  'failed',
+  'superseded',
+] as const;
 
 export type RolloutState = (typeof ROLLOUT_STATES)[number];
 

@@ -92,7 +92,10 @@ export class RouteTableService implements RouteTableSource {
       const content = await this.#content(tx, now, jwks);
       return { position, content, digest: digestOf(content), version: await versions.version(tx) };
     });
-    const numbered = seen.digest === seen.version.digest ? { n: seen.version.n, content: seen.content, digest: seen.digest } : await this.#number(now, jwks);
+    const numbered =
+      seen.digest === seen.version.digest
+        ? { n: seen.version.n, content: seen.content, digest: seen.digest }
+        : await this.#number(now, jwks);
     // A commit that is visible but not numbered yet is looked at again: its position comes later.
     this.#seen = seen.position.pending ? null : seen.position;
     this.#madeAt = now;

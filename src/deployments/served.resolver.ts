@@ -12,7 +12,9 @@ import type { DeploymentsService } from './deployments.service.ts';
 import type { ServedService } from './served.service.ts';
 import type { ServingInterval } from './served-store.port.ts';
 
-@ObjectType('ServingInterval', { description: 'A stretch of time in which a deployment had a ready replica of a model version, `[from, to)`.' })
+@ObjectType('ServingInterval', {
+  description: 'A stretch of time in which a deployment had a ready replica of a model version, `[from, to)`.',
+})
 export class ServingIntervalType {
   readonly row!: ServingInterval;
 
@@ -35,11 +37,14 @@ export class ModelVersionServedResolver {
     this.#served = served;
   }
 
-  @FieldResolver(() => [ServingIntervalType], { description: 'When it served and where, newest first; at most the newest 1,000 intervals.' })
+  @FieldResolver(() => [ServingIntervalType], {
+    description: 'When it served and where, newest first; at most the newest 1,000 intervals.',
+  })
   async served(
     @Root() version: ModelVersionType,
     @Ctx() context: ApiContext,
-    @Arg('range', () => TimeRangeInput, { nullable: true, description: 'Only intervals that touch it; left out = ever.' }) range?: TimeRangeInput | null,
+    @Arg('range', () => TimeRangeInput, { nullable: true, description: 'Only intervals that touch it; left out = ever.' })
+    range?: TimeRangeInput | null,
   ): Promise<ServingIntervalType[]> {
     const rows = await servedLoader(context, this.#served, range ?? null).load(version.row.id);
     return rows.map((row) => ({ row, deploymentPath: row.deploymentPath, from: row.from, to: row.to }));
@@ -62,7 +67,11 @@ export class ServingIntervalResolver {
 }
 
 /** One statement however many versions ask for the same range. */
-const servedLoader = (context: ApiContext, served: ServedService, range: TimeRangeInput | null): DataLoader<Id, ServingInterval[]> => {
+const servedLoader = (
+  context: ApiContext,
+  served: ServedService,
+  range: TimeRangeInput | null,
+): DataLoader<Id, ServingInterval[]> => {
   const { from, to } = range ?? { from: null, to: null };
   return context.loader(
     `modelVersion.served ${from ?? ''} ${to ?? ''}`,

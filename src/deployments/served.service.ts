@@ -24,6 +24,9 @@ export class ServedService {
   ): Promise<Map<Id, ServingInterval[]>> {
     if (question.from !== null && question.to !== null && question.from >= question.to) return new Map();
     const rows = await this.#store.intervals(tx, { ...question, limit: MAX_INTERVALS });
-    return Map.groupBy(rows.filter((row) => mayDo(principal, 'deployment.read', row)), ({ versionId }) => versionId);
+    return Map.groupBy(
+      rows.filter((row) => mayDo(principal, 'deployment.read', row)),
+      ({ versionId }) => versionId,
+    );
   }
 }

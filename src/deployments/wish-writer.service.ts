@@ -57,7 +57,11 @@ export class WishWriter {
     const revisions = await store.revisions(tx, [deployment.id]);
     const [rollout = null] = await store.rollouts(tx, [deployment.id]);
     const workloads = (await store.workloads(tx, [deployment.id])).filter(({ removedAt }) => removedAt === null);
-    const rows = await prices.believedAt(tx, workloads.map(({ offeringId }) => offeringId), clock.now());
+    const rows = await prices.believedAt(
+      tx,
+      workloads.map(({ offeringId }) => offeringId),
+      clock.now(),
+    );
     return { deployment, revisions, rollout, workloads, rates: new Map([...rows].map(([id, row]) => [id, row.effective])) };
   }
 
@@ -69,13 +73,30 @@ export class WishWriter {
   ): Promise<Failure | null> {
     const { store, prices, quotas, clock } = this.#deps;
     const held = await store.heldCapacity(tx, owner.teamId, owner.deploymentId);
-    const rates = await prices.believedAt(tx, held.map(({ offeringId }) => offeringId), clock.now());
-    const spend = held.map(({ projectId, offeringId, replicas }) => ({ projectId, amount: (rates.get(offeringId)?.effective ?? 0n) * BigInt(replicas) }));
+    const rates = await prices.believedAt(
+      tx,
+      held.map(({ offeringId }) => offeringId),
+      clock.now(),
+    );
+    const spend = held.map(({ projectId, offeringId, replicas }) => ({
+      projectId,
+      amount: (rates.get(offeringId)?.effective ?? 0n) * BigInt(replicas),
+    }));
     const counts = held.map(({ projectId, replicas }) => ({ projectId, amount: BigInt(replicas) }));
     const place = { teamId: owner.teamId, projectId: owner.projectId };
     return (
-      (await quotas.check(tx, { ...place, resource: 'replicas', use: useOf(counts, owner.projectId), wanted: BigInt(wanted.replicas) })) ??
-      (await quotas.check(tx, { ...place, resource: 'spend_per_hour', use: useOf(spend, owner.projectId), wanted: wanted.hourly }))
+      (await quotas.check(tx, {
+        ...place,
+        resource: 'replicas',
+        use: useOf(counts, owner.projectId),
+        wanted: BigInt(wanted.replicas),
+      })) ??
+      (await quotas.check(tx, {
+        ...place,
+        resource: 'spend_per_hour',
+        use: useOf(spend, owner.projectId),
+        wanted: wanted.hourly,
+      }))
     );
   }
 
@@ -87,7 +108,8 @@ export class WishWriter {
     if (newRevision) await this.#deps.store.insertRevision(tx, newRevision);
     for (const revision of change.revisions) await this.#saveWorkload(tx, { ...change, next }, revision);
     if (change.rolloutTo) await this.#startRollout(tx, { ...change, next }, events);
-    else if (current?.rollout && next.deletedAt !== null) await this.#endRollout(tx, current.rollout, { next, principal }, events);
+    else if (current?.rollout && next.deletedAt !== null)
+      await this.#endRollout(tx, current.rollout, { next, principal }, events);
     record(tx, ...events);
     return next;
   }
@@ -115,17 +137,41 @@ export class WishWriter {
     if (existing?.removedAt === null && existing.replicas === next.spec.replicas) return;
     const { id: deploymentId, teamId, projectId } = next;
     const now = clock.now();
-    const blank = { id: newId(now, random), teamId, projectId, deploymentId, revisionId: revision.id, clusterId: pool.clusterId, poolId: pool.id };
-    const fresh: Workload = { ...blank, poolName: pool.name, offeringId, replicas: 0, generation: 0, createdAt: now, removedAt: null, goneAt: null };
+    const blank = {
+      id: newId(now, random),
+      teamId,
+      projectId,
+      deploymentId,
+      revisionId: revision.id,
+      clusterId: pool.clusterId,
+      poolId: pool.id,
+    };
+    const fresh: Workload = {
+      ...blank,
+      poolName: pool.name,
+      offeringId,
+      replicas: 0,
+      generation: 0,
+      createdAt: now,
+      removedAt: null,
+      goneAt: null,
+    };
     const workload = existing ?? fresh;
-    await store.saveWorkload(tx, { ...workload, replicas: next.spec.replicas, generation: workload.generation + 1, removedAt: null });
+    await store.saveWorkload(tx, {
+      ...workload,
+      replicas: next.spec.replicas,
+      generation: workload.generation + 1,
+      removedAt: null,
+    });
   }
 
   async #startRollout(tx: Transaction, change: WishChange, events: EventDraft[]): Promise<void> {
     const { store, clock, random } = this.#deps;
     const { current, next, rolloutTo, principal } = change;
     invariant(rolloutTo, 'a rollout goes somewhere');
-    const fromWeights = current ? effectiveWeights(current.deployment.spec.traffic, current.rollout).filter(({ weight }) => weight > 0) : [];
+    const fromWeights = current
+      ? effectiveWeights(current.deployment.spec.traffic, current.rollout).filter(({ weight }) => weight > 0)
+      : [];
     if (current?.rollout) await this.#endRollout(tx, current.rollout, { next, principal }, events);
     const heaviest = [...fromWeights].sort((a, b) => b.weight - a.weight)[0];
     const now = clock.now();
@@ -165,9 +211,14 @@ export class WishWriter {
 }
 
 /** The wish's own limits, both sides of a change counted. */
-export function checkGuards({ spec }: Deployment, wanted: { readonly replicas: number; readonly hourly: bigint }): Failure | null {
+export function checkGuards(
+  { spec }: Deployment,
+  wanted: { readonly replicas: number; readonly hourly: bigint },
+): Failure | null {
   if (wanted.replicas > spec.maxReplicas) {
-    return failure('LIMIT_EXCEEDED', `It needs up to ${wanted.replicas} replicas; maxReplicas is ${spec.maxReplicas}.`, { hint: 'Raise maxReplicas by deploy.' });
+    return failure('LIMIT_EXCEEDED', `It needs up to ${wanted.replicas} replicas; maxReplicas is ${spec.maxReplicas}.`, {
+      hint: 'Raise maxReplicas by deploy.',
+    });
   }
   if (wanted.hourly <= spec.maxSpendPerHour) return null;
   const message = `It costs up to ${formatUsd(wanted.hourly)} USD per hour; maxSpendPerHour is ${formatUsd(spec.maxSpendPerHour)}.`;

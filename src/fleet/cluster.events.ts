@@ -18,7 +18,8 @@ export const clusterCordoned = (change: ClusterChange): EventDraft =>
     : draft(change, 'cluster.uncordoned', `Cluster ${change.after.name} takes replicas again.`);
 
 /** The data folder has moved to another machine, which reconciles the local cluster from now on. */
-export const clusterMoved = (change: ClusterChange): EventDraft => draft(change, 'cluster.moved', `Cluster ${change.after.name} is on another machine now.`);
+export const clusterMoved = (change: ClusterChange): EventDraft =>
+  draft(change, 'cluster.moved', `Cluster ${change.after.name} is on another machine now.`);
 
 const draft = ({ before, after, at, principal }: ClusterChange, type: string, message: string): EventDraft => ({
   type,

@@ -38,7 +38,10 @@ export class ClusterResolver {
     @Arg('first', () => Int, { defaultValue: DEFAULT_PAGE, description: 'At most 100.' }) first: number,
     @Arg('after', () => String, { nullable: true, description: 'Cursor to go on behind.' }) after?: string | null,
   ) {
-    const page = await this.#service.clusters(await context.read(), context.principal, { after: decodeCursor(after), first: pageSize(first) });
+    const page = await this.#service.clusters(await context.read(), context.principal, {
+      after: decodeCursor(after),
+      first: pageSize(first),
+    });
     return toConnection({ ...page, totalCount: null }, toClusterType, (cluster) => cluster.name);
   }
 
@@ -53,11 +56,16 @@ export class ClusterResolver {
     @Ctx() context: ApiContext,
     @Arg('input', () => CordonClusterInput, { description: 'What.' }) input: CordonClusterInput,
     @Arg('idempotencyKey', () => String, KEY) idempotencyKey?: string | null,
-    @Arg('expectedVersion', () => Int, { nullable: true, description: 'Refused if the cluster has changed since.' }) expectedVersion?: number | null,
+    @Arg('expectedVersion', () => Int, { nullable: true, description: 'Refused if the cluster has changed since.' })
+    expectedVersion?: number | null,
   ): Promise<CordonClusterPayload> {
     const caller = { principal: context.principal, idempotencyKey: idempotencyKey ?? null };
     const clusterId = idOfType('Cluster', input.cluster) ?? NOWHERE;
-    const outcome = await this.#service.cordon(caller, { clusterId, cordoned: input.cordoned, expectedVersion: expectedVersion ?? null });
+    const outcome = await this.#service.cordon(caller, {
+      clusterId,
+      cordoned: input.cordoned,
+      expectedVersion: expectedVersion ?? null,
+    });
     await context.changed();
     if (!outcome.ok) return { cluster: null, userErrors: toUserErrors([outcome.error]) };
     const cluster = await this.#service.cluster(await context.read(), context.principal, { id: clusterId });

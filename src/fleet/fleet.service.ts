@@ -43,18 +43,31 @@ export class FleetService {
     const at = clock.now();
     const blank = { cordoned: false, version: 1, createdAt: at, removedAt: null, observedAt: null, conditions: [] };
     const wanted: Cluster = { id: newId(at, random), name, kind: 'local', machineId, ...blank };
-    if (await store.insertCluster(tx, wanted)) record(tx, clusterRegistered({ before: null, after: wanted, at, principal: REGISTRAR }));
+    if (await store.insertCluster(tx, wanted))
+      record(tx, clusterRegistered({ before: null, after: wanted, at, principal: REGISTRAR }));
     const found = await store.cluster(tx, { name });
     invariant(found?.kind === 'local', `a cluster named ${name} exists and is not local`);
     const cluster = found.machineId === machineId ? found : await this.#move(tx, found, machineId);
-    const pool: Pool = { id: newId(at, random), clusterId: cluster.id, name: DEFAULT_POOL, capacityType: 'on_demand', offeringId: null, version: 1, createdAt: at };
+    const pool: Pool = {
+      id: newId(at, random),
+      clusterId: cluster.id,
+      name: DEFAULT_POOL,
+      capacityType: 'on_demand',
+      offeringId: null,
+      version: 1,
+      createdAt: at,
+    };
     await store.insertPool(tx, pool);
     const stored = (await store.pools(tx, [cluster.id])).find((one) => one.name === DEFAULT_POOL);
     return { cluster, pool: stored ?? pool };
   }
 
   /** Null for absent and for forbidden. */
-  async cluster(tx: Transaction, principal: Principal, by: { readonly id: Id } | { readonly name: string }): Promise<Cluster | null> {
+  async cluster(
+    tx: Transaction,
+    principal: Principal,
+    by: { readonly id: Id } | { readonly name: string },
+  ): Promise<Cluster | null> {
     return mayDo(principal, 'cluster.read', PLATFORM) ? this.#deps.store.cluster(tx, by) : null;
   }
 
@@ -76,10 +89,14 @@ export class FleetService {
     input: { readonly clusterId: Id; readonly cordoned: boolean; readonly expectedVersion: number | null },
   ): Promise<Result<{ clusterId: Id }, Failure>> {
     return this.#deps.commands.run({ ...caller, mutation: 'cordonCluster', body: input }, async (tx) => {
-      const before = mayDo(caller.principal, 'cluster.write', PLATFORM) ? await this.#deps.store.lockCluster(tx, input.clusterId) : null;
+      const before = mayDo(caller.principal, 'cluster.write', PLATFORM)
+        ? await this.#deps.store.lockCluster(tx, input.clusterId)
+        : null;
       if (!before) return err(notFound('cluster', ['input', 'cluster']));
       if (input.expectedVersion !== null && input.expectedVersion !== before.version) {
-        return err(failure('CONFLICT', `The cluster is at version ${before.version} now: read it again.`, { path: ['expectedVersion'] }));
+        return err(
+          failure('CONFLICT', `The cluster is at version ${before.version} now: read it again.`, { path: ['expectedVersion'] }),
+        );
       }
       if (before.cordoned === input.cordoned) return ok({ clusterId: before.id });
       const after = { ...before, cordoned: input.cordoned, version: before.version + 1 };

@@ -25,7 +25,12 @@ const MUTATION_COST = 10;
  * Points that a document may cost at most: one per object, a list's objects times its page. Scalars are free. The page is `first` or
  * `last`, from the text or the variables, else the default; it is never more than the largest page.
  */
-export function estimateCost(schema: GraphQLSchema, document: DocumentNode, operation: OperationDefinitionNode, variables: Readonly<Record<string, unknown>>): number {
+export function estimateCost(
+  schema: GraphQLSchema,
+  document: DocumentNode,
+  operation: OperationDefinitionNode,
+  variables: Readonly<Record<string, unknown>>,
+): number {
   const info = new TypeInfo(schema);
   const factors: number[] = [1];
   const fragments = fragmentCosts();
@@ -53,11 +58,18 @@ export function estimateCost(schema: GraphQLSchema, document: DocumentNode, oper
 /** Cost of a fragment for one object, computed once per document. */
 function fragmentCosts() {
   const known = new Map<string, number>();
-  return function costOf(schema: GraphQLSchema, document: DocumentNode, name: string, variables: Readonly<Record<string, unknown>>): number {
+  return function costOf(
+    schema: GraphQLSchema,
+    document: DocumentNode,
+    name: string,
+    variables: Readonly<Record<string, unknown>>,
+  ): number {
     const before = known.get(name);
     if (before !== undefined) return before;
     known.set(name, 0);
-    const fragment = document.definitions.find((definition) => definition.kind === Kind.FRAGMENT_DEFINITION && definition.name.value === name);
+    const fragment = document.definitions.find(
+      (definition) => definition.kind === Kind.FRAGMENT_DEFINITION && definition.name.value === name,
+    );
     if (fragment?.kind !== Kind.FRAGMENT_DEFINITION) return 0;
     const info = new TypeInfo(schema, schema.getType(fragment.typeCondition.name.value) as never);
     const factors: number[] = [1];
@@ -88,13 +100,19 @@ const PAGE_ARGUMENTS = new Set(['first', 'last']);
 function pageOf(field: FieldNode, variables: Readonly<Record<string, unknown>>): number {
   const argument = field.arguments?.find(({ name }) => PAGE_ARGUMENTS.has(name.value));
   if (!argument) return isConnectionPart(field) ? DEFAULT_PAGE : 1;
-  const given = argument.value.kind === Kind.VARIABLE ? variables[argument.value.name.value] : 'value' in argument.value ? Number(argument.value.value) : DEFAULT_PAGE;
+  const given =
+    argument.value.kind === Kind.VARIABLE
+      ? variables[argument.value.name.value]
+      : 'value' in argument.value
+        ? Number(argument.value.value)
+        : DEFAULT_PAGE;
   return typeof given === 'number' && given >= 1 ? Math.min(given, MAX_PAGE) : DEFAULT_PAGE;
 }
 
 /** A field whose selection has `nodes` or `edges` is a connection with the default page. */
 const isConnectionPart = (field: FieldNode): boolean =>
-  field.selectionSet?.selections.some((child) => child.kind === Kind.FIELD && ['nodes', 'edges'].includes(child.name.value)) ?? false;
+  field.selectionSet?.selections.some((child) => child.kind === Kind.FIELD && ['nodes', 'edges'].includes(child.name.value)) ??
+  false;
 
 /** Points that an answer really cost: one per object in it. */
 export function actualCost(value: unknown): number {

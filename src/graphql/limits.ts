@@ -41,7 +41,8 @@ interface Walk {
 /** Measures every operation of the document; stops counting beyond `MAX_FIELDS`, so that a fragment bomb costs no more than that. */
 export function shapeOf(document: DocumentNode): DocumentShape {
   const fragments = new Map<string, FragmentDefinitionNode>();
-  for (const definition of document.definitions) if (definition.kind === Kind.FRAGMENT_DEFINITION) fragments.set(definition.name.value, definition);
+  for (const definition of document.definitions)
+    if (definition.kind === Kind.FRAGMENT_DEFINITION) fragments.set(definition.name.value, definition);
   const walk: Walk = { fragments, open: new Set(), aliases: 0, repeats: 0, fields: 0 };
   let depth = 0;
   for (const definition of document.definitions) {
@@ -97,12 +98,15 @@ export const isIntrospection = (document: DocumentNode): boolean =>
   document.definitions.every(
     (definition) =>
       definition.kind !== Kind.OPERATION_DEFINITION ||
-      definition.selectionSet.selections.every((selection) => selection.kind === Kind.FIELD && selection.name.value.startsWith('__')),
+      definition.selectionSet.selections.every(
+        (selection) => selection.kind === Kind.FIELD && selection.name.value.startsWith('__'),
+      ),
   );
 
 /** True for what `limitsRule`, or the parser's own count of tokens, refused. */
 export const isBeyondLimits = (error: GraphQLError): boolean =>
-  error.extensions.isBeyondLimits === true || error.message.startsWith(`Syntax Error: Document contains more than ${MAX_TOKENS} tokens`);
+  error.extensions.isBeyondLimits === true ||
+  error.message.startsWith(`Syntax Error: Document contains more than ${MAX_TOKENS} tokens`);
 
 /** The limits as a validation rule. */
 export const limitsRule: ValidationRule = (context: ValidationContext): ASTVisitor => ({

@@ -3,7 +3,11 @@ import { formatUsd, type PicoUsd } from '../kernel/money.ts';
 import { Decimal } from './scalars.ts';
 
 export const Currency = { USD: 'USD' } as const;
-registerEnumType(Currency, { name: 'Currency', description: 'Currency of the ledger (ISO 4217).', valuesConfig: { USD: { description: 'United States dollar.' } } });
+registerEnumType(Currency, {
+  name: 'Currency',
+  description: 'Currency of the ledger (ISO 4217).',
+  valuesConfig: { USD: { description: 'United States dollar.' } },
+});
 
 @ObjectType('Money', { description: 'An exact amount of money.' })
 export class MoneyType {

@@ -1,7 +1,10 @@
 import { Field, ObjectType, registerEnumType } from 'type-graphql';
 import { FAILURE_CODES, type Failure } from '../kernel/failure.ts';
 
-export const UserErrorCode = Object.fromEntries(FAILURE_CODES.map((code) => [code, code])) as Record<Failure['code'], Failure['code']>;
+export const UserErrorCode = Object.fromEntries(FAILURE_CODES.map((code) => [code, code])) as Record<
+  Failure['code'],
+  Failure['code']
+>;
 
 registerEnumType(UserErrorCode, {
   name: 'UserErrorCode',

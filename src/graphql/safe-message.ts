@@ -1,7 +1,24 @@
-import { coerceInputValue, GraphQLError, Kind, typeFromAST, isInputType, type GraphQLSchema, type OperationDefinitionNode } from 'graphql';
+import {
+  coerceInputValue,
+  GraphQLError,
+  Kind,
+  typeFromAST,
+  isInputType,
+  type GraphQLSchema,
+  type OperationDefinitionNode,
+} from 'graphql';
 import { isBeyondLimits } from './limits.ts';
 
-const VALUE_NODES = new Set(['IntValue', 'FloatValue', 'StringValue', 'BooleanValue', 'NullValue', 'EnumValue', 'ListValue', 'ObjectValue']);
+const VALUE_NODES = new Set([
+  'IntValue',
+  'FloatValue',
+  'StringValue',
+  'BooleanValue',
+  'NullValue',
+  'EnumValue',
+  'ListValue',
+  'ObjectValue',
+]);
 const ABOUT_NAMES = /^Field "[\w.]+" (of required type|is not defined by type)/;
 const ABOUT_TYPE = /^(?:Expected value of type "[\w![\]]+"|\w+ cannot represent [a-z0-9 -]*value)/;
 
@@ -16,13 +33,18 @@ export function safeMessage(error: GraphQLError): string {
   return start ? `${start[0]}${where}.` : `This value is not valid here${where}.`;
 }
 
-const isAboutValue = ({ message, nodes }: GraphQLError): boolean => VALUE_NODES.has(nodes?.[0]?.kind ?? '') && !ABOUT_NAMES.test(message);
+const isAboutValue = ({ message, nodes }: GraphQLError): boolean =>
+  VALUE_NODES.has(nodes?.[0]?.kind ?? '') && !ABOUT_NAMES.test(message);
 
 /** Most errors reported about one set of variables. Higher: a long list of wrong items makes a long answer. */
 const MAX_ERRORS = 10;
 
 /** What is wrong with the variables, naming each field and never its value. Execution would say the same with the values in it. */
-export function checkVariables(schema: GraphQLSchema, operation: OperationDefinitionNode, variables: Readonly<Record<string, unknown>>): GraphQLError[] {
+export function checkVariables(
+  schema: GraphQLSchema,
+  operation: OperationDefinitionNode,
+  variables: Readonly<Record<string, unknown>>,
+): GraphQLError[] {
   const errors: GraphQLError[] = [];
   for (const definition of operation.variableDefinitions ?? []) {
     const name = definition.variable.name.value;
@@ -40,4 +62,5 @@ export function checkVariables(schema: GraphQLSchema, operation: OperationDefini
   return errors;
 }
 
-const badInput = (message: string) => new GraphQLError(message, { extensions: { code: 'BAD_USER_INPUT', http: { status: 400 } } });
+const badInput = (message: string) =>
+  new GraphQLError(message, { extensions: { code: 'BAD_USER_INPUT', http: { status: 400 } } });

@@ -1,8 +1,7 @@
 import type { Clock } from '../kernel/clock.ts';
-import { digestOf } from '../kernel/digest.ts';
 import type { Instant } from '../kernel/instant.ts';
 import type { Principal } from '../kernel/principal.ts';
-import { tokenType } from '../kernel/token.ts';
+import { hashOfToken, tokenType } from '../kernel/token.ts';
 import type { Scope, Transaction } from '../kernel/transaction.ts';
 import type { Database } from '../persistence/database.ts';
 import { covers } from './grants.ts';
@@ -18,9 +17,6 @@ export interface AuthenticationDeps {
   /** Null = no issuer is configured. */
   readonly oidc: OidcVerifier | null;
 }
-
-/** Lower-case hex SHA-256 of a token: what is stored and what routers compare. */
-export const hashOfToken = (token: string): string => digestOf(token).slice('sha256:'.length);
 
 /**
  * Who a bearer token belongs to, now. Nothing is cached: a revoked token is refused by the next call. A malformed one is refused before
@@ -50,7 +46,8 @@ export class AuthenticationService {
   }
 }
 
-export const isLive = (token: TokenRecord, now: Instant): boolean => token.revokedAt === null && (token.expiresAt === null || token.expiresAt > now);
+export const isLive = (token: TokenRecord, now: Instant): boolean =>
+  token.revokedAt === null && (token.expiresAt === null || token.expiresAt > now);
 
 /** A token narrows, never widens: of its scope only what the principal still has. Named platform actions need an unscoped token. */
 export function toPrincipal(record: PrincipalRecord, token: TokenRecord | null): Principal {

@@ -53,7 +53,10 @@ export function mayDo(principal: Principal, action: Action, target: Target): boo
 function allows(grant: Grant, action: Action, target: Target): boolean {
   const roles: readonly Role[] = ACTIONS[action];
   if (!roles.includes(grant.role)) return false;
-  return grant.teamId === null || (grant.teamId === target.teamId && (grant.projectId === null || grant.projectId === target.projectId));
+  return (
+    grant.teamId === null ||
+    (grant.teamId === target.teamId && (grant.projectId === null || grant.projectId === target.projectId))
+  );
 }
 
 /** Where something may be done: everywhere, or in these teams and these projects. */

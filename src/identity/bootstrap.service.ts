@@ -3,10 +3,9 @@ import { newId } from '../kernel/id.ts';
 import type { Instant } from '../kernel/instant.ts';
 import type { Grant, PrincipalKind } from '../kernel/principal.ts';
 import type { Random } from '../kernel/random.ts';
-import { newToken, type TokenType } from '../kernel/token.ts';
+import { hashOfToken, newToken, type TokenType } from '../kernel/token.ts';
 import type { Scope, Transaction } from '../kernel/transaction.ts';
 import type { Database } from '../persistence/database.ts';
-import { hashOfToken } from './authentication.service.ts';
 import type { IdentityStore, PrincipalRecord } from './identity-store.port.ts';
 
 const SCOPE: Scope = { kind: 'reconciler', loop: 'bootstrap' };
@@ -86,9 +85,20 @@ export class BootstrapService {
   async #create(tx: Transaction, wanted: BuiltIn, now: Instant): Promise<Omit<PrincipalRecord, 'grants'>> {
     const { store, random } = this.#deps;
     const { kind, name, platformActions } = wanted;
-    const principal = { id: newId(now, random), kind, name, platformActions, teamId: null, issuer: null, subject: null, createdAt: now, disabledAt: null };
+    const principal = {
+      id: newId(now, random),
+      kind,
+      name,
+      platformActions,
+      teamId: null,
+      issuer: null,
+      subject: null,
+      createdAt: now,
+      disabledAt: null,
+    };
     await store.insertPrincipal(tx, principal);
-    for (const grant of wanted.grants) await store.insertGrant(tx, { ...grant, id: newId(now, random), principalId: principal.id, createdAt: now });
+    for (const grant of wanted.grants)
+      await store.insertGrant(tx, { ...grant, id: newId(now, random), principalId: principal.id, createdAt: now });
     return principal;
   }
 }

@@ -7,7 +7,12 @@ import type { OidcVerifier } from './oidc-verifier.port.ts';
 
 export interface RouteIdentities {
   readonly credentials: readonly Credential[];
-  readonly issuers: readonly { readonly issuer: string; readonly audience: string; readonly jwks: string; readonly people: readonly IssuerPerson[] }[];
+  readonly issuers: readonly {
+    readonly issuer: string;
+    readonly audience: string;
+    readonly jwks: string;
+    readonly people: readonly IssuerPerson[];
+  }[];
 }
 
 const grantsOf = (record: PrincipalRecord, token: TokenRecord | null) => toPrincipal(record, token).grants;

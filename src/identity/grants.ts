@@ -6,7 +6,8 @@ import { mayDo, roleContains } from './authorize.ts';
 /** True if whoever has `grant` may hand on `wanted`: every action of the role, in the same or a smaller place. */
 export function covers(grant: Grant, wanted: Grant): boolean {
   const place =
-    grant.teamId === null || (grant.teamId === wanted.teamId && (grant.projectId === null || grant.projectId === wanted.projectId));
+    grant.teamId === null ||
+    (grant.teamId === wanted.teamId && (grant.projectId === null || grant.projectId === wanted.projectId));
   return place && roleContains(grant.role, wanted.role);
 }
 

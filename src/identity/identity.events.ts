@@ -61,7 +61,12 @@ export const principalCreated = (principal: Omit<PrincipalRecord, 'grants'>, cau
 });
 
 /** A grant's story has two events at most: given again, it is another grant. */
-export const roleChanged = (change: 'granted' | 'revoked', owner: PrincipalRecord, grant: Grant & { readonly id: Id }, cause: Cause): EventDraft => {
+export const roleChanged = (
+  change: 'granted' | 'revoked',
+  owner: PrincipalRecord,
+  grant: Grant & { readonly id: Id },
+  cause: Cause,
+): EventDraft => {
   const json: Json = { principal: owner.id, role: grant.role, teamId: grant.teamId, projectId: grant.projectId };
   return {
     ...base(cause),
@@ -78,7 +83,13 @@ export const roleChanged = (change: 'granted' | 'revoked', owner: PrincipalRecor
 };
 
 /** Says what a token may do, never what it is. */
-const tokenJson = (token: TokenRecord): Json => ({ name: token.name, type: token.type, hint: token.hint, expiresAt: token.expiresAt, revokedAt: token.revokedAt });
+const tokenJson = (token: TokenRecord): Json => ({
+  name: token.name,
+  type: token.type,
+  hint: token.hint,
+  expiresAt: token.expiresAt,
+  revokedAt: token.revokedAt,
+});
 
 /** `before` null = it was created; otherwise it was revoked. */
 export const tokenChanged = (before: TokenRecord | null, after: TokenRecord, cause: Cause): EventDraft => ({

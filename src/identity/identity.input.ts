@@ -71,10 +71,10 @@ export class GrantInput {
 
 @InputType('OidcSubjectInput', { description: 'Who a person is to the configured issuer.' })
 export class OidcSubjectInput {
-  @Field(() => String, { description: 'The issuer, as in the token\'s `iss`.' })
+  @Field(() => String, { description: "The issuer, as in the token's `iss`." })
   issuer!: string;
 
-  @Field(() => String, { description: 'The subject, as in the token\'s `sub`.' })
+  @Field(() => String, { description: "The subject, as in the token's `sub`." })
   subject!: string;
 }
 
@@ -110,7 +110,10 @@ export class CreateTokenInput {
   @Field(() => String, { description: 'A DNS label.' })
   name!: string;
 
-  @Field(() => [GrantInput], { nullable: true, description: 'Narrows what the token may do; left out = all that the principal may.' })
+  @Field(() => [GrantInput], {
+    nullable: true,
+    description: 'Narrows what the token may do; left out = all that the principal may.',
+  })
   scope?: GrantInput[] | null;
 
   @Field(() => DateTime, { nullable: true, description: 'When it stops to work.' })

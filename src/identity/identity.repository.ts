@@ -65,13 +65,26 @@ export class IdentityRepository implements IdentityStore {
   }
 
   async insertTeam(tx: Transaction, team: Team): Promise<void> {
-    await sqlOf(tx).execute(`insert into team (id, name, version, created_at) values ($1, $2, $3, $4)`, [team.id, team.name, team.version, team.createdAt]);
+    await sqlOf(tx).execute(`insert into team (id, name, version, created_at) values ($1, $2, $3, $4)`, [
+      team.id,
+      team.name,
+      team.version,
+      team.createdAt,
+    ]);
   }
 
   async insertProject(tx: Transaction, project: Project): Promise<void> {
     await sqlOf(tx).execute(
       `insert into project (id, team_id, name, max_replicas, max_spend_per_hour, version, created_at) values ($1, $2, $3, $4, $5, $6, $7)`,
-      [project.id, project.teamId, project.name, project.maxReplicas, String(project.maxSpendPerHour), project.version, project.createdAt],
+      [
+        project.id,
+        project.teamId,
+        project.name,
+        project.maxReplicas,
+        String(project.maxSpendPerHour),
+        project.version,
+        project.createdAt,
+      ],
     );
   }
 
@@ -89,7 +102,10 @@ export class IdentityRepository implements IdentityStore {
   }
 
   async findPerson(tx: Transaction, issuer: string, subject: string): Promise<PrincipalRecord | null> {
-    const [row] = await sqlOf(tx).query<PrincipalRecord>(`${PRINCIPAL} where p.issuer = $1 and p.subject = $2`, [issuer, subject]);
+    const [row] = await sqlOf(tx).query<PrincipalRecord>(`${PRINCIPAL} where p.issuer = $1 and p.subject = $2`, [
+      issuer,
+      subject,
+    ]);
     return row ?? null;
   }
 
@@ -101,7 +117,11 @@ export class IdentityRepository implements IdentityStore {
     return row ?? null;
   }
 
-  listPrincipals(tx: Transaction, teamIds: readonly Id[] | null, { after, limit }: ListWindow): Promise<readonly PrincipalRecord[]> {
+  listPrincipals(
+    tx: Transaction,
+    teamIds: readonly Id[] | null,
+    { after, limit }: ListWindow,
+  ): Promise<readonly PrincipalRecord[]> {
     return sqlOf(tx).query<PrincipalRecord>(
       `${PRINCIPAL} where ($1::uuid[] is null or p.team_id = any ($1)) and ($2::uuid is null or p.id > $2) order by p.id limit $3`,
       [teamIds, after, limit + 1],
@@ -111,7 +131,16 @@ export class IdentityRepository implements IdentityStore {
   async insertPrincipal(tx: Transaction, principal: Omit<PrincipalRecord, 'grants'>): Promise<void> {
     await sqlOf(tx).execute(
       `insert into principal (id, kind, name, team_id, issuer, subject, platform_actions, created_at) values ($1, $2, $3, $4, $5, $6, $7, $8)`,
-      [principal.id, principal.kind, principal.name, principal.teamId, principal.issuer, principal.subject, principal.platformActions, principal.createdAt],
+      [
+        principal.id,
+        principal.kind,
+        principal.name,
+        principal.teamId,
+        principal.issuer,
+        principal.subject,
+        principal.platformActions,
+        principal.createdAt,
+      ],
     );
   }
 
@@ -173,7 +202,10 @@ export class IdentityRepository implements IdentityStore {
   }
 
   liveTokens(tx: Transaction, now: Instant): Promise<readonly TokenRecord[]> {
-    return sqlOf(tx).query<TokenRecord>(`${TOKEN} where revoked_at is null and (expires_at is null or expires_at > $1) order by id`, [now]);
+    return sqlOf(tx).query<TokenRecord>(
+      `${TOKEN} where revoked_at is null and (expires_at is null or expires_at > $1) order by id`,
+      [now],
+    );
   }
 
   allPrincipals(tx: Transaction): Promise<readonly PrincipalRecord[]> {
@@ -189,7 +221,9 @@ export class IdentityRepository implements IdentityStore {
   }
 
   async listQuotas(tx: Transaction, teamId: Id): Promise<readonly Quota[]> {
-    return (await sqlOf(tx).query<QuotaRow>(`${QUOTA} where team_id = $1 order by resource, project_id nulls first`, [teamId])).map(toQuota);
+    return (
+      await sqlOf(tx).query<QuotaRow>(`${QUOTA} where team_id = $1 order by resource, project_id nulls first`, [teamId])
+    ).map(toQuota);
   }
 
   async saveQuota(tx: Transaction, quota: Quota): Promise<Quota> {

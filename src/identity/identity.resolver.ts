@@ -82,13 +82,19 @@ export class IdentityResolver {
   }
 
   @Query(() => TeamType, { nullable: true, description: 'One team.' })
-  async team(@Ctx() context: ApiContext, @Arg('by', () => TeamBy, { description: 'Which.' }) by: TeamBy): Promise<TeamType | null> {
+  async team(
+    @Ctx() context: ApiContext,
+    @Arg('by', () => TeamBy, { description: 'Which.' }) by: TeamBy,
+  ): Promise<TeamType | null> {
     const team = await this.#service.team(await context.read(), context.principal, teamRef(by));
     return team && toTeamType(team);
   }
 
   @Query(() => ProjectType, { nullable: true, description: 'One project.' })
-  async project(@Ctx() context: ApiContext, @Arg('by', () => ProjectBy, { description: 'Which.' }) by: ProjectBy): Promise<ProjectType | null> {
+  async project(
+    @Ctx() context: ApiContext,
+    @Arg('by', () => ProjectBy, { description: 'Which.' }) by: ProjectBy,
+  ): Promise<ProjectType | null> {
     const project = await this.#service.project(await context.read(), context.principal, projectRef(by));
     return project && toProjectType(project);
   }
@@ -159,7 +165,8 @@ export class IdentityResolver {
   async updateProject(
     @Ctx() context: ApiContext,
     @Arg('input', () => UpdateProjectInput, { description: 'What changes.' }) input: UpdateProjectInput,
-    @Arg('expectedVersion', () => Int, { nullable: true, description: 'Refuse if it changed since.' }) expectedVersion?: number | null,
+    @Arg('expectedVersion', () => Int, { nullable: true, description: 'Refuse if it changed since.' })
+    expectedVersion?: number | null,
     @Arg('idempotencyKey', () => String, keyArg) idempotencyKey?: string | null,
   ): Promise<ProjectPayload> {
     const outcome = await this.#service.updateProject(callerOf(context, idempotencyKey), {
@@ -205,10 +212,15 @@ export class IdentityResolver {
     const [grant] = grants.ok ? grants.value : [];
     if (!grant) return { principal: null, userErrors: grants.ok ? [] : toUserErrors([grants.error]) };
     const principalId = idOfType('Principal', input.principal) ?? NOWHERE;
-    return this.#principalPayload(context, await this.#service.grantRole(callerOf(context, idempotencyKey), { principalId, grant }));
+    return this.#principalPayload(
+      context,
+      await this.#service.grantRole(callerOf(context, idempotencyKey), { principalId, grant }),
+    );
   }
 
-  @Mutation(() => PrincipalPayload, { description: 'Takes a role away; its tokens lose it with the next call, and at routers within a second.' })
+  @Mutation(() => PrincipalPayload, {
+    description: 'Takes a role away; its tokens lose it with the next call, and at routers within a second.',
+  })
   async revokeRole(
     @Ctx() context: ApiContext,
     @Arg('input', () => ChangeRoleInput, { description: 'From whom, and which.' }) input: ChangeRoleInput,
@@ -218,7 +230,10 @@ export class IdentityResolver {
     const [grant] = grants.ok ? grants.value : [];
     if (!grant) return { principal: null, userErrors: grants.ok ? [] : toUserErrors([grants.error]) };
     const principalId = idOfType('Principal', input.principal) ?? NOWHERE;
-    return this.#principalPayload(context, await this.#service.revokeRole(callerOf(context, idempotencyKey), { principalId, grant }));
+    return this.#principalPayload(
+      context,
+      await this.#service.revokeRole(callerOf(context, idempotencyKey), { principalId, grant }),
+    );
   }
 
   async #principalPayload(context: ApiContext, outcome: Result<{ principalId: string }, Failure>): Promise<PrincipalPayload> {
@@ -248,13 +263,17 @@ export class IdentityResolver {
     return { token: token && toTokenType(token), secret: outcome.value.token, userErrors: [] };
   }
 
-  @Mutation(() => TokenPayload, { description: 'Revokes a token: refused by the next call, and by connected routers within a second.' })
+  @Mutation(() => TokenPayload, {
+    description: 'Revokes a token: refused by the next call, and by connected routers within a second.',
+  })
   async revokeToken(
     @Ctx() context: ApiContext,
     @Arg('input', () => RevokeTokenInput, { description: 'Which.' }) input: RevokeTokenInput,
     @Arg('idempotencyKey', () => String, keyArg) idempotencyKey?: string | null,
   ): Promise<TokenPayload> {
-    const outcome = await this.#service.revokeToken(callerOf(context, idempotencyKey), { tokenId: idOfType('Token', input.token) ?? NOWHERE });
+    const outcome = await this.#service.revokeToken(callerOf(context, idempotencyKey), {
+      tokenId: idOfType('Token', input.token) ?? NOWHERE,
+    });
     await context.changed();
     if (!outcome.ok) return { token: null, userErrors: toUserErrors([outcome.error]) };
     const token = await this.#service.token(await context.read(), context.principal, outcome.value.tokenId);
@@ -291,7 +310,11 @@ export class IdentityResolver {
     return ok(grants);
   }
 
-  async #grant(context: ApiContext, { role, team, project }: GrantInput, path: readonly string[]): Promise<Result<Grant, Failure>> {
+  async #grant(
+    context: ApiContext,
+    { role, team, project }: GrantInput,
+    path: readonly string[],
+  ): Promise<Result<Grant, Failure>> {
     const tx = await context.read();
     const inTeam = team ? await this.#service.team(tx, context.principal, teamRef(team)) : null;
     if (team && !inTeam) return err(notFound('team', path));
@@ -330,7 +353,10 @@ export class TeamResolver {
     @Arg('after', () => String, { nullable: true, description: 'Cursor to go on behind.' }) after?: string | null,
   ) {
     const limit = pageSize(first);
-    const projects = await this.#service.projects(await context.read(), context.principal, team.teamId, { after: decodeCursor(after), limit });
+    const projects = await this.#service.projects(await context.read(), context.principal, team.teamId, {
+      after: decodeCursor(after),
+      limit,
+    });
     return toConnection(toPage(projects, limit), toProjectType, (project) => project.name);
   }
 
@@ -342,11 +368,22 @@ export class TeamResolver {
 
 /** How `node(id)` finds what belongs to identity. */
 export const identityNodes = (service: IdentityService): NodeSource[] => [
-  { typeName: 'Team', load: async (context, id) => present(await service.team(await context.read(), context.principal, { id }), toTeamType) },
-  { typeName: 'Project', load: async (context, id) => present(await service.project(await context.read(), context.principal, { id }), toProjectType) },
-  { typeName: 'Principal', load: async (context, id) => present(await service.principal(await context.read(), context.principal, id), toPrincipalType) },
-  { typeName: 'Token', load: async (context, id) => present(await service.token(await context.read(), context.principal, id), toTokenType) },
+  {
+    typeName: 'Team',
+    load: async (context, id) => present(await service.team(await context.read(), context.principal, { id }), toTeamType),
+  },
+  {
+    typeName: 'Project',
+    load: async (context, id) => present(await service.project(await context.read(), context.principal, { id }), toProjectType),
+  },
+  {
+    typeName: 'Principal',
+    load: async (context, id) => present(await service.principal(await context.read(), context.principal, id), toPrincipalType),
+  },
+  {
+    typeName: 'Token',
+    load: async (context, id) => present(await service.token(await context.read(), context.principal, id), toTokenType),
+  },
 ];
 
 const present = <S, T>(value: S | null, map: (value: S) => T): T | null => (value === null ? null : map(value));
-

@@ -10,13 +10,13 @@ import { newToken } from '../kernel/token.ts';
 import type { Transaction } from '../kernel/transaction.ts';
 import { record } from '../events/event-log.ts';
 import type { Commands } from '../persistence/commands.ts';
-import { hashOfToken } from './authentication.service.ts';
 import { mayDo, mayDoSomewhere, PLATFORM, placesOf } from './authorize.ts';
 import { administers, checkGrant, coversAll } from './grants.ts';
 import { principalCreated, projectChanged, quotaChanged, roleChanged, teamCreated, tokenChanged } from './identity.events.ts';
 import type { IdentityStore, ListWindow, PrincipalRecord, TokenRecord } from './identity-store.port.ts';
+import { newPrincipal, newProject, newTokenRecord, type Birth, type NewPrincipal, type NewToken } from './new-records.ts';
 import { parseMaximum, type Quota, type QuotaResource } from './quotas.ts';
-import { checkLimits, checkName, DEFAULT_MAX_REPLICAS, DEFAULT_MAX_SPEND_PER_HOUR, type Project, type Team } from './team.ts';
+import { checkLimits, checkName, type Project, type Team } from './team.ts';
 
 export interface IdentityDeps {
   readonly commands: Commands;
@@ -39,19 +39,8 @@ export interface ProjectLimits {
   readonly maxSpendPerHour?: PicoUsdPerHour | null;
 }
 
-export interface NewPrincipal {
+export interface NewPrincipalInput extends NewPrincipal {
   readonly team: TeamRef | null;
-  readonly name: string;
-  /** Issuer and subject make it a person who signs in by OIDC; without them it is a service account. */
-  readonly oidc: { readonly issuer: string; readonly subject: string } | null;
-  readonly grants: readonly Grant[];
-}
-
-export interface NewToken {
-  readonly principalId: Id;
-  readonly name: string;
-  readonly scope: readonly Grant[] | null;
-  readonly expiresAt: number | null;
 }
 
 /** Teams, projects, principals, tokens and quotas. */
@@ -85,7 +74,9 @@ export class IdentityService {
   /** Everybody may see themselves. */
   async principal(tx: Transaction, principal: Principal, id: Id): Promise<PrincipalRecord | null> {
     const found = await this.#deps.store.findPrincipal(tx, id);
-    return found && (found.id === principal.id || mayDo(principal, 'principal.read', { teamId: found.teamId, projectId: null })) ? found : null;
+    return found && (found.id === principal.id || mayDo(principal, 'principal.read', { teamId: found.teamId, projectId: null }))
+      ? found
+      : null;
   }
 
   async principals(tx: Transaction, principal: Principal, window: ListWindow): Promise<readonly PrincipalRecord[]> {
@@ -112,7 +103,8 @@ export class IdentityService {
       if (!mayDo(caller.principal, 'team.create', PLATFORM)) return err(notFound('action'));
       const wrong = checkName(input.name, ['input', 'name']);
       if (wrong) return err(wrong);
-      if (await this.#deps.store.findTeam(tx, { name: input.name })) return err(failure('ALREADY_EXISTS', 'A team of this name exists.', { path: ['input', 'name'] }));
+      if (await this.#deps.store.findTeam(tx, { name: input.name }))
+        return err(failure('ALREADY_EXISTS', 'A team of this name exists.', { path: ['input', 'name'] }));
       const team: Team = { id: this.#newId(), name: input.name, version: 1, createdAt: this.#now() };
       await this.#deps.store.insertTeam(tx, team);
       record(tx, teamCreated(team, this.#cause(caller)));
@@ -120,20 +112,29 @@ export class IdentityService {
     });
   }
 
-  createProject(caller: Caller, input: { readonly team: TeamRef; readonly name: string } & ProjectLimits): Promise<Result<{ projectId: Id }, Failure>> {
-    return this.#run(caller, 'createProject', { ...input, maxSpendPerHour: input.maxSpendPerHour?.toString() ?? null }, async (tx) => {
-      const team = await this.#deps.store.findTeam(tx, input.team);
-      if (!team || !mayDo(caller.principal, 'project.create', { teamId: team.id, projectId: null })) return err(notFound('team', ['input', 'team']));
-      const project: Project = { ...this.#newProject(team, input.name), ...definedLimits(input) };
-      const wrong = checkName(input.name, ['input', 'name']) ?? checkLimits(project);
-      if (wrong) return err(wrong);
-      if (await this.#deps.store.findProject(tx, { teamName: team.name, name: input.name })) {
-        return err(failure('ALREADY_EXISTS', 'The team has a project of this name.', { path: ['input', 'name'] }));
-      }
-      await this.#deps.store.insertProject(tx, project);
-      record(tx, projectChanged(null, project, this.#cause(caller)));
-      return ok({ projectId: project.id });
-    });
+  createProject(
+    caller: Caller,
+    input: { readonly team: TeamRef; readonly name: string } & ProjectLimits,
+  ): Promise<Result<{ projectId: Id }, Failure>> {
+    return this.#run(
+      caller,
+      'createProject',
+      { ...input, maxSpendPerHour: input.maxSpendPerHour?.toString() ?? null },
+      async (tx) => {
+        const team = await this.#deps.store.findTeam(tx, input.team);
+        if (!team || !mayDo(caller.principal, 'project.create', { teamId: team.id, projectId: null }))
+          return err(notFound('team', ['input', 'team']));
+        const project: Project = { ...newProject(team, input.name, this.#birth()), ...definedLimits(input) };
+        const wrong = checkName(input.name, ['input', 'name']) ?? checkLimits(project);
+        if (wrong) return err(wrong);
+        if (await this.#deps.store.findProject(tx, { teamName: team.name, name: input.name })) {
+          return err(failure('ALREADY_EXISTS', 'The team has a project of this name.', { path: ['input', 'name'] }));
+        }
+        await this.#deps.store.insertProject(tx, project);
+        record(tx, projectChanged(null, project, this.#cause(caller)));
+        return ok({ projectId: project.id });
+      },
+    );
   }
 
   /** A stale `expectedVersion` is a CONFLICT that names the current one; null = whatever it is. */
@@ -141,21 +142,29 @@ export class IdentityService {
     caller: Caller,
     input: { readonly project: ProjectRef; readonly expectedVersion: number | null } & ProjectLimits,
   ): Promise<Result<{ projectId: Id }, Failure>> {
-    return this.#run(caller, 'updateProject', { ...input, maxSpendPerHour: input.maxSpendPerHour?.toString() ?? null }, async (tx) => {
-      const before = await this.#deps.store.findProject(tx, input.project);
-      if (!before || !mayDo(caller.principal, 'project.create', { teamId: before.teamId, projectId: before.id })) return err(notFound('project', ['input', 'project']));
-      const after: Project = { ...before, ...definedLimits(input), version: before.version + 1 };
-      const wrong = checkLimits(after);
-      if (wrong) return err(wrong);
-      const stale = failure('CONFLICT', `The project is at version ${before.version} now: read it again.`, { path: ['expectedVersion'] });
-      if (input.expectedVersion !== null && input.expectedVersion !== before.version) return err(stale);
-      if (!(await this.#deps.store.updateProject(tx, after, before.version))) return err(stale);
-      record(tx, projectChanged(before, after, this.#cause(caller)));
-      return ok({ projectId: after.id });
-    });
+    return this.#run(
+      caller,
+      'updateProject',
+      { ...input, maxSpendPerHour: input.maxSpendPerHour?.toString() ?? null },
+      async (tx) => {
+        const before = await this.#deps.store.findProject(tx, input.project);
+        if (!before || !mayDo(caller.principal, 'project.create', { teamId: before.teamId, projectId: before.id }))
+          return err(notFound('project', ['input', 'project']));
+        const after: Project = { ...before, ...definedLimits(input), version: before.version + 1 };
+        const wrong = checkLimits(after);
+        if (wrong) return err(wrong);
+        const stale = failure('CONFLICT', `The project is at version ${before.version} now: read it again.`, {
+          path: ['expectedVersion'],
+        });
+        if (input.expectedVersion !== null && input.expectedVersion !== before.version) return err(stale);
+        if (!(await this.#deps.store.updateProject(tx, after, before.version))) return err(stale);
+        record(tx, projectChanged(before, after, this.#cause(caller)));
+        return ok({ projectId: after.id });
+      },
+    );
   }
 
-  createPrincipal(caller: Caller, input: NewPrincipal): Promise<Result<{ principalId: Id }, Failure>> {
+  createPrincipal(caller: Caller, input: NewPrincipalInput): Promise<Result<{ principalId: Id }, Failure>> {
     const body = { team: input.team, name: input.name, oidc: input.oidc, grants: input.grants };
     return this.#run(caller, 'createPrincipal', body, async (tx) => {
       const owner = await this.#ownerOf(tx, caller.principal, input.team);
@@ -163,7 +172,7 @@ export class IdentityService {
       const grants = { by: caller.principal, ownerTeamId: owner.teamId, path: ['input', 'grants'] };
       const wrong = checkName(input.name, ['input', 'name']) ?? (await this.#checkGrants(tx, input.grants, grants));
       if (wrong) return err(wrong);
-      const principal = this.#newPrincipal(input, owner.teamId);
+      const principal = newPrincipal(input, owner.teamId, this.#birth());
       await this.#deps.store.insertPrincipal(tx, principal);
       for (const grant of input.grants) await this.#grant(tx, principal.id, grant);
       record(tx, principalCreated(principal, this.#cause(caller)));
@@ -180,29 +189,46 @@ export class IdentityService {
   }
 
   /** Giving a role that is held already changes nothing and says so. */
-  grantRole(caller: Caller, input: { readonly principalId: Id; readonly grant: Grant }): Promise<Result<{ principalId: Id }, Failure>> {
+  grantRole(
+    caller: Caller,
+    input: { readonly principalId: Id; readonly grant: Grant },
+  ): Promise<Result<{ principalId: Id }, Failure>> {
     return this.#run(caller, 'grantRole', input, async (tx) => {
       const owner = await this.#writablePrincipal(tx, caller.principal, input.principalId);
       if (!owner) return err(notFound('principal', ['input', 'principal']));
-      const wrong = await this.#checkGrants(tx, [input.grant], { by: caller.principal, ownerTeamId: owner.teamId, path: ['input', 'grant'] });
+      const wrong = await this.#checkGrants(tx, [input.grant], {
+        by: caller.principal,
+        ownerTeamId: owner.teamId,
+        path: ['input', 'grant'],
+      });
       if (wrong) return err(wrong);
       const row = { ...input.grant, id: this.#newId(), principalId: owner.id, createdAt: this.#now() };
-      if (!(await this.#deps.store.insertGrant(tx, row))) return err(failure('ALREADY_EXISTS', 'The principal has this role already.', { path: ['input', 'grant'] }));
+      if (!(await this.#deps.store.insertGrant(tx, row)))
+        return err(failure('ALREADY_EXISTS', 'The principal has this role already.', { path: ['input', 'grant'] }));
       record(tx, roleChanged('granted', owner, row, this.#cause(caller)));
       return ok({ principalId: owner.id });
     });
   }
 
   /** Nobody takes PLATFORM_ADMIN from themselves: one administrator always remains. */
-  revokeRole(caller: Caller, input: { readonly principalId: Id; readonly grant: Grant }): Promise<Result<{ principalId: Id }, Failure>> {
+  revokeRole(
+    caller: Caller,
+    input: { readonly principalId: Id; readonly grant: Grant },
+  ): Promise<Result<{ principalId: Id }, Failure>> {
     return this.#run(caller, 'revokeRole', input, async (tx) => {
       const { principal } = caller;
       const owner = await this.#writablePrincipal(tx, principal, input.principalId);
       if (!owner) return err(notFound('principal', ['input', 'principal']));
       if (owner.id === principal.id && input.grant.role === 'platform_admin') {
-        return err(failure('PRECONDITION_FAILED', 'You may not take PLATFORM_ADMIN from yourself: ask another administrator.', { path: ['input', 'grant'] }));
+        return err(
+          failure('PRECONDITION_FAILED', 'You may not take PLATFORM_ADMIN from yourself: ask another administrator.', {
+            path: ['input', 'grant'],
+          }),
+        );
       }
-      const gone = coversAll(principal.grants, [input.grant]) ? await this.#deps.store.deleteGrant(tx, owner.id, input.grant) : null;
+      const gone = coversAll(principal.grants, [input.grant])
+        ? await this.#deps.store.deleteGrant(tx, owner.id, input.grant)
+        : null;
       if (gone === null) return err(notFound('grant', ['input', 'grant']));
       record(tx, roleChanged('revoked', owner, { ...input.grant, id: gone }, this.#cause(caller)));
       return ok({ principalId: owner.id });
@@ -224,7 +250,7 @@ export class IdentityService {
       const wrong = checkName(input.name, ['input', 'name']) ?? this.#checkToken(owner, input);
       if (wrong) return err(wrong);
       text = newToken(owner.kind === 'person' ? 'user' : 'service', this.#deps.random);
-      const token = this.#newTokenRecord(owner, input, text);
+      const token = newTokenRecord(owner, input, { ...this.#birth(), text });
       await this.#deps.store.insertToken(tx, token);
       record(tx, tokenChanged(null, token, this.#cause(caller)));
       return ok({ tokenId: token.id });
@@ -239,7 +265,8 @@ export class IdentityService {
       const owner = before && (await this.#deps.store.findPrincipal(tx, before.principalId));
       if (!before || !owner || !administers(caller.principal, owner)) return err(notFound('token', ['input', 'token']));
       const at = this.#now();
-      if (!(await this.#deps.store.revokeToken(tx, before.id, at))) return err(failure('PRECONDITION_FAILED', 'The token is revoked already.', { path: ['input', 'token'] }));
+      if (!(await this.#deps.store.revokeToken(tx, before.id, at)))
+        return err(failure('PRECONDITION_FAILED', 'The token is revoked already.', { path: ['input', 'token'] }));
       record(tx, tokenChanged(before, { ...before, revokedAt: at }, this.#cause(caller)));
       return ok({ tokenId: before.id });
     });
@@ -247,15 +274,26 @@ export class IdentityService {
 
   setQuota(
     caller: Caller,
-    input: { readonly team: TeamRef; readonly project: ProjectRef | null; readonly resource: QuotaResource; readonly maximum: string },
+    input: {
+      readonly team: TeamRef;
+      readonly project: ProjectRef | null;
+      readonly resource: QuotaResource;
+      readonly maximum: string;
+    },
   ): Promise<Result<{ teamId: Id }, Failure>> {
     return this.#run(caller, 'setQuota', input, async (tx) => {
       const team = await this.#deps.store.findTeam(tx, input.team);
-      if (!team || !mayDo(caller.principal, 'quota.write', { teamId: team.id, projectId: null })) return err(notFound('team', ['input', 'team']));
+      if (!team || !mayDo(caller.principal, 'quota.write', { teamId: team.id, projectId: null }))
+        return err(notFound('team', ['input', 'team']));
       const project = input.project && (await this.#deps.store.findProject(tx, input.project));
       if (input.project && project?.teamId !== team.id) return err(notFound('project', ['input', 'project']));
       const maximum = parseMaximum(input.resource, input.maximum);
-      if (maximum === null) return err(failure('INVALID_INPUT', 'maximum must be a whole number (USD for SPEND_PER_HOUR), not below zero.', { path: ['input', 'maximum'] }));
+      if (maximum === null)
+        return err(
+          failure('INVALID_INPUT', 'maximum must be a whole number (USD for SPEND_PER_HOUR), not below zero.', {
+            path: ['input', 'maximum'],
+          }),
+        );
       await this.#saveQuota(tx, caller, { teamId: team.id, projectId: project?.id ?? null, resource: input.resource, maximum });
       return ok({ teamId: team.id });
     });
@@ -286,7 +324,8 @@ export class IdentityService {
   }
 
   #checkToken(owner: PrincipalRecord, input: NewToken): Failure | null {
-    if (input.expiresAt !== null && input.expiresAt <= this.#now()) return failure('INVALID_INPUT', 'expiresAt must be in the future.', { path: ['input', 'expiresAt'] });
+    if (input.expiresAt !== null && input.expiresAt <= this.#now())
+      return failure('INVALID_INPUT', 'expiresAt must be in the future.', { path: ['input', 'expiresAt'] });
     return input.scope && !coversAll(owner.grants, input.scope)
       ? failure('INVALID_INPUT', 'The scope must not be wider than what the principal may do.', { path: ['input', 'scope'] })
       : null;
@@ -296,56 +335,22 @@ export class IdentityService {
     await this.#deps.store.insertGrant(tx, { ...grant, id: this.#newId(), principalId, createdAt: this.#now() });
   }
 
-  #newProject(team: Team, name: string): Project {
-    return {
-      id: this.#newId(),
-      teamId: team.id,
-      teamName: team.name,
-      name,
-      maxReplicas: DEFAULT_MAX_REPLICAS,
-      maxSpendPerHour: DEFAULT_MAX_SPEND_PER_HOUR,
-      version: 1,
-      createdAt: this.#now(),
-    };
-  }
-
-  #newPrincipal(input: NewPrincipal, teamId: Id | null): Omit<PrincipalRecord, 'grants'> {
-    return {
-      id: this.#newId(),
-      kind: input.oidc ? 'person' : 'service_account',
-      name: input.name,
-      teamId,
-      issuer: input.oidc?.issuer ?? null,
-      subject: input.oidc?.subject ?? null,
-      platformActions: [],
-      createdAt: this.#now(),
-      disabledAt: null,
-    };
-  }
-
-  #newTokenRecord(owner: PrincipalRecord, input: NewToken, text: string): TokenRecord {
-    return {
-      id: this.#newId(),
-      principalId: owner.id,
-      teamId: owner.teamId,
-      type: owner.kind === 'person' ? 'user' : 'service',
-      name: input.name,
-      hash: hashOfToken(text),
-      hint: text.slice(-4),
-      scope: input.scope,
-      createdAt: this.#now(),
-      expiresAt: input.expiresAt,
-      revokedAt: null,
-    };
-  }
-
-  #run<O extends Json>(caller: Caller, mutation: string, input: object, body: (tx: Transaction) => Promise<Result<O, Failure>>): Promise<Result<O, Failure>> {
+  #run<O extends Json>(
+    caller: Caller,
+    mutation: string,
+    input: object,
+    body: (tx: Transaction) => Promise<Result<O, Failure>>,
+  ): Promise<Result<O, Failure>> {
     const { principal, idempotencyKey } = caller;
     return this.#deps.commands.run({ principal, mutation, idempotencyKey, body: input as Json }, body);
   }
 
   #cause(caller: Caller) {
     return { at: this.#now(), principal: caller.principal.id };
+  }
+
+  #birth(): Birth {
+    return { id: this.#newId(), createdAt: this.#now() };
   }
 
   #now(): number {
@@ -364,4 +369,7 @@ const definedLimits = (limits: ProjectLimits): Partial<Pick<Project, 'maxReplica
 
 /** A role in one of its projects is enough to see that a team exists. */
 const seesTeam = (principal: Principal, teamId: Id): boolean =>
-  principal.grants.some((grant) => (grant.teamId === null || grant.teamId === teamId) && mayDo(principal, 'team.read', { teamId, projectId: grant.projectId }));
+  principal.grants.some(
+    (grant) =>
+      (grant.teamId === null || grant.teamId === teamId) && mayDo(principal, 'team.read', { teamId, projectId: grant.projectId }),
+  );

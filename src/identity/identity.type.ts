@@ -11,7 +11,8 @@ import type { PrincipalRecord, TokenRecord } from './identity-store.port.ts';
 import type { Quota, QuotaResource } from './quotas.ts';
 import { projectPath, type Project, type Team } from './team.ts';
 
-const same = <T extends string>(names: readonly T[]): Record<string, T> => Object.fromEntries(names.map((name) => [name.toUpperCase(), name]));
+const same = <T extends string>(names: readonly T[]): Record<string, T> =>
+  Object.fromEntries(names.map((name) => [name.toUpperCase(), name]));
 
 export const RoleName = same<Role>(['platform_admin', 'team_admin', 'operator', 'viewer', 'invoker']);
 registerEnumType(RoleName, {
@@ -114,7 +115,12 @@ export class TeamType extends NodeType {
   createdAt!: Instant;
 }
 
-export const toTeamType = (team: Team): TeamType => ({ id: toGlobalId('Team', team.id), teamId: team.id, name: team.name, createdAt: team.createdAt });
+export const toTeamType = (team: Team): TeamType => ({
+  id: toGlobalId('Team', team.id),
+  teamId: team.id,
+  name: team.name,
+  createdAt: team.createdAt,
+});
 
 export const TeamConnection = connectionOf('Team', () => TeamType);
 

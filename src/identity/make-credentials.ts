@@ -24,7 +24,11 @@ export interface IssuerPerson {
 type Grants = (record: PrincipalRecord, token: TokenRecord | null) => readonly Grant[];
 
 /** Tokens that may invoke something; `grantsOf` narrows a principal's grants by a token's scope. */
-export function makeCredentials(tokens: readonly TokenRecord[], principals: readonly PrincipalRecord[], grantsOf: Grants): Credential[] {
+export function makeCredentials(
+  tokens: readonly TokenRecord[],
+  principals: readonly PrincipalRecord[],
+  grantsOf: Grants,
+): Credential[] {
   const byId = new Map(principals.map((principal) => [principal.id, principal]));
   return tokens.flatMap((token) => {
     const owner = byId.get(token.principalId);

@@ -38,9 +38,13 @@ export function checkQuotas(quotas: readonly Quota[], use: QuotaUse, wanted: big
     const used = quota.projectId === null ? use.team : use.project;
     if (used + wanted <= quota.maximum) continue;
     const owner = quota.projectId === null ? 'team' : 'project';
-    return failure('QUOTA_EXCEEDED', `The ${owner}'s quota of ${quota.resource} is ${quota.maximum}; ${used} are used and ${wanted} more are asked for.`, {
-      hint: 'Free some, or ask an administrator for a higher quota.',
-    });
+    return failure(
+      'QUOTA_EXCEEDED',
+      `The ${owner}'s quota of ${quota.resource} is ${quota.maximum}; ${used} are used and ${wanted} more are asked for.`,
+      {
+        hint: 'Free some, or ask an administrator for a higher quota.',
+      },
+    );
   }
   return null;
 }

@@ -39,8 +39,11 @@ export const projectPath = (project: Project): string => `${project.teamName}/${
 /** The limits of a project are positive and finite: there is no infinity. */
 export function checkLimits(limits: { readonly maxReplicas: number; readonly maxSpendPerHour: PicoUsdPerHour }): Failure | null {
   if (limits.maxReplicas < 1 || limits.maxReplicas > MAX_REPLICAS_LIMIT) {
-    return failure('INVALID_INPUT', `maxReplicas must be between 1 and ${MAX_REPLICAS_LIMIT}.`, { path: ['input', 'maxReplicas'] });
+    return failure('INVALID_INPUT', `maxReplicas must be between 1 and ${MAX_REPLICAS_LIMIT}.`, {
+      path: ['input', 'maxReplicas'],
+    });
   }
-  if (limits.maxSpendPerHour <= 0n) return failure('INVALID_INPUT', 'maxSpendPerHour must be above zero.', { path: ['input', 'maxSpendPerHour'] });
+  if (limits.maxSpendPerHour <= 0n)
+    return failure('INVALID_INPUT', 'maxSpendPerHour must be above zero.', { path: ['input', 'maxSpendPerHour'] });
   return null;
 }

@@ -1,3 +1,4 @@
+import { digestOf } from './digest.ts';
 import { invariant } from './invariant.ts';
 import type { Random } from './random.ts';
 
@@ -15,7 +16,10 @@ const TOKEN = new RegExp(`^purser_(${TYPES.join('|')})_([0-9A-Za-z]{${SECRET_CHA
 export function newToken(type: TokenType, random: Random): string {
   const bytes = random.bytes(SECRET_BYTES);
   invariant(bytes.length === SECRET_BYTES, 'newToken: short read of randomness');
-  const secret = base62(bytes.reduce((all, byte) => (all << 8n) | BigInt(byte), 0n), SECRET_CHARS);
+  const secret = base62(
+    bytes.reduce((all, byte) => (all << 8n) | BigInt(byte), 0n),
+    SECRET_CHARS,
+  );
   const body = `purser_${type}_${secret}`;
   return `${body}${checksum(body)}`;
 }
@@ -45,3 +49,6 @@ function crc32(text: string): number {
   }
   return (crc ^ 0xffffffff) >>> 0;
 }
+
+/** Lower-case hex SHA-256 of a token: what is stored and what routers compare. */
+export const hashOfToken = (token: string): string => digestOf(token).slice('sha256:'.length);

@@ -29,7 +29,8 @@ export class ArtifactCache {
   async fetch(source: ArtifactSource): Promise<string> {
     const file = join(this.#folder, source.digest.replace('sha256:', ''));
     if (existsSync(file)) return file;
-    const running = this.#fetching.get(source.digest) ?? this.#download(source, file).finally(() => this.#fetching.delete(source.digest));
+    const running =
+      this.#fetching.get(source.digest) ?? this.#download(source, file).finally(() => this.#fetching.delete(source.digest));
     this.#fetching.set(source.digest, running);
     return running;
   }

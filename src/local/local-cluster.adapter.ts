@@ -48,7 +48,10 @@ export class LocalCluster implements ClusterPort {
   }
 
   async observe(): Promise<ClusterObservation> {
-    const { version, ...observation } = await this.#call<ClusterObservation & { version: number }>({ method: 'GET', path: '/v1/observe' });
+    const { version, ...observation } = await this.#call<ClusterObservation & { version: number }>({
+      method: 'GET',
+      path: '/v1/observe',
+    });
     this.#seen = version;
     return observation;
   }
@@ -82,16 +85,19 @@ export class LocalCluster implements ClusterPort {
         if (!signal?.aborted) this.#onUnreachable();
         reject(new ClusterUnreachable(`The local runtime cannot be reached: ${error.message}`, { cause: error }));
       };
-      const asked = request({ socketPath: this.#socket, path, method, agent: false, timeout: timeoutMs, ...(signal ? { signal } : {}) }, (answer) => {
-        const chunks: Buffer[] = [];
-        answer.on('data', (chunk: Buffer) => chunks.push(chunk));
-        answer.once('error', fail);
-        answer.once('end', () => {
-          const text = Buffer.concat(chunks).toString('utf8');
-          if (answer.statusCode === 200) resolve(JSON.parse(text) as T);
-          else fail(new Error(`it answered ${answer.statusCode ?? 0}: ${text}`));
-        });
-      });
+      const asked = request(
+        { socketPath: this.#socket, path, method, agent: false, timeout: timeoutMs, ...(signal ? { signal } : {}) },
+        (answer) => {
+          const chunks: Buffer[] = [];
+          answer.on('data', (chunk: Buffer) => chunks.push(chunk));
+          answer.once('error', fail);
+          answer.once('end', () => {
+            const text = Buffer.concat(chunks).toString('utf8');
+            if (answer.statusCode === 200) resolve(JSON.parse(text) as T);
+            else fail(new Error(`it answered ${answer.statusCode ?? 0}: ${text}`));
+          });
+        },
+      );
       asked.once('timeout', () => asked.destroy(new Error(`no answer within ${timeoutMs} ms`)));
       asked.once('error', fail);
       asked.end(body === undefined ? undefined : JSON.stringify(body));

@@ -109,7 +109,8 @@ export class LocalRuntime {
     }
     for (const runner of this.#runners.values()) if (isWanted(runner.record)) runner.drain();
     this.#changed();
-    while ([...this.#runners.values()].some((runner) => isHeld(runner.record))) await this.changedAfter(this.#version, new AbortController().signal);
+    while ([...this.#runners.values()].some((runner) => isHeld(runner.record)))
+      await this.changedAfter(this.#version, new AbortController().signal);
   }
 
   #pass({ epoch }: Fence): ApplyResult | null {
@@ -127,9 +128,15 @@ export class LocalRuntime {
   /** Starts what is missing, drains what is too much. */
   #converge(workloadId: Id): void {
     const wish = this.#wishes.get(workloadId);
-    const runners = [...this.#runners.values()].filter((runner) => runner.record.spec.workloadId === workloadId && isWanted(runner.record));
+    const runners = [...this.#runners.values()].filter(
+      (runner) => runner.record.spec.workloadId === workloadId && isWanted(runner.record),
+    );
     for (const runner of runners) if (wish) runner.respecify(wish);
-    for (const record of surplus(runners.map((runner) => runner.record), wish?.replicas ?? 0)) this.#runners.get(record.replicaId)?.drain();
+    for (const record of surplus(
+      runners.map((runner) => runner.record),
+      wish?.replicas ?? 0,
+    ))
+      this.#runners.get(record.replicaId)?.drain();
     if (!wish) return;
     for (let missing = wish.replicas - runners.length; missing > 0; missing -= 1) {
       const now = this.#deps.clock.now();
@@ -177,7 +184,11 @@ export class LocalRuntime {
 
   observe(): ClusterObservation & { readonly version: number } {
     const now = this.#deps.clock.now();
-    const workloads = [...this.#wishes.values()].map(({ workloadId, generation, replicas }) => ({ workloadId, generation, replicas }));
+    const workloads = [...this.#wishes.values()].map(({ workloadId, generation, replicas }) => ({
+      workloadId,
+      generation,
+      replicas,
+    }));
     const replicas = [...this.#runners.values()].map((runner) => observed(runner.record, now));
     return { observedAt: now, workloads, replicas, version: this.#version };
   }

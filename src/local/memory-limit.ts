@@ -27,7 +27,12 @@ interface Files {
   readonly events: string;
 }
 
-const V1: Files = { kind: 'cgroup-v1', root: '/sys/fs/cgroup/memory/purser', limit: 'memory.limit_in_bytes', events: 'memory.oom_control' };
+const V1: Files = {
+  kind: 'cgroup-v1',
+  root: '/sys/fs/cgroup/memory/purser',
+  limit: 'memory.limit_in_bytes',
+  events: 'memory.oom_control',
+};
 const V2: Files = { kind: 'cgroup-v2', root: '/sys/fs/cgroup/purser', limit: 'memory.max', events: 'memory.events' };
 
 /** A control group where this process may make one with a limit, else polling. */

@@ -13,7 +13,9 @@ export function probe(port: number, path: string): Promise<string | null> {
       answer.destroy();
     });
     asked.once('timeout', () => asked.destroy(new Error(`${path} did not answer within ${PROBE_TIMEOUT_MS} ms`)));
-    asked.once('error', (error: NodeJS.ErrnoException) => resolve(error.code === 'ECONNREFUSED' ? 'it does not listen yet' : error.message));
+    asked.once('error', (error: NodeJS.ErrnoException) =>
+      resolve(error.code === 'ECONNREFUSED' ? 'it does not listen yet' : error.message),
+    );
     asked.end();
   });
 }

@@ -63,7 +63,12 @@ export class ReplicaLog {
     const read = STREAMS.map((stream) => this.#read(stream, from?.[stream] ?? null, options.limit));
     const merged = read.flatMap((part) => part.lines).sort((a, b) => a.at - b.at);
     const lines = from === null ? merged.slice(-options.limit) : merged.slice(0, options.limit);
-    const ends = STREAMS.map((stream, i) => endOf(lines.filter((line) => line.stream === stream), from === null ? read[i]?.end : read[i]?.start));
+    const ends = STREAMS.map((stream, i) =>
+      endOf(
+        lines.filter((line) => line.stream === stream),
+        from === null ? read[i]?.end : read[i]?.start,
+      ),
+    );
     return { lines: lines.map(({ at, stream, text }) => ({ at, stream, text })), cursor: ends.join('-') };
   }
 
@@ -82,7 +87,7 @@ export class ReplicaLog {
   /** Whole lines only: what has no end yet comes with the next page, unless it fills a page. */
   #lines(stream: Stream, bytes: Buffer, offset: number): Line[] {
     const lines: Line[] = [];
-    for (let from = 0; from < bytes.length; ) {
+    for (let from = 0; from < bytes.length;) {
       const newline = bytes.indexOf(10, from);
       const to = newline === -1 ? bytes.length : newline;
       if (newline === -1 && bytes.length < PAGE_BYTES) break;

@@ -122,7 +122,8 @@ export const giveUp = (record: ReplicaRecord, at: Instant, estimated: boolean): 
   untilEstimated: estimated,
 });
 
-export const isForgettable = (record: ReplicaRecord, now: Instant): boolean => record.capacityUntil !== null && record.capacityUntil + KEEP_MS < now;
+export const isForgettable = (record: ReplicaRecord, now: Instant): boolean =>
+  record.capacityUntil !== null && record.capacityUntil + KEEP_MS < now;
 
 const hasTimedOut = (record: ReplicaRecord, now: Instant): boolean =>
   stateOf(record) === 'starting' && now - record.attemptFrom > record.spec.readinessTimeoutMs;
@@ -130,7 +131,9 @@ const hasTimedOut = (record: ReplicaRecord, now: Instant): boolean =>
 /** Which of a workload's replicas go when there are more than wanted: those not serving first, then the youngest. */
 export function surplus(records: readonly ReplicaRecord[], wanted: number): readonly ReplicaRecord[] {
   const kept = records.filter(isWanted);
-  const order = [...kept].sort((a, b) => rank(a) - rank(b) || b.capacityFrom - a.capacityFrom || (a.replicaId < b.replicaId ? 1 : -1));
+  const order = [...kept].sort(
+    (a, b) => rank(a) - rank(b) || b.capacityFrom - a.capacityFrom || (a.replicaId < b.replicaId ? 1 : -1),
+  );
   return order.slice(0, Math.max(0, kept.length - wanted));
 }
 

@@ -113,7 +113,9 @@ export class ReplicaRunner {
     if (this.#busy || this.#stopped || !isHeld(this.#record)) return;
     this.#busy = true;
     void this.#step()
-      .catch((error: unknown) => this.#deps.logger.error({ err: error, replica: this.#record.replicaId }, 'a step of a replica failed'))
+      .catch((error: unknown) =>
+        this.#deps.logger.error({ err: error, replica: this.#record.replicaId }, 'a step of a replica failed'),
+      )
       .finally(() => {
         this.#busy = false;
         this.#schedule();
@@ -141,7 +143,8 @@ export class ReplicaRunner {
       this.#ended(process, 'its process ended');
       return;
     }
-    if (this.#deps.memory.enforce(process, this.#record.spec.resources.memoryMib)) this.#killedFor = 'it used more memory than its limit';
+    if (this.#deps.memory.enforce(process, this.#record.spec.resources.memoryMib))
+      this.#killedFor = 'it used more memory than its limit';
     if (this.#record.drain) this.#drain(process);
     else await this.#look(process);
   }
@@ -162,7 +165,10 @@ export class ReplicaRunner {
   async #prepare() {
     const { spec } = this.#record;
     const { runtime } = spec;
-    const source = runtime.format === 'onnx' ? { digest: runtime.artifactDigest, url: runtime.artifactUrl, token: runtime.artifactToken } : null;
+    const source =
+      runtime.format === 'onnx'
+        ? { digest: runtime.artifactDigest, url: runtime.artifactUrl, token: runtime.artifactToken }
+        : null;
     return {
       artifact: source === null ? null : await this.#deps.artifacts.fetch(source),
       uid: await this.#deps.userOf(spec.projectId),
@@ -170,12 +176,23 @@ export class ReplicaRunner {
     };
   }
 
-  async #spawn(process: ReplicaProcess, prepared: { artifact: string | null; uid: number | null; program: Program }): Promise<void> {
+  async #spawn(
+    process: ReplicaProcess,
+    prepared: { artifact: string | null; uid: number | null; program: Program },
+  ): Promise<void> {
     const { replicaId, spec } = this.#record;
     const log = this.#deps.logOf(replicaId).open();
     try {
       const { confinement } = this.#deps;
-      const started = await startReplica({ ...prepared, replicaId, spec, nonce: process.nonce, home: this.#home(), confinement, log });
+      const started = await startReplica({
+        ...prepared,
+        replicaId,
+        spec,
+        nonce: process.nonce,
+        home: this.#home(),
+        confinement,
+        log,
+      });
       const pid = started.child.pid ?? null;
       const running = { ...process, pid, startedAt: pid === null ? '' : startTimeOf(pid) };
       this.#watchExit(started.child, running);
@@ -187,7 +204,9 @@ export class ReplicaRunner {
   }
 
   #watchExit(child: ChildProcess, process: ReplicaProcess): void {
-    child.once('exit', (code, signal) => this.#ended(process, signal ? `its process was ended by ${signal}` : `its process ended with status ${code ?? 0}`));
+    child.once('exit', (code, signal) =>
+      this.#ended(process, signal ? `its process was ended by ${signal}` : `its process ended with status ${code ?? 0}`),
+    );
   }
 
   /** The end of a process is handled once, whoever notices it first. */
@@ -199,7 +218,8 @@ export class ReplicaRunner {
       this.#giveUp(this.#gapFrom !== null);
       return;
     }
-    const why = this.#killedFor || (this.#deps.memory.wasExceeded(this.#record.replicaId) ? 'it used more memory than its limit' : how);
+    const why =
+      this.#killedFor || (this.#deps.memory.wasExceeded(this.#record.replicaId) ? 'it used more memory than its limit' : how);
     this.#failed(`The replica stopped: ${why}.`);
     this.#schedule();
   }
@@ -208,7 +228,9 @@ export class ReplicaRunner {
     const now = this.#now();
     const at = this.#gapFrom ?? now;
     const startAt = now + backoffMs(this.#record.failures + 1, BACKOFF, this.#deps.random);
-    this.#update(afterFailure(this.#record, { at, startAt, message, estimated: this.#gapFrom !== null, timedOut: this.#timedOut }));
+    this.#update(
+      afterFailure(this.#record, { at, startAt, message, estimated: this.#gapFrom !== null, timedOut: this.#timedOut }),
+    );
     this.#gapFrom = null;
     this.#killedFor = '';
     this.#timedOut = false;
@@ -293,8 +315,7 @@ function nextLook(record: ReplicaRecord, now: Instant): Instant | null {
   return record.drain && !record.drain.terminated ? record.drain.termAt : null;
 }
 
-const lastServed = (record: ReplicaRecord): Instant =>
-  stateOf(record) === 'unready' ? (record.transitions.at(-1)?.at ?? 0) : 0;
+const lastServed = (record: ReplicaRecord): Instant => (stateOf(record) === 'unready' ? (record.transitions.at(-1)?.at ?? 0) : 0);
 
 function killLeftovers(ended: ReplicaProcess): void {
   if (ended.pid === null || ended.pid <= 1 || startTimeOf(ended.pid) !== '') return;

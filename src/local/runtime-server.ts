@@ -60,7 +60,9 @@ export class RuntimeServer {
   async #handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
     try {
       const body = await this.#answer(request, response);
-      response.writeHead(body === undefined ? 404 : 200, { 'content-type': 'application/json' }).end(JSON.stringify(body ?? null));
+      response
+        .writeHead(body === undefined ? 404 : 200, { 'content-type': 'application/json' })
+        .end(JSON.stringify(body ?? null));
     } catch (error) {
       this.#deps.logger.error({ err: error, url: request.url }, 'a request to the runtime failed');
       response.writeHead(500, { 'content-type': 'application/json' }).end(JSON.stringify({ error: (error as Error).message }));
@@ -78,7 +80,10 @@ export class RuntimeServer {
       case 'GET /v1/changed':
         return this.#changed(Number(url.searchParams.get('after')), response);
       case 'GET /v1/logs':
-        return runtime.logs(url.searchParams.get('replica') ?? '', { cursor: url.searchParams.get('cursor'), limit: Number(url.searchParams.get('limit')) });
+        return runtime.logs(url.searchParams.get('replica') ?? '', {
+          cursor: url.searchParams.get('cursor'),
+          limit: Number(url.searchParams.get('limit')),
+        });
       default:
         return this.#command(url.pathname, request);
     }

@@ -39,7 +39,12 @@ export async function ensureRuntime(options: SpawnRuntimeOptions): Promise<Local
 function spawnRuntime(options: SpawnRuntimeOptions, folder: string): { ended: boolean } {
   const log = openSync(join(folder, 'runtime.log'), 'a', 0o600);
   const env = { ...options.env, PURSER_DATA_DIR: options.dataDir };
-  const child = spawn(options.node, ['--enable-source-maps', options.entry, 'runtime'], { detached: true, env, cwd: '/', stdio: ['ignore', log, log] });
+  const child = spawn(options.node, ['--enable-source-maps', options.entry, 'runtime'], {
+    detached: true,
+    env,
+    cwd: '/',
+    stdio: ['ignore', log, log],
+  });
   closeSync(log);
   const state = { ended: false };
   const end = () => {

@@ -63,7 +63,8 @@ function copyProgram(source: ProgramSource, target: string): void {
   mkdirSync(partial, { mode: 0o755 });
   cpSync(source.node, join(partial, 'node'), { dereference: true });
   cpSync(join(source.root, 'package.json'), join(partial, 'package.json'));
-  for (const part of PARTS) cpSync(join(source.root, 'dist', 'src', part), join(partial, 'dist', 'src', part), { recursive: true });
+  for (const part of PARTS)
+    cpSync(join(source.root, 'dist', 'src', part), join(partial, 'dist', 'src', part), { recursive: true });
   const resolver = createRequire(join(source.root, 'package.json'));
   const runtime = dirname(dirname(resolver.resolve('onnxruntime-node')));
   const foreign = /\/bin\/napi-v\d+\/(?!$)/;

@@ -96,14 +96,24 @@ function confinement({ uid, confinement: { setpriv, prlimit } }: StartOptions): 
   const nproc = uid === null ? [] : [`--nproc=${MAX_PROCESSES}`];
   const limits = prlimit === null ? [] : [prlimit, '--core=0', `--nofile=${MAX_FILES}`, ...nproc, '--'];
   if (setpriv === null) return limits;
-  const user = uid === null ? [] : [`--reuid=${uid}`, `--regid=${uid}`, '--clear-groups', '--inh-caps=-all', '--bounding-set=-all'];
+  const user =
+    uid === null ? [] : [`--reuid=${uid}`, `--regid=${uid}`, '--clear-groups', '--inh-caps=-all', '--bounding-set=-all'];
   return [...limits, setpriv, '--no-new-privs', ...user, '--'];
 }
 
 function commandOf({ spec, program, home }: StartOptions): readonly string[] {
   if (spec.runtime.format === 'process') return spec.runtime.command;
   const names = ['--name', spec.modelName, '--version', spec.modelVersion];
-  return [program.node, program.entry, 'model-server', '--model', join(home, 'model.onnx'), ...names, '--port-file', join(home, 'port')];
+  return [
+    program.node,
+    program.entry,
+    'model-server',
+    '--model',
+    join(home, 'model.onnx'),
+    ...names,
+    '--port-file',
+    join(home, 'port'),
+  ];
 }
 
 /** Nothing of our own environment is passed on; what a process brings comes first, so that it cannot replace what names it. */

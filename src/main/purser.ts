@@ -20,8 +20,15 @@ const startProcess = PROCESSES[process.argv[2] ?? ''];
 if (startProcess) {
   await startProcess().catch(stopWithReason);
 } else {
+  process.stdout.on('error', endQuietly);
   const { runCli } = await import('../../clients/cli/cli.ts');
   process.exitCode = await runCli(process.argv.slice(2));
+}
+
+/** A reader that has seen enough (`purser events | head`) ends the command without a word. */
+function endQuietly(error: NodeJS.ErrnoException): void {
+  if (error.code !== 'EPIPE') throw error;
+  process.exit(0);
 }
 
 /** One clear sentence for an expected refusal (a port in use, a wrong setting); the stack only for bugs. */

@@ -8,7 +8,6 @@ import { stopRuntime } from '../local/spawn-runtime.ts';
 import { readConfig, type Config } from './config.ts';
 import { packageRoot } from './package-root.ts';
 import { listenError, StartError } from './start-error.ts';
-
 import { Supervisor } from './supervisor.ts';
 import { systemClock } from './system-clock.ts';
 
@@ -31,6 +30,7 @@ export async function up(): Promise<void> {
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
     process.on(signal, () => void stop().then(() => process.exit(0)));
   try {
+    console.error('Starting …');
     await startAll(supervisor, config);
     const token = readFileSync(join(config.dataDir, 'admin-token'), 'utf8').trim();
     const client = new PurserClient({ url: apiUrl(config), token });

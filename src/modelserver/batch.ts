@@ -4,7 +4,8 @@ import type { InferRequest, Tensor, TensorSpec } from './tensor.ts';
 export const MAX_BATCH_ROWS = 64;
 
 /** True if the model takes any number of rows: the first dimension of every input and output is free. */
-export const isBatchable = (specs: readonly TensorSpec[]): boolean => specs.length > 0 && specs.every((spec) => spec.shape[0] === -1);
+export const isBatchable = (specs: readonly TensorSpec[]): boolean =>
+  specs.length > 0 && specs.every((spec) => spec.shape[0] === -1);
 
 /** Requests with equal keys may share a run: same inputs, same trailing shapes, one row count across inputs. Null = alone. */
 export function batchKey(request: InferRequest): string | null {

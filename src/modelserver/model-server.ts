@@ -59,27 +59,44 @@ export class ModelServer {
   async #handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const answer = await this.#answer(request).catch(toErrorAnswer);
     if (this.#draining) response.setHeader('connection', 'close');
-    const text = JSON.stringify(answer.body, (_key, value: unknown) => (typeof value === 'bigint' ? JSON.rawJSON(value.toString()) : value));
-    response.writeHead(answer.status, { 'content-type': 'application/json', 'content-length': Buffer.byteLength(text) }).end(text);
+    const text = JSON.stringify(answer.body, (_key, value: unknown) =>
+      typeof value === 'bigint' ? JSON.rawJSON(value.toString()) : value,
+    );
+    response
+      .writeHead(answer.status, { 'content-type': 'application/json', 'content-length': Buffer.byteLength(text) })
+      .end(text);
   }
 
   async #answer(request: IncomingMessage): Promise<Answer> {
     const path = new URL(request.url ?? '/', 'http://model').pathname;
-    if (path === '/v2' || path === '/v2/') return get(request, { name: 'purser-model-server', version: this.#options.serverVersion, extensions: [] });
+    if (path === '/v2' || path === '/v2/')
+      return get(request, { name: 'purser-model-server', version: this.#options.serverVersion, extensions: [] });
     if (path === '/v2/health/live') return get(request, { live: true });
-    if (path === '/v2/health/ready') return this.#draining ? { status: 503, body: { ready: false } } : get(request, { ready: true });
+    if (path === '/v2/health/ready')
+      return this.#draining ? { status: 503, body: { ready: false } } : get(request, { ready: true });
     const match = /^\/v2\/models\/([^/]+)(?:\/versions\/([^/]+))?(?:\/(ready|infer))?$/.exec(path);
     if (!match) return { status: 404, body: { error: 'No such route. See the Open Inference Protocol v2.' } };
-    return this.#model(request, { name: decode(match[1]), version: match[2] === undefined ? null : decode(match[2]), verb: match[3] ?? 'metadata' });
+    return this.#model(request, {
+      name: decode(match[1]),
+      version: match[2] === undefined ? null : decode(match[2]),
+      verb: match[3] ?? 'metadata',
+    });
   }
 
   async #model(request: IncomingMessage, asked: { name: string; version: string | null; verb: string }): Promise<Answer> {
     const { name, version, model } = this.#options;
     if (asked.name !== name) return { status: 404, body: { error: `This replica serves "${name}".` } };
-    if (asked.version !== null && asked.version !== version) return { status: 404, body: { error: `This replica serves version ${version}.` } };
+    if (asked.version !== null && asked.version !== version)
+      return { status: 404, body: { error: `This replica serves version ${version}.` } };
     if (asked.verb === 'ready') return get(request, { name, ready: true });
     if (asked.verb === 'infer') return this.#infer(request);
-    return get(request, { name, versions: [version], platform: 'onnxruntime_onnx', inputs: model.inputs.map(describe), outputs: model.outputs.map(describe) });
+    return get(request, {
+      name,
+      versions: [version],
+      platform: 'onnxruntime_onnx',
+      inputs: model.inputs.map(describe),
+      outputs: model.outputs.map(describe),
+    });
   }
 
   async #infer(request: IncomingMessage): Promise<Answer> {
@@ -90,7 +107,12 @@ export class ModelServer {
     const wanted = parsed.outputs.length === 0 ? outputs : outputs.filter((output) => parsed.outputs.includes(output.name));
     return {
       status: 200,
-      body: { model_name: name, model_version: version, ...(parsed.id === null ? {} : { id: parsed.id }), outputs: wanted.map(toWire) },
+      body: {
+        model_name: name,
+        model_version: version,
+        ...(parsed.id === null ? {} : { id: parsed.id }),
+        outputs: wanted.map(toWire),
+      },
     };
   }
 }
@@ -98,7 +120,12 @@ export class ModelServer {
 const describe = ({ name, datatype, shape }: TensorSpec) => ({ name, datatype, shape });
 
 /** JSON has no NaN and no infinity; the protocol's JSON form cannot carry them, so they become null. */
-const toWire = ({ name, datatype, shape, data }: Tensor) => ({ name, datatype, shape, data: datatype === 'BOOL' ? data.map(Boolean) : data });
+const toWire = ({ name, datatype, shape, data }: Tensor) => ({
+  name,
+  datatype,
+  shape,
+  data: datatype === 'BOOL' ? data.map(Boolean) : data,
+});
 
 const get = (request: IncomingMessage, body: unknown): Answer =>
   request.method === 'GET' || request.method === 'HEAD' ? { status: 200, body } : methodNotAllowed('GET');

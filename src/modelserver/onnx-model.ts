@@ -53,13 +53,18 @@ export class OnnxModel {
 
   /** Throws ONNX Runtime's own words if the file is not a model that it can run. */
   static async load(path: string, threads: number): Promise<OnnxModel> {
-    const session = await ort.InferenceSession.create(path, { intraOpNumThreads: threads, interOpNumThreads: 1, logSeverityLevel: 3 });
+    const session = await ort.InferenceSession.create(path, {
+      intraOpNumThreads: threads,
+      interOpNumThreads: 1,
+      logSeverityLevel: 3,
+    });
     return new OnnxModel(session);
   }
 
   /** Runs the model on one request, possibly in one batch with others. Throws `ModelBusy` when too many wait. */
   infer(request: InferRequest): Promise<readonly Tensor[]> {
-    if (this.#waiting.length >= MAX_WAITING) return Promise.reject(new ModelBusy(`More than ${MAX_WAITING} requests are waiting.`));
+    if (this.#waiting.length >= MAX_WAITING)
+      return Promise.reject(new ModelBusy(`More than ${MAX_WAITING} requests are waiting.`));
     return new Promise((resolve, reject) => {
       this.#waiting.push({ request, resolve, reject });
       void this.#drain();
@@ -112,12 +117,17 @@ function toSpec(metadata: ort.InferenceSession.ValueMetadata): TensorSpec {
   if (!metadata.isTensor) throw new Error(`"${metadata.name}" is not a tensor; this server speaks tensors only.`);
   const datatype = (Object.keys(ELEMENT_TYPES) as Datatype[]).find((name) => ELEMENT_TYPES[name] === metadata.type);
   if (!datatype) throw new Error(`"${metadata.name}" has the element type ${metadata.type}, which this server does not speak.`);
-  return { name: metadata.name, datatype, shape: metadata.shape.map((dimension) => (typeof dimension === 'number' && dimension >= 0 ? dimension : -1)) };
+  return {
+    name: metadata.name,
+    datatype,
+    shape: metadata.shape.map((dimension) => (typeof dimension === 'number' && dimension >= 0 ? dimension : -1)),
+  };
 }
 
 function toOrt({ datatype, data, shape }: Tensor): ort.Tensor {
   const type = ELEMENT_TYPES[datatype];
   if (type === 'string') return new ort.Tensor(type, data as string[], shape);
-  if (type === 'int64' || type === 'uint64') return new ort.Tensor(type, (type === 'int64' ? BigInt64Array : BigUint64Array).from(data as bigint[]), shape);
+  if (type === 'int64' || type === 'uint64')
+    return new ort.Tensor(type, (type === 'int64' ? BigInt64Array : BigUint64Array).from(data as bigint[]), shape);
   return new ort.Tensor(type, data as number[], shape);
 }

@@ -1,5 +1,18 @@
 /** Open Inference Protocol v2 datatypes that this server speaks. */
-export const DATATYPES = ['BOOL', 'UINT8', 'UINT16', 'UINT32', 'UINT64', 'INT8', 'INT16', 'INT32', 'INT64', 'FP32', 'FP64', 'BYTES'] as const;
+export const DATATYPES = [
+  'BOOL',
+  'UINT8',
+  'UINT16',
+  'UINT32',
+  'UINT64',
+  'INT8',
+  'INT16',
+  'INT32',
+  'INT64',
+  'FP32',
+  'FP64',
+  'BYTES',
+] as const;
 
 export type Datatype = (typeof DATATYPES)[number];
 
@@ -33,13 +46,17 @@ export class InvalidRequest extends Error {
 const MAX_ELEMENTS = 16_777_216;
 
 /** Checks a request body against the model's signature. Throws `InvalidRequest`. */
-export function parseInferRequest(body: unknown, signature: { inputs: readonly TensorSpec[]; outputs: readonly TensorSpec[] }): InferRequest {
+export function parseInferRequest(
+  body: unknown,
+  signature: { inputs: readonly TensorSpec[]; outputs: readonly TensorSpec[] },
+): InferRequest {
   const request = asObject(body, 'the body');
   if (!Array.isArray(request.inputs)) throw new InvalidRequest('"inputs" must be an array of tensors.');
   const inputs = request.inputs.map((input, i) => parseTensor(input, `inputs[${i}]`, signature.inputs));
   for (const { name } of signature.inputs) {
     const given = inputs.filter((input) => input.name === name).length;
-    if (given !== 1) throw new InvalidRequest(given === 0 ? `Input "${name}" is missing.` : `Input "${name}" is given ${given} times.`);
+    if (given !== 1)
+      throw new InvalidRequest(given === 0 ? `Input "${name}" is missing.` : `Input "${name}" is given ${given} times.`);
   }
   return { id: parseId(request.id), inputs, outputs: parseOutputs(request.outputs, signature.outputs) };
 }
@@ -55,7 +72,8 @@ function parseOutputs(outputs: unknown, known: readonly TensorSpec[]): string[] 
   if (!Array.isArray(outputs)) throw new InvalidRequest('"outputs" must be an array.');
   return outputs.map((output, i) => {
     const { name } = asObject(output, `outputs[${i}]`);
-    if (typeof name !== 'string' || !known.some((spec) => spec.name === name)) throw new InvalidRequest(`outputs[${i}].name is not an output of this model.`);
+    if (typeof name !== 'string' || !known.some((spec) => spec.name === name))
+      throw new InvalidRequest(`outputs[${i}].name is not an output of this model.`);
     return name;
   });
 }
@@ -70,8 +88,14 @@ function parseTensor(value: unknown, path: string, specs: readonly TensorSpec[])
   if (count > MAX_ELEMENTS) throw new InvalidRequest(`${path}.shape has more than ${MAX_ELEMENTS} elements.`);
   if (!Array.isArray(data)) throw new InvalidRequest(`${path}.data must be an array.`);
   const flat = data.flat(Number.POSITIVE_INFINITY) as unknown[];
-  if (flat.length !== count) throw new InvalidRequest(`${path}.data has ${flat.length} elements where its shape asks for ${count}.`);
-  return { name: spec.name, datatype: spec.datatype, shape: dimensions, data: flat.map((element) => parseElement(element, spec.datatype, path)) };
+  if (flat.length !== count)
+    throw new InvalidRequest(`${path}.data has ${flat.length} elements where its shape asks for ${count}.`);
+  return {
+    name: spec.name,
+    datatype: spec.datatype,
+    shape: dimensions,
+    data: flat.map((element) => parseElement(element, spec.datatype, path)),
+  };
 }
 
 function parseShape(shape: unknown, path: string, spec: TensorSpec): number[] {
@@ -117,6 +141,7 @@ function integer(element: number, datatype: Datatype, wrong: () => InvalidReques
 }
 
 function asObject(value: unknown, path: string): Record<string, unknown> {
-  if (value === null || typeof value !== 'object' || Array.isArray(value)) throw new InvalidRequest(`${path} must be a JSON object.`);
+  if (value === null || typeof value !== 'object' || Array.isArray(value))
+    throw new InvalidRequest(`${path} must be a JSON object.`);
   return value as Record<string, unknown>;
 }

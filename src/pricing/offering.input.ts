@@ -84,7 +84,10 @@ export class SetPriceOverrideInput {
   @Field(() => OfferingKeyInput, { description: 'The offering.' })
   offering!: OfferingKeyInput;
 
-  @Field(() => Decimal, { nullable: true, description: 'USD per hour of the whole instance; null lets the observed price count again.' })
+  @Field(() => Decimal, {
+    nullable: true,
+    description: 'USD per hour of the whole instance; null lets the observed price count again.',
+  })
   pricePerHour?: string | null;
 }
 

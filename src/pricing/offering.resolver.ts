@@ -10,8 +10,21 @@ import { toUserErrors } from '../graphql/payload.type.ts';
 import { TimeRangeInput } from '../graphql/time-range.input.ts';
 import type { Id } from '../kernel/id.ts';
 import { parseUsd } from '../kernel/money.ts';
-import { OfferingKeyInput, OfferingsArgs, SetPriceOverrideInput, toOfferingKey, type OfferingFilterInput } from './offering.input.ts';
-import { OfferingConnection, PricePointType, PriceType, SetPriceOverridePayload, toPricePointType, toPriceType } from './price.type.ts';
+import {
+  OfferingKeyInput,
+  OfferingsArgs,
+  SetPriceOverrideInput,
+  toOfferingKey,
+  type OfferingFilterInput,
+} from './offering.input.ts';
+import {
+  OfferingConnection,
+  PricePointType,
+  PriceType,
+  SetPriceOverridePayload,
+  toPricePointType,
+  toPriceType,
+} from './price.type.ts';
 import type { OfferingCursor, OfferingFilter, PricedOffering } from './price-store.port.ts';
 import type { PricesService } from './prices.service.ts';
 
@@ -29,14 +42,22 @@ export class OfferingResolver {
 
   @Query(() => OfferingConnection, { description: 'What can be rented, with its price.' })
   async offerings(@Ctx() context: ApiContext, @Args(() => OfferingsArgs) { first, after, orderBy, filter }: OfferingsArgs) {
-    const question = { filter: toFilter(filter ?? {}), orderBy, first: pageSize(first), after: toCursor(decodeCursor(after)), now: context.now };
+    const question = {
+      filter: toFilter(filter ?? {}),
+      orderBy,
+      first: pageSize(first),
+      after: toCursor(decodeCursor(after)),
+      now: context.now,
+    };
     const page = await this.#service.list(await context.read(), context.principal, question);
     const loader = pricedLoader(context, this.#service);
     for (const item of page.items) loader.prime(item.offering.id, item);
     return toConnection({ ...page, totalCount: null }, ({ offering }) => toOfferingType(offering), sortKeyOf);
   }
 
-  @Query(() => [PricePointType], { description: 'What was believed of the price of an offering, oldest first; a gap is unpriced.' })
+  @Query(() => [PricePointType], {
+    description: 'What was believed of the price of an offering, oldest first; a gap is unpriced.',
+  })
   async priceHistory(
     @Ctx() context: ApiContext,
     @Arg('offering', () => OfferingKeyInput, { description: 'Which.' }) offering: OfferingKeyInput,
@@ -52,7 +73,9 @@ export class OfferingResolver {
     return priced?.price ? toPriceType(priced.price) : null;
   }
 
-  @Mutation(() => SetPriceOverridePayload, { description: 'Sets the price of an offering by hand, or lets the observed one count again.' })
+  @Mutation(() => SetPriceOverridePayload, {
+    description: 'Sets the price of an offering by hand, or lets the observed one count again.',
+  })
   async setPriceOverride(
     @Ctx() context: ApiContext,
     @Arg('input', () => SetPriceOverrideInput, { description: 'What.' }) input: SetPriceOverrideInput,
@@ -70,8 +93,12 @@ export class OfferingResolver {
 
 /** Offerings with prices in one statement per level; other features show their offerings through it. */
 export const pricedLoader = (context: ApiContext, service: PricesService) =>
-  context.loader('offering.priced', () =>
-    new DataLoader<Id, PricedOffering | null>(async (ids) => service.byIds(await context.read(), context.principal, ids, context.now)),
+  context.loader(
+    'offering.priced',
+    () =>
+      new DataLoader<Id, PricedOffering | null>(async (ids) =>
+        service.byIds(await context.read(), context.principal, ids, context.now),
+      ),
   );
 
 export const pricingNodes = (service: PricesService): NodeSource[] => [
@@ -95,7 +122,9 @@ function toCursor(text: string | null): OfferingCursor | null {
 
 /** Drops what was left out: null and absent mean the same. */
 function toFilter({ maxPricePerHour, ...rest }: OfferingFilterInput): OfferingFilter {
-  const given = Object.fromEntries(Object.entries(rest).filter(([, value]: [string, unknown]) => value !== null && value !== undefined));
+  const given = Object.fromEntries(
+    Object.entries(rest).filter(([, value]: [string, unknown]) => value !== null && value !== undefined),
+  );
   const maximum = maxPricePerHour ? parseUsd(maxPricePerHour) : null;
   return maximum === null ? given : { ...given, maxPricePerHour: maximum };
 }

@@ -42,7 +42,10 @@ function rowsOf(cells: Cells, capacityType: CapacityType): CatalogueRow[] {
   const price = parseUsd(text);
   const date = cell(cells, `${capacityType}_date`);
   const asOf = Date.parse(`${date}T00:00:00Z`);
-  invariant(price !== null && price >= 0n && Number.isSafeInteger(asOf), `price book: ${cell(cells, 'instance_type')} ${text} ${date}`);
+  invariant(
+    price !== null && price >= 0n && Number.isSafeInteger(asOf),
+    `price book: ${cell(cells, 'instance_type')} ${text} ${date}`,
+  );
   return [{ offering: offeringOf(cells, capacityType), price, source: `${cell(cells, `${capacityType}_source`)}@${date}`, asOf }];
 }
 
@@ -69,7 +72,11 @@ function offeringOf(cells: Cells, capacityType: CapacityType): Offering {
 function acceleratorOf(cells: Cells): Accelerator | null {
   const model = cell(cells, 'accelerator_model');
   if (model === '') return null;
-  return { model, countMilli: Number(cell(cells, 'accelerator_count_milli')), memoryMib: Number(cell(cells, 'accelerator_memory_mib')) };
+  return {
+    model,
+    countMilli: Number(cell(cells, 'accelerator_count_milli')),
+    memoryMib: Number(cell(cells, 'accelerator_memory_mib')),
+  };
 }
 
 function cell(cells: Cells, name: string): string {

@@ -35,4 +35,9 @@ export const priceChanged = (change: PriceChange): EventDraft => ({
 const told = (price: PriceRow | null): string => (price ? `${formatUsd(price.effective)} USD per hour` : 'unpriced');
 
 const snapshot = (price: PriceRow | null): Json =>
-  price && { priceId: price.id, pricePerHour: formatUsd(price.effective), source: price.source, effectiveFrom: price.effectiveFrom };
+  price && {
+    priceId: price.id,
+    pricePerHour: formatUsd(price.effective),
+    source: price.source,
+    effectiveFrom: price.effectiveFrom,
+  };

@@ -13,7 +13,8 @@ const BOOK_LOCK = 7_203_911;
 
 const KEY = `(o.provider || '/' || o.region || '/' || coalesce(nullif(o.zone, ''), '-') || '/' || o.instance_type || '/' || o.capacity_type) collate "C"`;
 const REGION = `(o.provider || '/' || o.region)`;
-const NEWER = (a: string, b: string) => `(${a}.effective_from, ${a}.observed_at, ${a}.id) > (${b}.effective_from, ${b}.observed_at, ${b}.id)`;
+const NEWER = (a: string, b: string) =>
+  `(${a}.effective_from, ${a}.observed_at, ${a}.id) > (${b}.effective_from, ${b}.observed_at, ${b}.id)`;
 
 /** `believedRowAt` of the price book in SQL; a test compares the two. `now` is a placeholder. */
 const believed = (now: string): string => `
@@ -66,7 +67,10 @@ export class PriceRepository implements PriceStore {
     return (await sqlOf(tx).query(`select 1 from price_book_load where digest = $1`, [digest])).length > 0;
   }
 
-  async markLoaded(tx: Transaction, load: { readonly digest: string; readonly rows: number; readonly at: Instant }): Promise<void> {
+  async markLoaded(
+    tx: Transaction,
+    load: { readonly digest: string; readonly rows: number; readonly at: Instant },
+  ): Promise<void> {
     const text = `insert into price_book_load (digest, rows, loaded_at) values ($1, $2, $3) on conflict do nothing`;
     await sqlOf(tx).execute(text, [load.digest, load.rows, load.at]);
   }
@@ -175,8 +179,10 @@ export class PriceRepository implements PriceStore {
 type Put = (value: unknown) => string;
 
 function filterConditions({ filter }: OfferingsQuestion, put: Put): string[] {
-  const among = (expression: string, values: readonly string[] | undefined) => (values ? [`${expression} = any (${put(values)})`] : []);
-  const atLeast = (column: string, minimum: number | undefined) => (minimum === undefined ? [] : [`${column} >= ${put(minimum)}`]);
+  const among = (expression: string, values: readonly string[] | undefined) =>
+    values ? [`${expression} = any (${put(values)})`] : [];
+  const atLeast = (column: string, minimum: number | undefined) =>
+    minimum === undefined ? [] : [`${column} >= ${put(minimum)}`];
   return [
     ...among('o.provider', filter.providers),
     ...among(REGION, filter.regions),

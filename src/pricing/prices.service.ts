@@ -14,7 +14,14 @@ import type { Transaction } from '../kernel/transaction.ts';
 import type { Commands } from '../persistence/commands.ts';
 import type { Database } from '../persistence/database.ts';
 import type { CataloguePort } from './catalogue.port.ts';
-import { believedRowAt, believedSteps, OVERRIDE_CLEARED_SOURCE, OVERRIDE_SOURCE, type PriceRow, type PriceStep } from './price-book.ts';
+import {
+  believedRowAt,
+  believedSteps,
+  OVERRIDE_CLEARED_SOURCE,
+  OVERRIDE_SOURCE,
+  type PriceRow,
+  type PriceStep,
+} from './price-book.ts';
 import { priceChanged } from './price.events.ts';
 import type { OfferingsQuestion, PriceStore, PricedOffering } from './price-store.port.ts';
 
@@ -55,8 +62,15 @@ export class PricesService {
       if (await store.isLoaded(tx, digest)) return { written: 0 };
       const now = clock.now();
       await store.saveRegions(tx, regions);
-      await store.saveOfferings(tx, rows.map((row) => row.offering));
-      const written = await store.appendObserved(tx, rows.map((row) => ({ ...row, id: newId(now, random) })), now);
+      await store.saveOfferings(
+        tx,
+        rows.map((row) => row.offering),
+      );
+      const written = await store.appendObserved(
+        tx,
+        rows.map((row) => ({ ...row, id: newId(now, random) })),
+        now,
+      );
       await store.markLoaded(tx, { digest, rows: rows.length, at: now });
       return { written };
     });
@@ -87,7 +101,11 @@ export class PricesService {
   }
 
   /** One page of offerings; `hasNextPage` is exact. Empty for callers who may see no prices. */
-  async list(tx: Transaction, principal: Principal, question: OfferingsQuestion): Promise<{ items: PricedOffering[]; hasNextPage: boolean }> {
+  async list(
+    tx: Transaction,
+    principal: Principal,
+    question: OfferingsQuestion,
+  ): Promise<{ items: PricedOffering[]; hasNextPage: boolean }> {
     if (!mayDoSomewhere(principal, 'price.read')) return { items: [], hasNextPage: false };
     const rows = await this.#deps.store.list(tx, question);
     return { items: rows.slice(0, question.first), hasNextPage: rows.length > question.first };
@@ -113,8 +131,13 @@ export class PricesService {
     caller: Caller,
     input: { readonly key: OfferingKey; readonly pricePerHour: PicoUsdPerHour | null },
   ): Promise<Result<{ offeringId: Id }, Failure>> {
-    const body = { offering: offeringKeyText(input.key), pricePerHour: input.pricePerHour === null ? null : formatUsd(input.pricePerHour) };
-    return this.#deps.commands.run({ ...caller, mutation: 'setPriceOverride', body }, (tx) => this.#override(tx, caller.principal, input));
+    const body = {
+      offering: offeringKeyText(input.key),
+      pricePerHour: input.pricePerHour === null ? null : formatUsd(input.pricePerHour),
+    };
+    return this.#deps.commands.run({ ...caller, mutation: 'setPriceOverride', body }, (tx) =>
+      this.#override(tx, caller.principal, input),
+    );
   }
 
   async #override(
@@ -126,7 +149,11 @@ export class PricesService {
     const locked = mayDo(principal, 'price.write', PLATFORM) ? await store.lockOffering(tx, offeringIdOf(key)) : null;
     if (!locked) return err(notFound('offering', ['offering']));
     if (pricePerHour !== null && (pricePerHour < 0n || pricePerHour > MAX_PRICE)) {
-      return err(failure('INVALID_INPUT', `The price must be between 0 and ${formatUsd(MAX_PRICE)} USD per hour.`, { path: ['pricePerHour'] }));
+      return err(
+        failure('INVALID_INPUT', `The price must be between 0 and ${formatUsd(MAX_PRICE)} USD per hour.`, {
+          path: ['pricePerHour'],
+        }),
+      );
     }
     const now = clock.now();
     const offeringId = locked.offering.id;
@@ -135,7 +162,11 @@ export class PricesService {
     const row: PriceRow = {
       id: newId(now, random),
       offeringId,
-      list: believedRowAt(rows.filter((one) => one.source !== OVERRIDE_SOURCE), now)?.list ?? amount,
+      list:
+        believedRowAt(
+          rows.filter((one) => one.source !== OVERRIDE_SOURCE),
+          now,
+        )?.list ?? amount,
       contracted: amount,
       effective: amount,
       effectiveFrom: now,
@@ -145,7 +176,10 @@ export class PricesService {
     };
     await store.append(tx, row, principal.id);
     const change = { before: believedRowAt(rows, now), after: believedRowAt([...rows, row], now) };
-    record(tx, priceChanged({ ...change, offering: locked.offering, version: locked.prices + 1, at: now, principal: principal.id }));
+    record(
+      tx,
+      priceChanged({ ...change, offering: locked.offering, version: locked.prices + 1, at: now, principal: principal.id }),
+    );
     return ok({ offeringId });
   }
 }

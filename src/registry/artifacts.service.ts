@@ -125,14 +125,17 @@ export class ArtifactsService implements SignatureSource {
     const artifact = reserved.value;
     if (artifact.state === 'stored') return this.#verifyOnly(artifact, upload);
     const name = `${artifact.projectId} ${artifact.digest}`;
-    if (this.#running.has(name)) return err(failure('IN_PROGRESS', 'This artifact is being uploaded already.', { retryAfterMs: 1000 }));
+    if (this.#running.has(name))
+      return err(failure('IN_PROGRESS', 'This artifact is being uploaded already.', { retryAfterMs: 1000 }));
     this.#running.add(name);
     try {
       return await this.#receive(principal, artifact, upload);
     } catch (error) {
       if (!(error instanceof BlobStoreFull)) throw error;
       await this.#forget(principal, artifact);
-      return err(failure('LIMIT_EXCEEDED', 'The artifact store is full; nothing of the upload was kept.', { internal: String(error) }));
+      return err(
+        failure('LIMIT_EXCEEDED', 'The artifact store is full; nothing of the upload was kept.', { internal: String(error) }),
+      );
     } finally {
       this.#running.delete(name);
     }
@@ -217,11 +220,22 @@ export class ArtifactsService implements SignatureSource {
 const targetOf = (project: Project): { teamId: Id; projectId: Id } => ({ teamId: project.teamId, projectId: project.id });
 
 const mismatch = (): Failure =>
-  failure('DIGEST_MISMATCH', 'The bytes do not have the digest that was promised; nothing was kept.', { hint: 'Compute the SHA-256 of the file again and repeat.' });
+  failure('DIGEST_MISMATCH', 'The bytes do not have the digest that was promised; nothing was kept.', {
+    hint: 'Compute the SHA-256 of the file again and repeat.',
+  });
 
-function checkUpload({ digest, sizeBytes, offset }: { readonly digest: Digest; readonly sizeBytes: number; readonly offset: number }): Failure | null {
+function checkUpload({
+  digest,
+  sizeBytes,
+  offset,
+}: {
+  readonly digest: Digest;
+  readonly sizeBytes: number;
+  readonly offset: number;
+}): Failure | null {
   if (!isDigest(digest)) return failure('INVALID_INPUT', 'A digest is "sha256:" and 64 hex digits.');
-  if (sizeBytes < 1 || sizeBytes > MAX_ARTIFACT_BYTES) return failure('INVALID_INPUT', `An artifact has 1 to ${MAX_ARTIFACT_BYTES} bytes.`);
+  if (sizeBytes < 1 || sizeBytes > MAX_ARTIFACT_BYTES)
+    return failure('INVALID_INPUT', `An artifact has 1 to ${MAX_ARTIFACT_BYTES} bytes.`);
   return offset < 0 || offset > sizeBytes ? failure('INVALID_INPUT', 'The offset lies outside the artifact.') : null;
 }
 

@@ -63,7 +63,7 @@ export class DiskBlobStore implements BlobStore {
 
 /** A write may be short, on a full disk in particular. */
 async function write(file: FileHandle, chunk: Uint8Array): Promise<void> {
-  for (let at = 0; at < chunk.length; ) {
+  for (let at = 0; at < chunk.length;) {
     const { bytesWritten } = await asFull(() => file.write(chunk, at));
     at += bytesWritten;
   }

@@ -31,7 +31,10 @@ export interface VersionsQuestion {
 
 /** Models, versions and aliases. Reads see what the transaction's scope sees; each is one statement. */
 export interface ModelStore {
-  model(tx: Transaction, by: { readonly id: Id } | ModelPath | { readonly projectId: Id; readonly name: string }): Promise<Model | null>;
+  model(
+    tx: Transaction,
+    by: { readonly id: Id } | ModelPath | { readonly projectId: Id; readonly name: string },
+  ): Promise<Model | null>;
   /** The same, locked until the transaction ends: numbers and aliases of a model are given one at a time. */
   lockModel(tx: Transaction, id: Id): Promise<Model | null>;
   modelsByIds(tx: Transaction, ids: readonly Id[]): Promise<Model[]>;
@@ -41,7 +44,11 @@ export interface ModelStore {
   raiseVersion(tx: Transaction, modelId: Id): Promise<void>;
 
   versionsByIds(tx: Transaction, ids: readonly Id[]): Promise<ModelVersion[]>;
-  version(tx: Transaction, modelId: Id, which: { readonly number: number } | { readonly alias: string } | { readonly latest: true }): Promise<ModelVersion | null>;
+  version(
+    tx: Transaction,
+    modelId: Id,
+    which: { readonly number: number } | { readonly alias: string } | { readonly latest: true },
+  ): Promise<ModelVersion | null>;
   versions(tx: Transaction, question: VersionsQuestion): Promise<ModelVersion[]>;
   /** The highest number given so far; 0 = none. */
   lastNumber(tx: Transaction, modelId: Id): Promise<number>;

@@ -80,7 +80,9 @@ export class LineageInput {
   sourceUrl?: string | null;
 }
 
-@InputType('RegisterModelVersionInput', { description: 'The next version: exactly one of artifactDigest, container and process.' })
+@InputType('RegisterModelVersionInput', {
+  description: 'The next version: exactly one of artifactDigest, container and process.',
+})
 export class RegisterModelVersionInput {
   @Field(() => ModelBy, { description: 'The model.' })
   model!: ModelBy;

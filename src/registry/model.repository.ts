@@ -18,7 +18,10 @@ const VERSION_COLUMNS = `v.id, v.team_id as "teamId", v.project_id as "projectId
 
 const ALIAS = `model_id as "modelId", team_id as "teamId", name, version_id as "versionId"`;
 
-type VersionRow = Omit<ModelVersion, 'artifact'> & { readonly artifact_digest: string | null; readonly artifact_size_bytes: number | null };
+type VersionRow = Omit<ModelVersion, 'artifact'> & {
+  readonly artifact_digest: string | null;
+  readonly artifact_size_bytes: number | null;
+};
 
 export class ModelRepository implements ModelStore {
   async model(tx: Transaction, by: { id: Id } | ModelPath | { projectId: Id; name: string }): Promise<Model | null> {
@@ -57,11 +60,18 @@ export class ModelRepository implements ModelStore {
   }
 
   async versionsByIds(tx: Transaction, ids: readonly Id[]): Promise<ModelVersion[]> {
-    const rows = await sqlOf(tx).query<VersionRow>(`select ${VERSION_COLUMNS} from model_version v where v.id = any ($1::uuid[])`, [ids]);
+    const rows = await sqlOf(tx).query<VersionRow>(
+      `select ${VERSION_COLUMNS} from model_version v where v.id = any ($1::uuid[])`,
+      [ids],
+    );
     return rows.map(toVersion);
   }
 
-  async version(tx: Transaction, modelId: Id, which: { number: number } | { alias: string } | { latest: true }): Promise<ModelVersion | null> {
+  async version(
+    tx: Transaction,
+    modelId: Id,
+    which: { number: number } | { alias: string } | { latest: true },
+  ): Promise<ModelVersion | null> {
     const from = `select ${VERSION_COLUMNS} from model_version v`;
     const values: unknown[] = [modelId];
     let rest = `where v.model_id = $1 and v.archived_at is null order by v.number desc limit 1`;
@@ -87,12 +97,17 @@ export class ModelRepository implements ModelStore {
   }
 
   async lastNumber(tx: Transaction, modelId: Id): Promise<number> {
-    const [row] = await sqlOf(tx).query<{ last: number }>(`select coalesce(max(number), 0) as last from model_version where model_id = $1`, [modelId]);
+    const [row] = await sqlOf(tx).query<{ last: number }>(
+      `select coalesce(max(number), 0) as last from model_version where model_id = $1`,
+      [modelId],
+    );
     return row?.last ?? 0;
   }
 
   async insertVersion(tx: Transaction, version: ModelVersion): Promise<void> {
-    const json = [version.signature, version.runtime, version.resources, version.lineage].map((value) => value && JSON.stringify(value));
+    const json = [version.signature, version.runtime, version.resources, version.lineage].map(
+      (value) => value && JSON.stringify(value),
+    );
     await sqlOf(tx).execute(
       `insert into model_version (id, team_id, project_id, model_id, number, format, artifact_digest, artifact_size_bytes, signature, runtime,
          resources, lineage, created_at, created_by) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)`,
@@ -117,7 +132,10 @@ export class ModelRepository implements ModelStore {
   }
 
   aliases(tx: Transaction, modelIds: readonly Id[]): Promise<ModelAlias[]> {
-    return sqlOf(tx).query<ModelAlias>(`select ${ALIAS}, version from model_alias where model_id = any ($1::uuid[]) order by model_id, name`, [modelIds]);
+    return sqlOf(tx).query<ModelAlias>(
+      `select ${ALIAS}, version from model_alias where model_id = any ($1::uuid[]) order by model_id, name`,
+      [modelIds],
+    );
   }
 
   async setAlias(tx: Transaction, change: AliasChange & { readonly versionId: Id }): Promise<void> {

@@ -59,7 +59,10 @@ export class ModelResolver {
   }
 
   @Query(() => ModelType, { nullable: true, description: 'One model.' })
-  async model(@Ctx() context: ApiContext, @Arg('by', () => ModelBy, { description: 'Which.' }) by: ModelBy): Promise<ModelType | null> {
+  async model(
+    @Ctx() context: ApiContext,
+    @Arg('by', () => ModelBy, { description: 'Which.' }) by: ModelBy,
+  ): Promise<ModelType | null> {
     const model = await this.#service.model(await context.read(), context.principal, modelRef(by));
     return model && toModelType(model);
   }
@@ -72,7 +75,11 @@ export class ModelResolver {
     @Arg('filter', () => ModelFilter, { nullable: true, description: 'Which; all when left out.' }) filter?: ModelFilter | null,
   ) {
     const wanted = { project: filter?.project ? projectRef(filter.project) : null, nameContains: filter?.nameContains ?? null };
-    const page = await this.#service.models(await context.read(), context.principal, { ...wanted, after: decodeCursor(after), first: pageSize(first) });
+    const page = await this.#service.models(await context.read(), context.principal, {
+      ...wanted,
+      after: decodeCursor(after),
+      first: pageSize(first),
+    });
     return toConnection({ ...page, totalCount: null }, toModelType, modelPath);
   }
 
@@ -93,7 +100,11 @@ export class ModelResolver {
     const below = Number.parseInt(decodeCursor(after) ?? '', 10);
     const page = { limit: limit + 1, below: Number.isSafeInteger(below) ? Math.min(below, 2 ** 31 - 1) : null };
     const rows = await versionsLoader(context, this.#service, page).load(model.row.id);
-    return toConnection({ items: rows.slice(0, limit), hasNextPage: rows.length > limit, totalCount: null }, toModelVersionType, sortKeyOf);
+    return toConnection(
+      { items: rows.slice(0, limit), hasNextPage: rows.length > limit, totalCount: null },
+      toModelVersionType,
+      sortKeyOf,
+    );
   }
 
   @FieldResolver(() => [ModelAliasType], { description: 'Its aliases, by name.' })
@@ -140,7 +151,11 @@ export class ModelResolver {
     @Arg('idempotencyKey', () => String, KEY) idempotencyKey?: string | null,
   ): Promise<SetModelAliasPayload> {
     const caller = { principal: context.principal, idempotencyKey: idempotencyKey ?? null };
-    const outcome = await this.#service.setAlias(caller, { model: modelRef(input.model), name: input.name, number: input.version });
+    const outcome = await this.#service.setAlias(caller, {
+      model: modelRef(input.model),
+      name: input.name,
+      number: input.version,
+    });
     await context.changed();
     if (!outcome.ok) return { alias: null, userErrors: toUserErrors([outcome.error]) };
     const aliases = await aliasesLoader(context, this.#service).load(outcome.value.modelId);
@@ -155,7 +170,9 @@ export class ModelResolver {
     @Arg('idempotencyKey', () => String, KEY) idempotencyKey?: string | null,
   ): Promise<ArchiveModelVersionPayload> {
     const caller = { principal: context.principal, idempotencyKey: idempotencyKey ?? null };
-    const outcome = await this.#service.archiveVersion(caller, { versionId: idOfType('ModelVersion', input.modelVersion) ?? NOWHERE });
+    const outcome = await this.#service.archiveVersion(caller, {
+      versionId: idOfType('ModelVersion', input.modelVersion) ?? NOWHERE,
+    });
     await context.changed();
     if (!outcome.ok) return { modelVersion: null, userErrors: toUserErrors([outcome.error]) };
     return { modelVersion: await this.#version(context, outcome.value.versionId), userErrors: [] };
@@ -251,4 +268,5 @@ const serverOf = ({ port, healthPath, protocol, environment }: ContainerInput | 
   environment: Object.fromEntries((environment ?? []).map(({ name, value }) => [name, value])),
 });
 
-const notExactlyOne = (): Failure => failure('INVALID_INPUT', 'Give exactly one of artifactDigest, container and process.', { path: ['input'] });
+const notExactlyOne = (): Failure =>
+  failure('INVALID_INPUT', 'Give exactly one of artifactDigest, container and process.', { path: ['input'] });

@@ -67,7 +67,9 @@ const invalid = (message: string, ...path: string[]): Failure => failure('INVALI
 
 export function checkModel(name: string, description: string): Failure | null {
   if (!isName(name)) return invalid(`The name ${NAME_RULE}.`, 'name');
-  return description.length > MAX_DESCRIPTION ? invalid(`The description must have at most ${MAX_DESCRIPTION} characters.`, 'description') : null;
+  return description.length > MAX_DESCRIPTION
+    ? invalid(`The description must have at most ${MAX_DESCRIPTION} characters.`, 'description')
+    : null;
 }
 
 export const checkAliasName = (name: string): Failure | null => (isName(name) ? null : invalid(`The name ${NAME_RULE}.`, 'name'));
@@ -78,44 +80,60 @@ export const checkVersion = (draft: VersionDraft): Failure | null =>
 
 function checkArtifactUse({ runtime, artifactDigest }: VersionDraft): Failure | null {
   const needs = runtime.format === 'onnx';
-  if (needs && artifactDigest === null) return invalid('An ONNX version needs an artifact: upload it and name its digest.', 'artifactDigest');
+  if (needs && artifactDigest === null)
+    return invalid('An ONNX version needs an artifact: upload it and name its digest.', 'artifactDigest');
   return !needs && artifactDigest !== null ? invalid(`A ${runtime.format} version has no artifact.`, 'artifactDigest') : null;
 }
 
 function checkRuntime(runtime: Runtime): Failure | null {
   if (runtime.format === 'onnx') return null;
   const { format, port, healthPath } = runtime;
-  if (!Number.isInteger(port) || port < 1 || port > MAX_PORT) return invalid(`The port must be between 1 and ${MAX_PORT}.`, format, 'port');
-  if (!/^\/[!-~]*$/.test(healthPath) || healthPath.length > MAX_TEXT) return invalid('The health path must start with "/" and have no spaces.', format, 'healthPath');
+  if (!Number.isInteger(port) || port < 1 || port > MAX_PORT)
+    return invalid(`The port must be between 1 and ${MAX_PORT}.`, format, 'port');
+  if (!/^\/[!-~]*$/.test(healthPath) || healthPath.length > MAX_TEXT)
+    return invalid('The health path must start with "/" and have no spaces.', format, 'healthPath');
   return checkStart(runtime) ?? checkEnvironment(runtime.environment, format);
 }
 
 function checkStart(runtime: Exclude<Runtime, { format: 'onnx' }>): Failure | null {
   if (runtime.format === 'container') {
-    return /^[!-~]{1,512}$/.test(runtime.image) ? null : invalid('The image must be 1 to 512 characters without spaces.', 'container', 'image');
+    return /^[!-~]{1,512}$/.test(runtime.image)
+      ? null
+      : invalid('The image must be 1 to 512 characters without spaces.', 'container', 'image');
   }
   const { command } = runtime;
   const fits = command.length >= 1 && command.length <= MAX_COMMAND_WORDS && command.every((word) => isText(word));
-  return fits && command[0] !== '' ? null : invalid(`The command must have 1 to ${MAX_COMMAND_WORDS} words, the first not empty.`, 'process', 'command');
+  return fits && command[0] !== ''
+    ? null
+    : invalid(`The command must have 1 to ${MAX_COMMAND_WORDS} words, the first not empty.`, 'process', 'command');
 }
 
 function checkEnvironment(environment: Readonly<Record<string, string>>, format: string): Failure | null {
   const entries = Object.entries(environment);
-  const fits = entries.length <= MAX_ENVIRONMENT && entries.every(([name, value]) => ENVIRONMENT_NAME.test(name) && isText(value));
+  const fits =
+    entries.length <= MAX_ENVIRONMENT && entries.every(([name, value]) => ENVIRONMENT_NAME.test(name) && isText(value));
   return fits ? null : invalid(`At most ${MAX_ENVIRONMENT} variables, named by letters, digits and "_".`, format, 'environment');
 }
 
 function checkResources({ cpuMilli, memoryMib, accelerator }: Resources): Failure | null {
-  if (!within(cpuMilli, MAX_CPU_MILLI)) return invalid(`cpuMilli must be between 1 and ${MAX_CPU_MILLI}.`, 'resources', 'cpuMilli');
-  if (!within(memoryMib, MAX_MEMORY_MIB)) return invalid(`memoryMib must be between 1 and ${MAX_MEMORY_MIB}.`, 'resources', 'memoryMib');
+  if (!within(cpuMilli, MAX_CPU_MILLI))
+    return invalid(`cpuMilli must be between 1 and ${MAX_CPU_MILLI}.`, 'resources', 'cpuMilli');
+  if (!within(memoryMib, MAX_MEMORY_MIB))
+    return invalid(`memoryMib must be between 1 and ${MAX_MEMORY_MIB}.`, 'resources', 'memoryMib');
   if (!accelerator) return null;
-  const fits = /^[!-~][ -~]{0,63}$/.test(accelerator.model) && within(accelerator.countMilli, 1_000_000) && within(accelerator.memoryMib + 1, MAX_MEMORY_MIB);
-  return fits ? null : invalid('An accelerator needs a model, a count above zero and a memory of zero or more.', 'resources', 'accelerator');
+  const fits =
+    /^[!-~][ -~]{0,63}$/.test(accelerator.model) &&
+    within(accelerator.countMilli, 1_000_000) &&
+    within(accelerator.memoryMib + 1, MAX_MEMORY_MIB);
+  return fits
+    ? null
+    : invalid('An accelerator needs a model, a count above zero and a memory of zero or more.', 'resources', 'accelerator');
 }
 
 function checkLineage(lineage: Lineage | null): Failure | null {
   const { runId = null, sourceUrl = null } = lineage ?? {};
-  if (runId !== null && !isText(runId)) return invalid(`The run id must have at most ${MAX_TEXT} characters.`, 'lineage', 'runId');
+  if (runId !== null && !isText(runId))
+    return invalid(`The run id must have at most ${MAX_TEXT} characters.`, 'lineage', 'runId');
   if (sourceUrl === null) return null;
   const fits = sourceUrl.length <= MAX_TEXT && /^https?:\/\/[!-~]+$/.test(sourceUrl);
   return fits ? null : invalid('The source URL must start with http:// or https://.', 'lineage', 'sourceUrl');

@@ -13,7 +13,15 @@ import type { Random } from '../kernel/random.ts';
 import { err, ok, type Result } from '../kernel/result.ts';
 import type { Transaction } from '../kernel/transaction.ts';
 import type { Commands } from '../persistence/commands.ts';
-import { checkAliasName, checkModel, checkVersion, type AliasChange, type Model, type ModelAlias, type VersionDraft } from './model.ts';
+import {
+  checkAliasName,
+  checkModel,
+  checkVersion,
+  type AliasChange,
+  type Model,
+  type ModelAlias,
+  type VersionDraft,
+} from './model.ts';
 import type { ModelPath, ModelStore, VersionsQuestion } from './model-store.port.ts';
 import type { ModelVersion } from './model-version.ts';
 import { aliasChanged, modelRegistered, versionArchived, versionRegistered } from './registry.events.ts';
@@ -57,7 +65,11 @@ export class ModelsService {
     const project = page.project && (await this.#deps.identity.findProject(tx, page.project));
     if (page.project && !project) return { items: [], hasNextPage: false };
     const question = { nameContains: page.nameContains, after: page.after, limit: page.first };
-    const rows = await this.#deps.store.models(tx, { ...question, projectId: project?.id ?? null, visible: visibleTo(principal) });
+    const rows = await this.#deps.store.models(tx, {
+      ...question,
+      projectId: project?.id ?? null,
+      visible: visibleTo(principal),
+    });
     return { items: rows.slice(0, page.first), hasNextPage: rows.length > page.first };
   }
 
@@ -129,7 +141,10 @@ export class ModelsService {
   }
 
   /** Registers the next number. What an ONNX file takes and gives is read from the file itself. */
-  registerVersion(caller: Caller, input: { readonly model: ModelRef } & VersionDraft): Promise<Result<{ versionId: Id }, Failure>> {
+  registerVersion(
+    caller: Caller,
+    input: { readonly model: ModelRef } & VersionDraft,
+  ): Promise<Result<{ versionId: Id }, Failure>> {
     return this.#run(caller, 'registerModelVersion', { ...input, lineage: input.lineage && { ...input.lineage } }, async (tx) => {
       const found = await this.#writable(tx, caller, input.model);
       if (!found) return err(notFound('model', ['input', 'model']));
@@ -167,7 +182,8 @@ export class ModelsService {
       if (!version || !model) return err(notFound('version', ['input', 'version']));
       if (version.archivedAt !== null) return ok({ versionId: version.id });
       const pointing = (await this.#deps.store.aliases(tx, [model.id])).find((alias) => alias.versionId === version.id);
-      if (pointing) return err(failure('PRECONDITION_FAILED', `The alias ${pointing.name} points at this version: move it first.`));
+      if (pointing)
+        return err(failure('PRECONDITION_FAILED', `The alias ${pointing.name} points at this version: move it first.`));
       const change = this.#change(caller, { ...model, version: model.version + 1 });
       await this.#deps.store.archiveVersion(tx, version.id, change.at);
       await this.#deps.store.raiseVersion(tx, model.id);
@@ -188,7 +204,8 @@ export class ModelsService {
     digest: string | null,
   ): Promise<Result<Pick<ModelVersion, 'artifact' | 'signature'>, Failure>> {
     if (digest === null) return ok({ artifact: null, signature: null });
-    if (!isDigest(digest)) return err(failure('INVALID_INPUT', 'A digest is "sha256:" and 64 hex digits.', { path: ['input', 'artifactDigest'] }));
+    if (!isDigest(digest))
+      return err(failure('INVALID_INPUT', 'A digest is "sha256:" and 64 hex digits.', { path: ['input', 'artifactDigest'] }));
     const read = await this.#deps.signatures.read(tx, { projectId: model.projectId, digest });
     if (!read.ok) return err({ ...read.error, path: ['input', 'artifactDigest'] });
     return ok({ artifact: { digest, sizeBytes: read.value.sizeBytes }, signature: read.value.signature });
@@ -220,7 +237,11 @@ export class ModelsService {
     return version;
   }
 
-  async #pointAlias(tx: Transaction, caller: Caller, target: { readonly model: Model; readonly name: string; readonly version: ModelVersion }): Promise<void> {
+  async #pointAlias(
+    tx: Transaction,
+    caller: Caller,
+    target: { readonly model: Model; readonly name: string; readonly version: ModelVersion },
+  ): Promise<void> {
     const { model, name, version } = target;
     const existing = (await this.#deps.store.aliases(tx, [model.id])).find((alias) => alias.name === name);
     if (existing?.versionId === version.id) return;
@@ -246,11 +267,15 @@ export class ModelsService {
   }
 }
 
-const readable = <T extends { readonly teamId: Id; readonly projectId: Id }>(principal: Principal, row: T | undefined): T | null =>
-  row && mayDo(principal, 'model.read', row) ? row : null;
+const readable = <T extends { readonly teamId: Id; readonly projectId: Id }>(
+  principal: Principal,
+  row: T | undefined,
+): T | null => (row && mayDo(principal, 'model.read', row) ? row : null);
 
 const refuseArchived = (version: ModelVersion): Failure | null =>
-  version.archivedAt === null ? null : failure('PRECONDITION_FAILED', 'This version is archived.', { path: ['input', 'version'] });
+  version.archivedAt === null
+    ? null
+    : failure('PRECONDITION_FAILED', 'This version is archived.', { path: ['input', 'version'] });
 
 /** The teams and projects whose models the principal may read; null = all. Asks the action table, grant by grant. */
 function visibleTo(principal: Principal): { teamIds: Id[]; projectIds: Id[] } | null {

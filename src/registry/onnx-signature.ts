@@ -87,7 +87,12 @@ export class OnnxSignatureReader {
   end(): Result<Signature, Failure> {
     const { irVersion, opset, outputs, initializers } = this.#found;
     const reason = this.#reason ?? (this.#need ? 'it is cut off' : missingPart(this.#found));
-    if (reason !== null) return err(failure('INVALID_INPUT', `The artifact is not an ONNX model: ${reason}.`, { hint: 'Export the model again and upload that file.' }));
+    if (reason !== null)
+      return err(
+        failure('INVALID_INPUT', `The artifact is not an ONNX model: ${reason}.`, {
+          hint: 'Export the model again and upload that file.',
+        }),
+      );
     return ok({ inputs: this.#found.inputs.filter((input) => !initializers.has(input.name)), outputs, irVersion, opset });
   }
 

@@ -33,10 +33,15 @@ export const aliasChanged = (
   change: RegistryChange,
   alias: { readonly name: string; readonly before: number | null; readonly after: number },
 ): EventDraft =>
-  draft(change, 'alias.changed', `${modelPath(change.model)}@${alias.name} is now version ${alias.after}${wasVersion(alias.before)}.`, {
-    before: alias.before === null ? null : { alias: alias.name, number: alias.before },
-    after: { alias: alias.name, number: alias.after },
-  });
+  draft(
+    change,
+    'alias.changed',
+    `${modelPath(change.model)}@${alias.name} is now version ${alias.after}${wasVersion(alias.before)}.`,
+    {
+      before: alias.before === null ? null : { alias: alias.name, number: alias.before },
+      after: { alias: alias.name, number: alias.after },
+    },
+  );
 
 const wasVersion = (before: number | null): string => (before === null ? '' : `; it was ${before}`);
 
@@ -47,8 +52,24 @@ const versionSnapshot = (version: ModelVersion): { readonly [key: string]: Json 
   archivedAt: version.archivedAt,
 });
 
-function draft(change: RegistryChange, type: string, message: string, facts: { readonly before: Json; readonly after: Json }): EventDraft {
+function draft(
+  change: RegistryChange,
+  type: string,
+  message: string,
+  facts: { readonly before: Json; readonly after: Json },
+): EventDraft {
   const { model, at, principal } = change;
   const subject = { subjectKind: 'Model', subjectId: model.id, subjectVersion: model.version };
-  return { type, ...subject, teamId: model.teamId, projectId: model.projectId, deploymentId: null, severity: 'info', at, principal, message, ...facts };
+  return {
+    type,
+    ...subject,
+    teamId: model.teamId,
+    projectId: model.projectId,
+    deploymentId: null,
+    severity: 'info',
+    at,
+    principal,
+    message,
+    ...facts,
+  };
 }

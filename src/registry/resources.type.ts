@@ -52,5 +52,7 @@ export class ResourcesInput {
 export const toResources = ({ cpuMilli, memoryMib, accelerator }: ResourcesInput): Resources => ({
   cpuMilli,
   memoryMib,
-  accelerator: accelerator ? { model: accelerator.model, countMilli: accelerator.countMilli, memoryMib: accelerator.memoryMib } : null,
+  accelerator: accelerator
+    ? { model: accelerator.model, countMilli: accelerator.countMilli, memoryMib: accelerator.memoryMib }
+    : null,
 });

@@ -102,7 +102,9 @@ export class S3BlobStore implements BlobStore {
     return new sdk.S3Client({
       region,
       ...(endpoint === undefined ? {} : { endpoint, forcePathStyle: true }),
-      ...(accessKey !== undefined && secretKey !== undefined ? { credentials: { accessKeyId: accessKey, secretAccessKey: secretKey } } : {}),
+      ...(accessKey !== undefined && secretKey !== undefined
+        ? { credentials: { accessKeyId: accessKey, secretAccessKey: secretKey } }
+        : {}),
     });
   }
 
@@ -112,7 +114,9 @@ export class S3BlobStore implements BlobStore {
     let token: string | undefined;
     do {
       const where = { Bucket: this.#options.bucket, Prefix: stagingOf(key) };
-      const page = await client.send(new sdk.ListObjectsV2Command({ ...where, ...(token === undefined ? {} : { ContinuationToken: token }) }));
+      const page = await client.send(
+        new sdk.ListObjectsV2Command({ ...where, ...(token === undefined ? {} : { ContinuationToken: token }) }),
+      );
       for (const object of page.Contents ?? []) if (object.Key) pieces.push({ key: object.Key, bytes: object.Size ?? 0 });
       token = page.NextContinuationToken;
     } while (token !== undefined);

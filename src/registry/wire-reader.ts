@@ -47,7 +47,10 @@ export function* readText(position: Position, length: number, maximum: number): 
   return new TextDecoder().decode(bytes);
 }
 
-function* readDelimited(position: Position, options: { readonly end: number; readonly field: number; readonly visitor: Visitor }): Parser<void> {
+function* readDelimited(
+  position: Position,
+  options: { readonly end: number; readonly field: number; readonly visitor: Visitor },
+): Parser<void> {
   const length = Number(yield* readVarint(position, options.end));
   const after = position.at + length;
   if (after > options.end) throw new Malformed('a field that is longer than its message');

@@ -95,7 +95,8 @@ function firstReason(question: Question): Verdict {
 
 function rejectPlace({ candidate: { offering }, policy }: Question): Verdict {
   const region = regionOf(offering);
-  if (!policy.regions.includes(region)) return ['REGION_NOT_ALLOWED', `${region} is not among the allowed regions (${policy.regions.join(', ')}).`];
+  if (!policy.regions.includes(region))
+    return ['REGION_NOT_ALLOWED', `${region} is not among the allowed regions (${policy.regions.join(', ')}).`];
   if (policy.providers && !policy.providers.includes(offering.provider)) {
     return ['PROVIDER_NOT_ALLOWED', `${offering.provider} is not among the allowed providers (${policy.providers.join(', ')}).`];
   }
@@ -104,7 +105,10 @@ function rejectPlace({ candidate: { offering }, policy }: Question): Verdict {
 
 function rejectKind({ candidate: { offering }, demand }: Question): Verdict {
   if (!demand.capacityTypes.includes(offering.capacityType)) {
-    return ['CAPACITY_TYPE_NOT_ALLOWED', `Capacity type ${offering.capacityType} is not allowed (${demand.capacityTypes.join(', ')}).`];
+    return [
+      'CAPACITY_TYPE_NOT_ALLOWED',
+      `Capacity type ${offering.capacityType} is not allowed (${demand.capacityTypes.join(', ')}).`,
+    ];
   }
   const architectures = demand.architectures ?? ['amd64'];
   if (!architectures.includes(offering.architecture)) {
@@ -140,7 +144,10 @@ function rejectAccelerator({ candidate: { offering }, demand }: Question): Verdi
 function rejectPrice({ candidate: { price }, policy: { maxPricePerHour } }: Question): Verdict {
   if (!price) return ['UNPRICED', 'No price of it is known.'];
   if (maxPricePerHour !== undefined && price.effective > maxPricePerHour) {
-    return ['ABOVE_SPEND_CAP', `It costs ${formatUsd(price.effective)} USD per hour; at most ${formatUsd(maxPricePerHour)} may be spent.`];
+    return [
+      'ABOVE_SPEND_CAP',
+      `It costs ${formatUsd(price.effective)} USD per hour; at most ${formatUsd(maxPricePerHour)} may be spent.`,
+    ];
   }
   return null;
 }

@@ -1,6 +1,13 @@
 import { offeringKeyText } from '../clouds/offering-key.ts';
 import type { Instant } from '../kernel/instant.ts';
-import { filterOfferings, type Candidate, type Demand, type PlacementPolicy, type Rejection, type RejectionCode } from './filter-offerings.ts';
+import {
+  filterOfferings,
+  type Candidate,
+  type Demand,
+  type PlacementPolicy,
+  type Rejection,
+  type RejectionCode,
+} from './filter-offerings.ts';
 import { scoreOfferings, type ScoredOffering } from './score-offerings.ts';
 
 /** How many of the best, and of the rejected, a decision keeps. Higher bloats each decision row, lower hides the runners-up. */
@@ -37,7 +44,9 @@ export function planPlacement(input: PlacementInput, now: Instant): Placement {
 }
 
 const inForceAt = (candidate: Candidate, now: Instant): Candidate =>
-  candidate.price && candidate.price.effectiveFrom <= now && candidate.price.state === 'believed' ? candidate : { ...candidate, price: null };
+  candidate.price && candidate.price.effectiveFrom <= now && candidate.price.state === 'believed'
+    ? candidate
+    : { ...candidate, price: null };
 
 /** Later rules first: what failed only on price or accelerator is more telling than what is in another continent. */
 const NEARNESS: Readonly<Record<RejectionCode, number>> = {
@@ -60,7 +69,10 @@ function nearest(rejected: readonly Rejection[], candidates: readonly Candidate[
   const prices = new Map(candidates.map(({ offering, price }) => [offering.id, price?.effective]));
   return rejected
     .map((rejection) => ({ rejection, price: prices.get(rejection.offering.id), key: offeringKeyText(rejection.offering) }))
-    .sort((a, b) => NEARNESS[a.rejection.code] - NEARNESS[b.rejection.code] || comparePrices(a.price, b.price) || (a.key < b.key ? -1 : 1))
+    .sort(
+      (a, b) =>
+        NEARNESS[a.rejection.code] - NEARNESS[b.rejection.code] || comparePrices(a.price, b.price) || (a.key < b.key ? -1 : 1),
+    )
     .slice(0, MAX_SHOWN)
     .map(({ rejection }) => rejection);
 }

@@ -10,7 +10,10 @@ export interface ScoredOffering extends PricedCandidate {
 /** Best first. Ties go by the offering's key, in code-unit order, so that the same market gives the same answer everywhere. */
 export const scoreOfferings = (candidates: readonly PricedCandidate[]): ScoredOffering[] =>
   candidates
-    .map((candidate) => ({ scored: { ...candidate, score: candidate.price.effective }, key: offeringKeyText(candidate.offering) }))
+    .map((candidate) => ({
+      scored: { ...candidate, score: candidate.price.effective },
+      key: offeringKeyText(candidate.offering),
+    }))
     .sort((a, b) => compare(a.scored.score, b.scored.score) || compare(a.key, b.key))
     .map(({ scored }) => scored);
 

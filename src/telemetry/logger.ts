@@ -4,4 +4,7 @@ import { pino, type Logger as Pino } from 'pino';
 export type Logger = Pino;
 
 export const makeLogger = (name: string, level: string): Logger =>
-  pino({ name, level, redact: ['authorization', 'token', '*.authorization', '*.token'] }, pino.destination({ fd: 2, sync: false }));
+  pino(
+    { name, level, redact: ['authorization', 'token', '*.authorization', '*.token'] },
+    pino.destination({ fd: 2, sync: false }),
+  );

@@ -61,7 +61,15 @@ async function pointStable(number: number): Promise<void> {
 async function setPrice(observedAt: number, effectiveFrom: number): Promise<void> {
   const amount = (3n * PICO_PER_USD) / 10n;
   const amounts = { list: amount, contracted: amount, effective: amount };
-  const row = { id: newId(observedAt, ground.random), offeringId: ground.offerings[0]!.id, ...amounts, effectiveFrom, observedAt, source: 'late', state: 'believed' as const };
+  const row = {
+    id: newId(observedAt, ground.random),
+    offeringId: ground.offerings[0]!.id,
+    ...amounts,
+    effectiveFrom,
+    observedAt,
+    source: 'late',
+    state: 'believed' as const,
+  };
   await api.db.database.write(SYSTEM, (tx) => new PriceRepository().append(tx, row, 'test'));
 }
 
@@ -70,14 +78,24 @@ async function closeMinutes(): Promise<void> {
   const { database } = api.db;
   const lease = await database.write(SYSTEM, (tx) => acquireLease(tx, 'costs', 'test'));
   const metrics = makeCostMetrics(makeMetricRegistry());
-  const reconciler = new CostsReconciler({ database, store: new CostRepository(), clock: ground.clock, logger: quietLogger, metrics, lease: () => lease });
+  const reconciler = new CostsReconciler({
+    database,
+    store: new CostRepository(),
+    clock: ground.clock,
+    logger: quietLogger,
+    metrics,
+    lease: () => lease,
+  });
   await reconciler.execute(reconciler.plan(await reconciler.prepare(), ground.clock.now()), new AbortController().signal);
 }
 
 async function untilShifting(): Promise<void> {
   for (let n = 0; n < 40; n += 1) {
     await plane.pass();
-    const [rollout] = await rows<{ state: string }>(api.db.database, `select state from rollout order by started_at desc limit 1`);
+    const [rollout] = await rows<{ state: string }>(
+      api.db.database,
+      `select state from rollout order by started_at desc limit 1`,
+    );
     if (rollout?.state === 'shifting') return;
     ground.clock.advance(500);
   }
@@ -100,12 +118,20 @@ describe('API: what was live when', () => {
 
   test('each version says when it served, replicas merged, and a version that never served says nothing', async () => {
     const all = await served(null);
-    expect([...all].map(([number, intervals]) => [number, intervals.length])).toEqual([[3, 0], [2, 1], [1, 1]]);
+    expect([...all].map(([number, intervals]) => [number, intervals.length])).toEqual([
+      [3, 0],
+      [2, 1],
+      [1, 1],
+    ]);
     const [first] = all.get(1)!;
     const [second] = all.get(2)!;
     expect(first).toMatchObject({ deploymentPath: 'acme/demo/digits', deployment: null });
     // The new revision served before the old one stopped, and the old one ended before the deployment did.
-    expect([Date.parse(first!.from) < at.first, Date.parse(second!.from) <= at.shifting, Date.parse(first!.to!) > at.shifting]).toEqual([true, true, true]);
+    expect([
+      Date.parse(first!.from) < at.first,
+      Date.parse(second!.from) <= at.shifting,
+      Date.parse(first!.to!) > at.shifting,
+    ]).toEqual([true, true, true]);
     expect(Date.parse(second!.to!)).toBeLessThan(at.deleted);
   });
 
@@ -138,7 +164,9 @@ describe('API: a snapshot of the past', () => {
   interface Past {
     readonly instant: string;
     readonly cost: { readonly amount: string };
-    readonly aliases: { readonly nodes: { readonly modelPath: string; readonly name: string; readonly version: { readonly number: number } }[] };
+    readonly aliases: {
+      readonly nodes: { readonly modelPath: string; readonly name: string; readonly version: { readonly number: number } }[];
+    };
     readonly deployments: {
       readonly nodes: {
         readonly path: string;
@@ -147,7 +175,11 @@ describe('API: a snapshot of the past', () => {
         readonly spec: { readonly replicas: number; readonly maxSpendPerHour: string };
         readonly hourlyCost: { readonly amount: string };
         readonly cost: { readonly amount: string };
-        readonly traffic: { readonly revision: number; readonly weight: number; readonly modelVersion: { readonly number: number } | null }[];
+        readonly traffic: {
+          readonly revision: number;
+          readonly weight: number;
+          readonly modelVersion: { readonly number: number } | null;
+        }[];
         readonly replicas: Replica[];
       }[];
     };
@@ -167,12 +199,18 @@ describe('API: a snapshot of the past', () => {
   test('it shows the wish, the split, the replicas and the price of then', async () => {
     const [first, ...others] = (await asOf(at.first)).deployments.nodes;
     expect(others).toEqual([]);
-    expect(first).toMatchObject({ path: 'acme/demo/digits', generation: 1, hourlyCost: { amount: '0.2' }, cost: { amount: '0' }, traffic: [share(1, 100)] });
+    expect(first).toMatchObject({
+      path: 'acme/demo/digits',
+      generation: 1,
+      hourlyCost: { amount: '0.2' },
+      cost: { amount: '0' },
+      traffic: [share(1, 100)],
+    });
     expect(first?.spec).toMatchObject({ replicas: 2, maxSpendPerHour: '5' });
     expect(Date.parse(first!.validFrom)).toBeLessThan(at.first);
-    expect(first?.replicas.map(({ revision, state, offering, price }) => [revision, state, offering, price?.perHour.amount])).toEqual(
-      [1, 2].map(() => [1, 'SERVING', 'aws/us-east-1/-/m5.large/on_demand', '0.1']),
-    );
+    expect(
+      first?.replicas.map(({ revision, state, offering, price }) => [revision, state, offering, price?.perHour.amount]),
+    ).toEqual([1, 2].map(() => [1, 'SERVING', 'aws/us-east-1/-/m5.large/on_demand', '0.1']));
   });
 
   test('in the midst of a rollout both revisions run and the weights are those of the step', async () => {
@@ -181,14 +219,19 @@ describe('API: a snapshot of the past', () => {
     expect(shifting?.replicas.map(({ revision }) => revision)).toEqual([1, 1, 2, 2]);
     const [second] = (await asOf(at.second)).deployments.nodes;
     expect(second).toMatchObject({ generation: 2, traffic: [share(2, 100)], hourlyCost: { amount: '0.2' } });
-    expect(second?.replicas.map(({ revision, state }) => [revision, state])).toEqual([[2, 'SERVING'], [2, 'SERVING']]);
+    expect(second?.replicas.map(({ revision, state }) => [revision, state])).toEqual([
+      [2, 'SERVING'],
+      [2, 'SERVING'],
+    ]);
   });
 
   test('aliases point where they pointed', async () => {
-    const versions = await Promise.all([at.first, at.second, at.deleted].map(async (instant) => (await asOf(instant)).aliases.nodes));
-    expect(versions.map((nodes) => nodes.map(({ modelPath, name, version }) => `${modelPath}@${name} ${version.number}`))).toEqual(
-      [1, 2, 2].map((number) => [`acme/demo/digits@stable ${number}`]),
+    const versions = await Promise.all(
+      [at.first, at.second, at.deleted].map(async (instant) => (await asOf(instant)).aliases.nodes),
     );
+    expect(
+      versions.map((nodes) => nodes.map(({ modelPath, name, version }) => `${modelPath}@${name} ${version.number}`)),
+    ).toEqual([1, 2, 2].map((number) => [`acme/demo/digits@stable ${number}`]));
   });
 
   test('a price counts from when it became known, a line from when it was written', async () => {
@@ -205,7 +248,9 @@ describe('API: a snapshot of the past', () => {
   test('pages go on behind a cursor', async () => {
     const query = `query ($instant: DateTime!, $after: String) { asOf(instant: $instant) { deployments(first: 1, after: $after) { nodes { path } pageInfo { hasNextPage endCursor } } } }`;
     const page = async (after: string | null) => {
-      const { data } = await api.gql<{ asOf: { deployments: { nodes: unknown[]; pageInfo: { hasNextPage: boolean; endCursor: string } } } }>(query, {
+      const { data } = await api.gql<{
+        asOf: { deployments: { nodes: unknown[]; pageInfo: { hasNextPage: boolean; endCursor: string } } };
+      }>(query, {
         variables: { instant: iso(at.first), after },
       });
       return data!.asOf.deployments;
@@ -217,13 +262,19 @@ describe('API: a snapshot of the past', () => {
 
   test('another team sees nothing of it', async () => {
     const { token } = await api.tokenFor('team_admin', 'bystander');
-    expect(await asOf(at.closed, token)).toMatchObject({ cost: { amount: '0' }, aliases: { nodes: [] }, deployments: { nodes: [] } });
+    expect(await asOf(at.closed, token)).toMatchObject({
+      cost: { amount: '0' },
+      aliases: { nodes: [] },
+      deployments: { nodes: [] },
+    });
   });
 
   test('the last ten seconds and the future are refused with the reason', async () => {
     for (const instant of [Date.now(), Date.now() - 5_000, Date.now() + 3_600_000]) {
       const answer = await api.gql(AS_OF, { variables: { instant: iso(instant) } });
-      expect(answer.errors).toMatchObject([{ message: expect.stringMatching(/at least 10 seconds ago/) as string, extensions: { code: 'BAD_USER_INPUT' } }]);
+      expect(answer.errors).toMatchObject([
+        { message: expect.stringMatching(/at least 10 seconds ago/) as string, extensions: { code: 'BAD_USER_INPUT' } },
+      ]);
     }
   });
 });

@@ -1,4 +1,4 @@
-// Generates, from the schema itself, a call for every place in every query and mutation that names a thing, sends it as each kind of
+// Generates, from the schema itself, a call for every place in every query, mutation and subscription that names a thing, sends it as each kind of
 // caller with the name of another team's thing and with the name of nothing, and compares the answers byte for byte.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { makeSchema } from '../../src/api/schema.ts';
@@ -12,9 +12,23 @@ import { furnish, nothing, type Belongings } from '../support/two-teams.ts';
 const SHARED: Readonly<Record<string, string>> = { Offering: 'the market is the same for every team' };
 
 /** Fields that name nothing, with what they are judged by instead. */
-const NAMELESS = new Set(['Query.viewer', 'Query.teams', 'Query.principals', 'Query.tokens', 'Query.clusters', 'Query.offerings', 'Query.priceHistory', 'Query.asOf']);
+const NAMELESS = new Set([
+  'Query.viewer',
+  'Query.teams',
+  'Query.principals',
+  'Query.tokens',
+  'Query.clusters',
+  'Query.offerings',
+  'Query.priceHistory',
+  'Query.asOf',
+]);
 /** Mutations of the platform alone: no team's caller may tell more than that. */
-const OF_THE_PLATFORM = new Set(['Mutation.createTeam', 'Mutation.registerCluster', 'Mutation.setPriceOverride', 'Mutation.refreshPrices']);
+const OF_THE_PLATFORM = new Set([
+  'Mutation.createTeam',
+  'Mutation.registerCluster',
+  'Mutation.setPriceOverride',
+  'Mutation.refreshPrices',
+]);
 
 const FIELDS = rootFields(makeSchema(), {
   names: {
@@ -31,7 +45,17 @@ const FIELDS = rootFields(makeSchema(), {
     'GrantInput.role': 'VIEWER',
     'RegisterModelVersionInput.artifactDigest': `sha256:${'0'.repeat(64)}`,
   },
-  types: { String: 'a-name', Int: 1, Boolean: false, Decimal: '1', DateTime: '2100-01-01T00:00:00Z', Duration: 'PT1H', JSON: {}, BigInt: 1, Float: 1 },
+  types: {
+    String: 'a-name',
+    Int: 1,
+    Boolean: false,
+    Decimal: '1',
+    DateTime: '2100-01-01T00:00:00Z',
+    Duration: 'PT1H',
+    JSON: {},
+    BigInt: 1,
+    Float: 1,
+  },
 });
 
 const ROLES = ['anonymous', 'other team', 'viewer', 'operator', 'admin'] as const;
@@ -54,7 +78,10 @@ beforeAll(async () => {
   foreign = await furnish(api.db.superUrl, 'theirs');
   // Answers about events say how far the log was read: it has to stand still.
   await eventually(() =>
-    api.db.database.read({ kind: 'reconciler', loop: 'test' }, async (tx) => (await sqlOf(tx).query(`select 1 from outbox limit 1`)).length === 0),
+    api.db.database.read(
+      { kind: 'reconciler', loop: 'test' },
+      async (tx) => (await sqlOf(tx).query(`select 1 from outbox limit 1`)).length === 0,
+    ),
   );
 });
 afterAll(() => api.close());
@@ -67,14 +94,48 @@ const nameIn = (belongings: Belongings, slot: Slot): string => {
 
 /** The call with the given thing in one place and the caller's own things in all others. */
 function call(field: RootField, slot: Slot | null, belongings: Belongings, caller: Caller): Promise<Answer> {
-  const { query, variables } = field.request(slot, (place) => nameIn(place.place === slot?.place && place.kind === slot.kind ? belongings : own, place));
-  return api.gql(query, { token: tokens.get(caller) ?? null, variables });
+  const { query, variables } = field.request(slot, (place) =>
+    nameIn(place.place === slot?.place && place.kind === slot.kind ? belongings : own, place),
+  );
+  const token = tokens.get(caller) ?? null;
+  return field.name.startsWith('Subscription.') ? firstDelivery(query, variables, token) : api.gql(query, { token, variables });
+}
+
+/** The first message of a subscription over server-sent events: what it delivers at once, or that it is over. */
+async function firstDelivery(query: string, variables: object, token: string | null): Promise<Answer> {
+  const stop = new AbortController();
+  const response = await fetch(`${api.url}/graphql/stream`, {
+    method: 'POST',
+    headers: {
+      'content-type': 'application/json',
+      accept: 'text/event-stream',
+      ...(token === null ? {} : { authorization: `Bearer ${token}` }),
+    },
+    body: JSON.stringify({ query, variables }),
+    signal: stop.signal,
+  });
+  let text = '';
+  for await (const chunk of response.body!) {
+    text += Buffer.from(chunk).toString();
+    if (/^event: (next|complete)[^]*\n\n/m.test(text)) break;
+  }
+  stop.abort();
+  const errors = text.includes('"errors"') ? { errors: [] } : {};
+  return {
+    status: response.status,
+    headers: response.headers,
+    text: response.status === 200 ? JSON.stringify(text) : text,
+    data: null,
+    ...errors,
+  };
 }
 
 /** All that a caller can see of an answer, but for the request id and the cost. */
 function visible({ status, headers, text }: Answer): string {
   const kept = [...headers].filter(([name]) => !['date', 'purser-request-id', 'content-length'].includes(name));
-  const body = JSON.stringify(JSON.parse(text), (key, value: unknown) => (key === 'requestId' || key === 'cost' ? undefined : value));
+  const body = JSON.stringify(JSON.parse(text), (key, value: unknown) =>
+    key === 'requestId' || key === 'cost' ? undefined : value,
+  );
   return JSON.stringify({ status, kept, body });
 }
 
@@ -85,13 +146,14 @@ describe('Foreign and absent are the same answer, byte for byte', () => {
   for (const field of FIELDS) {
     for (const slot of field.slots.filter(({ kind }) => !(kind in SHARED))) {
       test(`${slot.place}) as ${slot.form} of ${slot.kind}`, async () => {
-        for (const caller of ROLES) {
+        const compare = async (caller: Caller): Promise<void> => {
           const random = await call(field, slot, absent, caller);
           const other = await call(field, slot, foreign, caller);
           expect(visible(other), caller).toBe(visible(random));
           const refused = caller === 'anonymous' ? random.status === 401 : isRefused(field, random);
           expect(refused, `${caller}: ${random.text}`).toBe(true);
-        }
+        };
+        await Promise.all(ROLES.map(compare));
       });
     }
   }
@@ -102,7 +164,9 @@ describe('What a caller may not do to what it may see is the same answer as for 
     test(`${field.name} by a viewer`, async () => {
       // Roles are looked up first, where the viewer may see teams and projects anyway.
       for (const slot of field.slots.filter(({ kind, place }) => !(kind in SHARED) && !/grant|scope/.test(place))) {
-        expect(visible(await call(field, slot, own, 'viewer')), slot.place).toBe(visible(await call(field, slot, absent, 'viewer')));
+        expect(visible(await call(field, slot, own, 'viewer')), slot.place).toBe(
+          visible(await call(field, slot, absent, 'viewer')),
+        );
       }
     });
   }
@@ -112,7 +176,9 @@ describe('The comparison can fail', () => {
   for (const field of FIELDS.filter(({ isLookUp }) => isLookUp)) {
     test(`${field.name} tells an administrator of its own things more than of nothing`, async () => {
       for (const slot of field.slots.filter(({ kind }) => !['Cluster', 'Pool', ...Object.keys(SHARED)].includes(kind))) {
-        expect(visible(await call(field, slot, own, 'admin')), `${slot.place} ${slot.kind}`).not.toBe(visible(await call(field, slot, absent, 'admin')));
+        expect(visible(await call(field, slot, own, 'admin')), `${slot.place} ${slot.kind}`).not.toBe(
+          visible(await call(field, slot, absent, 'admin')),
+        );
       }
     });
   }
@@ -122,7 +188,9 @@ describe('Lists show nothing of another team', () => {
   for (const field of FIELDS.filter(({ name }) => name.startsWith('Query.'))) {
     test(field.name, async () => {
       if (field.slots.length === 0) expect(NAMELESS, `${field.name} names nothing: is that right?`).toContain(field.name);
-      const names = ['Team', 'Project', 'Principal', 'Token', 'Model', 'ModelVersion', 'Deployment'].map((kind) => foreign[kind]!.id);
+      const names = ['Team', 'Project', 'Principal', 'Token', 'Model', 'ModelVersion', 'Deployment'].map(
+        (kind) => foreign[kind]!.id,
+      );
       for (const caller of ROLES) {
         const answer = await call(field, null, own, caller);
         expect(answer.status, answer.text).toBe(caller === 'anonymous' ? 401 : 200);
@@ -133,10 +201,14 @@ describe('Lists show nothing of another team', () => {
 });
 
 describe('Every mutation names what it changes', () => {
-  for (const field of FIELDS.filter(({ name, slots }) => name.startsWith('Mutation.') && slots.every(({ form }) => form === 'name'))) {
+  for (const field of FIELDS.filter(
+    ({ name, slots }) => name.startsWith('Mutation.') && slots.every(({ form }) => form === 'name'),
+  )) {
     test(`${field.name} is of the platform and refused to every team`, async () => {
       expect(OF_THE_PLATFORM).toContain(field.name);
-      const answers = await Promise.all(ROLES.filter((caller) => caller !== 'anonymous').map((caller) => call(field, null, own, caller)));
+      const answers = await Promise.all(
+        ROLES.filter((caller) => caller !== 'anonymous').map((caller) => call(field, null, own, caller)),
+      );
       for (const answer of answers) expect(answer.text).toContain('"NOT_FOUND"');
       expect(new Set(answers.map(visible)).size).toBe(1);
     });

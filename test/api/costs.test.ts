@@ -63,7 +63,9 @@ describe('API: costs in any grouping', () => {
     );
     expect(model.data?.model.costs.total.amount).toBe(formatUsd(costOfInterval(RATE, FROM, UNTIL)));
     for (const deployment of ['nonsense', toGlobalId('Deployment', world.teamId)]) {
-      const { data } = await api.gql<{ costs: object }>(COSTS, { variables: { range: RANGE, groupBy: [], filter: { deployment } } });
+      const { data } = await api.gql<{ costs: object }>(COSTS, {
+        variables: { range: RANGE, groupBy: [], filter: { deployment } },
+      });
       expect(data?.costs).toMatchObject({ total: { amount: '0' }, rows: [], isEstimate: false });
     }
   });

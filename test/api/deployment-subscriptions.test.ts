@@ -6,7 +6,8 @@ import { makeControlPlane, makeGround, type ControlPlane } from '../support/depl
 import { eventually } from '../support/eventually.ts';
 
 const STATUS = 'subscription ($id: ID!) { deployment(id: $id) { generation wishedReplicas status { phase } } }';
-const SCALING = 'subscription ($id: ID) { scaling(deployment: $id) { __typename ... on Event { type before after } ... on Heartbeat { cursor } } }';
+const SCALING =
+  'subscription ($id: ID) { scaling(deployment: $id) { __typename ... on Event { type before after } ... on Heartbeat { cursor } } }';
 
 interface Shown {
   readonly generation: number;

@@ -18,7 +18,9 @@ describe('GraphQL over HTTP', () => {
       fetch(url, { ...init, headers: { ...(init.headers as object), authorization: `Bearer ${api.adminToken}` } });
     const audits = serverAudits({ url: `${api.url}/graphql`, fetchFn });
     const results = await Promise.all(audits.map((audit) => audit.fn()));
-    const found = results.filter(({ status }) => !isNotice(status)).map((result) => `${result.id} ${result.name}: ${'reason' in result ? result.reason : ''}`);
+    const found = results
+      .filter(({ status }) => !isNotice(status))
+      .map((result) => `${result.id} ${result.name}: ${'reason' in result ? result.reason : ''}`);
     expect(found).toEqual([]);
     expect(results.filter(({ status }) => status === 'ok').length).toBeGreaterThanOrEqual(58);
   });

@@ -26,10 +26,21 @@ const HOSTILE: readonly (readonly [string, string, object?])[] = [
   ['a string for a number', `{ teams(first: "${SECRET}") { nodes { id } } }`],
   ['a page beyond the limit', '{ teams(first: 1000000) { nodes { id } } }'],
   ['a variable of another type', 'query ($n: Int) { teams(first: $n) { nodes { id } } }', { n: SECRET }],
-  ['an object for a string', 'mutation ($i: CreateTeamInput!) { createTeam(input: $i) { userErrors { code } } }', { i: { name: { x: SECRET } } }],
-  ['an unknown input field', 'mutation ($i: CreateTeamInput!) { createTeam(input: $i) { userErrors { code } } }', { i: { name: 'x', [`field`]: SECRET } }],
+  [
+    'an object for a string',
+    'mutation ($i: CreateTeamInput!) { createTeam(input: $i) { userErrors { code } } }',
+    { i: { name: { x: SECRET } } },
+  ],
+  [
+    'an unknown input field',
+    'mutation ($i: CreateTeamInput!) { createTeam(input: $i) { userErrors { code } } }',
+    { i: { name: 'x', [`field`]: SECRET } },
+  ],
   ['both fields of a one-of', `{ team(by: { id: "${SECRET}", path: "${SECRET}" }) { id } }`],
-  ['an unknown enum value', `mutation { createPrincipal(input: { name: "x", grants: [{ role: ${SECRET.replaceAll('-', '_')} }] }) { userErrors { code } } }`],
+  [
+    'an unknown enum value',
+    `mutation { createPrincipal(input: { name: "x", grants: [{ role: ${SECRET.replaceAll('-', '_')} }] }) { userErrors { code } } }`,
+  ],
   ['an unknown operation name is needed', 'query a { viewer { actions } } query b { viewer { actions } }'],
 ];
 
@@ -43,7 +54,9 @@ describe('Malformed and hostile documents', () => {
       expect(answer.text).not.toContain(SECRET);
       expect(answer.text).not.toContain(SECRET.replaceAll('-', '_'));
       expect(answer.text).not.toMatch(/stack|node_modules|\.ts:\d/);
-      expect(answer.errors?.every(({ extensions }) => extensions.requestId === answer.headers.get('purser-request-id'))).toBe(true);
+      expect(answer.errors?.every(({ extensions }) => extensions.requestId === answer.headers.get('purser-request-id'))).toBe(
+        true,
+      );
     });
   }
 
@@ -57,7 +70,11 @@ describe('Malformed and hostile documents', () => {
     const body = JSON.stringify({ query: `{ viewer { actions } } # ${'x'.repeat(1_000_000)}` });
     const headers = { 'content-type': 'application/json', authorization: `Bearer ${api.adminToken}` };
     const plain = await fetch(`${api.url}/graphql`, { method: 'POST', headers, body });
-    const packed = await fetch(`${api.url}/graphql`, { method: 'POST', headers: { ...headers, 'content-encoding': 'gzip' }, body: gzipSync(body) });
+    const packed = await fetch(`${api.url}/graphql`, {
+      method: 'POST',
+      headers: { ...headers, 'content-encoding': 'gzip' },
+      body: gzipSync(body),
+    });
     expect([plain.status, packed.status]).toEqual([413, 413]);
     expect(await plain.text()).not.toContain('xxxx');
   });
@@ -70,7 +87,11 @@ describe('Malformed and hostile documents', () => {
   });
 
   test('an anonymous request is refused before it is read', async () => {
-    const response = await fetch(`${api.url}/graphql`, { method: 'POST', headers: { 'content-type': 'application/json' }, body: '{ not json' });
+    const response = await fetch(`${api.url}/graphql`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: '{ not json',
+    });
     expect(response.status).toBe(401);
     for (const token of ['', 'nonsense', `psr_user_${'a'.repeat(50)}`]) {
       const answer = await api.gql('{ viewer { actions } }', { token });

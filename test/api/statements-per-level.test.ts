@@ -20,7 +20,10 @@ beforeAll(async () => {
 afterAll(() => api.close());
 
 async function register(name: string): Promise<void> {
-  const model = await api.gql('mutation ($name: String!) { registerModel(input: { project: { path: "nested/lists" }, name: $name }) { userErrors { message } } }', { variables: { name } });
+  const model = await api.gql(
+    'mutation ($name: String!) { registerModel(input: { project: { path: "nested/lists" }, name: $name }) { userErrors { message } } }',
+    { variables: { name } },
+  );
   expect(model.text).not.toContain('message');
   for (let i = 0; i < VERSIONS; i += 1) {
     const version = await api.gql(
@@ -34,7 +37,9 @@ async function register(name: string): Promise<void> {
 describe('API: nested lists', () => {
   test('fifty models with three versions each take at most two statements per level', async () => {
     const query = `{ models(first: ${MODELS}) { nodes { name project { path } versions(first: ${VERSIONS}) { nodes { number } } aliases { name } } } }`;
-    const { statements, value } = await countingStatements(() => api.gql<{ models: { nodes: { versions: { nodes: unknown[] } }[] } }>(query));
+    const { statements, value } = await countingStatements(() =>
+      api.gql<{ models: { nodes: { versions: { nodes: unknown[] } }[] } }>(query),
+    );
     expect(value.data?.models.nodes).toHaveLength(MODELS);
     expect(value.data?.models.nodes.every(({ versions }) => versions.nodes.length === VERSIONS)).toBe(true);
     expect(statements.length).toBeGreaterThanOrEqual(LEVELS);

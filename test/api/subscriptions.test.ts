@@ -10,7 +10,8 @@ beforeAll(async () => {
 });
 afterAll(() => api.close());
 
-const EVENTS = 'subscription ($after: EventCursor, $last: Int) { events(after: $after, last: $last) { __typename ... on Event { cursor type message } ... on Heartbeat { cursor } ... on Gap { cursor reason } } }';
+const EVENTS =
+  'subscription ($after: EventCursor, $last: Int) { events(after: $after, last: $last) { __typename ... on Event { cursor type message } ... on Heartbeat { cursor } ... on Gap { cursor reason } } }';
 
 interface Seen {
   readonly __typename: string;
@@ -30,7 +31,10 @@ function follow(token: string, variables: object = {}, onClosed?: (code: number)
   return { seen, state, client };
 }
 
-const createTeam = (name: string) => api.gql('mutation ($name: String!) { createTeam(input: { name: $name }) { team { id } userErrors { code } } }', { variables: { name } });
+const createTeam = (name: string) =>
+  api.gql('mutation ($name: String!) { createTeam(input: { name: $name }) { team { id } userErrors { code } } }', {
+    variables: { name },
+  });
 const eventsOf = (seen: readonly Seen[]) => seen.filter(({ __typename }) => __typename === 'Event');
 
 describe('Events over graphql-transport-ws', () => {
@@ -86,7 +90,9 @@ describe('Events over graphql-transport-ws', () => {
     const codes: number[] = [];
     const { seen } = follow(doomed.token, {}, (code) => codes.push(code));
     await eventually(() => seen.length > 0);
-    await api.gql('mutation ($id: ID!) { revokeToken(input: { token: $id }) { userErrors { code } } }', { variables: { id: doomed.id } });
+    await api.gql('mutation ($id: ID!) { revokeToken(input: { token: $id }) { userErrors { code } } }', {
+      variables: { id: doomed.id },
+    });
     await eventually(() => codes.includes(4401), 3_000);
   });
 
@@ -98,7 +104,9 @@ describe('Events over graphql-transport-ws', () => {
   });
 
   test('a page of another site cannot open a socket, and a large message closes it', async () => {
-    const foreign = new WebSocket(`${api.url.replace('http', 'ws')}/graphql`, 'graphql-transport-ws', { origin: 'https://elsewhere.example' });
+    const foreign = new WebSocket(`${api.url.replace('http', 'ws')}/graphql`, 'graphql-transport-ws', {
+      origin: 'https://elsewhere.example',
+    });
     const status = await new Promise((resolve) => {
       foreign.once('unexpected-response', (_request, response) => resolve(response.statusCode));
       foreign.once('error', () => undefined);
@@ -113,7 +121,9 @@ describe('Events over graphql-transport-ws', () => {
   test('limits hold on the socket too', async () => {
     const client = api.socket(api.adminToken);
     const aliases = Array.from({ length: 16 }, (_, i) => `a${i}: __typename`).join(' ');
-    const errors = await new Promise<unknown>((resolve) => client.subscribe({ query: `{ ${aliases} }` }, { next: resolve, error: resolve, complete: () => undefined }));
+    const errors = await new Promise<unknown>((resolve) =>
+      client.subscribe({ query: `{ ${aliases} }` }, { next: resolve, error: resolve, complete: () => undefined }),
+    );
     expect(JSON.stringify(errors)).toContain('LIMIT_EXCEEDED');
     await client.dispose();
   });
@@ -155,11 +165,15 @@ describe('Events over server-sent events', () => {
   test('a revoked token is cut', async () => {
     const doomed = await api.tokenFor('viewer', 'doomed-stream');
     const response = await stream(doomed.token, 'subscription { events { __typename } }');
-    await api.gql('mutation ($id: ID!) { revokeToken(input: { token: $id }) { userErrors { code } } }', { variables: { id: doomed.id } });
+    await api.gql('mutation ($id: ID!) { revokeToken(input: { token: $id }) { userErrors { code } } }', {
+      variables: { id: doomed.id },
+    });
     let ended = false;
     const reading = (async () => {
       for await (const _chunk of response.body!);
-    })().catch(() => undefined).then(() => (ended = true));
+    })()
+      .catch(() => undefined)
+      .then(() => (ended = true));
     await eventually(() => ended, 3_000);
     await reading;
   });

@@ -103,7 +103,10 @@ async function seed(url: string, admin: string): Promise<string[]> {
   await gql('mutation { createTeam(input: { name: "bench" }) { userErrors { code } } }');
   await gql('mutation { createProject(input: { team: { path: "bench" }, name: "lists" }) { userErrors { code } } }');
   for (let i = 0; i < MODELS; i += 1) {
-    await gql('mutation ($name: String!) { registerModel(input: { project: { path: "bench/lists" }, name: $name }) { userErrors { code } } }', { name: `model-${i}` });
+    await gql(
+      'mutation ($name: String!) { registerModel(input: { project: { path: "bench/lists" }, name: $name }) { userErrors { code } } }',
+      { name: `model-${i}` },
+    );
     for (let version = 0; version < VERSIONS; version += 1) await gql(REGISTER_VERSION, { path: `bench/lists/model-${i}` });
   }
   const { viewer } = await gql<{ viewer: { principal: { id: string } } }>('{ viewer { principal { id } } }');
@@ -148,29 +151,43 @@ interface Loaders {
 /** A server as one would write it without any of ours: no identity, no limits, a pool, a loader per level. */
 async function startStock(databaseUrl: string): Promise<Running> {
   const pool = new pg.Pool({ connectionString: databaseUrl, max: 4, options: '-c purser.scope=platform' });
-  const rows = async <T extends pg.QueryResultRow>(text: string, values: unknown[]): Promise<T[]> => (await pool.query<T>(text, values)).rows;
+  const rows = async <T extends pg.QueryResultRow>(text: string, values: unknown[]): Promise<T[]> =>
+    (await pool.query<T>(text, values)).rows;
   const resolvers = {
     Query: {
-      models: async (_: unknown, { first }: { first: number }) => ({ nodes: await rows<ModelRow>('select id, name, project_id from model order by name limit $1', [first]) }),
+      models: async (_: unknown, { first }: { first: number }) => ({
+        nodes: await rows<ModelRow>('select id, name, project_id from model order by name limit $1', [first]),
+      }),
     },
     Model: {
       project: (model: ModelRow, _: unknown, { projects }: Loaders) => projects.load(model.project_id),
-      versions: async (model: ModelRow, { first }: { first: number }, { versions }: Loaders) => ({ nodes: (await versions.load(model.id)).slice(0, first) }),
+      versions: async (model: ModelRow, { first }: { first: number }, { versions }: Loaders) => ({
+        nodes: (await versions.load(model.id)).slice(0, first),
+      }),
     },
   };
   const loaders = (): Loaders => ({
     projects: new DataLoader(async (ids) => {
-      const found = await rows<{ id: string; path: string }>(`select p.id, t.name || '/' || p.name as path from project p join team t on t.id = p.team_id where p.id = any ($1)`, [ids]);
+      const found = await rows<{ id: string; path: string }>(
+        `select p.id, t.name || '/' || p.name as path from project p join team t on t.id = p.team_id where p.id = any ($1)`,
+        [ids],
+      );
       return ids.map((id) => found.find((row) => row.id === id) ?? { path: '' });
     }),
     versions: new DataLoader(async (ids) => {
-      const found = await rows<{ id: string; number: number; model_id: string }>('select id, number, model_id from model_version where model_id = any ($1) order by number desc', [ids]);
+      const found = await rows<{ id: string; number: number; model_id: string }>(
+        'select id, number, model_id from model_version where model_id = any ($1) order by number desc',
+        [ids],
+      );
       const byModel = Map.groupBy(found, (row) => row.model_id);
       return ids.map((id) => byModel.get(id) ?? []);
     }),
   });
   const server = new ApolloServer<Loaders>({ typeDefs: STOCK_SCHEMA, resolvers });
-  const { url } = await startStandaloneServer(server, { listen: { port: 0, host: '127.0.0.1' }, context: () => Promise.resolve(loaders()) });
+  const { url } = await startStandaloneServer(server, {
+    listen: { port: 0, host: '127.0.0.1' },
+    context: () => Promise.resolve(loaders()),
+  });
   return { url, close: () => server.stop().then(() => pool.end()) };
 }
 
@@ -185,4 +202,5 @@ function startPlain(body: string): Promise<Running> {
   });
 }
 
-const median = (values: readonly number[]): number => [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN;
+const median = (values: readonly number[]): number =>
+  [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN;

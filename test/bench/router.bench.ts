@@ -11,7 +11,10 @@ import type { BenchRow } from './bench-row.ts';
 const NGINX = '/usr/sbin/nginx';
 const TOKEN = 'purser_service_of_the_bench';
 const ID = '01890000-0000-7000-8000-00000000000';
-const SIZES = [{ name: '130 B', bytes: 130, requests: 3_000 }, { name: '220 KB', bytes: 220_000, requests: 1_000 }];
+const SIZES = [
+  { name: '130 B', bytes: 130, requests: 3_000 },
+  { name: '220 KB', bytes: 220_000, requests: 1_000 },
+];
 const PAIRS = 5;
 const CALLERS = 16;
 
@@ -74,7 +77,11 @@ async function cpuPerRequest(side: Side, size: { readonly bytes: number; readonl
 
 function post(url: string, body: Buffer, agent: Agent): Promise<void> {
   return new Promise((resolve, reject) => {
-    const headers = { authorization: `Bearer ${TOKEN}`, 'content-type': 'application/octet-stream', 'content-length': body.length };
+    const headers = {
+      authorization: `Bearer ${TOKEN}`,
+      'content-type': 'application/octet-stream',
+      'content-length': body.length,
+    };
     const outgoing = request(url, { method: 'POST', agent, headers }, (answer) => {
       answer.resume();
       answer.once('end', () => (answer.statusCode === 200 ? resolve() : reject(new Error(`answered ${answer.statusCode}`))));
@@ -112,8 +119,17 @@ async function startRouter(folder: string, replicaAddress: string): Promise<Side
   mkdirSync(join(folder, 'router-router'), { recursive: true });
   writeFileSync(join(folder, 'router-token'), 'none');
   writeFileSync(join(folder, 'router-router', 'table.json'), JSON.stringify({ confirmedAt: 0, table: tableOf(replicaAddress) }));
-  const env = { ...process.env, PURSER_DATA_DIR: folder, PURSER_ROUTER_PORT: String(port), PURSER_LINK_PORT: '1', PURSER_LOG_LEVEL: 'silent' };
-  const child = spawn(process.execPath, [join(import.meta.dirname, '..', '..', 'src', 'main', 'purser.js'), 'router'], { env, stdio: 'inherit' });
+  const env = {
+    ...process.env,
+    PURSER_DATA_DIR: folder,
+    PURSER_ROUTER_PORT: String(port),
+    PURSER_LINK_PORT: '1',
+    PURSER_LOG_LEVEL: 'silent',
+  };
+  const child = spawn(process.execPath, [join(import.meta.dirname, '..', '..', 'src', 'main', 'purser.js'), 'router'], {
+    env,
+    stdio: 'inherit',
+  });
   await listening(port);
   return side(child, `http://127.0.0.1:${port}/a/b/c/v2`);
 }
@@ -125,9 +141,28 @@ function tableOf(address: string): unknown {
   return {
     version: { epoch: 'bench', n: 1 },
     madeAt: 0,
-    deployments: [{ deploymentId: `${ID}3`, teamId: `${ID}4`, projectId: `${ID}5`, path: 'a/b/c', hosts: [], deadlineMs: 60_000, queueLimit: 64, revisions: [revision] }],
+    deployments: [
+      {
+        deploymentId: `${ID}3`,
+        teamId: `${ID}4`,
+        projectId: `${ID}5`,
+        path: 'a/b/c',
+        hosts: [],
+        deadlineMs: 60_000,
+        queueLimit: 64,
+        revisions: [revision],
+      },
+    ],
     deleted: [],
-    credentials: [{ tokenSha256: createHash('sha256').update(TOKEN).digest('hex'), principalId: `${ID}6`, callerTeamId: null, expiresAt: null, access }],
+    credentials: [
+      {
+        tokenSha256: createHash('sha256').update(TOKEN).digest('hex'),
+        principalId: `${ID}6`,
+        callerTeamId: null,
+        expiresAt: null,
+        access,
+      },
+    ],
     issuers: [],
   };
 }
@@ -148,7 +183,10 @@ function installNginx(): boolean {
   if (process.getuid?.() !== 0) console.log('skipped: nginx is not installed, and only root could install it');
   else {
     try {
-      execFileSync('apt-get', ['install', '-y', 'nginx-light'], { stdio: 'ignore', env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' } });
+      execFileSync('apt-get', ['install', '-y', 'nginx-light'], {
+        stdio: 'ignore',
+        env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' },
+      });
     } catch {
       console.log('skipped: nginx could not be installed');
     }
@@ -191,7 +229,10 @@ async function freePort(): Promise<number> {
 
 async function listening(port: number): Promise<void> {
   for (let tries = 0; tries < 200; tries += 1) {
-    const up = await fetch(`http://127.0.0.1:${port}/-/healthz`).then(() => true, () => false);
+    const up = await fetch(`http://127.0.0.1:${port}/-/healthz`).then(
+      () => true,
+      () => false,
+    );
     if (up) return;
     await new Promise((resolve) => setTimeout(resolve, 50));
   }

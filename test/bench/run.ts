@@ -19,6 +19,7 @@ for (const name of chosen) {
 
 function print(rows: readonly BenchRow[]): void {
   const width = Math.max(...rows.map((row) => row.name.length));
-  for (const row of rows) console.log(`${row.name.padEnd(width)}  ${row.value} ${row.unit}${row.goal ? `  (goal ${row.goal})` : ''}`);
+  for (const row of rows)
+    console.log(`${row.name.padEnd(width)}  ${row.value} ${row.unit}${row.goal ? `  (goal ${row.goal})` : ''}`);
   console.log('');
 }

@@ -15,7 +15,11 @@ const clusters: readonly [string, () => Promise<Subject>][] = [
     'local',
     async () => {
       const runtime = await startTestRuntime();
-      return { cluster: runtime.cluster, workload: (more) => workload(processRuntime(answering), more), close: () => runtime.close() };
+      return {
+        cluster: runtime.cluster,
+        workload: (more) => workload(processRuntime(answering), more),
+        close: () => runtime.close(),
+      };
     },
   ],
 ];
@@ -44,15 +48,25 @@ describe.each(clusters)('Cluster port: %s', (_name, open) => {
       expect(replica.transitions.map((transition) => transition.state)).toEqual(['starting', 'serving']);
       expect(replica.capacityUntil).toBeNull();
     }
-    expect((await subject.cluster.observe()).workloads).toContainEqual({ workloadId: spec.workloadId, generation: 1, replicas: 2 });
+    expect((await subject.cluster.observe()).workloads).toContainEqual({
+      workloadId: spec.workloadId,
+      generation: 1,
+      replicas: 2,
+    });
   });
 
   test('a repeat is unchanged, an older generation or epoch changes nothing and says so', async () => {
     const spec = subject.workload({ generation: 3 });
     await subject.cluster.apply(spec, fence);
     expect(await subject.cluster.apply(spec, fence)).toEqual({ outcome: 'unchanged' });
-    expect(await subject.cluster.apply({ ...spec, generation: 2, replicas: 9 }, fence)).toEqual({ outcome: 'stale_generation', seenGeneration: 3 });
-    expect(await subject.cluster.apply({ ...spec, generation: 4 }, { epoch: 4 })).toEqual({ outcome: 'stale_epoch', seenEpoch: 5 });
+    expect(await subject.cluster.apply({ ...spec, generation: 2, replicas: 9 }, fence)).toEqual({
+      outcome: 'stale_generation',
+      seenGeneration: 3,
+    });
+    expect(await subject.cluster.apply({ ...spec, generation: 4 }, { epoch: 4 })).toEqual({
+      outcome: 'stale_epoch',
+      seenEpoch: 5,
+    });
     expect(await subject.cluster.remove(spec.workloadId, { epoch: 4 })).toEqual({ outcome: 'stale_epoch', seenEpoch: 5 });
     expect(await replicasOf(spec)).toHaveLength(1);
   });
@@ -62,7 +76,9 @@ describe.each(clusters)('Cluster port: %s', (_name, open) => {
     await subject.cluster.apply(spec, fence);
     await serving(spec, 2);
     await subject.cluster.apply({ ...spec, generation: 2, replicas: 1 }, fence);
-    const gone = await eventually(async () => (await replicasOf(spec)).find((replica) => replica.capacityUntil !== null) ?? false);
+    const gone = await eventually(
+      async () => (await replicasOf(spec)).find((replica) => replica.capacityUntil !== null) ?? false,
+    );
     expect(gone.transitions.map((transition) => transition.state)).toEqual(['starting', 'serving', 'draining']);
     expect(gone.untilEstimated).toBe(false);
     expect(await serving(spec, 1)).toHaveLength(1);

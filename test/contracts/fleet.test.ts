@@ -12,7 +12,8 @@ const admin = { principal: principalOf('platform_admin', null), idempotencyKey: 
 const clock = { now: () => 1_800_000_000_000 };
 const random = seededRandom(3);
 let db: TestDatabase;
-const fleet = () => new FleetService({ commands: new Commands({ database: db.database, clock }), clock, random, store: new ClusterRepository() });
+const fleet = () =>
+  new FleetService({ commands: new Commands({ database: db.database, clock }), clock, random, store: new ClusterRepository() });
 const ensure = (machineId: string) => db.database.write(SYSTEM, (tx) => fleet().ensureLocalCluster(tx, { machineId }));
 
 describe('Fleet: clusters and pools', () => {
@@ -35,11 +36,14 @@ describe('Fleet: clusters and pools', () => {
 
   test('administrators cordon it; a stale version is a conflict; the same again changes nothing', async () => {
     const { cluster } = await ensure('machine-2');
-    const cordon = (expectedVersion: number | null) => fleet().cordon(admin, { clusterId: cluster.id, cordoned: true, expectedVersion });
+    const cordon = (expectedVersion: number | null) =>
+      fleet().cordon(admin, { clusterId: cluster.id, cordoned: true, expectedVersion });
     expect(await cordon(1)).toMatchObject({ ok: false, error: { code: 'CONFLICT' } });
     expect((await cordon(2)).ok).toBe(true);
     expect((await cordon(null)).ok).toBe(true);
-    const types = await db.database.read(SYSTEM, (tx) => sqlOf(tx).query<{ type: string }>(`select type from outbox order by seq`));
+    const types = await db.database.read(SYSTEM, (tx) =>
+      sqlOf(tx).query<{ type: string }>(`select type from outbox order by seq`),
+    );
     expect(types.map(({ type }) => type)).toEqual(['cluster.registered', 'cluster.moved', 'cluster.cordoned']);
   });
 

@@ -51,7 +51,13 @@ beforeAll(async () => {
       clientCredentials: { enabled: true },
       resourceIndicators: {
         enabled: true,
-        getResourceServerInfo: () => ({ scope: '', audience: AUDIENCE, accessTokenFormat: 'jwt', accessTokenTTL: 600, jwt: { sign: { alg: 'RS256' } } }),
+        getResourceServerInfo: () => ({
+          scope: '',
+          audience: AUDIENCE,
+          accessTokenFormat: 'jwt',
+          accessTokenTTL: 600,
+          jwt: { sign: { alg: 'RS256' } },
+        }),
       },
     },
   });
@@ -92,11 +98,15 @@ const seconds = () => Math.floor(Date.now() / 1000);
 
 /** A token as the provider would sign it, but for what is given. */
 const signed = (claims: Claims, signer: Key | Uint8Array = key, alg = 'RS256') =>
-  new SignJWT({ iss: issuer, aud: AUDIENCE, sub: 'alice', exp: seconds() + 600, ...claims }).setProtectedHeader({ alg, kid: 'one' }).sign(signer);
+  new SignJWT({ iss: issuer, aud: AUDIENCE, sub: 'alice', exp: seconds() + 600, ...claims })
+    .setProtectedHeader({ alg, kid: 'one' })
+    .sign(signer);
 
 const without = (claim: 'exp' | 'sub') => {
   const claims = { iss: issuer, aud: AUDIENCE, ...(claim === 'sub' ? { exp: seconds() + 600 } : { sub: 'alice' }) };
-  return new CompactSign(new TextEncoder().encode(JSON.stringify(claims))).setProtectedHeader({ alg: 'RS256', kid: 'one' }).sign(key);
+  return new CompactSign(new TextEncoder().encode(JSON.stringify(claims)))
+    .setProtectedHeader({ alg: 'RS256', kid: 'one' })
+    .sign(key);
 };
 
 const part = (value: object) => Buffer.from(JSON.stringify(value)).toString('base64url');
@@ -119,9 +129,16 @@ describe('Identity: OIDC bearer tokens of the configured issuer', () => {
     });
     if (!made.ok) throw new Error(made.error.message);
     const token = await issued('alice');
-    expect(await authentication.authenticate(token)).toMatchObject({ id: made.value.principalId, kind: 'person', grants: [grant], tokenId: null });
+    expect(await authentication.authenticate(token)).toMatchObject({
+      id: made.value.principalId,
+      kind: 'person',
+      grants: [grant],
+      tokenId: null,
+    });
     const keys = await verifier.keys();
-    const table = await db.database.read(LOOP, (tx) => new CredentialsService(store, verifier).forRouteTable(tx, Date.now(), keys));
+    const table = await db.database.read(LOOP, (tx) =>
+      new CredentialsService(store, verifier).forRouteTable(tx, Date.now(), keys),
+    );
     expect(JSON.parse(keys ?? '')).toMatchObject({ keys: [{ kid: 'one', n: publicJwk.n }] });
     expect(table.issuers).toEqual([
       {
@@ -150,9 +167,19 @@ describe('Identity: OIDC bearer tokens of the configured issuer', () => {
     ['that never expires', () => without('exp')],
     ['about nobody', () => without('sub')],
     ['signed with another key', async () => signed({}, (await generateKeyPair('RS256')).privateKey)],
-    ['signed with the public key as if it were a shared secret', () => signed({}, new TextEncoder().encode(JSON.stringify(publicJwk)), 'HS256')],
-    ['that is not signed', () => `${part({ alg: 'none' })}.${part({ iss: issuer, aud: AUDIENCE, sub: 'alice', exp: seconds() + 600 })}.`],
-    ['whose claims were changed', async () => (await signed({})).replace(/\.[^.]+\./, `.${part({ iss: issuer, aud: AUDIENCE, sub: 'root', exp: seconds() + 600 })}.`)],
+    [
+      'signed with the public key as if it were a shared secret',
+      () => signed({}, new TextEncoder().encode(JSON.stringify(publicJwk)), 'HS256'),
+    ],
+    [
+      'that is not signed',
+      () => `${part({ alg: 'none' })}.${part({ iss: issuer, aud: AUDIENCE, sub: 'alice', exp: seconds() + 600 })}.`,
+    ],
+    [
+      'whose claims were changed',
+      async () =>
+        (await signed({})).replace(/\.[^.]+\./, `.${part({ iss: issuer, aud: AUDIENCE, sub: 'root', exp: seconds() + 600 })}.`),
+    ],
     ['that is noise', () => 'a.b.c'],
     ['that is no token at all', () => 'hello'],
   ])('refuses a token %s', async (_what, make) => {

@@ -31,7 +31,8 @@ const service = (catalogue: CataloguePort = bundled) => {
   const commands = new Commands({ database: db.database, clock });
   return new PricesService({ database: db.database, commands, clock, random: seededRandom(now), catalogue, store });
 };
-const priceAt = (at: number) => db.database.read(SYSTEM, async (tx) => (await service().believedAt(tx, [ID], at)).get(ID)?.effective);
+const priceAt = (at: number) =>
+  db.database.read(SYSTEM, async (tx) => (await service().believedAt(tx, [ID], at)).get(ID)?.effective);
 
 /** The bundled book with one price changed. */
 const changed = (price: bigint): CataloguePort => ({
@@ -54,7 +55,11 @@ describe('Price book: bundled prices, loaded once, with source and date', () => 
     expect(await service().loadCatalogue()).toEqual({ written: rows.length });
     expect(await service().loadCatalogue()).toEqual({ written: 0 });
     const [price] = await db.database.read(SYSTEM, (tx) => store.rowsOf(tx, [ID], now));
-    expect(price).toMatchObject({ effective: parseUsd('0.096'), source: 'karpenter-aws@2026-07-20', effectiveFrom: Date.parse('2026-07-20') });
+    expect(price).toMatchObject({
+      effective: parseUsd('0.096'),
+      source: 'karpenter-aws@2026-07-20',
+      effectiveFrom: Date.parse('2026-07-20'),
+    });
   });
 
   test('gives the offerings of a region as candidates, each with a price', async () => {
@@ -109,7 +114,7 @@ describe('Price book: bundled prices, loaded once, with source and date', () => 
     const pageAfter = (after: OfferingCursor | null) =>
       db.database.read(SYSTEM, (tx) => service().list(tx, admin, { filter, orderBy, first: 100, after, now }));
     const seen: string[] = [];
-    for (let page = await pageAfter(null); ; ) {
+    for (let page = await pageAfter(null); ;) {
       seen.push(...page.items.map(({ offering }) => offering.id));
       const last = page.items.at(-1);
       if (!page.hasNextPage || !last) break;

@@ -44,9 +44,24 @@ const identity = new IdentityRepository();
 let random = seededRandom(7);
 
 const artifacts = (blobs: BlobStore = new DiskBlobStore(folder)) =>
-  new ArtifactsService({ database: db.database, clock, store: new ArtifactRepository(), blobs, identity, quotas: new QuotasService(identity), grantSecret: SECRET });
+  new ArtifactsService({
+    database: db.database,
+    clock,
+    store: new ArtifactRepository(),
+    blobs,
+    identity,
+    quotas: new QuotasService(identity),
+    grantSecret: SECRET,
+  });
 const models = () =>
-  new ModelsService({ commands: new Commands({ database: db.database, clock }), clock, random, store: new ModelRepository(), identity, signatures: artifacts() });
+  new ModelsService({
+    commands: new Commands({ database: db.database, clock }),
+    clock,
+    random,
+    store: new ModelRepository(),
+    identity,
+    signatures: artifacts(),
+  });
 
 const refOf = (bytes: Uint8Array): ArtifactRef => ({ teamName: 'vision', projectName: 'demo', digest: digestOf(bytes) });
 async function* pieces(bytes: Uint8Array, failAfter = Infinity): AsyncGenerator<Uint8Array> {
@@ -74,7 +89,10 @@ beforeAll(async () => {
   db = await openTestDatabase();
   folder = await mkdtemp(join(tmpdir(), 'purser-blobs-'));
   await db.database.write(SYSTEM, async (tx) => {
-    await sqlOf(tx).execute(`insert into team (id, name, version, created_at) values ($1, 'vision', 1, 0), ($2, 'other', 1, 0)`, [TEAM, OTHER_TEAM]);
+    await sqlOf(tx).execute(`insert into team (id, name, version, created_at) values ($1, 'vision', 1, 0), ($2, 'other', 1, 0)`, [
+      TEAM,
+      OTHER_TEAM,
+    ]);
     await sqlOf(tx).execute(
       `insert into project (id, team_id, name, max_replicas, max_spend_per_hour, version, created_at)
        values ($1, $2, 'demo', 5, 1, 1, 0), ($3, $4, 'demo', 5, 1, 1, 0)`,
@@ -118,7 +136,9 @@ describe('Registry: artifacts by reference and digest', () => {
     const status = await artifacts().status(operator, upload);
     expect(status).toEqual({ stored: false, receivedBytes: 300, sizeBytes: 1000 });
     expect(await artifacts().open(operator, upload)).toBeNull();
-    expect(codeOf(await artifacts().upload(operator, { ...upload, offset: 400, chunks: pieces(bytes.subarray(400)) }))).toBe('CONFLICT');
+    expect(codeOf(await artifacts().upload(operator, { ...upload, offset: 400, chunks: pieces(bytes.subarray(400)) }))).toBe(
+      'CONFLICT',
+    );
     const rest = await artifacts().upload(operator, { ...upload, offset: 300, chunks: pieces(bytes.subarray(300)) });
     expect(valueOf(rest).stored).toBe(true);
   });
@@ -132,7 +152,14 @@ describe('Registry: artifacts by reference and digest', () => {
   });
 
   test('the quota counts stored and reserved bytes, and a refused body is still consumed', async () => {
-    const quota = { id: OTHER_PROJECT, teamId: TEAM, projectId: PROJECT, resource: 'artifact_bytes' as const, maximum: BigInt(digits.length + 1500), version: 1 };
+    const quota = {
+      id: OTHER_PROJECT,
+      teamId: TEAM,
+      projectId: PROJECT,
+      resource: 'artifact_bytes' as const,
+      maximum: BigInt(digits.length + 1500),
+      version: 1,
+    };
     await db.database.write(SYSTEM, (tx) => identity.saveQuota(tx, quota));
     const bytes = Buffer.from('quota'.repeat(200));
     let consumed = 0;
@@ -142,7 +169,9 @@ describe('Registry: artifacts by reference and digest', () => {
         yield piece;
       }
     })();
-    expect(codeOf(await artifacts().upload(operator, { ...refOf(bytes), sizeBytes: bytes.length, offset: 0, chunks }))).toBe('QUOTA_EXCEEDED');
+    expect(codeOf(await artifacts().upload(operator, { ...refOf(bytes), sizeBytes: bytes.length, offset: 0, chunks }))).toBe(
+      'QUOTA_EXCEEDED',
+    );
     expect(consumed).toBe(bytes.length);
     await db.database.write(SYSTEM, (tx) => sqlOf(tx).execute(`delete from quota`));
   });
@@ -166,9 +195,17 @@ describe('Registry: artifacts by reference and digest', () => {
 });
 
 describe('Registry: models, immutable numbered versions, aliases with history', () => {
-  const version = { model: MODEL, runtime: { format: 'onnx' } as const, artifactDigest: digestOf(digits), resources: RESOURCES, lineage: null };
+  const version = {
+    model: MODEL,
+    runtime: { format: 'onnx' } as const,
+    artifactDigest: digestOf(digits),
+    resources: RESOURCES,
+    lineage: null,
+  };
   const resolve = (choice: { number: number } | { alias: string } | { latest: true }, principal = operator) =>
-    db.database.read({ kind: 'platform' }, (tx) => models().resolveVersion(tx, principal, { projectId: PROJECT, model: 'digits', version: choice }));
+    db.database.read({ kind: 'platform' }, (tx) =>
+      models().resolveVersion(tx, principal, { projectId: PROJECT, model: 'digits', version: choice }),
+    );
 
   test('a model is registered once', async () => {
     const input = { project: { teamName: 'vision', name: 'demo' }, name: 'digits', description: 'Digits.' };
@@ -183,7 +220,9 @@ describe('Registry: models, immutable numbered versions, aliases with history', 
     const results = await Promise.all(Array.from({ length: 10 }, () => service.registerVersion(as(operator), version)));
     expect(results.map(codeOf)).toEqual(Array<string>(10).fill('ok'));
     const model = await db.database.read(SYSTEM, (tx) => service.model(tx, operator, MODEL));
-    const rows = await db.database.read(SYSTEM, (tx) => service.versions(tx, { modelIds: [model?.id ?? ''], limit: 100, below: null }));
+    const rows = await db.database.read(SYSTEM, (tx) =>
+      service.versions(tx, { modelIds: [model?.id ?? ''], limit: 100, below: null }),
+    );
     expect(rows.map((row) => row.number)).toEqual([10, 9, 8, 7, 6, 5, 4, 3, 2, 1]);
     expect(rows[0]?.signature?.inputs.map((input) => input.shape)).toEqual([[-1, 64]]);
     expect(rows[0]?.artifact).toEqual({ digest: digestOf(digits), sizeBytes: digits.length });
@@ -198,8 +237,12 @@ describe('Registry: models, immutable numbered versions, aliases with history', 
   test('an artifact that is missing or no ONNX file is refused', async () => {
     const text = Buffer.from('not a model');
     valueOf(await send(text));
-    expect(codeOf(await models().registerVersion(as(operator), { ...version, artifactDigest: digestOf(text) }))).toBe('INVALID_INPUT');
-    expect(codeOf(await models().registerVersion(as(operator), { ...version, artifactDigest: digestOf('absent') }))).toBe('NOT_FOUND');
+    expect(codeOf(await models().registerVersion(as(operator), { ...version, artifactDigest: digestOf(text) }))).toBe(
+      'INVALID_INPUT',
+    );
+    expect(codeOf(await models().registerVersion(as(operator), { ...version, artifactDigest: digestOf('absent') }))).toBe(
+      'NOT_FOUND',
+    );
   });
 
   test('an alias moves and its history stays', async () => {
@@ -209,7 +252,9 @@ describe('Registry: models, immutable numbered versions, aliases with history', 
       valueOf(await service.setAlias(as(operator), { model: MODEL, name: 'stable', number }));
     }
     expect((await resolve({ alias: 'stable' }))?.number).toBe(1);
-    const history = await db.database.read(SYSTEM, async (tx) => service.aliasHistory(tx, [(await service.model(tx, operator, MODEL))?.id ?? '']));
+    const history = await db.database.read(SYSTEM, async (tx) =>
+      service.aliasHistory(tx, [(await service.model(tx, operator, MODEL))?.id ?? '']),
+    );
     expect(history.map((change) => change.generation)).toEqual([3, 2, 1]);
     expect(codeOf(await service.setAlias(as(operator), { model: MODEL, name: 'stable', number: 99 }))).toBe('NOT_FOUND');
   });
@@ -225,14 +270,20 @@ describe('Registry: models, immutable numbered versions, aliases with history', 
     const [eleventh, first] = [await resolve({ number: 11 }), await resolve({ number: 1 })];
     valueOf(await models().archiveVersion(as(operator), { versionId: eleventh?.id ?? '' }));
     expect((await resolve({ latest: true }))?.number).toBe(10);
-    expect(codeOf(await models().setAlias(as(operator), { model: MODEL, name: 'stable', number: 11 }))).toBe('PRECONDITION_FAILED');
+    expect(codeOf(await models().setAlias(as(operator), { model: MODEL, name: 'stable', number: 11 }))).toBe(
+      'PRECONDITION_FAILED',
+    );
     expect(codeOf(await models().archiveVersion(as(operator), { versionId: first?.id ?? '' }))).toBe('PRECONDITION_FAILED');
     expect(codeOf(await models().archiveVersion(as(stranger), { versionId: first?.id ?? '' }))).toBe('NOT_FOUND');
   });
 
   test('each change is an event, and their versions rise', async () => {
-    const events = await db.database.read(SYSTEM, (tx) => sqlOf(tx).query<{ type: string; subject_version: number }>(`select type, subject_version from outbox order by seq`));
-    expect(new Set(events.map((event) => event.type))).toEqual(new Set(['model.registered', 'model_version.registered', 'alias.changed', 'model_version.archived']));
+    const events = await db.database.read(SYSTEM, (tx) =>
+      sqlOf(tx).query<{ type: string; subject_version: number }>(`select type, subject_version from outbox order by seq`),
+    );
+    expect(new Set(events.map((event) => event.type))).toEqual(
+      new Set(['model.registered', 'model_version.registered', 'alias.changed', 'model_version.archived']),
+    );
     expect(events.map((event) => event.subject_version)).toEqual(events.map((_, index) => index + 1));
   });
 

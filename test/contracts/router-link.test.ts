@@ -8,7 +8,14 @@ import type { UsageReport } from '../../src/traffic/router-contract/usage-report
 import { quietLogger } from '../support/quiet-logger.ts';
 import { deployment, id, replica, revision, table } from '../support/routed.ts';
 
-const principal = (kind: PrincipalKind, name: string): Principal => ({ id: id(), kind, name, grants: [], platformActions: [], tokenId: null });
+const principal = (kind: PrincipalKind, name: string): Principal => ({
+  id: id(),
+  kind,
+  name,
+  grants: [],
+  platformActions: [],
+  tokenId: null,
+});
 const principals: Record<string, Principal> = { good: principal('router', 'edge'), other: principal('service_account', 'edge') };
 
 let current: RouteTable | null;
@@ -32,6 +39,7 @@ beforeEach(async () => {
       },
     },
     usage: {
+      joined: () => Promise.resolve(),
       accept: (report) => {
         const repeated = booked.some((one) => one.sequence === report.sequence);
         if (!repeated) booked.push(report);
@@ -58,12 +66,36 @@ async function* tables(signal: AbortSignal): AsyncGenerator<RouteTable> {
 }
 
 const row = (replicaId: string) => ({
-  replicaId, minute: 60_000, callerTeamId: id(), caller: id(), kind: 'inference', experiment: '', busyUs: 1, attempts: 1, requests: 1, errors: 0,
-  bytesIn: 0, bytesOut: 0, inputTokens: 0, outputTokens: 0, stampedPicoUsd: '1',
+  replicaId,
+  minute: 60_000,
+  callerTeamId: id(),
+  caller: id(),
+  kind: 'inference',
+  experiment: '',
+  busyUs: 1,
+  attempts: 1,
+  requests: 1,
+  errors: 0,
+  bytesIn: 0,
+  bytesOut: 0,
+  inputTokens: 0,
+  outputTokens: 0,
+  stampedPicoUsd: '1',
 });
-const report = (more: object = {}) => ({ source: `edge/${id()}`, sequence: 1, through: 60_000, tableVersion: { epoch: 'e', n: 1 }, rows: [row(known.replicaId)], ...more });
+const report = (more: object = {}) => ({
+  source: `edge/${id()}`,
+  sequence: 1,
+  through: 60_000,
+  tableVersion: { epoch: 'e', n: 1 },
+  rows: [row(known.replicaId)],
+  ...more,
+});
 const send = (body: unknown, token = 'good') =>
-  fetch(`${url}/link/v1/reports`, { method: 'POST', headers: bearer(token), body: typeof body === 'string' ? body : JSON.stringify(body) });
+  fetch(`${url}/link/v1/reports`, {
+    method: 'POST',
+    headers: bearer(token),
+    body: typeof body === 'string' ? body : JSON.stringify(body),
+  });
 
 /** Makes the link remember that the replica was sent. */
 async function beSent(): Promise<void> {
@@ -87,7 +119,8 @@ describe('Router link: tables', () => {
 
   it.each(['/link/v1/table', '/link/v1/reports'])('%s is for routers only', async (path) => {
     const method = path.endsWith('reports') ? 'POST' : 'GET';
-    for (const headers of [{}, bearer('nobody'), bearer('other')]) expect((await fetch(url + path, { method, headers })).status).toBe(401);
+    for (const headers of [{}, bearer('nobody'), bearer('other')])
+      expect((await fetch(url + path, { method, headers })).status).toBe(401);
   });
 });
 

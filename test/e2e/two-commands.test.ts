@@ -17,7 +17,10 @@ afterAll(() => purser.remove());
 
 /** The shell commands that the start printed, by the word that they contain. */
 function printedCommand(word: string): string {
-  const commands = purser.printed.replaceAll('\\\n', ' ').split('\n').filter((line) => line.trim().startsWith('curl'));
+  const commands = purser.printed
+    .replaceAll('\\\n', ' ')
+    .split('\n')
+    .filter((line) => line.trim().startsWith('curl'));
   return commands.find((line) => line.includes(word))!.trim();
 }
 
@@ -33,13 +36,17 @@ describe('Two commands: npm start', () => {
   });
 
   test('the printed line for inference works in a shell', () => {
-    const answer = JSON.parse(execFileSync('sh', ['-c', printedCommand('/infer')], { encoding: 'utf8' })) as { outputs: unknown[] };
+    const answer = JSON.parse(execFileSync('sh', ['-c', printedCommand('/infer')], { encoding: 'utf8' })) as {
+      outputs: unknown[];
+    };
     expect(answer.outputs.length).toBeGreaterThan(0);
   });
 
   test('the printed line for GraphQL works in a shell', () => {
     const answer = execFileSync('sh', ['-c', printedCommand('/graphql')], { encoding: 'utf8' });
-    expect(JSON.parse(answer)).toMatchObject({ data: { deployments: { nodes: [{ path: 'example/demo/digits', status: { phase: 'READY' } }] } } });
+    expect(JSON.parse(answer)).toMatchObject({
+      data: { deployments: { nodes: [{ path: 'example/demo/digits', status: { phase: 'READY' } }] } },
+    });
   });
 
   test('a port in use is one clear sentence', () => {
@@ -48,7 +55,9 @@ describe('Two commands: npm start', () => {
       encoding: 'utf8',
     });
     expect(second.status).toBe(1);
-    expect(second.stderr.trim()).toMatch(/^purser: Port \d+ for the API is in use: stop what listens there or set PURSER_PORT to another port\.$/);
+    expect(second.stderr.trim()).toMatch(
+      /^purser: Port \d+ for the API is in use: stop what listens there or set PURSER_PORT to another port\.$/,
+    );
   });
 
   test('no request fails while the control plane is killed', async () => {

@@ -25,7 +25,8 @@ async function rollOut(ground: Ground, point: CrashPoint): Promise<boolean> {
   for (let life = 1; life <= MAX_LIVES; life += 1) {
     const database = await Database.connect({ url: db.appUrl, entities: ENTITIES, maxConnections: 3 });
     try {
-      const crashing = life === 1 ? { database: crasher.database(database), cluster: crasher.cluster(ground.cluster) } : { database };
+      const crashing =
+        life === 1 ? { database: crasher.database(database), cluster: crasher.cluster(ground.cluster) } : { database };
       await act(await makeControlPlane(ground, { ...crashing, holder: `life ${life}` }), ground);
       return crasher.fired;
     } catch (error) {
@@ -47,29 +48,55 @@ async function act(plane: ControlPlane, ground: Ground): Promise<void> {
 const endState = async ({ teamId, cluster }: Ground) => ({
   running: cluster.running(),
   effects: cluster.effects,
-  deployments: await rows(db.database, `select name, generation, phase, observed_generation, spec->'traffic' as traffic from deployment where team_id = $1`, [teamId]),
+  deployments: await rows(
+    db.database,
+    `select name, generation, phase, observed_generation, spec->'traffic' as traffic from deployment where team_id = $1`,
+    [teamId],
+  ),
   revisions: await rows(db.database, `select number from revision where team_id = $1 order by number`, [teamId]),
-  rollouts: await rows(db.database, `select state, step, ended_at is null as open from rollout where team_id = $1 order by id`, [teamId]),
-  workloads: await rows(db.database, `select replicas, gone_at is null as here from workload where team_id = $1 order by id`, [teamId]),
-  replicas: await rows(db.database, `select state, capacity_until is null as held, until_estimated from replica where team_id = $1 order by 2, 1`, [teamId]),
-  transitions: await rows(db.database, `select t.n, t.state, t.estimated, count(*)::integer as count from replica_transition t where team_id = $1 group by 1, 2, 3 order by 1, 2`, [teamId]),
-  decisions: await rows(db.database, `select kind, count(*)::integer as count from decision where team_id = $1 group by kind`, [teamId]),
+  rollouts: await rows(db.database, `select state, step, ended_at is null as open from rollout where team_id = $1 order by id`, [
+    teamId,
+  ]),
+  workloads: await rows(db.database, `select replicas, gone_at is null as here from workload where team_id = $1 order by id`, [
+    teamId,
+  ]),
+  replicas: await rows(
+    db.database,
+    `select state, capacity_until is null as held, until_estimated from replica where team_id = $1 order by 2, 1`,
+    [teamId],
+  ),
+  transitions: await rows(
+    db.database,
+    `select t.n, t.state, t.estimated, count(*)::integer as count from replica_transition t where team_id = $1 group by 1, 2, 3 order by 1, 2`,
+    [teamId],
+  ),
+  decisions: await rows(db.database, `select kind, count(*)::integer as count from decision where team_id = $1 group by kind`, [
+    teamId,
+  ]),
   history: await rows(db.database, `select h.generation from deployment_history h where team_id = $1 order by 1`, [teamId]),
-  events: await rows(db.database, `select type, count(*)::integer as count from outbox where team_id = $1 group by type order by type`, [teamId]),
+  events: await rows(
+    db.database,
+    `select type, count(*)::integer as count from outbox where team_id = $1 group by type order by type`,
+    [teamId],
+  ),
 });
 
 describe('Deployments: the control plane crashes at every step of a rollout', () => {
-  test.each(['before', 'after'] as const)('%s each transaction and effect: the same end state', { timeout: 300_000 }, async (when) => {
-    const calm = await makeGround(db.database, `calm-${when}`);
-    expect(await rollOut(calm, { call: 1_000_000, when })).toBe(false);
-    const wanted = await endState(calm);
-    let call = 1;
-    for (; ; call += 1) {
-      const ground = await makeGround(db.database, `crash-${when}-${call}`);
-      const fired = await rollOut(ground, { call, when });
-      expect({ call, ...(await endState(ground)) }).toEqual({ call, ...wanted });
-      if (!fired) break;
-    }
-    expect(call).toBeGreaterThan(20);
-  });
+  test.each(['before', 'after'] as const)(
+    '%s each transaction and effect: the same end state',
+    { timeout: 300_000 },
+    async (when) => {
+      const calm = await makeGround(db.database, `calm-${when}`);
+      expect(await rollOut(calm, { call: 1_000_000, when })).toBe(false);
+      const wanted = await endState(calm);
+      let call = 1;
+      for (; ; call += 1) {
+        const ground = await makeGround(db.database, `crash-${when}-${call}`);
+        const fired = await rollOut(ground, { call, when });
+        expect({ call, ...(await endState(ground)) }).toEqual({ call, ...wanted });
+        if (!fired) break;
+      }
+      expect(call).toBeGreaterThan(20);
+    },
+  );
 });

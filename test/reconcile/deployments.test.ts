@@ -22,16 +22,34 @@ describe('Deployments: from wish to reality', () => {
     expect(outcome).toMatchObject({ ok: true });
     expect((await plane.look()).phase).toBe('PENDING');
     const ready = await plane.until(({ phase }) => phase === 'READY');
-    expect(ready.conditions.map(({ type, status }) => `${type} ${status}`)).toEqual(['Ready True', 'Progressing False', 'Available True', 'WithinBudget True']);
+    expect(ready.conditions.map(({ type, status }) => `${type} ${status}`)).toEqual([
+      'Ready True',
+      'Progressing False',
+      'Available True',
+      'WithinBudget True',
+    ]);
     expect(ready.observedGeneration).toBe(ready.generation);
     expect(ground.cluster.running()).toEqual(['v1 serving ×2']);
     expect(await eventTypes(db.database, ground.teamId)).toEqual(
-      expect.arrayContaining(['deployment.created', 'rollout.started', 'replica.started', 'replica.ready', 'rollout.finished', 'deployment.phase_changed']),
+      expect.arrayContaining([
+        'deployment.created',
+        'rollout.started',
+        'replica.started',
+        'replica.ready',
+        'rollout.finished',
+        'deployment.phase_changed',
+      ]),
     );
-    const [decision] = await rows<{ kind: string; reasons: string[]; candidates: unknown[] }>(db.database, `select * from decision where team_id = $1`, [ground.teamId]);
+    const [decision] = await rows<{ kind: string; reasons: string[]; candidates: unknown[] }>(
+      db.database,
+      `select * from decision where team_id = $1`,
+      [ground.teamId],
+    );
     expect(decision).toMatchObject({ kind: 'deploy' });
     expect(decision?.candidates).toHaveLength(2);
-    const [history] = await rows(db.database, `select generation, principal from deployment_history where team_id = $1`, [ground.teamId]);
+    const [history] = await rows(db.database, `select generation, principal from deployment_history where team_id = $1`, [
+      ground.teamId,
+    ]);
     expect(history).toMatchObject({ generation: 1 });
   });
 
@@ -65,34 +83,45 @@ describe('Deployments: from wish to reality', () => {
       if (running.includes('v1 draining')) expect(running).toContain('v2 serving');
       return phase === 'READY' && running === 'v2 serving ×1';
     });
-    const steps = await rows<{ after: { state: string; step: number } }>(db.database, `select after from outbox where team_id = $1 and type like 'rollout.%' order by seq`, [ground.teamId]);
+    const steps = await rows<{ after: { state: string; step: number } }>(
+      db.database,
+      `select after from outbox where team_id = $1 and type like 'rollout.%' order by seq`,
+      [ground.teamId],
+    );
     for (const { after } of steps) shares.add(`${after.state} ${after.step}`);
     expect([...shares]).toEqual(['starting 0', 'draining 0', 'done 0', 'shifting 0', 'shifting 1', 'draining 2', 'done 2']);
     expect(ground.cluster.effects).toEqual(['apply v1 ×1', 'apply v2 ×1', 'remove v1']);
   });
 
-  test.each(['never', 'failing', 'refused'] as const)('a new revision that is %s ready is rolled back by itself, and the old one never stops serving', async (behaviour) => {
-    const { ground, plane } = await fresh();
-    ground.cluster.behaviours.set('2', behaviour);
-    await plane.deploy(1);
-    await plane.until(({ phase }) => phase === 'READY');
-    await plane.deploy(2);
-    const row = await plane.until(({ phase }) => {
-      expect(ground.cluster.running()).toContain('v1 serving ×1');
-      return phase === 'DEGRADED' && ground.cluster.running().length === 1;
-    }, 200);
-    expect(row.spec.traffic).toEqual([{ revision: 1, weight: 100 }]);
-    const settled = await plane.until(({ conditions }) => conditions.some(({ reason }) => reason === 'RolloutRolledBack'), 10);
-    expect(settled.conditions.find(({ type }) => type === 'Ready')).toMatchObject({ status: 'False', reason: 'RolledBack' });
-    expect(await rows(db.database, `select 1 from decision where team_id = $1 and kind = 'auto_rollback'`, [ground.teamId])).toHaveLength(1);
-  });
+  test.each(['never', 'failing', 'refused'] as const)(
+    'a new revision that is %s ready is rolled back by itself, and the old one never stops serving',
+    async (behaviour) => {
+      const { ground, plane } = await fresh();
+      ground.cluster.behaviours.set('2', behaviour);
+      await plane.deploy(1);
+      await plane.until(({ phase }) => phase === 'READY');
+      await plane.deploy(2);
+      const row = await plane.until(({ phase }) => {
+        expect(ground.cluster.running()).toContain('v1 serving ×1');
+        return phase === 'DEGRADED' && ground.cluster.running().length === 1;
+      }, 200);
+      expect(row.spec.traffic).toEqual([{ revision: 1, weight: 100 }]);
+      const settled = await plane.until(({ conditions }) => conditions.some(({ reason }) => reason === 'RolloutRolledBack'), 10);
+      expect(settled.conditions.find(({ type }) => type === 'Ready')).toMatchObject({ status: 'False', reason: 'RolledBack' });
+      expect(
+        await rows(db.database, `select 1 from decision where team_id = $1 and kind = 'auto_rollback'`, [ground.teamId]),
+      ).toHaveLength(1);
+    },
+  );
 
   test('a new revision whose requests meet errors is rolled back while traffic shifts', async () => {
     const { ground, plane } = await fresh();
     await plane.deploy(1);
     await plane.until(({ phase }) => phase === 'READY');
     await plane.deploy(2);
-    const [revision] = await rows<{ id: string }>(db.database, `select id from revision where team_id = $1 and number = 2`, [ground.teamId]);
+    const [revision] = await rows<{ id: string }>(db.database, `select id from revision where team_id = $1 and number = 2`, [
+      ground.teamId,
+    ]);
     ground.errors.set(revision!.id, { requests: 100, errors: 30 });
     const row = await plane.until(({ phase }) => phase === 'DEGRADED');
     expect(row.conditions.find(({ type }) => type === 'Ready')?.message).toContain('30 of 100 requests met an error.');
@@ -140,7 +169,9 @@ describe('Deployments: faults', () => {
     expect(ground.cluster.effects).toEqual(['apply v1 ×1']);
     const blind = await plane.look();
     expect(blind.conditions.find(({ type }) => type === 'Ready')).toMatchObject({ status: 'Unknown', reason: 'ClusterUnknown' });
-    expect(await rows(db.database, `select 1 from replica where team_id = $1 and capacity_until is null`, [ground.teamId])).toHaveLength(1);
+    expect(
+      await rows(db.database, `select 1 from replica where team_id = $1 and capacity_until is null`, [ground.teamId]),
+    ).toHaveLength(1);
     ground.cluster.reachable = true;
     await plane.until(({ phase }) => phase === 'READY' && ground.cluster.running()[0] === 'v2 serving ×2');
   });
@@ -157,7 +188,9 @@ describe('Deployments: faults', () => {
     const effects = [...ground.cluster.effects];
     const before = await next.look();
     await expect(frozen.reconciler.execute(plan, new AbortController().signal)).rejects.toThrow();
-    await expect(frozen.pass()).rejects.toThrow(/./).catch(() => undefined);
+    await expect(frozen.pass())
+      .rejects.toThrow(/./)
+      .catch(() => undefined);
     expect(ground.cluster.effects).toEqual(effects);
     expect(await next.look()).toEqual(before);
   });

@@ -47,11 +47,25 @@ async function makeBench(): Promise<Bench> {
   const world = await db.database.write(SYSTEM, async (tx) => {
     const made = await makeCostedWorld(tx, 9, 'acme');
     await addPrice(tx, made, { id: PRICE, rate: RATE, from: 0, observedAt: 1 });
-    await addReplica(tx, made, { id: REPLICA, from: T0 + 1_500, until: UNTIL, transitions: [[T0 + MINUTE, 'serving'], [UNTIL - 2_000, 'draining']] });
+    await addReplica(tx, made, {
+      id: REPLICA,
+      from: T0 + 1_500,
+      until: UNTIL,
+      transitions: [
+        [T0 + MINUTE, 'serving'],
+        [UNTIL - 2_000, 'draining'],
+      ],
+    });
     return made;
   });
   const lease = await db.database.write(SYSTEM, (tx) => acquireLease(tx, 'costs', 'test'));
-  const deps = { database: db.database, store: new CostRepository(), clock, logger: quietLogger, metrics: makeCostMetrics(makeMetricRegistry()) };
+  const deps = {
+    database: db.database,
+    store: new CostRepository(),
+    clock,
+    logger: quietLogger,
+    metrics: makeCostMetrics(makeMetricRegistry()),
+  };
   const reconciler = new CostsReconciler({ ...deps, lease: (): Lease | null => lease });
   const run = async () => {
     const plan = reconciler.plan(await reconciler.prepare(), clock.at);
@@ -64,29 +78,53 @@ async function makeBench(): Promise<Bench> {
 }
 
 const row = (minute: number, caller: number, busyUs: number): UsageRow => ({
-  replicaId: REPLICA, minute, callerTeamId: CALLERS[caller]!, caller: CALLERS[caller]!, kind: 'inference', experiment: '', busyUs,
-  attempts: 1, requests: 1, errors: 0, bytesIn: 10, bytesOut: 20, inputTokens: 3, outputTokens: 4, stampedPicoUsd: '5',
+  replicaId: REPLICA,
+  minute,
+  callerTeamId: CALLERS[caller]!,
+  caller: CALLERS[caller]!,
+  kind: 'inference',
+  experiment: '',
+  busyUs,
+  attempts: 1,
+  requests: 1,
+  errors: 0,
+  bytesIn: 10,
+  bytesOut: 20,
+  inputTokens: 3,
+  outputTokens: 4,
+  stampedPicoUsd: '5',
 });
 
 const report = (sequence: number, rows: readonly UsageRow[], through: number): UsageReport => ({
-  source: `edge/${INCARNATION}`, sequence, through, tableVersion: { epoch: 'e', n: 1 }, rows,
+  source: `edge/${INCARNATION}`,
+  sequence,
+  through,
+  tableVersion: { epoch: 'e', n: 1 },
+  rows,
 });
 
 const random = seededRandom(42);
 const REPORTS = Array.from({ length: 60 }, (_, i) =>
-  report(i + 1, [0, 1, 2].map((caller) => row(T0 + Math.floor(i / 6) * MINUTE, caller, Math.floor(random.fraction() * 9_000_000))), T0 + Math.floor((i + 1) / 6) * MINUTE),
+  report(
+    i + 1,
+    [0, 1, 2].map((caller) => row(T0 + Math.floor(i / 6) * MINUTE, caller, Math.floor(random.fraction() * 9_000_000))),
+    T0 + Math.floor((i + 1) / 6) * MINUTE,
+  ),
 );
 
 const ledger = ({ db }: Bench): Promise<unknown[]> =>
   db.database.read(SYSTEM, (tx) =>
-    sqlOf(tx).query(`select minute, price_id, state, group_key, sum(ms)::text ms, sum(list)::text list, sum(contracted)::text contracted,
+    sqlOf(tx)
+      .query(`select minute, price_id, state, group_key, sum(ms)::text ms, sum(list)::text list, sum(contracted)::text contracted,
       sum(effective)::text effective from ledger_line group by 1, 2, 3, 4
       having sum(ms) <> 0 or sum(list) <> 0 or sum(effective) <> 0 order by 1, 2, 3, group_key collate "C"`),
   );
 
 const totals = async ({ db }: Bench) => {
   const [sum] = await db.database.read(SYSTEM, (tx) =>
-    sqlOf(tx).query<Record<string, string>>(`select (select sum(effective)::text from ledger_line) lines, (select sum(effective)::text from ledger_hour) hours,
+    sqlOf(tx).query<
+      Record<string, string>
+    >(`select (select sum(effective)::text from ledger_line) lines, (select sum(effective)::text from ledger_hour) hours,
       (select sum(requests)::text from usage_minute) minutes, (select sum(requests)::text from usage_hour) usage,
       (select count(*)::text from ledger_line) count, (select min(x.s)::text from (select sum(effective) s from ledger_line group by minute, price_id, state, group_key) x) least`),
   );
@@ -98,7 +136,8 @@ let calm: Bench;
 beforeAll(async () => {
   calm = await makeBench();
   calm.clock.at = UNTIL + 30 * MINUTE;
-  for (const one of REPORTS) expect(await calm.metering.accept(one, { name: 'edge' })).toEqual({ accepted: true, repeated: false, refusedRows: 0 });
+  for (const one of REPORTS)
+    expect(await calm.metering.accept(one, { name: 'edge' })).toEqual({ accepted: true, repeated: false, refusedRows: 0 });
   await calm.run();
 });
 afterAll(async () => {
@@ -117,12 +156,20 @@ describe('Metering and ledger: lines sum to what replicas cost', () => {
 
   test('lines lie in partitions of their months, behind the same wall as their table', async () => {
     const found = await calm.db.database.read(SYSTEM, (tx) =>
-      sqlOf(tx).query<{ name: string; forced: boolean; policies: number }>(`select c.relname as name, c.relrowsecurity and c.relforcerowsecurity as forced,
+      sqlOf(tx).query<{
+        name: string;
+        forced: boolean;
+        policies: number;
+      }>(`select c.relname as name, c.relrowsecurity and c.relforcerowsecurity as forced,
         (select count(*)::integer from pg_policy where polrelid = c.oid) as policies from pg_class c join pg_inherits i on i.inhrelid = c.oid
         where i.inhparent = 'ledger_line'::regclass order by 1`),
     );
-    expect(found).toEqual(['2026_10', '2026_11', '2026_12', 'default'].map((name) => ({ name: `ledger_line_${name}`, forced: true, policies: 3 })));
-    await expect(calm.db.database.write(SYSTEM, (tx) => sqlOf(tx).execute(`update ledger_line_2026_10 set ms = 0`))).rejects.toThrow('append-only');
+    expect(found).toEqual(
+      ['2026_10', '2026_11', '2026_12', 'default'].map((name) => ({ name: `ledger_line_${name}`, forced: true, policies: 3 })),
+    );
+    await expect(
+      calm.db.database.write(SYSTEM, (tx) => sqlOf(tx).execute(`update ledger_line_2026_10 set ms = 0`)),
+    ).rejects.toThrow('append-only');
   });
 
   test('SQL splits every closed minute to the same digit as the code', async () => {
@@ -134,7 +181,9 @@ describe('Metering and ledger: lines sum to what replicas cost', () => {
 describe('Fault: usage delivered 30 % twice and shuffled', () => {
   test('gives the same ledger to the last digit, also while minutes close in between', async () => {
     const rough = await makeBench();
-    const sent = [...REPORTS, ...REPORTS.filter((_, i) => i % 10 < 3)].map((one) => ({ one, at: random.fraction() })).sort((a, b) => a.at - b.at);
+    const sent = [...REPORTS, ...REPORTS.filter((_, i) => i % 10 < 3)]
+      .map((one) => ({ one, at: random.fraction() }))
+      .sort((a, b) => a.at - b.at);
     for (const [i, { one }] of sent.entries()) {
       rough.clock.at = T0 + i * 20_000;
       await rough.metering.accept(one, { name: 'edge' });
@@ -144,7 +193,12 @@ describe('Fault: usage delivered 30 % twice and shuffled', () => {
     await rough.run();
     expect(await ledger(rough)).toEqual(await ledger(calm));
     const sum = await totals(rough);
-    expect(sum).toMatchObject({ lines: (await totals(calm)).lines, hours: (await totals(calm)).lines, minutes: '180', usage: '180' });
+    expect(sum).toMatchObject({
+      lines: (await totals(calm)).lines,
+      hours: (await totals(calm)).lines,
+      minutes: '180',
+      usage: '180',
+    });
     expect(Number(sum.count)).toBeGreaterThan(Number((await totals(calm)).count));
     expect(BigInt(sum.least!)).toBeGreaterThanOrEqual(0n);
     expect(await rough.run()).toBe(0);
@@ -168,7 +222,9 @@ describe('Metering and ledger: restatement', () => {
     await bench.run();
     const before = await ledger(bench);
     const since = T0 + 5 * MINUTE;
-    await bench.db.database.write(SYSTEM, (tx) => addPrice(tx, bench.world, { id: NEWER, rate: RATE * 3n, from: since, observedAt: bench.clock.at }));
+    await bench.db.database.write(SYSTEM, (tx) =>
+      addPrice(tx, bench.world, { id: NEWER, rate: RATE * 3n, from: since, observedAt: bench.clock.at }),
+    );
     bench.clock.at += MINUTE;
     for (let i = 0; i < 3; i += 1) await bench.run();
     expect(await bench.run()).toBe(0);
@@ -177,7 +233,9 @@ describe('Metering and ledger: restatement', () => {
     const early = (rows: unknown[]) => rows.filter((line) => (line as { minute: number }).minute < since);
     expect(early(await ledger(bench))).toEqual(early(before));
     const [old] = await bench.db.database.read(SYSTEM, (tx) =>
-      sqlOf(tx).query<{ sum: string }>(`select sum(effective)::text as sum from ledger_line where written_at < $1`, [bench.clock.at]),
+      sqlOf(tx).query<{ sum: string }>(`select sum(effective)::text as sum from ledger_line where written_at < $1`, [
+        bench.clock.at,
+      ]),
     );
     expect(old?.sum).toBe((await totals(calm)).lines);
   });
@@ -187,11 +245,17 @@ describe('Metering and ledger: restatement', () => {
     bench.clock.at = UNTIL + 30 * 86_400_000;
     const unknown = { ...row(T0, 0, 1), replicaId: newId(T0, seededRandom(99)) };
     await bench.run();
-    expect(await bench.metering.accept(report(1, [unknown, row(T0 + MINUTE, 0, 1_000_000)], 0), { name: 'edge' })).toEqual({ accepted: true, repeated: false, refusedRows: 1 });
+    expect(await bench.metering.accept(report(1, [unknown, row(T0 + MINUTE, 0, 1_000_000)], 0), { name: 'edge' })).toEqual({
+      accepted: true,
+      repeated: false,
+      refusedRows: 1,
+    });
     await bench.run();
     const cost = costOfInterval(RATE, T0 + 1_500, UNTIL).toString();
     expect(await totals(bench)).toMatchObject({ lines: cost, minutes: '1' });
-    expect(await ledger(bench)).toContainEqual(expect.objectContaining({ minute: T0 + MINUTE, group_key: `${CALLERS[0]}/${CALLERS[0]}/inference/` }));
+    expect(await ledger(bench)).toContainEqual(
+      expect.objectContaining({ minute: T0 + MINUTE, group_key: `${CALLERS[0]}/${CALLERS[0]}/inference/` }),
+    );
     bench.clock.at = UNTIL + 365 * 86_400_000;
     await bench.metering.accept(report(2, [row(T0, 0, 1)], 0), { name: 'edge' });
     expect(await totals(bench)).toMatchObject({ lines: cost, minutes: '1', usage: '2' });
@@ -202,7 +266,9 @@ describe('Metering and ledger: restatement', () => {
 describe('Costs in any grouping', () => {
   const service = new CostsService({ store: new CostRepository(), query: new CostQueryRepository() });
   const ask = (bench: Bench, input: Partial<BreakdownInput>, principal = principalOf('platform_admin', null)) =>
-    bench.db.database.read(scopeOf(principal), (tx) => service.breakdown(tx, principal, { from: T0, to: UNTIL, groupBy: [], now: bench.clock.at, ...input }));
+    bench.db.database.read(scopeOf(principal), (tx) =>
+      service.breakdown(tx, principal, { from: T0, to: UNTIL, groupBy: [], now: bench.clock.at, ...input }),
+    );
   const sumOf = ({ rows }: { rows: readonly { cost: bigint }[] }) => rows.reduce((all, one) => all + one.cost, 0n);
 
   test('every grouping and step of every range sums to the same total, with open minutes too', async () => {
@@ -210,8 +276,14 @@ describe('Costs in any grouping', () => {
     open.clock.at = T0 + 7 * MINUTE + 30_000;
     for (const one of REPORTS) await open.metering.accept(one, { name: 'edge' });
     await open.run();
-    const ranges = [[T0, UNTIL], [T0 - 3_600_000, UNTIL + 7_200_000], [T0 + 90_500, T0 + 400_100]] as const;
-    const groupings = COST_DIMENSIONS.flatMap((dimension) => ([null, 'HOUR', 'DAY', 'MONTH'] as const).map((step) => ({ dimension, step })));
+    const ranges = [
+      [T0, UNTIL],
+      [T0 - 3_600_000, UNTIL + 7_200_000],
+      [T0 + 90_500, T0 + 400_100],
+    ] as const;
+    const groupings = COST_DIMENSIONS.flatMap((dimension) =>
+      ([null, 'HOUR', 'DAY', 'MONTH'] as const).map((step) => ({ dimension, step })),
+    );
     for (const { bench, from, to } of [calm, open].flatMap((bench) => ranges.map(([from, to]) => ({ bench, from, to })))) {
       const whole = await ask(bench, { from, to });
       expect(sumOf(whole)).toBe(whole.total.cost);
@@ -225,7 +297,10 @@ describe('Costs in any grouping', () => {
     expect(estimate).toMatchObject({ isEstimate: true, effectiveRange: { from: T0, to: T0 + 11 * MINUTE } });
     expect(estimate.reconciledUntil).toBeGreaterThan(T0);
     expect(estimate.total.cost).toBe(costOfInterval(RATE, T0 + 1_500, open.clock.at));
-    expect(await ask(calm, {})).toMatchObject({ isEstimate: false, total: { cost: costOfInterval(RATE, T0 + 1_500, UNTIL), requests: 180 } });
+    expect(await ask(calm, {})).toMatchObject({
+      isEstimate: false,
+      total: { cost: costOfInterval(RATE, T0 + 1_500, UNTIL), requests: 180 },
+    });
   });
 
   test('rows carry names, parts and periods', async () => {
@@ -261,7 +336,12 @@ describe('Costs in any grouping', () => {
     const bench = await makeBench();
     await bench.db.database.write(SYSTEM, async (tx) => {
       const bare = await makeCostedWorld(tx, 77, 'bare');
-      await addReplica(tx, bare, { id: newId(T0, seededRandom(78)), from: T0, until: T0 + 61_000, transitions: [[T0, 'serving']] });
+      await addReplica(tx, bare, {
+        id: newId(T0, seededRandom(78)),
+        from: T0,
+        until: T0 + 61_000,
+        transitions: [[T0, 'serving']],
+      });
     });
     const unpriced = { groupBy: ['OWNER_TEAM'] as const };
     bench.clock.at = UNTIL + 30 * MINUTE;

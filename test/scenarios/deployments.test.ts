@@ -35,7 +35,15 @@ const setPrice = (index: number, usd: bigint) =>
     const offering = ground.offerings[index]!;
     const now = ground.clock.now();
     const amounts = { list: usd, contracted: usd, effective: usd };
-    const row = { id: newId(now, ground.random), offeringId: offering.id, ...amounts, effectiveFrom: now, observedAt: now, source: 'override', state: 'believed' as const };
+    const row = {
+      id: newId(now, ground.random),
+      offeringId: offering.id,
+      ...amounts,
+      effectiveFrom: now,
+      observedAt: now,
+      source: 'override',
+      state: 'believed' as const,
+    };
     return new PriceRepository().append(tx, row, 'test');
   });
 
@@ -110,11 +118,20 @@ describe('Deployments: dry run and plan hash', () => {
 
 describe('Deployments: guards, quotas and rights', () => {
   test('maxReplicas and maxSpendPerHour of the input, else of the project; both sides of a rollout count', async () => {
-    expect(await plane.deploy(1, { replicas: 11 })).toMatchObject({ ok: false, error: { code: 'INVALID_INPUT', path: ['input', 'replicas'] } });
-    expect(await plane.deploy(1, { replicas: 2, maxSpendPerHour: PICO_PER_USD / 10n })).toMatchObject({ ok: false, error: { code: 'LIMIT_EXCEEDED' } });
+    expect(await plane.deploy(1, { replicas: 11 })).toMatchObject({
+      ok: false,
+      error: { code: 'INVALID_INPUT', path: ['input', 'replicas'] },
+    });
+    expect(await plane.deploy(1, { replicas: 2, maxSpendPerHour: PICO_PER_USD / 10n })).toMatchObject({
+      ok: false,
+      error: { code: 'LIMIT_EXCEEDED' },
+    });
     await ready(1, { replicas: 3, maxReplicas: 5 });
     expect(await plane.deploy(2)).toMatchObject({ ok: false, error: { code: 'LIMIT_EXCEEDED', path: ['input', 'maxReplicas'] } });
-    expect(await plane.deployments.scale(plane.caller, plane.ref, 6)).toMatchObject({ ok: false, error: { code: 'LIMIT_EXCEEDED' } });
+    expect(await plane.deployments.scale(plane.caller, plane.ref, 6)).toMatchObject({
+      ok: false,
+      error: { code: 'LIMIT_EXCEEDED' },
+    });
     expect(await plane.deploy(2, { maxReplicas: 6 })).toMatchObject({ ok: true });
   });
 
@@ -123,7 +140,10 @@ describe('Deployments: guards, quotas and rights', () => {
     const quota = { teamId, projectId: null, resource: 'replicas' as const, maximum: 3n, version: 1 };
     await db.database.write(SCOPE, (tx) => new IdentityRepository().saveQuota(tx, { id: newId(clock.now(), random), ...quota }));
     expect(await plane.deploy(1, { replicas: 2 })).toMatchObject({ ok: true });
-    expect(await plane.deploy(1, { name: 'second', replicas: 2 })).toMatchObject({ ok: false, error: { code: 'QUOTA_EXCEEDED' } });
+    expect(await plane.deploy(1, { name: 'second', replicas: 2 })).toMatchObject({
+      ok: false,
+      error: { code: 'QUOTA_EXCEEDED' },
+    });
     expect(await plane.deploy(1, { name: 'second', replicas: 1 })).toMatchObject({ ok: true });
   });
 
@@ -149,7 +169,9 @@ describe('Deployments: guards, quotas and rights', () => {
     ['container', 'NO_CONTAINER_RUNTIME'],
   ])('a %s version on this machine: %s', async (format, code) => {
     const runtime = { format, command: ['true'], image: 'x', port: 80, healthPath: '/', protocol: 'http', environment: {} };
-    await db.database.write(SCOPE, (tx) => sqlOf(tx).execute(`update model_version set format = $1, runtime = $2`, [format, JSON.stringify(runtime)]));
+    await db.database.write(SCOPE, (tx) =>
+      sqlOf(tx).execute(`update model_version set format = $1, runtime = $2`, [format, JSON.stringify(runtime)]),
+    );
     expect(await plane.deploy(1)).toMatchObject({ ok: false, error: { code } });
   });
 });
@@ -183,19 +205,32 @@ describe('Deployments: rollback, traffic, scale', () => {
     expect(await plane.deployments.rollback(plane.caller, plane.ref, null)).toMatchObject({ ok: true });
     await plane.until(({ phase }) => phase === 'READY' && ground.cluster.running().join() === 'v1 serving ×1');
     expect(await rows(db.database, `select number from revision order by number`)).toHaveLength(2);
-    expect(await plane.deployments.rollback(plane.caller, plane.ref, 1)).toMatchObject({ ok: false, error: { code: 'PRECONDITION_FAILED' } });
-    expect(await plane.deployments.rollback(plane.caller, plane.ref, 9)).toMatchObject({ ok: false, error: { code: 'INVALID_INPUT' } });
+    expect(await plane.deployments.rollback(plane.caller, plane.ref, 1)).toMatchObject({
+      ok: false,
+      error: { code: 'PRECONDITION_FAILED' },
+    });
+    expect(await plane.deployments.rollback(plane.caller, plane.ref, 9)).toMatchObject({
+      ok: false,
+      error: { code: 'INVALID_INPUT' },
+    });
   });
 
   test('traffic between two revisions keeps both running, and one alone drains the other', async () => {
     await ready(1);
     await ready(2);
     await plane.until(() => ground.cluster.running().join() === 'v2 serving ×1');
-    const half = [{ revision: 1, weight: 50 }, { revision: 2, weight: 50 }];
+    const half = [
+      { revision: 1, weight: 50 },
+      { revision: 2, weight: 50 },
+    ];
     expect(await plane.deployments.setTraffic(plane.caller, plane.ref, half)).toMatchObject({ ok: true });
     await plane.until(({ phase }) => phase === 'READY' && ground.cluster.running().join() === 'v1 serving ×1,v2 serving ×1');
-    expect(await plane.deployments.setTraffic(plane.caller, plane.ref, [{ revision: 1, weight: 99 }])).toMatchObject({ ok: false });
-    expect(await plane.deployments.setTraffic(plane.caller, plane.ref, [{ revision: 1, weight: 100 }])).toMatchObject({ ok: true });
+    expect(await plane.deployments.setTraffic(plane.caller, plane.ref, [{ revision: 1, weight: 99 }])).toMatchObject({
+      ok: false,
+    });
+    expect(await plane.deployments.setTraffic(plane.caller, plane.ref, [{ revision: 1, weight: 100 }])).toMatchObject({
+      ok: true,
+    });
     await plane.until(() => ground.cluster.running().join() === 'v1 serving ×1');
   });
 
@@ -211,7 +246,9 @@ describe('Deployments: rollback, traffic, scale', () => {
     }
     expect(ground.cluster.running()).toEqual(['v1 starting ×1', 'v2 serving ×1']);
     await plane.routes.refresh();
-    expect(plane.routes.current()?.deployments[0]?.revisions.filter(({ weight }) => weight > 0)).toMatchObject([{ number: 2, weight: 100 }]);
+    expect(plane.routes.current()?.deployments[0]?.revisions.filter(({ weight }) => weight > 0)).toMatchObject([
+      { number: 2, weight: 100 },
+    ]);
     ground.cluster.behaviours.set('1', 'ready');
     await plane.until(() => ground.cluster.running().join() === 'v1 serving ×1');
   });
@@ -222,7 +259,10 @@ describe('Deployments: rollback, traffic, scale', () => {
     await plane.until(({ phase }) => phase === 'READY' && ground.cluster.running().join() === 'v1 serving ×3');
     await plane.deployments.scale(plane.caller, plane.ref, 1);
     await plane.until(({ phase }) => phase === 'READY' && ground.cluster.running().join() === 'v1 serving ×1');
-    const [event] = await rows<{ before: unknown; after: unknown }>(db.database, `select before, after from outbox where type = 'scaling.changed' order by seq`);
+    const [event] = await rows<{ before: unknown; after: unknown }>(
+      db.database,
+      `select before, after from outbox where type = 'scaling.changed' order by seq`,
+    );
     expect(event).toEqual({ before: { replicas: 1 }, after: { replicas: 3 } });
   });
 
@@ -248,7 +288,10 @@ describe('Deployments: the route table', () => {
   test('has serving replicas with their price, weights that sum to 100, and deletions', async () => {
     await ready(1);
     const [route] = (await table()).deployments;
-    expect(route).toMatchObject({ path: 'acme/demo/digits', revisions: [{ number: 1, weight: 100, replicas: [{ ratePicoUsdPerHour: '100000000000' }] }] });
+    expect(route).toMatchObject({
+      path: 'acme/demo/digits',
+      revisions: [{ number: 1, weight: 100, replicas: [{ ratePicoUsdPerHour: '100000000000' }] }],
+    });
     await plane.deployments.delete(plane.caller, plane.ref);
     const after = await table();
     expect(after.deployments).toEqual([]);

@@ -44,7 +44,9 @@ function value<T>(result: Result<T, { message: string }>): T {
 async function makeTeam(name: string) {
   const { teamId } = value(await identity.createTeam(by(admin), { name }));
   const grants = [{ role: 'team_admin' as const, teamId, projectId: null }];
-  const { principalId } = value(await identity.createPrincipal(by(admin), { team: { id: teamId }, name: `${name}-admin`, oidc: null, grants }));
+  const { principalId } = value(
+    await identity.createPrincipal(by(admin), { team: { id: teamId }, name: `${name}-admin`, oidc: null, grants }),
+  );
   const made = value(await identity.createToken(by(admin), { principalId, name: 'first', scope: null, expiresAt: null }));
   const principal = (await authentication.authenticate(made.token!))!;
   return { teamId, principalId, principal, token: made.token!, tokenId: made.tokenId };
@@ -68,7 +70,14 @@ describe('Identity: first start', () => {
 describe('Identity: tokens', () => {
   test('unknown, malformed, expired and revoked tokens prove nobody', async () => {
     const team = await makeTeam('tokens');
-    const soon = value(await identity.createToken(by(team.principal), { principalId: team.principalId, name: 'soon', scope: null, expiresAt: clock.at + HOUR }));
+    const soon = value(
+      await identity.createToken(by(team.principal), {
+        principalId: team.principalId,
+        name: 'soon',
+        scope: null,
+        expiresAt: clock.at + HOUR,
+      }),
+    );
     expect(await authentication.authenticate(soon.token!)).not.toBeNull();
     clock.at += HOUR;
     expect(await authentication.authenticate(soon.token!)).toBeNull();
@@ -104,10 +113,17 @@ describe('Identity: tokens', () => {
     const team = await makeTeam('scoped');
     const other = await makeTeam('foreign');
     const wide = [{ role: 'viewer' as const, teamId: other.teamId, projectId: null }];
-    const refused = await identity.createToken(by(team.principal), { principalId: team.principalId, name: 'wide', scope: wide, expiresAt: null });
+    const refused = await identity.createToken(by(team.principal), {
+      principalId: team.principalId,
+      name: 'wide',
+      scope: wide,
+      expiresAt: null,
+    });
     expect(refused).toMatchObject({ ok: false, error: { code: 'INVALID_INPUT', path: ['input', 'scope'] } });
     const scope = [{ role: 'viewer' as const, teamId: team.teamId, projectId: null }];
-    const made = value(await identity.createToken(by(team.principal), { principalId: team.principalId, name: 'narrow', scope, expiresAt: null }));
+    const made = value(
+      await identity.createToken(by(team.principal), { principalId: team.principalId, name: 'narrow', scope, expiresAt: null }),
+    );
     expect((await authentication.authenticate(made.token!))?.grants).toEqual(scope);
   });
 });
@@ -137,7 +153,12 @@ describe('Identity: one team cannot reach another', () => {
       { role: 'platform_admin' as const, teamId: null, projectId: null },
       { role: 'viewer' as const, teamId: other.teamId, projectId: null },
     ]) {
-      const outcome = await identity.createPrincipal(by(team.principal), { team: { id: team.teamId }, name: 'mole', oidc: null, grants: [grant] });
+      const outcome = await identity.createPrincipal(by(team.principal), {
+        team: { id: team.teamId },
+        name: 'mole',
+        oidc: null,
+        grants: [grant],
+      });
       expect(outcome).toMatchObject({ ok: false, error: { code: 'INVALID_INPUT' } });
     }
   });
@@ -145,9 +166,13 @@ describe('Identity: one team cannot reach another', () => {
   test('a stale expectedVersion is a conflict that names the current one', async () => {
     const team = await makeTeam('versions');
     const { projectId } = value(await identity.createProject(by(team.principal), { team: { id: team.teamId }, name: 'p' }));
-    const update = (expectedVersion: number) => identity.updateProject(by(team.principal), { project: { id: projectId }, expectedVersion, maxReplicas: 3 });
+    const update = (expectedVersion: number) =>
+      identity.updateProject(by(team.principal), { project: { id: projectId }, expectedVersion, maxReplicas: 3 });
     value(await update(1));
-    expect(await update(1)).toMatchObject({ ok: false, error: { code: 'CONFLICT', message: 'The project is at version 2 now: read it again.' } });
+    expect(await update(1)).toMatchObject({
+      ok: false,
+      error: { code: 'CONFLICT', message: 'The project is at version 2 now: read it again.' },
+    });
   });
 });
 
@@ -156,8 +181,12 @@ describe('Identity: roles are given and taken', () => {
 
   test('a role works from the next call on and stops with the next call, and both are told', async () => {
     const team = await makeTeam('roles');
-    const { principalId } = value(await identity.createPrincipal(by(team.principal), { team: { id: team.teamId }, name: 'bot', oidc: null, grants: [] }));
-    const { token } = value(await identity.createToken(by(team.principal), { principalId, name: 'bot', scope: null, expiresAt: null }));
+    const { principalId } = value(
+      await identity.createPrincipal(by(team.principal), { team: { id: team.teamId }, name: 'bot', oidc: null, grants: [] }),
+    );
+    const { token } = value(
+      await identity.createToken(by(team.principal), { principalId, name: 'bot', scope: null, expiresAt: null }),
+    );
     const grants = async () => (await authentication.authenticate(token!))?.grants;
     const change = { principalId, grant: viewer(team.teamId) };
     expect(await grants()).toEqual([]);
@@ -179,20 +208,30 @@ describe('Identity: roles are given and taken', () => {
     const team = await makeTeam('inside');
     const other = await makeTeam('outside');
     for (const grant of [viewer(other.teamId), { role: 'viewer' as const, teamId: null, projectId: null }]) {
-      const expected = { ok: false, error: { code: 'INVALID_INPUT', message: 'A principal of a team holds roles in that team only.' } };
+      const expected = {
+        ok: false,
+        error: { code: 'INVALID_INPUT', message: 'A principal of a team holds roles in that team only.' },
+      };
       expect(await identity.grantRole(by(admin), { principalId: team.principalId, grant })).toMatchObject(expected);
-      expect(await identity.createPrincipal(by(admin), { team: { id: team.teamId }, name: 'x', oidc: null, grants: [grant] })).toMatchObject(expected);
+      expect(
+        await identity.createPrincipal(by(admin), { team: { id: team.teamId }, name: 'x', oidc: null, grants: [grant] }),
+      ).toMatchObject(expected);
     }
   });
 
   test('the last administrator cannot lock everybody out', async () => {
     const grant = { role: 'platform_admin' as const, teamId: null, projectId: null };
-    expect(await identity.revokeRole(by(admin), { principalId: admin.id, grant })).toMatchObject({ ok: false, error: { code: 'PRECONDITION_FAILED' } });
+    expect(await identity.revokeRole(by(admin), { principalId: admin.id, grant })).toMatchObject({
+      ok: false,
+      error: { code: 'PRECONDITION_FAILED' },
+    });
   });
 
   test('a narrowed token of an administrator mints nothing that has more than itself', async () => {
     const scope = [{ role: 'platform_admin' as const, teamId: null, projectId: null }];
-    const narrow = value(await identity.createToken(by(admin), { principalId: admin.id, name: 'narrow', scope, expiresAt: null }));
+    const narrow = value(
+      await identity.createToken(by(admin), { principalId: admin.id, name: 'narrow', scope, expiresAt: null }),
+    );
     const narrowed = (await authentication.authenticate(narrow.token!))!;
     expect(admin.platformActions).toEqual(['runtime.process']);
     expect(narrowed.platformActions).toEqual([]);
@@ -221,14 +260,21 @@ describe('Identity: quotas are set and asked', () => {
     const { projectId } = value(await identity.createProject(by(team.principal), { team: { id: team.teamId }, name: 'p' }));
     const set = (resource: 'replicas' | 'spend_per_hour', maximum: string, project: { id: string } | null = null) =>
       identity.setQuota(by(admin), { team: { id: team.teamId }, project, resource, maximum });
-    for (const bad of ['1.5', '-1', '']) expect(await set('replicas', bad)).toMatchObject({ ok: false, error: { code: 'INVALID_INPUT' } });
+    for (const bad of ['1.5', '-1', ''])
+      expect(await set('replicas', bad)).toMatchObject({ ok: false, error: { code: 'INVALID_INPUT' } });
     value(await set('replicas', '10'));
     value(await set('replicas', '2', { id: projectId }));
     value(await set('replicas', '3', { id: projectId }));
     value(await set('spend_per_hour', '0.5'));
     const check = (resource: 'replicas' | 'spend_per_hour', used: bigint, wanted: bigint) =>
       db.database.read({ kind: 'tenant', teamIds: [team.teamId] }, (tx) =>
-        new QuotasService(store).check(tx, { teamId: team.teamId, projectId, resource, use: { team: used, project: used }, wanted }),
+        new QuotasService(store).check(tx, {
+          teamId: team.teamId,
+          projectId,
+          resource,
+          use: { team: used, project: used },
+          wanted,
+        }),
       );
     expect(await check('replicas', 2n, 1n)).toBeNull();
     expect(await check('replicas', 2n, 2n)).toMatchObject({ code: 'QUOTA_EXCEEDED' });

@@ -1,6 +1,16 @@
 // Whoever runs Purser and wherever the clone lies: a closed folder as root, and a runtime of an ordinary user, both real processes.
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
-import { chmodSync, chownSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  chownSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeAll, describe, expect, test } from 'vitest';
@@ -38,7 +48,11 @@ describe('Local runtime: replicas as users who cannot see the clone', () => {
     const closed = join(newFolder(), 'closed');
     mkdirSync(closed, { mode: 0o700 });
     for (const name of ['dist', 'node_modules', 'package.json']) symlinkSync(join(root, name), join(closed, name));
-    const source = { root: closed, node: join(closed, 'node_modules/node/bin/node'), entry: join(closed, 'dist/src/main/purser.js') };
+    const source = {
+      root: closed,
+      node: join(closed, 'node_modules/node/bin/node'),
+      entry: join(closed, 'dist/src/main/purser.js'),
+    };
     expect(isOpen(source.entry)).toBe(false);
     const programs = join(folder, 'programs');
     const [program, again] = await Promise.all([stageProgram(source, programs), stageProgram(source, programs)]);

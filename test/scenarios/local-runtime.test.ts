@@ -5,7 +5,15 @@ import { afterEach, describe, expect, test } from 'vitest';
 import { ClusterUnreachable, type ObservedReplica } from '../../src/deployments/cluster.port.ts';
 import { runtimePaths } from '../../src/local/runtime-folder.ts';
 import { eventually } from '../support/eventually.ts';
-import { answering, httpCommand, processRuntime, serveArtifact, startTestRuntime, workload, type TestRuntime } from '../support/local-runtime.ts';
+import {
+  answering,
+  httpCommand,
+  processRuntime,
+  serveArtifact,
+  startTestRuntime,
+  workload,
+  type TestRuntime,
+} from '../support/local-runtime.ts';
 
 const fence = { epoch: 1 };
 const opened: { close(): unknown }[] = [];
@@ -24,13 +32,19 @@ const replica = (runtime: TestRuntime, wanted: (one: ObservedReplica) => boolean
   eventually(async () => (await runtime.cluster.observe()).replicas.find(wanted) ?? false, 20_000);
 
 const isServing = (one: ObservedReplica): boolean => one.state === 'serving';
-const pidOf = async (one: ObservedReplica): Promise<number> => Number(await (await fetch(`http://${one.address ?? ''}/pid`)).text());
+const pidOf = async (one: ObservedReplica): Promise<number> =>
+  Number(await (await fetch(`http://${one.address ?? ''}/pid`)).text());
 const tellingPid = httpCommand(`http.createServer((q, s) => s.end(String(process.pid))).listen(process.env.PORT, '127.0.0.1');`);
 const statesOf = (one: ObservedReplica): readonly string[] => one.transitions.map((transition) => transition.state);
 
 async function killRuntime(runtime: TestRuntime): Promise<void> {
   process.kill((await runtime.cluster.info()).pid, 'SIGKILL');
-  await eventually(() => runtime.cluster.info().then(() => false, () => true));
+  await eventually(() =>
+    runtime.cluster.info().then(
+      () => false,
+      () => true,
+    ),
+  );
 }
 
 describe('Local runtime: replicas of the built-in model server', () => {
@@ -80,7 +94,11 @@ describe('Local runtime: crashes, leaks and replicas that never get ready', () =
   test.each([
     ['exits at once', 'process.exit(3)', 'ended with status 3'],
     ['never listens', 'setInterval(() => {}, 1000)', 'not ready within'],
-    ['answers its probe with 500', `http.createServer((q, s) => { s.statusCode = 500; s.end(); }).listen(process.env.PORT);`, 'answered 500'],
+    [
+      'answers its probe with 500',
+      `http.createServer((q, s) => { s.statusCode = 500; s.end(); }).listen(process.env.PORT);`,
+      'answered 500',
+    ],
   ])('one that %s is failing, with the reason', async (_what, body, reason) => {
     const runtime = await open();
     await runtime.cluster.apply(workload(processRuntime(httpCommand(body)), { readinessTimeoutMs: 1_500 }), fence);
@@ -94,7 +112,9 @@ describe('Local runtime: crashes, leaks and replicas that never get ready', () =
       const kept = []; setInterval(() => kept.push(Buffer.alloc(16 << 20, 1)), 20);`;
     const spec = workload(processRuntime(httpCommand(leak)));
     await runtime.cluster.apply({ ...spec, resources: { ...spec.resources, memoryMib: 192 } }, fence);
-    expect((await replica(runtime, (one) => one.restarts > 0 && one.message !== '')).message).toContain('more memory than its limit');
+    expect((await replica(runtime, (one) => one.restarts > 0 && one.message !== '')).message).toContain(
+      'more memory than its limit',
+    );
     expect((await runtime.cluster.info()).memoryLimit).toMatch(/^(cgroup-v[12]|rss-polled)$/);
   });
 });
@@ -137,21 +157,29 @@ describe('Local runtime: replicas survive it and are adopted', () => {
 describe('Local runtime: tenancy does not end here', () => {
   test('a command needs PURSER_ALLOW_PROCESS, a container needs an engine', async () => {
     const runtime = await open({});
-    expect(await runtime.cluster.apply(workload(processRuntime(answering)), fence)).toMatchObject({ reason: 'PROCESS_NOT_ALLOWED' });
+    expect(await runtime.cluster.apply(workload(processRuntime(answering)), fence)).toMatchObject({
+      reason: 'PROCESS_NOT_ALLOWED',
+    });
     const container = workload({ format: 'container', image: 'model:1', environment: {} });
     expect(await runtime.cluster.apply(container, fence)).toMatchObject({ outcome: 'refused', reason: 'NO_CONTAINER_RUNTIME' });
   });
 
   const asRoot = process.getuid?.() === 0;
-  test.skipIf(!asRoot)('as root a replica has its project\'s user and cannot read the admin token, sockets or foreign artifacts', async () => {
-    const runtime = await open();
-    const source = await serveArtifact();
-    opened.push(source);
-    await runtime.cluster.apply(workload(source.runtime), fence);
-    const victim = await replica(runtime, isServing);
-    writeFileSync(join(runtime.dataDir, 'admin-token'), 'secret', { mode: 0o600 });
-    const secrets = [join(runtime.dataDir, 'runtime', 'socket'), join(runtime.dataDir, 'runtime', 'artifacts'), join(runtime.dataDir, 'admin-token')];
-    const probe = httpCommand(`
+  test.skipIf(!asRoot)(
+    "as root a replica has its project's user and cannot read the admin token, sockets or foreign artifacts",
+    async () => {
+      const runtime = await open();
+      const source = await serveArtifact();
+      opened.push(source);
+      await runtime.cluster.apply(workload(source.runtime), fence);
+      const victim = await replica(runtime, isServing);
+      writeFileSync(join(runtime.dataDir, 'admin-token'), 'secret', { mode: 0o600 });
+      const secrets = [
+        join(runtime.dataDir, 'runtime', 'socket'),
+        join(runtime.dataDir, 'runtime', 'artifacts'),
+        join(runtime.dataDir, 'admin-token'),
+      ];
+      const probe = httpCommand(`
       const fs = require('fs');
       const attempt = (body) => { try { body(); return 'open'; } catch (error) { return error.code; } };
       http.createServer((q, s) => {
@@ -163,16 +191,19 @@ describe('Local runtime: tenancy does not end here', () => {
           foreign: attempt(() => fs.readFileSync(victim)),
         }));
       }).listen(process.env.PORT, '127.0.0.1');`);
-    const { homes } = runtimePaths(runtime.dataDir, true);
-    const targets = JSON.stringify({ secrets, victim: join(homes, victim.replicaId, 'model.onnx') });
-    const attacker = workload(processRuntime(probe, { TARGETS: targets }), { projectId: '00000000-0000-4000-8000-0000000000b2' });
-    await runtime.cluster.apply(attacker, fence);
-    const found = await replica(runtime, (one) => isServing(one) && one.workloadId === attacker.workloadId);
-    const told = (await (await fetch(`http://${found.address ?? ''}/`)).json()) as Record<string, unknown>;
-    expect(told).toMatchObject({ noNewPrivileges: true, foreign: 'EACCES', cwd: join(homes, found.replicaId) });
-    expect(told.secrets).toEqual(secrets.map(() => 'EACCES'));
-    expect(told.uid).toBeGreaterThan(100_000);
-    expect(told.env).not.toContain('PURSER_DATA_DIR');
-    expect(readFileSync(join(homes, victim.replicaId, 'model.onnx')).length).toBeGreaterThan(0);
-  });
+      const { homes } = runtimePaths(runtime.dataDir, true);
+      const targets = JSON.stringify({ secrets, victim: join(homes, victim.replicaId, 'model.onnx') });
+      const attacker = workload(processRuntime(probe, { TARGETS: targets }), {
+        projectId: '00000000-0000-4000-8000-0000000000b2',
+      });
+      await runtime.cluster.apply(attacker, fence);
+      const found = await replica(runtime, (one) => isServing(one) && one.workloadId === attacker.workloadId);
+      const told = (await (await fetch(`http://${found.address ?? ''}/`)).json()) as Record<string, unknown>;
+      expect(told).toMatchObject({ noNewPrivileges: true, foreign: 'EACCES', cwd: join(homes, found.replicaId) });
+      expect(told.secrets).toEqual(secrets.map(() => 'EACCES'));
+      expect(told.uid).toBeGreaterThan(100_000);
+      expect(told.env).not.toContain('PURSER_DATA_DIR');
+      expect(readFileSync(join(homes, victim.replicaId, 'model.onnx')).length).toBeGreaterThan(0);
+    },
+  );
 });

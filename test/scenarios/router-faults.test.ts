@@ -21,7 +21,11 @@ function track(child: ChildProcess): ChildProcess {
 }
 
 async function replicaProcess() {
-  const child = track(spawn(builtNode, [join(import.meta.dirname, '..', 'support', 'replica-process.mjs')], { stdio: ['ignore', 'pipe', 'inherit'] }));
+  const child = track(
+    spawn(builtNode, [join(import.meta.dirname, '..', 'support', 'replica-process.mjs')], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    }),
+  );
   const [port] = (await once(child.stdout!, 'data')) as [Buffer];
   return { child, address: `127.0.0.1:${port.toString().trim()}` };
 }
@@ -37,7 +41,13 @@ async function freePort(): Promise<number> {
 }
 
 async function routerProcess(folder: string, port: number, linkPort: number): Promise<ChildProcess> {
-  const env = { ...process.env, PURSER_DATA_DIR: folder, PURSER_ROUTER_PORT: String(port), PURSER_LINK_PORT: String(linkPort), PURSER_LOG_LEVEL: 'fatal' };
+  const env = {
+    ...process.env,
+    PURSER_DATA_DIR: folder,
+    PURSER_ROUTER_PORT: String(port),
+    PURSER_LINK_PORT: String(linkPort),
+    PURSER_LOG_LEVEL: 'fatal',
+  };
   const child = track(spawn(builtNode, [builtEntry, 'router'], { env, stdio: 'inherit' }));
   await eventually(async () => (await fetch(`http://127.0.0.1:${port}/-/readyz`)).status === 200);
   return child;
@@ -85,7 +95,9 @@ describe('Router: SIGTERM under load', () => {
     await exited(router);
     await load.stop();
     expect(load.answers.every((answer) => answer.status === 200)).toBe(true);
-    expect(load.failures.map((error) => (error as NodeJS.ErrnoException).code).filter((code) => code !== 'ECONNREFUSED')).toEqual([]);
+    expect(load.failures.map((error) => (error as NodeJS.ErrnoException).code).filter((code) => code !== 'ECONNREFUSED')).toEqual(
+      [],
+    );
     expect(plane.sum('requests')).toBe(load.answers.length);
   });
 });

@@ -6,7 +6,17 @@ import { join } from 'node:path';
 import { SignJWT, exportJWK, generateKeyPair } from 'jose';
 import { afterEach, describe, expect, it } from 'vitest';
 import { eventually } from '../support/eventually.ts';
-import { TestControlPlane, bearer, dataFolder, deployment, replica, revision, startRouter, table, upstream } from '../support/routed.ts';
+import {
+  TestControlPlane,
+  bearer,
+  dataFolder,
+  deployment,
+  replica,
+  revision,
+  startRouter,
+  table,
+  upstream,
+} from '../support/routed.ts';
 
 const closers: (() => unknown)[] = [];
 afterEach(async () => {
@@ -54,7 +64,11 @@ describe('Router: passes a request through untouched', () => {
     const { address } = await serve(echo);
     const { url, plane, drain } = await routed([deployment('a/b/c', [revision([replica(address)])])]);
     const body = Buffer.from(Array.from({ length: 100_000 }, (_, i) => i % 256));
-    const answer = await fetch(`${url}/a/b/c/v2/x%2Fy?q=%20`, { method: 'PUT', body, headers: { ...bearer, 'x-mine': '1', 'purser-cost': '9', cookie: 's=1' } });
+    const answer = await fetch(`${url}/a/b/c/v2/x%2Fy?q=%20`, {
+      method: 'PUT',
+      body,
+      headers: { ...bearer, 'x-mine': '1', 'purser-cost': '9', cookie: 's=1' },
+    });
     expect(answer.status).toBe(200);
     expect(Buffer.from(await answer.arrayBuffer()).equals(body)).toBe(true);
     const seen = JSON.parse(answer.headers.get('x-seen')!) as { method: string; url: string; headers: Record<string, string> };
@@ -194,12 +208,26 @@ describe('Router: revoked, expired and foreign credentials', () => {
     const rows = [deployment('a/b/c', [revision([replica(address)])])];
     const { url, plane } = await routed(rows);
     const keys = await generateKeyPair('ES256');
-    const people = [{ subject: 'someone', principalId: table(1, []).credentials[0]!.principalId, callerTeamId: null, access: { all: true, teamIds: [], projectIds: [] } }];
+    const people = [
+      {
+        subject: 'someone',
+        principalId: table(1, []).credentials[0]!.principalId,
+        callerTeamId: null,
+        access: { all: true, teamIds: [], projectIds: [] },
+      },
+    ];
     const jwks = JSON.stringify({ keys: [{ ...(await exportJWK(keys.publicKey)), alg: 'ES256' }] });
     plane.set(table(2, rows, { issuers: [{ issuer: 'https://issuer.example', audience: 'purser', jwks, people }] }));
     const token = (subject: string, audience: string, key = keys.privateKey) =>
-      new SignJWT().setProtectedHeader({ alg: 'ES256' }).setIssuer('https://issuer.example').setSubject(subject).setAudience(audience).setExpirationTime('1m').sign(key);
-    const status = async (text: string) => (await fetch(`${url}/a/b/c/`, { headers: { authorization: `Bearer ${text}` } })).status;
+      new SignJWT()
+        .setProtectedHeader({ alg: 'ES256' })
+        .setIssuer('https://issuer.example')
+        .setSubject(subject)
+        .setAudience(audience)
+        .setExpirationTime('1m')
+        .sign(key);
+    const status = async (text: string) =>
+      (await fetch(`${url}/a/b/c/`, { headers: { authorization: `Bearer ${text}` } })).status;
     const good = await token('someone', 'purser');
     await eventually(async () => (await status(good)) === 200);
     expect(await status(await token('nobody', 'purser'))).toBe(401);
@@ -215,7 +243,9 @@ describe('Router: a table that loses half its deployments', () => {
     const { url, plane, folder } = await routed(rows);
     const status = async () => (await fetch(`${url}/a/b/d0/`, { headers: bearer })).status;
     plane.set(table(2, rows.slice(5)));
-    await eventually(async () => ((await (await fetch(`${url}/-/status`)).json()) as { heldTableVersion: unknown }).heldTableVersion !== null);
+    await eventually(
+      async () => ((await (await fetch(`${url}/-/status`)).json()) as { heldTableVersion: unknown }).heldTableVersion !== null,
+    );
     expect(await status()).toBe(200);
     writeFileSync(join(folder, 'router-router', 'accept-held-table'), '');
     await eventually(async () => (await status()) === 404);

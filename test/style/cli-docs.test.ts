@@ -25,7 +25,7 @@ describe('docs/cli.md', () => {
       ([, name]) => name,
     );
     const table = page.split('## For scripts')[0] ?? '';
-    const named = [...table.matchAll(/(?:`|purser )([a-z]+)(?=[ `])/g)].map(([, name]) => name);
+    const named = [...table.matchAll(/(?:`|purser )([a-z]+)(?=[ `\n])/g)].map(([, name]) => name);
     const commands = listed.filter((name) => name !== 'help');
     expect(commands.length).toBeGreaterThan(15);
     for (const name of commands) expect(named, `docs/cli.md does not name ${String(name)}`).toContain(name);

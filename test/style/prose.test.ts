@@ -53,20 +53,32 @@ describe('The prose says what is there', () => {
 
   test('no source file switches off a check or leaves work undone', () => {
     const forbidden = /eslint-disable|@ts-ignore|@ts-nocheck|@ts-expect-error|\bTODO\b|\bFIXME\b|as unknown as|\.only\(|\.todo\(/;
-    const sources = tracked().filter((path) => /^(src|clients|test|migrations)\/.*\.tsx?$/.test(path) && !path.includes('/generated/'));
-    const offenders = sources.filter((path) => path !== 'test/style/prose.test.ts' && existsSync(join(root, path)) && forbidden.test(read(path)));
+    const sources = tracked().filter(
+      (path) => /^(src|clients|test|migrations)\/.*\.tsx?$/.test(path) && !path.includes('/generated/'),
+    );
+    const offenders = sources.filter(
+      (path) => path !== 'test/style/prose.test.ts' && existsSync(join(root, path)) && forbidden.test(read(path)),
+    );
     expect(offenders).toEqual([]);
   });
 
   test('tests wait for conditions and never for time', () => {
     // A random delay inside a writer is what is tested; a fixed one is a guess.
     const sleep = /await (sleep|delay|wait)\((?!Math\.random)|setTimeout\([a-zA-Z]+, *[0-9_]{3,}\)/;
-    const offenders = tracked().filter((path) => /^test\/.*\.ts$/.test(path) && !['test/style/prose.test.ts', 'test/support/eventually.ts'].includes(path) && existsSync(join(root, path)) && sleep.test(read(path)));
+    const offenders = tracked().filter(
+      (path) =>
+        /^test\/.*\.ts$/.test(path) &&
+        !['test/style/prose.test.ts', 'test/support/eventually.ts'].includes(path) &&
+        existsSync(join(root, path)) &&
+        sleep.test(read(path)),
+    );
     expect(offenders).toEqual([]);
   });
 
   test('metrics are documented', () => {
-    const sources = tracked().filter((path) => /\.metrics\.ts$|^src\/(api|dataplane|telemetry)\/.*\.ts$/.test(path) && existsSync(join(root, path)));
+    const sources = tracked().filter(
+      (path) => /\.metrics\.ts$|^src\/(api|dataplane|telemetry)\/.*\.ts$/.test(path) && existsSync(join(root, path)),
+    );
     const named = sources.flatMap((path) => matches(read(path), /name: '(purser_[a-z_]+)'/g));
     const documented = matches(read('docs/operations.md'), /^\| `(purser_[a-z_]+)`/gm);
     expect([...documented].sort()).toEqual([...new Set(named)].sort());

@@ -19,7 +19,13 @@ export interface Answer<T = unknown> {
   readonly text: string;
   readonly data: T | null;
   readonly errors?: { message: string; extensions: { code: string; requestId: string; retryAfterMs?: number } }[];
-  readonly extensions?: { cost: { requestedQueryCost: number; actualQueryCost: number; throttleStatus: { maximumAvailable: number; currentlyAvailable: number; restoreRate: number } } };
+  readonly extensions?: {
+    cost: {
+      requestedQueryCost: number;
+      actualQueryCost: number;
+      throttleStatus: { maximumAvailable: number; currentlyAvailable: number; restoreRate: number };
+    };
+  };
 }
 
 export interface Ask {

@@ -9,12 +9,18 @@ export interface BreakableProxy {
   /** Cuts every connection and refuses new ones. */
   goAway(): Promise<void>;
   comeBack(): Promise<void>;
+  /** Cuts the next connection that has carried this many bytes to the server; later ones are whole. */
+  cutOnceAfter(bytes: number): void;
+  /** Bytes carried to the server so far. */
+  sentBytes(): number;
 }
 
 export async function startBreakableProxy(target: string): Promise<BreakableProxy> {
   const to = Number(new URL(target).port);
   const sockets = new Set<Socket>();
   let made = 0;
+  let sent = 0;
+  let cutAfter = Number.POSITIVE_INFINITY;
   const serve = async (port: number): Promise<Server> => {
     const server = createServer((client) => {
       made += 1;
@@ -27,6 +33,14 @@ export async function startBreakableProxy(target: string): Promise<BreakableProx
         socket.on('error', () => other.destroy());
         socket.on('close', () => (sockets.delete(socket), other.destroy()));
       }
+      let carried = 0;
+      client.on('data', (chunk: Buffer) => {
+        carried += chunk.length;
+        sent += chunk.length;
+        if (carried < cutAfter) return;
+        cutAfter = Number.POSITIVE_INFINITY;
+        client.destroy();
+      });
       client.pipe(upstream).pipe(client);
     });
     server.listen(port, '127.0.0.1');
@@ -38,6 +52,10 @@ export async function startBreakableProxy(target: string): Promise<BreakableProx
   return {
     url: `http://127.0.0.1:${port}`,
     connections: () => made,
+    sentBytes: () => sent,
+    cutOnceAfter: (bytes) => {
+      cutAfter = bytes;
+    },
     goAway: async () => {
       const closed = once(server, 'close');
       server.close();

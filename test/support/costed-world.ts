@@ -20,21 +20,34 @@ export interface CostedWorld {
 /** The rows that a replica hangs on, with the same ids for the same seed; `name` names the team, the project and all below it. */
 export async function makeCostedWorld(tx: Transaction, seed: number, name: string): Promise<CostedWorld> {
   const random = seededRandom(seed);
-  const [teamId, projectId, modelId, versionId, deploymentId, revisionId, offeringId, clusterId, poolId, workloadId] = Array.from({ length: 10 }, () =>
-    newId(1, random),
+  const [teamId, projectId, modelId, versionId, deploymentId, revisionId, offeringId, clusterId, poolId, workloadId] = Array.from(
+    { length: 10 },
+    () => newId(1, random),
   ) as [Id, Id, Id, Id, Id, Id, Id, Id, Id, Id];
   const run = (text: string, values: readonly unknown[]) => sqlOf(tx).execute(text, values);
   await run(`insert into team (id, name, version, created_at) values ($1, $2, 1, 1)`, [teamId, name]);
-  await run(`insert into project (id, team_id, name, max_replicas, max_spend_per_hour, version, created_at) values ($1, $2, $3, 10, 1, 1, 1)`, [projectId, teamId, name]);
-  await run(`insert into model (id, team_id, project_id, name, version, created_at, created_by) values ($1, $2, $3, $4, 1, 1, 'x')`, [modelId, teamId, projectId, name]);
+  await run(
+    `insert into project (id, team_id, name, max_replicas, max_spend_per_hour, version, created_at) values ($1, $2, $3, 10, 1, 1, 1)`,
+    [projectId, teamId, name],
+  );
+  await run(
+    `insert into model (id, team_id, project_id, name, version, created_at, created_by) values ($1, $2, $3, $4, 1, 1, 'x')`,
+    [modelId, teamId, projectId, name],
+  );
   await run(
     `insert into model_version (id, team_id, project_id, model_id, number, format, runtime, resources, created_at, created_by)
       values ($1, $2, $3, $4, 1, 'onnx', '{}', '{}', 1, 'x')`,
     [versionId, teamId, projectId, modelId],
   );
-  await run(`insert into offering (id, provider, region, instance_type, capacity_type, architecture, cpu_milli) values ($1, 'aws', $2, 'm5.large', 'on_demand', 'amd64', 2000)`, [offeringId, name]);
+  await run(
+    `insert into offering (id, provider, region, instance_type, capacity_type, architecture, cpu_milli) values ($1, 'aws', $2, 'm5.large', 'on_demand', 'amd64', 2000)`,
+    [offeringId, name],
+  );
   await run(`insert into cluster (id, name, kind, version, created_at) values ($1, $2, 'local', 1, 1)`, [clusterId, name]);
-  await run(`insert into pool (id, cluster_id, name, capacity_type, version, created_at) values ($1, $2, 'p', 'on_demand', 1, 1)`, [poolId, clusterId]);
+  await run(
+    `insert into pool (id, cluster_id, name, capacity_type, version, created_at) values ($1, $2, 'p', 'on_demand', 1, 1)`,
+    [poolId, clusterId],
+  );
   await run(
     `insert into deployment (id, team_id, project_id, name, spec, generation, version, phase, created_at, created_by, updated_at)
       values ($1, $2, $3, $4, '{}', 1, 1, 'Ready', 1, 'x', 1)`,
@@ -56,16 +69,39 @@ export async function makeCostedWorld(tx: Transaction, seed: number, name: strin
 export async function addReplica(
   tx: Transaction,
   world: CostedWorld,
-  replica: { readonly id: Id; readonly from: Instant; readonly until?: Instant; readonly transitions: readonly (readonly [Instant, ReplicaState])[] },
+  replica: {
+    readonly id: Id;
+    readonly from: Instant;
+    readonly until?: Instant;
+    readonly transitions: readonly (readonly [Instant, ReplicaState])[];
+  },
 ): Promise<void> {
   const seen = replica.until ?? replica.transitions.at(-1)?.[0] ?? replica.from;
   await sqlOf(tx).execute(
     `insert into replica (id, team_id, project_id, deployment_id, revision_id, workload_id, cluster_id, offering_id, state, capacity_from,
         capacity_until, observed_at, last_evidence_at) values ($1, $2, $3, $4, $5, $6, $7, $8, 'serving', $9, $10, $11, $11)`,
-    [replica.id, world.teamId, world.projectId, world.deploymentId, world.revisionId, world.workloadId, world.clusterId, world.offeringId, replica.from, replica.until ?? null, seen],
+    [
+      replica.id,
+      world.teamId,
+      world.projectId,
+      world.deploymentId,
+      world.revisionId,
+      world.workloadId,
+      world.clusterId,
+      world.offeringId,
+      replica.from,
+      replica.until ?? null,
+      seen,
+    ],
   );
   for (const [n, [at, state]] of replica.transitions.entries()) {
-    await sqlOf(tx).execute(`insert into replica_transition (replica_id, n, team_id, at, state) values ($1, $2, $3, $4, $5)`, [replica.id, n, world.teamId, at, state]);
+    await sqlOf(tx).execute(`insert into replica_transition (replica_id, n, team_id, at, state) values ($1, $2, $3, $4, $5)`, [
+      replica.id,
+      n,
+      world.teamId,
+      at,
+      state,
+    ]);
   }
 }
 
@@ -77,6 +113,14 @@ export async function addPrice(
   await sqlOf(tx).execute(
     `insert into price (id, offering_id, list, contracted, effective, effective_from, observed_at, source, state, principal)
       values ($1, $2, $3, $4, $5, $6, $7, 'test', 'believed', 'x')`,
-    [price.id, world.offeringId, (price.rate * 2n).toString(), price.rate.toString(), price.rate.toString(), price.from, price.observedAt],
+    [
+      price.id,
+      world.offeringId,
+      (price.rate * 2n).toString(),
+      price.rate.toString(),
+      price.rate.toString(),
+      price.from,
+      price.observedAt,
+    ],
   );
 }

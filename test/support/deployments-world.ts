@@ -63,7 +63,15 @@ export interface Ground {
 
 const offeringOf = (instanceType: string, cpuMilli: number): Offering => {
   const key = { provider: 'aws', region: 'us-east-1', zone: '', instanceType, capacityType: 'on_demand' as const };
-  return { id: offeringIdOf(key), ...key, architecture: 'amd64', cpuMilli, memoryMib: 8192, accelerator: null, interruptionBand: null };
+  return {
+    id: offeringIdOf(key),
+    ...key,
+    architecture: 'amd64',
+    cpuMilli,
+    memoryMib: 8192,
+    accelerator: null,
+    interruptionBand: null,
+  };
 };
 
 /**
@@ -82,14 +90,37 @@ export async function makeGround(database: Database, teamName: string, versions 
   const clusterId = await database.write(SCOPE, async (tx) => {
     await identity.insertTeam(tx, { id: teamId, name: teamName, version: 1, createdAt: clock.now() });
     const limits = { maxReplicas: 10, maxSpendPerHour: 5n * PICO_PER_USD };
-    await identity.insertProject(tx, { id: projectId, teamId, teamName, name: 'demo', ...limits, version: 1, createdAt: clock.now() });
-    await models.insertModel(tx, { id: modelId, ...owner, teamName, projectName: 'demo', name: 'digits', description: '', version: 1 });
-    for (let number = 1; number <= versions; number += 1) await models.insertVersion(tx, versionOf({ ...owner, id: id(), modelId, number }));
+    await identity.insertProject(tx, {
+      id: projectId,
+      teamId,
+      teamName,
+      name: 'demo',
+      ...limits,
+      version: 1,
+      createdAt: clock.now(),
+    });
+    await models.insertModel(tx, {
+      id: modelId,
+      ...owner,
+      teamName,
+      projectName: 'demo',
+      name: 'digits',
+      description: '',
+      version: 1,
+    });
+    for (let number = 1; number <= versions; number += 1)
+      await models.insertVersion(tx, versionOf({ ...owner, id: id(), modelId, number }));
     const prices = new PriceRepository();
     await prices.saveOfferings(tx, offerings);
     await prices.appendObserved(
       tx,
-      offerings.map((offering, n) => ({ id: id(), offering, price: (BigInt(n + 1) * PICO_PER_USD) / 10n, source: 'test@2026-01-01', asOf: Date.UTC(2026, 0, 1) })),
+      offerings.map((offering, n) => ({
+        id: id(),
+        offering,
+        price: (BigInt(n + 1) * PICO_PER_USD) / 10n,
+        source: 'test@2026-01-01',
+        asOf: Date.UTC(2026, 0, 1),
+      })),
       clock.now(),
     );
     await sqlOf(tx).execute(`update cluster set cordoned = true`);
@@ -99,7 +130,9 @@ export async function makeGround(database: Database, teamName: string, versions 
   return { database, clock, random, cluster, errors: new Map(), clusterId, teamId, projectId, teamName, offerings };
 }
 
-const versionOf = (ids: Pick<ModelVersion, 'id' | 'teamId' | 'projectId' | 'modelId' | 'number' | 'createdAt' | 'createdBy'>): ModelVersion => ({
+const versionOf = (
+  ids: Pick<ModelVersion, 'id' | 'teamId' | 'projectId' | 'modelId' | 'number' | 'createdAt' | 'createdBy'>,
+): ModelVersion => ({
   ...ids,
   format: 'onnx',
   artifact: { digest: `sha256:${String(ids.number).padStart(64, '0')}`, sizeBytes: 1 },
@@ -111,7 +144,10 @@ const versionOf = (ids: Pick<ModelVersion, 'id' | 'teamId' | 'projectId' | 'mode
 });
 
 /** A control plane on the ground: throw it away and make another one, as a restart does. */
-export async function makeControlPlane(ground: Ground, options: { readonly database?: Database; readonly cluster?: ClusterPort; readonly holder?: string } = {}) {
+export async function makeControlPlane(
+  ground: Ground,
+  options: { readonly database?: Database; readonly cluster?: ClusterPort; readonly holder?: string } = {},
+) {
   const { clock, random, clusterId } = ground;
   const database = options.database ?? ground.database;
   const cluster = options.cluster ?? ground.cluster;
@@ -130,12 +166,29 @@ export async function makeControlPlane(ground: Ground, options: { readonly datab
   const deployments = new DeploymentsService(common);
   const lease = await acquire(ground.database, clusterId, options.holder ?? 'one');
   let held: Lease | null = lease;
-  const artifacts = { grant: ({ digest }: { digest: string }) => ({ artifactUrl: `http://control-plane/${digest}`, artifactToken: 'secret' }) };
+  const artifacts = {
+    grant: ({ digest }: { digest: string }) => ({ artifactUrl: `http://control-plane/${digest}`, artifactToken: 'secret' }),
+  };
   const errors = { errorsOf: () => Promise.resolve(ground.errors) };
-  const reconciler = new DeploymentsReconciler({ ...common, errors, artifacts, clusterId, cluster, pace: PACE, lease: () => held });
-  const routes = new RouteTableService({ ...shared, store, versions: new RouteTableRepository(), credentials: new CredentialsService(identity, null), prices });
+  const reconciler = new DeploymentsReconciler({
+    ...common,
+    errors,
+    artifacts,
+    clusterId,
+    cluster,
+    pace: PACE,
+    lease: () => held,
+  });
+  const routes = new RouteTableService({
+    ...shared,
+    store,
+    versions: new RouteTableRepository(),
+    credentials: new CredentialsService(identity, null),
+    prices,
+  });
   const admin = principalOf('platform_admin', null);
-  const pass = async () => reconciler.execute(reconciler.plan(await reconciler.prepare(), clock.now()), new AbortController().signal);
+  const pass = async () =>
+    reconciler.execute(reconciler.plan(await reconciler.prepare(), clock.now()), new AbortController().signal);
   const path = { teamName: ground.teamName, projectName: 'demo', name: 'digits' };
   return {
     ...{ deploys, deployments, decisions, reconciler, routes, store, lease, pass, admin, models, path },
@@ -186,4 +239,6 @@ export const rows = <R>(database: Database, text: string, values: readonly unkno
 
 /** Types of the events of a team, oldest first. */
 export const eventTypes = async (database: Database, teamId: Id): Promise<string[]> =>
-  (await rows<{ type: string }>(database, `select type from outbox where team_id = $1 order by seq`, [teamId])).map(({ type }) => type);
+  (await rows<{ type: string }>(database, `select type from outbox where team_id = $1 order by seq`, [teamId])).map(
+    ({ type }) => type,
+  );

@@ -24,7 +24,12 @@ export async function startTestRuntime(env: NodeJS.ProcessEnv = { PURSER_ALLOW_P
   await ensureBuilt();
   const dataDir = mkdtempSync(join(tmpdir(), 'purser-runtime-'));
   const start = () =>
-    ensureRuntime({ dataDir, node: builtNode, entry: builtEntry, env: { PATH: process.env.PATH, PURSER_LOG_LEVEL: 'warn', ...env } });
+    ensureRuntime({
+      dataDir,
+      node: builtNode,
+      entry: builtEntry,
+      env: { PATH: process.env.PATH, PURSER_LOG_LEVEL: 'warn', ...env },
+    });
   const runtime: TestRuntime = {
     dataDir,
     cluster: await start(),
@@ -46,7 +51,9 @@ export const httpCommand = (body: string): readonly string[] => [
    process.on('SIGTERM', () => process.exit(0));`,
 ];
 
-export const answering = httpCommand(`http.createServer((q, s) => { console.log('asked', q.url); s.end('ok'); }).listen(process.env.PORT, '127.0.0.1');`);
+export const answering = httpCommand(
+  `http.createServer((q, s) => { console.log('asked', q.url); s.end('ok'); }).listen(process.env.PORT, '127.0.0.1');`,
+);
 
 export const processRuntime = (command: readonly string[], environment: Record<string, string> = {}): ReplicaRuntime => ({
   format: 'process',
@@ -82,13 +89,22 @@ export function workload(runtime: ReplicaRuntime, more: Partial<WorkloadSpec> = 
 const digits = readFileSync(join(import.meta.dirname, '..', '..', 'deploy', 'example', 'digits', 'digits.onnx'));
 
 /** An artifact's source that wants a token. */
-export async function serveArtifact(bytes: Buffer = digits): Promise<{ runtime: ReplicaRuntime & { format: 'onnx' }; close(): void }> {
+export async function serveArtifact(
+  bytes: Buffer = digits,
+): Promise<{ runtime: ReplicaRuntime & { format: 'onnx' }; close(): void }> {
   const server: Server = createServer((request, response) => {
     if (request.headers.authorization !== 'Bearer good') response.writeHead(404).end();
     else response.end(bytes);
   });
-  const port = await new Promise<number>((resolve) => server.listen(0, '127.0.0.1', () => resolve((server.address() as AddressInfo).port)));
+  const port = await new Promise<number>((resolve) =>
+    server.listen(0, '127.0.0.1', () => resolve((server.address() as AddressInfo).port)),
+  );
   const artifactDigest = `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
-  const runtime = { format: 'onnx' as const, artifactDigest, artifactUrl: `http://127.0.0.1:${port}/artifact`, artifactToken: 'good' };
+  const runtime = {
+    format: 'onnx' as const,
+    artifactDigest,
+    artifactUrl: `http://127.0.0.1:${port}/artifact`,
+    artifactToken: 'good',
+  };
   return { runtime, close: () => void server.close() };
 }

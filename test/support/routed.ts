@@ -25,14 +25,37 @@ export async function upstream(handler: Parameters<typeof createServer>[1]): Pro
   return { server, address: `127.0.0.1:${(server.address() as AddressInfo).port}` };
 }
 
-export const replica = (address: string, rate: string | null = '3600000000000'): RouteReplica => ({ replicaId: id(), address, ratePicoUsdPerHour: rate });
-
-export const revision = (replicas: readonly RouteReplica[], more: Partial<RouteRevision> = {}): RouteRevision => ({
-  revisionId: id(), number: 1, weight: 100, concurrency: 16, protocol: 'oip', retryable: false, replicas, ...more,
+export const replica = (address: string, rate: string | null = '3600000000000'): RouteReplica => ({
+  replicaId: id(),
+  address,
+  ratePicoUsdPerHour: rate,
 });
 
-export const deployment = (path: string, revisions: readonly RouteRevision[], more: Partial<RouteDeployment> = {}): RouteDeployment => ({
-  deploymentId: id(), teamId: id(), projectId: id(), path, hosts: [], deadlineMs: 10_000, queueLimit: 64, revisions, ...more,
+export const revision = (replicas: readonly RouteReplica[], more: Partial<RouteRevision> = {}): RouteRevision => ({
+  revisionId: id(),
+  number: 1,
+  weight: 100,
+  concurrency: 16,
+  protocol: 'oip',
+  retryable: false,
+  replicas,
+  ...more,
+});
+
+export const deployment = (
+  path: string,
+  revisions: readonly RouteRevision[],
+  more: Partial<RouteDeployment> = {},
+): RouteDeployment => ({
+  deploymentId: id(),
+  teamId: id(),
+  projectId: id(),
+  path,
+  hosts: [],
+  deadlineMs: 10_000,
+  queueLimit: 64,
+  revisions,
+  ...more,
 });
 
 export const table = (n: number, deployments: readonly RouteDeployment[], more: Partial<RouteTable> = {}): RouteTable => ({
@@ -74,6 +97,7 @@ export class TestControlPlane {
         everRouted: (ids) => Promise.resolve(new Set(ids)),
       },
       usage: {
+        joined: () => Promise.resolve(),
         accept: (report) => {
           const repeated = this.reports.some((one) => one.source === report.source && one.sequence === report.sequence);
           if (!repeated) this.reports.push(report);
@@ -104,14 +128,18 @@ export function dataFolder(): string {
   return folder;
 }
 
-export async function startRouter(folder: string, linkPort: number): Promise<{ router: Router; url: string }> {
+export async function startRouter(
+  folder: string,
+  linkPort: number,
+  { name = 'router', clock = steadyClock }: { readonly name?: string; readonly clock?: { nowUs(): number } } = {},
+): Promise<{ router: Router; url: string }> {
   const router = new Router({
-    name: 'router',
-    folder: join(folder, 'router-router'),
+    name,
+    folder: join(folder, `router-${name}`),
     linkUrl: `http://127.0.0.1:${linkPort}`,
     tokenFile: join(folder, 'router-token'),
     maxTableAgeMs: null,
-    clock: steadyClock,
+    clock,
     random: systemRandom,
     logger: quietLogger,
     registry: makeMetricRegistry(),

@@ -14,8 +14,19 @@ export const hasS3Server = (): boolean => spawnSync('moto_server', ['--help'], {
 export async function startS3Server(): Promise<{ readonly options: S3Options; stop(): void }> {
   const port = await freePort();
   const child = spawn('moto_server', ['-H', '127.0.0.1', '-p', String(port)], { stdio: 'ignore', detached: true });
-  const options: S3Options = { endpoint: `http://127.0.0.1:${port}`, bucket: BUCKET, region: 'us-east-1', accessKey: 'test', secretKey: 'test' };
-  const client = new S3Client({ endpoint: `http://127.0.0.1:${port}`, region: 'us-east-1', forcePathStyle: true, credentials: { accessKeyId: 'test', secretAccessKey: 'test' } });
+  const options: S3Options = {
+    endpoint: `http://127.0.0.1:${port}`,
+    bucket: BUCKET,
+    region: 'us-east-1',
+    accessKey: 'test',
+    secretKey: 'test',
+  };
+  const client = new S3Client({
+    endpoint: `http://127.0.0.1:${port}`,
+    region: 'us-east-1',
+    forcePathStyle: true,
+    credentials: { accessKeyId: 'test', secretAccessKey: 'test' },
+  });
   await eventually(() => client.send(new CreateBucketCommand({ Bucket: BUCKET })), START_DEADLINE_MS);
   client.destroy();
   return {

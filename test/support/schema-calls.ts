@@ -62,10 +62,10 @@ const OPAQUE = new Set(['after', 'idempotencyKey', 'planHash']);
 /** How a scalar can name a row. */
 const FORMS: Readonly<Record<string, readonly Form[]>> = { ID: ['id'], String: ['id', 'path'] };
 
-/** Every query and mutation of the schema, with the places where it takes a name; throws for an ID of an unknown kind. */
+/** Every query, mutation and subscription of the schema, with the places where it takes a name; throws for an ID of an unknown kind. */
 export function rootFields(schema: GraphQLSchema, hints: Hints): RootField[] {
   const builder = new CallBuilder(schema, hints);
-  return [schema.getQueryType(), schema.getMutationType()].flatMap((type) =>
+  return [schema.getQueryType(), schema.getMutationType(), schema.getSubscriptionType()].flatMap((type) =>
     type ? Object.values(type.getFields()).map((field) => builder.field(type.name, field)) : [],
   );
 }
@@ -86,13 +86,20 @@ class CallBuilder {
     return {
       name,
       slots,
-      isLookUp: root === 'Query' && !isNonNullType(field.type) && !isListType(field.type) && (isObjectType(type) || isInterfaceType(type)),
+      isLookUp:
+        root === 'Query' &&
+        !isNonNullType(field.type) &&
+        !isListType(field.type) &&
+        (isObjectType(type) || isInterfaceType(type)),
       request: (at, nameOf) => {
         const args = field.args.filter((arg) => isRequiredArgument(arg) || at?.place.startsWith(`${name}(${arg.name}`));
         const declared = args.map((arg) => `$${arg.name}: ${String(arg.type)}`).join(', ');
         const passed = args.map((arg) => `${arg.name}: $${arg.name}`).join(', ');
         const variables = Object.fromEntries(
-          args.map((arg) => [arg.name, this.#value(arg.type, { key: `${name}.${arg.name}`, place: `${name}(${arg.name}`, at, nameOf, slots })]),
+          args.map((arg) => [
+            arg.name,
+            this.#value(arg.type, { key: `${name}.${arg.name}`, place: `${name}(${arg.name}`, at, nameOf, slots }),
+          ]),
         );
         const selected = this.#selection(field.type, DEPTH);
         const query = `${root.toLowerCase()}${declared && `(${declared})`} { ${field.name}${passed && `(${passed})`} ${selected} }`;
@@ -109,7 +116,8 @@ class CallBuilder {
     const by = /^(\w+)By$/.exec(nullable.name)?.[1];
     return Object.values(nullable.getFields()).flatMap((field): Slot[] => {
       const inside = `${place}.${field.name}`;
-      if (by && nullable.isOneOf && (field.name === 'id' || field.name === 'path')) return [{ place: inside, kind: by, form: field.name }];
+      if (by && nullable.isOneOf && (field.name === 'id' || field.name === 'path'))
+        return [{ place: inside, kind: by, form: field.name }];
       return this.#slotsOf(field.type, `${nullable.name}.${field.name}`, inside, [...seen, nullable.name]);
     });
   }
@@ -160,12 +168,18 @@ class CallBuilder {
   /** Of a one-of the field that leads to the slot, else the first; of others the required fields and the one that leads to the slot. */
   #objectValue(type: GraphQLInputObjectType, spot: Spot): Record<string, unknown> {
     const fields = Object.values(type.getFields());
-    const leads = (name: string) => spot.at !== null && new RegExp(`^${escape(`${spot.place}.${name}`)}(?![A-Za-z])`).test(spot.at.place);
+    const leads = (name: string) =>
+      spot.at !== null && new RegExp(`^${escape(`${spot.place}.${name}`)}(?![A-Za-z])`).test(spot.at.place);
     const chosen = type.isOneOf
       ? [fields.find((field) => leads(field.name)) ?? fields[0]!]
-      : fields.filter((field) => isRequiredInputField(field) || leads(field.name) || `${type.name}.${field.name}` in this.#hints.values);
+      : fields.filter(
+          (field) => isRequiredInputField(field) || leads(field.name) || `${type.name}.${field.name}` in this.#hints.values,
+        );
     return Object.fromEntries(
-      chosen.map((field) => [field.name, this.#value(field.type, { ...spot, key: `${type.name}.${field.name}`, place: `${spot.place}.${field.name}` })]),
+      chosen.map((field) => [
+        field.name,
+        this.#value(field.type, { ...spot, key: `${type.name}.${field.name}`, place: `${spot.place}.${field.name}` }),
+      ]),
     );
   }
 

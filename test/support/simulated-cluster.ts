@@ -16,7 +16,9 @@ import type { Clock } from '../../src/kernel/clock.ts';
 export type Behaviour = 'ready' | 'never' | 'failing' | 'refused';
 
 type Mutable<T> = { -readonly [K in keyof T]: T[K] };
-type Slot = Omit<Mutable<ObservedReplica>, 'transitions'> & { transitions: { at: number; state: ReplicaState; estimated: boolean }[] };
+type Slot = Omit<Mutable<ObservedReplica>, 'transitions'> & {
+  transitions: { at: number; state: ReplicaState; estimated: boolean }[];
+};
 
 /** A cluster in memory that behaves: fenced by epoch and generation; replicas take one observation per state. It outlives control planes. */
 export class SimulatedCluster implements ClusterPort {
@@ -39,9 +41,11 @@ export class SimulatedCluster implements ClusterPort {
   apply(workload: WorkloadSpec, fence: Fence): Promise<ApplyResult> {
     return this.#fenced(fence, () => {
       const known = this.#workloads.get(workload.workloadId);
-      if (known && known.generation > workload.generation) return { outcome: 'stale_generation', seenGeneration: known.generation };
+      if (known && known.generation > workload.generation)
+        return { outcome: 'stale_generation', seenGeneration: known.generation };
       if (known?.generation === workload.generation) return { outcome: 'unchanged' };
-      if (this.#behaviour(workload) === 'refused') return { outcome: 'refused', reason: 'NO_CONTAINER_RUNTIME', message: 'No engine.' };
+      if (this.#behaviour(workload) === 'refused')
+        return { outcome: 'refused', reason: 'NO_CONTAINER_RUNTIME', message: 'No engine.' };
       this.#workloads.set(workload.workloadId, workload);
       this.#removing.delete(workload.workloadId);
       this.effects.push(`apply v${workload.modelVersion} ×${workload.replicas}`);
@@ -66,7 +70,11 @@ export class SimulatedCluster implements ClusterPort {
     for (const slot of this.#slots.values()) this.#live(slot);
     return Promise.resolve({
       observedAt: this.#clock.now(),
-      workloads: [...this.#workloads.values()].map(({ workloadId, generation, replicas }) => ({ workloadId, generation, replicas })),
+      workloads: [...this.#workloads.values()].map(({ workloadId, generation, replicas }) => ({
+        workloadId,
+        generation,
+        replicas,
+      })),
       replicas: [...this.#slots.values()].map((slot) => ({ ...slot, transitions: [...slot.transitions] })),
     });
   }
@@ -107,7 +115,16 @@ export class SimulatedCluster implements ClusterPort {
     const at = this.#clock.now();
     const replicaId = randomUUID();
     const life = { state: 'starting' as const, address: null, capacityFrom: at, capacityUntil: null, untilEstimated: false };
-    this.#slots.set(replicaId, { replicaId, workloadId, revisionId, ...life, transitions: [{ at, state: 'starting', estimated: false }], restarts: 0, message: '', failing: false });
+    this.#slots.set(replicaId, {
+      replicaId,
+      workloadId,
+      revisionId,
+      ...life,
+      transitions: [{ at, state: 'starting', estimated: false }],
+      restarts: 0,
+      message: '',
+      failing: false,
+    });
   }
 
   /** One step of a life per observation. */

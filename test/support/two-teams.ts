@@ -10,7 +10,16 @@ export type Belongings = Readonly<Record<string, Readonly<Record<Form, string>>>
 type Ids = Readonly<Record<string, string>>;
 
 const WISH = JSON.stringify({
-  ...{ model: 'thing', version: { number: 1 }, replicas: 1, resources: null, concurrency: 1, deadlineMs: 1_000, queueLimit: 1, retryable: false },
+  ...{
+    model: 'thing',
+    version: { number: 1 },
+    replicas: 1,
+    resources: null,
+    concurrency: 1,
+    deadlineMs: 1_000,
+    queueLimit: 1,
+    retryable: false,
+  },
   ...{ hosts: [], maxReplicas: 1, maxSpendPerHour: '1000000000000', traffic: [{ revision: 1, weight: 100 }] },
   placement: { regions: ['nobody/nowhere'], capacityTypes: ['on_demand'] },
 });
@@ -22,7 +31,11 @@ const RUNS = JSON.stringify({
 /** Rows as they are stored, one per kind, so that this needs no feature to work; `$1` is the row's id, the rest are earlier rows. */
 const ROWS: readonly { kind: string; text: string; uses: readonly string[] }[] = [
   { kind: 'Project', text: `insert into project values ($1, $2, 'things', 10, 5000000000000, 1, 0)`, uses: ['Team'] },
-  { kind: 'Principal', text: `insert into principal (id, kind, name, team_id, created_at) values ($1, 'service_account', 'robot', $2, 0)`, uses: ['Team'] },
+  {
+    kind: 'Principal',
+    text: `insert into principal (id, kind, name, team_id, created_at) values ($1, 'service_account', 'robot', $2, 0)`,
+    uses: ['Team'],
+  },
   {
     kind: 'Token',
     text: `insert into token (id, principal_id, team_id, type, name, hash, hint, created_at) values ($1::uuid, $3, $2, 'service', 'key', sha256($1::uuid::text::bytea), 'abcd', 0)`,
@@ -47,8 +60,16 @@ const ROWS: readonly { kind: string; text: string; uses: readonly string[] }[] =
       values ($1::uuid, 'nobody', 'nowhere', $1::uuid::text, 'on_demand', 'x86_64', 1000)`,
     uses: [],
   },
-  { kind: 'Cluster', text: `insert into cluster (id, name, kind, version, created_at) values ($1::uuid, 'cluster-' || $1::uuid::text, 'simulated', 1, 0)`, uses: [] },
-  { kind: 'Pool', text: `insert into pool (id, cluster_id, name, capacity_type, version, created_at) values ($1, $2, 'pool', 'on_demand', 1, 0)`, uses: ['Cluster'] },
+  {
+    kind: 'Cluster',
+    text: `insert into cluster (id, name, kind, version, created_at) values ($1::uuid, 'cluster-' || $1::uuid::text, 'simulated', 1, 0)`,
+    uses: [],
+  },
+  {
+    kind: 'Pool',
+    text: `insert into pool (id, cluster_id, name, capacity_type, version, created_at) values ($1, $2, 'pool', 'on_demand', 1, 0)`,
+    uses: ['Cluster'],
+  },
   {
     kind: 'Revision',
     text: `insert into revision (id, team_id, project_id, deployment_id, number, model_id, model_version_id, spec, concurrency, created_at, created_by)
@@ -68,9 +89,21 @@ const ROWS: readonly { kind: string; text: string; uses: readonly string[] }[] =
     uses: ['Team', 'Project', 'Deployment', 'Revision', 'Workload', 'Cluster', 'Offering'],
   },
   // What looking back reads: `node` knows none of these.
-  { kind: 'Serving', text: `insert into replica_transition values ($2, 0, $3, 1000, 'serving') returning $1::uuid`, uses: ['Replica', 'Team'] },
-  { kind: 'Wish', text: `insert into deployment_history values ($2, 1, $3, '${WISH}', 0, 'test') returning $1::uuid`, uses: ['Deployment', 'Team'] },
-  { kind: 'Alias', text: `insert into model_alias_history values ($2, 'stable', 1, $3, $4, 0, 'test') returning $1::uuid`, uses: ['Model', 'Team', 'ModelVersion'] },
+  {
+    kind: 'Serving',
+    text: `insert into replica_transition values ($2, 0, $3, 1000, 'serving') returning $1::uuid`,
+    uses: ['Replica', 'Team'],
+  },
+  {
+    kind: 'Wish',
+    text: `insert into deployment_history values ($2, 1, $3, '${WISH}', 0, 'test') returning $1::uuid`,
+    uses: ['Deployment', 'Team'],
+  },
+  {
+    kind: 'Alias',
+    text: `insert into model_alias_history values ($2, 'stable', 1, $3, $4, 0, 'test') returning $1::uuid`,
+    uses: ['Model', 'Team', 'ModelVersion'],
+  },
   {
     kind: 'Decision',
     text: `insert into decision (id, team_id, project_id, deployment_id, kind, subject_kind, subject_id, at, principal, inputs, candidates, rejected, reasons)
@@ -106,9 +139,22 @@ export const nothing = (team: string): Belongings =>
   named(Object.fromEntries(['Team', ...ROWS.map(({ kind }) => kind)].map((kind) => [kind, uuidOf(`${team}/${kind}`)])), team);
 
 const uuidOf = (text: string): string =>
-  createHash('sha256').update(text).digest('hex').replace(/^(.{8})(.{4}).(.{3}).(.{3})(.{12}).*$/, '$1-$2-7$3-8$4-$5');
+  createHash('sha256')
+    .update(text)
+    .digest('hex')
+    .replace(/^(.{8})(.{4}).(.{3}).(.{3})(.{12}).*$/, '$1-$2-7$3-8$4-$5');
 
-const PATHS: Readonly<Record<string, string>> = { Project: '/things', Model: '/things/thing', ModelVersion: '/things/thing/1', Deployment: '/things/thing' };
+const PATHS: Readonly<Record<string, string>> = {
+  Project: '/things',
+  Model: '/things/thing',
+  ModelVersion: '/things/thing/1',
+  Deployment: '/things/thing',
+};
 
 const named = (ids: Ids, team: string): Belongings =>
-  Object.fromEntries(Object.entries(ids).map(([kind, id]) => [kind, { id: toGlobalId(kind, id), path: `${team}${PATHS[kind] ?? ''}`, name: team }]));
+  Object.fromEntries(
+    Object.entries(ids).map(([kind, id]) => [
+      kind,
+      { id: toGlobalId(kind, id), path: `${team}${PATHS[kind] ?? ''}`, name: team },
+    ]),
+  );

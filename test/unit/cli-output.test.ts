@@ -14,12 +14,24 @@ describe('CLI output', () => {
   });
 
   test('aligns columns and leaves no trailing blanks', () => {
-    expect(table(['name', 'phase'], [['a', 'READY'], ['longer', '']])).toBe('NAME    PHASE\na       READY\nlonger');
+    expect(
+      table(
+        ['name', 'phase'],
+        [
+          ['a', 'READY'],
+          ['longer', ''],
+        ],
+      ),
+    ).toBe('NAME    PHASE\na       READY\nlonger');
   });
 
   test('prints one JSON document and no notes with --json', () => {
     const lines: string[] = [];
-    const output = makeOutput(true, (text) => lines.push(text), (text) => lines.push(text));
+    const output = makeOutput(
+      true,
+      (text) => lines.push(text),
+      (text) => lines.push(text),
+    );
     output.note('for people');
     output.result({ a: 1 }, () => 'text');
     expect(lines).toEqual(['{"a":1}\n']);

@@ -2,7 +2,15 @@
 import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { addAmounts, attributeMinute, tieKey, ZERO, type BusyGroup, type LineShare, type RatedStep } from '../../src/costs/attribute-costs.ts';
+import {
+  addAmounts,
+  attributeMinute,
+  tieKey,
+  ZERO,
+  type BusyGroup,
+  type LineShare,
+  type RatedStep,
+} from '../../src/costs/attribute-costs.ts';
 import { count, wasCounted, type HighWater } from '../../src/costs/high-water.ts';
 import { piecesOf, type ReplicaState } from '../../src/costs/replica-life.ts';
 import { restate, type BookedLine } from '../../src/costs/restate.ts';
@@ -19,19 +27,22 @@ const life = fc.record({
 });
 const rate = fc.bigInt({ min: 0n, max: 10n ** 14n });
 const amounts = fc.record({ list: rate, contracted: rate, effective: rate });
-const steps = fc.tuple(fc.uniqueArray(instant, { maxLength: 4 }), fc.array(fc.option(amounts), { minLength: 5, maxLength: 5 })).map(
-  ([cuts, prices]): RatedStep[] => {
+const steps = fc
+  .tuple(fc.uniqueArray(instant, { maxLength: 4 }), fc.array(fc.option(amounts), { minLength: 5, maxLength: 5 }))
+  .map(([cuts, prices]): RatedStep[] => {
     const bounds = [0, ...cuts.sort((a, b) => a - b), 2 ** 45];
     return bounds.slice(1).flatMap((to, i) => (prices[i] ? [{ from: bounds[i]!, to, priceId: `price-${i}`, ...prices[i] }] : []));
-  },
-);
+  });
 const group = fc.record({
   callerTeamId: fc.constantFrom('a', 'b'),
   caller: fc.constantFrom('x', 'y'),
   kind: fc.constantFrom('inference' as const, 'mirror' as const),
   experiment: fc.constantFrom('', 'é', '\u{1F600}', '\uFFFD'),
 });
-const usage = fc.array(fc.tuple(group, fc.integer({ min: 0, max: 200_000_000 })).map(([who, busyUs]): BusyGroup => ({ ...who, busyUs })), { maxLength: 8 });
+const usage = fc.array(
+  fc.tuple(group, fc.integer({ min: 0, max: 200_000_000 })).map(([who, busyUs]): BusyGroup => ({ ...who, busyUs })),
+  { maxLength: 8 },
+);
 const minute = fc.record({
   minute: fc.constant(MINUTE),
   knownUntil: fc.constant(END),
@@ -42,8 +53,10 @@ const minute = fc.record({
 });
 
 const sum = (lines: readonly LineShare[]): bigint => lines.reduce((all, line) => all + line.effective, 0n);
-const told = (lines: readonly LineShare[]) => lines.map((line) => ({ ...line, group: tieKey(line.group) })).sort((a, b) => (key(a) < key(b) ? -1 : 1));
-const key = (line: { priceId: string | null; state: string; group: unknown }) => JSON.stringify([line.priceId, line.state, line.group]);
+const told = (lines: readonly LineShare[]) =>
+  lines.map((line) => ({ ...line, group: tieKey(line.group) })).sort((a, b) => (key(a) < key(b) ? -1 : 1));
+const key = (line: { priceId: string | null; state: string; group: unknown }) =>
+  JSON.stringify([line.priceId, line.state, line.group]);
 
 type Minute = typeof minute extends fc.Arbitrary<infer T> ? T : never;
 
@@ -87,7 +100,9 @@ function naive(input: Minute) {
   const idle = BigInt(input.concurrency) * BigInt(serving) * 1000n - all;
   const weights = [['', idle < 0n ? 0n : idle] as const, ...busy].filter(([, weight]) => weight > 0n);
   const lines = [...totals].flatMap(([name, { cost }]) =>
-    name.endsWith(' serving') ? naiveSplit(cost, weights).map(([who, share]) => [`${name} ${who}`, share] as const) : [[`${name} `, cost] as const],
+    name.endsWith(' serving')
+      ? naiveSplit(cost, weights).map(([who, share]) => [`${name} ${who}`, share] as const)
+      : [[`${name} `, cost] as const],
   );
   return { lines: new Map(lines), totals };
 }
@@ -111,16 +126,31 @@ describe('Metering and ledger: attribution of a replica-minute', () => {
   test('the order of usage and how it was cut into rows change nothing', () => {
     fc.assert(
       fc.property(minute, fc.infiniteStream(fc.nat()), (input, order) => {
-        const halves = input.usage.flatMap((row) => [{ ...row, busyUs: Math.floor(row.busyUs / 3) }, { ...row, busyUs: row.busyUs - Math.floor(row.busyUs / 3) }]);
-        const shuffled = halves.map((row) => ({ row, at: order.next().value as number })).sort((a, b) => a.at - b.at).map(({ row }) => row);
+        const halves = input.usage.flatMap((row) => [
+          { ...row, busyUs: Math.floor(row.busyUs / 3) },
+          { ...row, busyUs: row.busyUs - Math.floor(row.busyUs / 3) },
+        ]);
+        const shuffled = halves
+          .map((row) => ({ row, at: order.next().value as number }))
+          .sort((a, b) => a.at - b.at)
+          .map(({ row }) => row);
         expect(told(attributeMinute({ ...input, usage: shuffled }))).toEqual(told(attributeMinute(input)));
       }),
     );
   });
 
   test('no price is unpriced time, never a cost of zero under a price', () => {
-    const lines = attributeMinute({ minute: MINUTE, knownUntil: END, life: { capacityFrom: MINUTE, capacityUntil: null, transitions: [] }, steps: [], usage: [], concurrency: 1 });
-    expect(lines).toEqual([{ priceId: null, state: 'starting', group: null, ms: 60_000, list: 0n, contracted: 0n, effective: 0n }]);
+    const lines = attributeMinute({
+      minute: MINUTE,
+      knownUntil: END,
+      life: { capacityFrom: MINUTE, capacityUntil: null, transitions: [] },
+      steps: [],
+      usage: [],
+      concurrency: 1,
+    });
+    expect(lines).toEqual([
+      { priceId: null, state: 'starting', group: null, ms: 60_000, list: 0n, contracted: 0n, effective: 0n },
+    ]);
   });
 
   test('pieces of a life neither overlap nor leave gaps', () => {
@@ -146,7 +176,12 @@ describe('Metering and ledger: restatement', () => {
             const name = key({ ...line, group: tieKey(line.group) });
             const before = booked.get(name);
             expect(line.n).toBe(before?.lines ?? 0);
-            booked.set(name, { ...line, ...addAmounts(line, before ?? ZERO), ms: line.ms + (before?.ms ?? 0), lines: line.n + 1 });
+            booked.set(name, {
+              ...line,
+              ...addAmounts(line, before ?? ZERO),
+              ms: line.ms + (before?.ms ?? 0),
+              lines: line.n + 1,
+            });
           }
           expect(sum([...booked.values()])).toBe(sum(truth));
           expect([...booked.values()].every((line) => line.effective >= 0n)).toBe(true);
@@ -157,7 +192,13 @@ describe('Metering and ledger: restatement', () => {
   });
 
   test('a corrected price touches only its own minutes', () => {
-    const base = { minute: MINUTE, knownUntil: END, usage: [], concurrency: 1, life: { capacityFrom: MINUTE, capacityUntil: null, transitions: [] } };
+    const base = {
+      minute: MINUTE,
+      knownUntil: END,
+      usage: [],
+      concurrency: 1,
+      life: { capacityFrom: MINUTE, capacityUntil: null, transitions: [] },
+    };
     const step = { from: 0, to: END, priceId: 'p', list: 7n, contracted: 7n, effective: 7_000_000_000n };
     const corrected = [step, { ...step, from: END, to: END * 2, priceId: 'q' }];
     expect(attributeMinute({ ...base, steps: corrected })).toEqual(attributeMinute({ ...base, steps: [step] }));
@@ -168,12 +209,20 @@ describe('The worked example of docs/ledger.md', () => {
   test('comes out to the digits that the page prints', () => {
     const page = readFileSync(new URL('../../docs/ledger.md', import.meta.url), 'utf8');
     const start = Date.parse('2026-11-21T10:00:00Z');
-    const who = (callerTeamId: string, busyUs: number): BusyGroup => ({ callerTeamId, caller: 'x', kind: 'inference', experiment: '', busyUs });
+    const who = (callerTeamId: string, busyUs: number): BusyGroup => ({
+      callerTeamId,
+      caller: 'x',
+      kind: 'inference',
+      experiment: '',
+      busyUs,
+    });
     const lines = attributeMinute({
       minute: start,
       knownUntil: start + 60_000,
       life: { capacityFrom: start - 60_000, capacityUntil: null, transitions: [{ at: start + 20_000, state: 'serving' }] },
-      steps: [{ from: 0, to: 2 ** 45, priceId: 'p', list: 96_000_000_000n, contracted: 96_000_000_000n, effective: 96_000_000_000n }],
+      steps: [
+        { from: 0, to: 2 ** 45, priceId: 'p', list: 96_000_000_000n, contracted: 96_000_000_000n, effective: 96_000_000_000n },
+      ],
       usage: [who('ads', 10_000_000), who('search', 7_000_000)],
       concurrency: 1,
     });

@@ -8,12 +8,27 @@ import { makeRouteTable } from '../../src/deployments/make-route-table.ts';
 import { observeReplicas } from '../../src/deployments/observe-replicas.ts';
 import type { Replica, Workload } from '../../src/deployments/replica.ts';
 import type { Revision } from '../../src/deployments/revision.ts';
-import { advanceRollout, effectiveWeights, type Rollout, type RolloutFacts, type RolloutState } from '../../src/deployments/rollout.ts';
+import {
+  advanceRollout,
+  effectiveWeights,
+  type Rollout,
+  type RolloutFacts,
+  type RolloutState,
+} from '../../src/deployments/rollout.ts';
 
 const PACE = { stepMs: 100, progressDeadlineMs: 1_000 };
 
 const rollout = (state: RolloutState, more: Partial<Rollout> = {}): Rollout => ({
-  ...{ id: 'r', teamId: 't', projectId: 'p', deploymentId: 'd', fromRevisionId: 'one', toRevisionId: 'two', toRevision: 2, fromWeights: [{ revision: 1, weight: 100 }] },
+  ...{
+    id: 'r',
+    teamId: 't',
+    projectId: 'p',
+    deploymentId: 'd',
+    fromRevisionId: 'one',
+    toRevisionId: 'two',
+    toRevision: 2,
+    fromWeights: [{ revision: 1, weight: 100 }],
+  },
   ...{ state, step: 0, stepStartedAt: 0, reason: null, startedAt: 0, endedAt: null, version: 1 },
   ...more,
 });
@@ -28,7 +43,11 @@ describe('Rollout: what follows from what is known', () => {
     ['all are ready and there was nothing before', [rollout('starting', first), {}, 50], 'draining 0'],
     ['too late', [rollout('starting'), { serving: 1 }, 1_000], 'rolling_back 0'],
     ['too late and there was nothing before', [rollout('starting', first), { serving: 1 }, 1_000], 'failed 0 ended'],
-    ['late, but the cluster has not heard of it', [rollout('starting'), { serving: 0, told: false }, 1_000], 'starting 0 since 1000'],
+    [
+      'late, but the cluster has not heard of it',
+      [rollout('starting'), { serving: 0, told: false }, 1_000],
+      'starting 0 since 1000',
+    ],
     ['it fails', [rollout('starting'), { serving: 0, failing: 'exit 1' }, 50], 'rolling_back 0'],
     ['the cluster cannot be seen', [rollout('starting'), { observed: false, serving: 0 }, 9_999], 'starting 0'],
     ['the step is not over', [rollout('shifting'), {}, 99], 'shifting 0'],
@@ -45,7 +64,10 @@ describe('Rollout: what follows from what is known', () => {
     ['it is over', [rollout('done', { endedAt: 5 }), { failing: 'exit 1' }, 9_999], 'done 0 ended'],
   ])('%s', (_name, [before, facts, now], wanted) => {
     const after = advanceRollout(before, { ...good, ...facts }, PACE, now);
-    const since = after.state === before.state && after.stepStartedAt !== 0 && after.step === before.step ? ` since ${after.stepStartedAt}` : '';
+    const since =
+      after.state === before.state && after.stepStartedAt !== 0 && after.step === before.step
+        ? ` since ${after.stepStartedAt}`
+        : '';
     expect(`${after.state} ${after.step}${after.endedAt === null ? '' : ' ended'}${since}`).toBe(wanted);
   });
 
@@ -55,7 +77,15 @@ describe('Rollout: what follows from what is known', () => {
     [rollout('starting', first), '2:100'],
     [rollout('shifting'), '1:90 2:10'],
     [rollout('shifting', { step: 1 }), '1:50 2:50'],
-    [rollout('shifting', { fromWeights: [{ revision: 1, weight: 34 }, { revision: 3, weight: 66 }] }), '1:31 3:59 2:10'],
+    [
+      rollout('shifting', {
+        fromWeights: [
+          { revision: 1, weight: 34 },
+          { revision: 3, weight: 66 },
+        ],
+      }),
+      '1:31 3:59 2:10',
+    ],
     [rollout('draining'), '2:100'],
     [rollout('rolling_back'), '1:100'],
     [rollout('superseded', { endedAt: 1 }), '2:100'],
@@ -66,21 +96,53 @@ describe('Rollout: what follows from what is known', () => {
 
   test('weights sum to 100 at every step, whatever they were before', () => {
     fc.assert(
-      fc.property(fc.array(fc.integer({ min: 1, max: 50 }), { minLength: 1, maxLength: 5 }), fc.integer({ min: 0, max: 2 }), (parts, step) => {
-        const sum = parts.reduce((all, part) => all + part, 0);
-        fc.pre(sum < 100);
-        const fromWeights = [...parts, 100 - sum].map((weight, index) => ({ revision: index + 3, weight }));
-        expect(checkTraffic(effectiveWeights([], rollout('shifting', { fromWeights, step })))).toBeNull();
-      }),
+      fc.property(
+        fc.array(fc.integer({ min: 1, max: 50 }), { minLength: 1, maxLength: 5 }),
+        fc.integer({ min: 0, max: 2 }),
+        (parts, step) => {
+          const sum = parts.reduce((all, part) => all + part, 0);
+          fc.pre(sum < 100);
+          const fromWeights = [...parts, 100 - sum].map((weight, index) => ({ revision: index + 3, weight }));
+          expect(checkTraffic(effectiveWeights([], rollout('shifting', { fromWeights, step })))).toBeNull();
+        },
+      ),
     );
   });
 });
 
 const deployment: Deployment = {
-  ...{ id: 'd', teamId: 't', projectId: 'p', teamName: 'acme', projectName: 'demo', name: 'digits', generation: 1, version: 1, observedGeneration: 1 },
+  ...{
+    id: 'd',
+    teamId: 't',
+    projectId: 'p',
+    teamName: 'acme',
+    projectName: 'demo',
+    name: 'digits',
+    generation: 1,
+    version: 1,
+    observedGeneration: 1,
+  },
   spec: {
-    ...{ model: 'digits', version: { latest: true }, replicas: 1, resources: null, concurrency: 1, deadlineMs: 1, queueLimit: 1, retryable: false, hosts: [] },
-    ...{ maxReplicas: 9, maxSpendPerHour: 1n, placement: { regions: [], capacityTypes: [] }, traffic: [{ revision: 1, weight: 60 }, { revision: 2, weight: 40 }] },
+    ...{
+      model: 'digits',
+      version: { latest: true },
+      replicas: 1,
+      resources: null,
+      concurrency: 1,
+      deadlineMs: 1,
+      queueLimit: 1,
+      retryable: false,
+      hosts: [],
+    },
+    ...{
+      maxReplicas: 9,
+      maxSpendPerHour: 1n,
+      placement: { regions: [], capacityTypes: [] },
+      traffic: [
+        { revision: 1, weight: 60 },
+        { revision: 2, weight: 40 },
+      ],
+    },
   },
   ...{ phase: 'READY', conditions: [], createdAt: 0, createdBy: 'x', updatedAt: 0, deletedAt: null, goneAt: null },
 };
@@ -95,19 +157,48 @@ describe('Allowed actions: one table', () => {
     ['no right', { mayWrite: false }, ''],
   ])('%s', (_name, more, wanted) => {
     const actions = allowedActions({ deployment, revisions: 2, rollout: null, mayWrite: true, ...more });
-    expect(actions.filter(({ allowed }) => allowed).map(({ action }) => action).join(' ')).toBe(wanted);
+    expect(
+      actions
+        .filter(({ allowed }) => allowed)
+        .map(({ action }) => action)
+        .join(' '),
+    ).toBe(wanted);
     expect(actions.every(({ allowed, reason }) => allowed === (reason === null))).toBe(true);
   });
 });
 
 const workload: Workload = {
-  ...{ id: 'w', teamId: 't', projectId: 'p', deploymentId: 'd', revisionId: 'rev1', clusterId: 'c', poolId: 'pool', poolName: 'default', offeringId: 'o' },
+  ...{
+    id: 'w',
+    teamId: 't',
+    projectId: 'p',
+    deploymentId: 'd',
+    revisionId: 'rev1',
+    clusterId: 'c',
+    poolId: 'pool',
+    poolName: 'default',
+    offeringId: 'o',
+  },
   ...{ replicas: 1, generation: 1, createdAt: 0, removedAt: null, goneAt: null },
 };
 
 const observed = (transitions: readonly [number, ReplicaState][], more: Partial<ObservedReplica> = {}): ObservedReplica => ({
-  ...{ replicaId: 'x', workloadId: 'w', revisionId: 'rev1', state: transitions.at(-1)?.[1] ?? 'starting', address: 'h:1', capacityFrom: 10, capacityUntil: null },
-  ...{ untilEstimated: false, transitions: transitions.map(([at, state]) => ({ at, state, estimated: false })), restarts: 0, message: '', failing: false },
+  ...{
+    replicaId: 'x',
+    workloadId: 'w',
+    revisionId: 'rev1',
+    state: transitions.at(-1)?.[1] ?? 'starting',
+    address: 'h:1',
+    capacityFrom: 10,
+    capacityUntil: null,
+  },
+  ...{
+    untilEstimated: false,
+    transitions: transitions.map(([at, state]) => ({ at, state, estimated: false })),
+    restarts: 0,
+    message: '',
+    failing: false,
+  },
   ...more,
 });
 
@@ -123,9 +214,20 @@ describe('Observation: rows from what the cluster says', () => {
   const born = see([], [observed([[10, 'starting']])])[0]!.after;
 
   test('a new replica has its whole history', () => {
-    const [change] = see([], [observed([[10, 'starting'], [20, 'serving']])]);
+    const [change] = see(
+      [],
+      [
+        observed([
+          [10, 'starting'],
+          [20, 'serving'],
+        ]),
+      ],
+    );
     expect(change).toMatchObject({ before: null, after: { state: 'serving', transitions: 2, stateSince: 20, capacityFrom: 10 } });
-    expect(change?.appended.map(({ n, at, state }) => [n, at, state])).toEqual([[0, 10, 'starting'], [1, 20, 'serving']]);
+    expect(change?.appended.map(({ n, at, state }) => [n, at, state])).toEqual([
+      [0, 10, 'starting'],
+      [1, 20, 'serving'],
+    ]);
   });
 
   test('nothing new is no change; nothing seen is no change', () => {
@@ -138,41 +240,84 @@ describe('Observation: rows from what the cluster says', () => {
   });
 
   test('one that a complete observation does not have is gone, at the last evidence, estimated', () => {
-    expect(see([born], [], 700)[0]?.after).toMatchObject({ capacityUntil: 1_000 - 0 > 700 ? born.lastEvidenceAt : 700, untilEstimated: true });
+    expect(see([born], [], 700)[0]?.after).toMatchObject({
+      capacityUntil: 1_000 - 0 > 700 ? born.lastEvidenceAt : 700,
+      untilEstimated: true,
+    });
     expect(see([{ ...born, lastEvidenceAt: 500 }], [], 700)[0]?.after.capacityUntil).toBe(700);
   });
 
   test('a cluster that forgot the history: the new state starts now, estimated', () => {
-    const serving = see([], [observed([[10, 'starting'], [20, 'serving']])])[0]!.after;
-    expect(see([serving], [observed([[900, 'unready']])])[0]?.appended).toEqual([{ replicaId: 'x', n: 2, at: 1_000, state: 'unready', estimated: true }]);
+    const serving = see(
+      [],
+      [
+        observed([
+          [10, 'starting'],
+          [20, 'serving'],
+        ]),
+      ],
+    )[0]!.after;
+    expect(see([serving], [observed([[900, 'unready']])])[0]?.appended).toEqual([
+      { replicaId: 'x', n: 2, at: 1_000, state: 'unready', estimated: true },
+    ]);
   });
 
   test('whatever the times, transitions never go back and the end is not before them', () => {
     const states = fc.constantFrom<ReplicaState>('starting', 'serving', 'unready', 'draining');
     fc.assert(
-      fc.property(fc.array(fc.tuple(fc.integer({ min: 0, max: 2_000 }), states), { minLength: 1, maxLength: 8 }), fc.integer({ min: 0, max: 2_000 }), (history, until) => {
-        const half = Math.ceil(history.length / 2);
-        const before = see([], [observed(history.slice(0, half))])[0]!;
-        const after = see([before.after], [observed(history, { capacityUntil: until })])[0]!;
-        const times = [...before.appended, ...after.appended].map(({ at }) => at);
-        expect(times).toEqual([...times].sort((a, b) => a - b));
-        expect(after.after.capacityUntil).toBeGreaterThanOrEqual(times.at(-1)!);
-        expect([...before.appended, ...after.appended].map(({ n }) => n)).toEqual(history.map((_, n) => n));
-      }),
+      fc.property(
+        fc.array(fc.tuple(fc.integer({ min: 0, max: 2_000 }), states), { minLength: 1, maxLength: 8 }),
+        fc.integer({ min: 0, max: 2_000 }),
+        (history, until) => {
+          const half = Math.ceil(history.length / 2);
+          const before = see([], [observed(history.slice(0, half))])[0]!;
+          const after = see([before.after], [observed(history, { capacityUntil: until })])[0]!;
+          const times = [...before.appended, ...after.appended].map(({ at }) => at);
+          expect(times).toEqual([...times].sort((a, b) => a - b));
+          expect(after.after.capacityUntil).toBeGreaterThanOrEqual(times.at(-1)!);
+          expect([...before.appended, ...after.appended].map(({ n }) => n)).toEqual(history.map((_, n) => n));
+        },
+      ),
     );
   });
 });
 
 describe('Route table: from rows', () => {
-  const spec = { modelVersionNumber: 1, runtime: { format: 'onnx' as const }, artifactDigest: null, resources: { cpuMilli: 1, memoryMib: 1, accelerator: null }, protocol: 'oip' as const, retryable: false };
+  const spec = {
+    modelVersionNumber: 1,
+    runtime: { format: 'onnx' as const },
+    artifactDigest: null,
+    resources: { cpuMilli: 1, memoryMib: 1, accelerator: null },
+    protocol: 'oip' as const,
+    retryable: false,
+  };
   const revision = (number: number): Revision => ({
-    ...{ id: `rev${number}`, teamId: 't', projectId: 'p', deploymentId: 'd', number, modelId: 'm', modelVersionId: 'v', spec, concurrency: 1, createdAt: 0, createdBy: 'x' },
+    ...{
+      id: `rev${number}`,
+      teamId: 't',
+      projectId: 'p',
+      deploymentId: 'd',
+      number,
+      modelId: 'm',
+      modelVersionId: 'v',
+      spec,
+      concurrency: 1,
+      createdAt: 0,
+      createdBy: 'x',
+    },
   });
   const serving = see([], [observed([[10, 'serving']])])[0]!.after;
   const onlySecond = { ...deployment, spec: { ...deployment.spec, traffic: [{ revision: 2, weight: 100 }] } };
   const table = (more: Partial<Parameters<typeof makeRouteTable>[0]>) =>
     makeRouteTable({
-      ...{ deployments: [deployment], deleted: [], revisions: [revision(1), revision(2)], rollouts: [], workloads: [workload], replicas: [serving] },
+      ...{
+        deployments: [deployment],
+        deleted: [],
+        revisions: [revision(1), revision(2)],
+        rollouts: [],
+        workloads: [workload],
+        replicas: [serving],
+      },
       ...{ rates: new Map([['o', 5n]]), credentials: [], issuers: [] },
       ...more,
     }).deployments[0]?.revisions.map(({ number, weight, replicas }) => `${number}:${weight}×${replicas.length}`);
@@ -191,6 +336,8 @@ describe('Route table: from rows', () => {
 
   test('the order of rows does not matter', () => {
     const other = { ...serving, id: 'a' };
-    expect(table({ replicas: [serving, other] })).toEqual(table({ replicas: [other, serving], revisions: [revision(2), revision(1)] }));
+    expect(table({ replicas: [serving, other] })).toEqual(
+      table({ replicas: [other, serving], revisions: [revision(2), revision(1)] }),
+    );
   });
 });

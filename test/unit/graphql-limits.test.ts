@@ -2,7 +2,16 @@
 import fc from 'fast-check';
 import { buildSchema, getOperationAST, parse } from 'graphql';
 import { describe, expect, test } from 'vitest';
-import { actualCost, estimateCost, fullBucket, MAXIMUM_COST, RESTORE_PER_SECOND, restored, take, waitFor } from '../../src/graphql/cost.ts';
+import {
+  actualCost,
+  estimateCost,
+  fullBucket,
+  MAXIMUM_COST,
+  RESTORE_PER_SECOND,
+  restored,
+  take,
+  waitFor,
+} from '../../src/graphql/cost.ts';
 import { excessOf, MAX_FIELDS, shapeOf } from '../../src/graphql/limits.ts';
 
 const shape = (text: string) => shapeOf(parse(text));
@@ -74,20 +83,23 @@ describe('API limits: points', () => {
 
   test('a bucket never holds more than its size nor gives what it has not', () => {
     fc.assert(
-      fc.property(fc.array(fc.record({ wait: fc.nat(5_000), cost: fc.integer({ min: -500, max: 6_000 }) }), { maxLength: 60 }), (steps) => {
-        let now = 0;
-        let bucket = fullBucket(0);
-        for (const step of steps) {
-          now += step.wait;
-          const before = restored(bucket, now).available;
-          const after = take(bucket, step.cost, now);
-          if (after === null) expect(step.cost).toBeGreaterThan(before);
-          bucket = after ?? bucket;
-          const left = restored(bucket, now).available;
-          expect(left).toBeGreaterThanOrEqual(0);
-          expect(left).toBeLessThanOrEqual(MAXIMUM_COST);
-        }
-      }),
+      fc.property(
+        fc.array(fc.record({ wait: fc.nat(5_000), cost: fc.integer({ min: -500, max: 6_000 }) }), { maxLength: 60 }),
+        (steps) => {
+          let now = 0;
+          let bucket = fullBucket(0);
+          for (const step of steps) {
+            now += step.wait;
+            const before = restored(bucket, now).available;
+            const after = take(bucket, step.cost, now);
+            if (after === null) expect(step.cost).toBeGreaterThan(before);
+            bucket = after ?? bucket;
+            const left = restored(bucket, now).available;
+            expect(left).toBeGreaterThanOrEqual(0);
+            expect(left).toBeLessThanOrEqual(MAXIMUM_COST);
+          }
+        },
+      ),
     );
   });
 

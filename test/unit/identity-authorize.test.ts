@@ -9,10 +9,27 @@ import { checkQuotas } from '../../src/identity/quotas.ts';
 const TEAM = '00000000-0000-7000-8000-000000000001';
 const OTHER = '00000000-0000-7000-8000-000000000002';
 const PROJECT = '00000000-0000-7000-8000-000000000003';
-const principalWith = (...grants: Grant[]): Principal => ({ id: 'p', kind: 'person', name: 'p', grants, platformActions: [], tokenId: null });
+const principalWith = (...grants: Grant[]): Principal => ({
+  id: 'p',
+  kind: 'person',
+  name: 'p',
+  grants,
+  platformActions: [],
+  tokenId: null,
+});
 const inTeam = (role: Role): Grant => ({ role, teamId: TEAM, projectId: null });
 
-const READS: Action[] = ['team.read', 'project.read', 'model.read', 'deployment.read', 'cost.read', 'decision.read', 'event.read', 'price.read', 'quota.read'];
+const READS: Action[] = [
+  'team.read',
+  'project.read',
+  'model.read',
+  'deployment.read',
+  'cost.read',
+  'decision.read',
+  'event.read',
+  'price.read',
+  'quota.read',
+];
 const WRITES: Action[] = ['model.write', 'artifact.write', 'deployment.write'];
 
 describe('Identity: one typed action table, deny by default', () => {
@@ -29,7 +46,8 @@ describe('Identity: one typed action table, deny by default', () => {
   test('a viewer reads and changes nothing', () => {
     const viewer = principalWith(inTeam('viewer'));
     for (const action of READS) expect(mayDo(viewer, action, { teamId: TEAM, projectId: PROJECT }), action).toBe(true);
-    for (const action of ALL_ACTIONS.filter((name) => !READS.includes(name))) expect(mayDo(viewer, action, { teamId: TEAM, projectId: PROJECT }), action).toBe(false);
+    for (const action of ALL_ACTIONS.filter((name) => !READS.includes(name)))
+      expect(mayDo(viewer, action, { teamId: TEAM, projectId: PROJECT }), action).toBe(false);
   });
 
   test('an operator works but administers nobody', () => {
@@ -43,7 +61,9 @@ describe('Identity: one typed action table, deny by default', () => {
   test('no role runs commands on a node, not even an administrator; a grant by name does', () => {
     const admin = principalWith({ role: 'platform_admin', teamId: null, projectId: null });
     expect(mayDo(admin, 'runtime.process', { teamId: TEAM, projectId: PROJECT })).toBe(false);
-    expect(mayDo({ ...admin, platformActions: ['runtime.process'] }, 'runtime.process', { teamId: TEAM, projectId: PROJECT })).toBe(true);
+    expect(
+      mayDo({ ...admin, platformActions: ['runtime.process'] }, 'runtime.process', { teamId: TEAM, projectId: PROJECT }),
+    ).toBe(true);
   });
 
   test('a grant on one project does not reach the team', () => {
@@ -95,12 +115,22 @@ describe('Identity: nobody hands on more than they have', () => {
     };
     expect(toPrincipal(record, token)).toMatchObject({ grants: [inTeam('viewer')], platformActions: [] });
     expect(toPrincipal({ ...record, grants: [] }, token).grants).toEqual([]);
-    expect(toPrincipal(record, { ...token, scope: null })).toMatchObject({ grants: record.grants, platformActions: ['runtime.process'] });
+    expect(toPrincipal(record, { ...token, scope: null })).toMatchObject({
+      grants: record.grants,
+      platformActions: ['runtime.process'],
+    });
   });
 });
 
 describe('Identity: quotas per team and project', () => {
-  const quota = (projectId: string | null, maximum: bigint) => ({ id: 'q', teamId: TEAM, projectId, resource: 'replicas' as const, maximum, version: 1 });
+  const quota = (projectId: string | null, maximum: bigint) => ({
+    id: 'q',
+    teamId: TEAM,
+    projectId,
+    resource: 'replicas' as const,
+    maximum,
+    version: 1,
+  });
 
   test.each([
     [[], 100n, null],

@@ -48,13 +48,25 @@ describe('Identity: what a router is told of tokens', () => {
     ['an invoker of a team', [inTeam('invoker')], null, { all: false, teamIds: [TEAM], projectIds: [] }],
     ['an operator of one project', [inProject('operator')], null, { all: false, teamIds: [], projectIds: [PROJECT] }],
     ['an administrator of the platform', [everywhere('platform_admin')], null, { all: true, teamIds: [], projectIds: [] }],
-    ['a viewer of all who invokes in one project', [everywhere('viewer'), inProject('invoker')], null, { all: false, teamIds: [], projectIds: [PROJECT] }],
-    ['an administrator by a token for one project', [inTeam('team_admin')], [inProject('invoker')], { all: false, teamIds: [], projectIds: [PROJECT] }],
+    [
+      'a viewer of all who invokes in one project',
+      [everywhere('viewer'), inProject('invoker')],
+      null,
+      { all: false, teamIds: [], projectIds: [PROJECT] },
+    ],
+    [
+      'an administrator by a token for one project',
+      [inTeam('team_admin')],
+      [inProject('invoker')],
+      { all: false, teamIds: [], projectIds: [PROJECT] },
+    ],
     ['a token that is wider than its principal is now', [inProject('invoker')], [inTeam('invoker')], null],
     ['a token for reading', [inTeam('team_admin')], [inTeam('viewer')], null],
     ['a token for nothing', [inTeam('team_admin')], [], null],
   ])('%s', (_name, grants, scope, access) => {
-    const expected: RouteCredential[] = access ? [{ tokenSha256: 'ab12', principalId: 'p', callerTeamId: TEAM, expiresAt: 5_000, access }] : [];
+    const expected: RouteCredential[] = access
+      ? [{ tokenSha256: 'ab12', principalId: 'p', callerTeamId: TEAM, expiresAt: 5_000, access }]
+      : [];
     expect(makeCredentials([token(scope)], [person(...grants)], grantsOf)).toEqual(expected);
   });
 
@@ -65,11 +77,15 @@ describe('Identity: what a router is told of tokens', () => {
 
 describe('Identity: what a router is told of people', () => {
   test('those of that issuer who may invoke something', () => {
-    const expected: RouteIssuer['people'] = [{ subject: 'alice', principalId: 'p', callerTeamId: TEAM, access: { all: false, teamIds: [TEAM], projectIds: [] } }];
+    const expected: RouteIssuer['people'] = [
+      { subject: 'alice', principalId: 'p', callerTeamId: TEAM, access: { all: false, teamIds: [TEAM], projectIds: [] } },
+    ];
     const known = person(inTeam('invoker'));
     expect(makeIssuerPeople('https://issuer.example', [known], grantsOf)).toEqual(expected);
     expect(makeIssuerPeople('https://other.example', [known], grantsOf)).toEqual([]);
-    expect(makeIssuerPeople('https://issuer.example', [{ ...known, subject: null }, person(inTeam('viewer'))], grantsOf)).toEqual([]);
+    expect(makeIssuerPeople('https://issuer.example', [{ ...known, subject: null }, person(inTeam('viewer'))], grantsOf)).toEqual(
+      [],
+    );
   });
 });
 

@@ -8,7 +8,9 @@ const instant = fc.integer({ min: 0, max: 4_000_000_000_000 });
 
 describe('Money is exact', () => {
   test('a decimal string survives reading and writing', () => {
-    fc.assert(fc.property(fc.bigInt({ min: -(10n ** 30n), max: 10n ** 30n }), (amount) => parseUsd(formatUsd(amount)) === amount));
+    fc.assert(
+      fc.property(fc.bigInt({ min: -(10n ** 30n), max: 10n ** 30n }), (amount) => parseUsd(formatUsd(amount)) === amount),
+    );
   });
 
   test.each([

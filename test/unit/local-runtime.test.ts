@@ -46,7 +46,12 @@ describe('Local runtime: what it admits', () => {
     ['a command where they are not', spec, { ...open, allowProcess: false }, 'PROCESS_NOT_ALLOWED'],
     ['a model where commands are not allowed', { ...spec, runtime: onnx }, { ...open, allowProcess: false }, null],
     ['an empty command', { ...spec, runtime: { format: 'process', command: [], environment: {} } as const }, open, 'NO_COMMAND'],
-    ['a container', { ...spec, runtime: { format: 'container', image: 'i', environment: {} } as const }, open, 'NO_CONTAINER_RUNTIME'],
+    [
+      'a container',
+      { ...spec, runtime: { format: 'container', image: 'i', environment: {} } as const },
+      open,
+      'NO_CONTAINER_RUNTIME',
+    ],
     ['a second team as root', spec, { ...open, teamIds: ['b'] }, null],
     ['a second team as an ordinary user', spec, { ...open, isRoot: false, teamIds: ['b'] }, 'ONE_TEAM_ONLY'],
     ['the same team as an ordinary user', spec, { ...open, isRoot: false, teamIds: ['a'] }, null],
@@ -77,11 +82,14 @@ describe('Local runtime: the history of a replica', () => {
   test('time never runs backwards, whatever the clock does', () => {
     fc.assert(
       fc.property(fc.array(fc.tuple(fc.nat(3), fc.nat(1_000))), (steps) => {
-        const record = steps.reduce<ReplicaRecord>((before, [step, at]) => {
-          if (step === 0) return becomeReady(before, at);
-          if (step === 1) return becomeUnready(before, at, 'why');
-          return step === 2 ? afterFailure(before, { ...failed, at }) : startDraining(before, at);
-        }, newRecord('x', spec, 500));
+        const record = steps.reduce<ReplicaRecord>(
+          (before, [step, at]) => {
+            if (step === 0) return becomeReady(before, at);
+            if (step === 1) return becomeUnready(before, at, 'why');
+            return step === 2 ? afterFailure(before, { ...failed, at }) : startDraining(before, at);
+          },
+          newRecord('x', spec, 500),
+        );
         const given = giveUp(record, 0, true);
         const times = [...given.transitions.map((transition) => transition.at), given.capacityUntil!];
         expect(times).toEqual([...times].sort((a, b) => a - b));
@@ -90,7 +98,12 @@ describe('Local runtime: the history of a replica', () => {
   });
 
   test('what is not serving goes first, then the youngest; what drains already does not count', () => {
-    const records = [serving('old', 1), serving('young', 5), newRecord('starting', spec, 3), startDraining(serving('leaving', 9), 10)];
+    const records = [
+      serving('old', 1),
+      serving('young', 5),
+      newRecord('starting', spec, 3),
+      startDraining(serving('leaving', 9), 10),
+    ];
     expect(surplus(records, 1).map((record) => record.replicaId)).toEqual(['starting', 'young']);
     expect(surplus(records, 3)).toEqual([]);
   });

@@ -67,7 +67,9 @@ describe('Model server: Open Inference Protocol v2', () => {
   });
 
   test('the id comes back and only the wanted outputs are sent', async () => {
-    const answer = (await (await infer({ ...bodyOf(cases[0]!.input), id: 'a-1', outputs: [{ name: 'label' }] })).json()) as Inference;
+    const answer = (await (
+      await infer({ ...bodyOf(cases[0]!.input), id: 'a-1', outputs: [{ name: 'label' }] })
+    ).json()) as Inference;
     expect(answer).toMatchObject({ id: 'a-1', model_name: 'digits', model_version: '3' });
     expect(answer.outputs.map((output) => output.name)).toEqual(['label']);
   });

@@ -39,9 +39,14 @@ describe('Model server: a request is checked against the signature', () => {
 const request = (rows: number, width: number, seed: number): InferRequest => ({
   id: null,
   outputs: [],
-  inputs: [{ name: 'x', datatype: 'FP32', shape: [rows, width], data: Array.from({ length: rows * width }, (_v, i) => seed * 1000 + i) }],
+  inputs: [
+    { name: 'x', datatype: 'FP32', shape: [rows, width], data: Array.from({ length: rows * width }, (_v, i) => seed * 1000 + i) },
+  ],
 });
-const requests = fc.array(fc.record({ rows: fc.integer({ min: 1, max: 40 }), width: fc.integer({ min: 1, max: 2 }) }), { minLength: 1, maxLength: 12 });
+const requests = fc.array(fc.record({ rows: fc.integer({ min: 1, max: 40 }), width: fc.integer({ min: 1, max: 2 }) }), {
+  minLength: 1,
+  maxLength: 12,
+});
 
 describe('Model server: batches', () => {
   test('a batch takes the oldest, mixes no shapes and keeps to the row limit', () => {

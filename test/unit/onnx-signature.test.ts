@@ -16,7 +16,11 @@ function read(bytes: Uint8Array, pieceBytes = bytes.length || 1) {
 }
 
 const varint = (value: number): number[] => (value < 128 ? [value] : [(value % 128) + 128, ...varint(Math.floor(value / 128))]);
-const bytesField = (field: number, content: readonly number[]) => [...varint(field * 8 + 2), ...varint(content.length), ...content];
+const bytesField = (field: number, content: readonly number[]) => [
+  ...varint(field * 8 + 2),
+  ...varint(content.length),
+  ...content,
+];
 const numberField = (field: number, value: number) => [...varint(field * 8), ...varint(value)];
 const textField = (field: number, text: string) => bytesField(field, [...new TextEncoder().encode(text)]);
 const tensor = (name: string, type: number, dims: readonly (number | string)[]) => {

@@ -15,15 +15,22 @@ const row = (id: string, effectiveFrom: number, change: Partial<PriceRow> = {}):
   state: 'believed',
   ...change,
 });
-const shape = (rows: readonly PriceRow[], from: number, to: number) => believedSteps(rows, from, to).map((step) => [step.from, step.to, step.priceId]);
+const shape = (rows: readonly PriceRow[], from: number, to: number) =>
+  believedSteps(rows, from, to).map((step) => [step.from, step.to, step.priceId]);
 
 describe('Price book: the price that is believed', () => {
   test('prices follow each other; before the first there is none', () => {
-    expect(shape([row('b', 20), row('a', 10)], 0, 30)).toEqual([[10, 20, 'a'], [20, 30, 'b']]);
+    expect(shape([row('b', 20), row('a', 10)], 0, 30)).toEqual([
+      [10, 20, 'a'],
+      [20, 30, 'b'],
+    ]);
   });
 
   test('a correction known later replaces only its own stretch', () => {
-    expect(shape([row('a', 10), row('b', 20), row('c', 10, { observedAt: 99 })], 0, 30)).toEqual([[10, 20, 'c'], [20, 30, 'b']]);
+    expect(shape([row('a', 10), row('b', 20), row('c', 10, { observedAt: 99 })], 0, 30)).toEqual([
+      [10, 20, 'c'],
+      [20, 30, 'b'],
+    ]);
   });
 
   test('a quarantined price cuts nothing', () => {
@@ -32,7 +39,11 @@ describe('Price book: the price that is believed', () => {
 
   test('an override wins over later observations until it is cleared', () => {
     const rows = [row('a', 10), row('o', 15, { source: 'override' }), row('b', 20), row('x', 25, { source: 'override-cleared' })];
-    expect(shape(rows, 10, 30)).toEqual([[10, 15, 'a'], [15, 25, 'o'], [25, 30, 'b']]);
+    expect(shape(rows, 10, 30)).toEqual([
+      [10, 15, 'a'],
+      [15, 25, 'o'],
+      [25, 30, 'b'],
+    ]);
   });
 
   test('an empty range has no steps', () => expect(shape([row('a', 10)], 20, 20)).toEqual([]));

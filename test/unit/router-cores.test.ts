@@ -51,11 +51,31 @@ describe('Router: finds the deployment by path, Host and Purser-Deployment', () 
 
 describe('Router: headers', () => {
   it('lets through the allow-list only, and never a credential', () => {
-    const raw = ['Authorization', 'Bearer t', 'X-Api-Key', 'k', 'Cookie', 'c', 'Content-Type', 'a/b', 'X-Mine', '1', 'Purser-Cost', '1', 'X-Hop', '2', 'Host', 'h'];
+    const raw = [
+      'Authorization',
+      'Bearer t',
+      'X-Api-Key',
+      'k',
+      'Cookie',
+      'c',
+      'Content-Type',
+      'a/b',
+      'X-Mine',
+      '1',
+      'Purser-Cost',
+      '1',
+      'X-Hop',
+      '2',
+      'Host',
+      'h',
+    ];
     expect(headersForReplica(raw, 'x-hop')).toEqual(['Content-Type', 'a/b', 'X-Mine', '1']);
   });
   it("drops a replica's own Purser headers and those of the connection", () => {
-    expect(headersForCaller(['Connection', 'x-hop', 'X-Hop', '1', 'Purser-Cost', '0', 'Keep-Alive', '5', 'ETag', 'e'])).toEqual(['ETag', 'e']);
+    expect(headersForCaller(['Connection', 'x-hop', 'X-Hop', '1', 'Purser-Cost', '0', 'Keep-Alive', '5', 'ETag', 'e'])).toEqual([
+      'ETag',
+      'e',
+    ]);
   });
 });
 
@@ -69,7 +89,10 @@ describe('Router: weighted revisions, least-loaded replica', () => {
     expect(chooseReplica([stable, canary], 0.89)).toEqual({ kind: 'chosen', candidate: stable.candidates[0] });
     expect(chooseReplica([stable, canary], 0.91)).toEqual({ kind: 'chosen', candidate: canary.candidates[0] });
     expect(chooseReplica([of(100, [1, 0, 1])], 0.5)).toMatchObject({ candidate: { inFlight: 0 } });
-    expect(chooseReplica([of(90, [0], { ejected: true }), canary], 0.1)).toEqual({ kind: 'chosen', candidate: canary.candidates[0] });
+    expect(chooseReplica([of(90, [0], { ejected: true }), canary], 0.1)).toEqual({
+      kind: 'chosen',
+      candidate: canary.candidates[0],
+    });
     expect(chooseReplica([of(100, [0], { tried: true })], 0.1)).toMatchObject({ kind: 'chosen' });
     expect(chooseReplica([of(100, [2, 2])], 0.1)).toEqual({ kind: 'busy' });
     expect(chooseReplica([of(0, [0]), of(100, [])], 0.1)).toEqual({ kind: 'none' });
@@ -92,7 +115,14 @@ describe('Router: outlier ejection', () => {
 });
 
 describe('Router: decides a retry', () => {
-  const failed: FailedAttempt = { method: 'POST', revision: { protocol: 'http', retryable: false }, attempts: 1, written: true, replayable: true, answered: false };
+  const failed: FailedAttempt = {
+    method: 'POST',
+    revision: { protocol: 'http', retryable: false },
+    attempts: 1,
+    written: true,
+    replayable: true,
+    answered: false,
+  };
   it.each([
     [{}, false],
     [{ written: false }, true],
@@ -123,7 +153,11 @@ describe('Router: a table that loses half its deployments', () => {
     ['a new epoch may start lower', table(1, rows, { version: { epoch: 'f', n: 1 } }), 'apply'],
     ['five of a hundred may go', table(6, rows.slice(5)), 'apply'],
     ['six may not', table(6, rows.slice(6)), 'hold'],
-    ['unless they were deleted', table(6, rows.slice(50), { deleted: rows.slice(0, 50).map((row) => ({ deploymentId: row.deploymentId, at: 0 })) }), 'apply'],
+    [
+      'unless they were deleted',
+      table(6, rows.slice(50), { deleted: rows.slice(0, 50).map((row) => ({ deploymentId: row.deploymentId, at: 0 })) }),
+      'apply',
+    ],
   ])('%s', (_, next, wanted) => {
     expect(judgeTable(full, next).kind).toBe(wanted);
   });

@@ -5,7 +5,13 @@ import type { CapacityType, Offering } from '../../src/clouds/offering.ts';
 import { offeringIdOf } from '../../src/clouds/offering-key.ts';
 import { isId } from '../../src/kernel/id.ts';
 import type { PriceRow } from '../../src/pricing/price-book.ts';
-import { filterOfferings, REJECTION_CODES, type Candidate, type Demand, type PlacementPolicy } from '../../src/scheduler/filter-offerings.ts';
+import {
+  filterOfferings,
+  REJECTION_CODES,
+  type Candidate,
+  type Demand,
+  type PlacementPolicy,
+} from '../../src/scheduler/filter-offerings.ts';
 import { planPlacement } from '../../src/scheduler/plan-placement.ts';
 
 const NOW = 1_800_000_000_000;
@@ -17,7 +23,14 @@ const GPU: Demand = {
 const POLICY: PlacementPolicy = { regions: ['aws/us-east-1'] };
 
 function candidate(change: Partial<Offering> = {}, effective: bigint | null = 96_000_000_000n): Candidate {
-  const key = { provider: 'aws', region: 'us-east-1', zone: '', instanceType: 'm5.large', capacityType: 'on_demand' as CapacityType, ...change };
+  const key = {
+    provider: 'aws',
+    region: 'us-east-1',
+    zone: '',
+    instanceType: 'm5.large',
+    capacityType: 'on_demand' as CapacityType,
+    ...change,
+  };
   const id = offeringIdOf(key);
   const size = { architecture: 'amd64', cpuMilli: 2000, memoryMib: 8192, accelerator: null, interruptionBand: null };
   return { offering: { ...size, ...key, id, ...change }, price: effective === null ? null : priceOf(id, effective) };

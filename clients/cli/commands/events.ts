@@ -125,14 +125,24 @@ async function list({ client, output }: Cli, options: EventsOptions): Promise<vo
   );
 }
 
-async function follow({ client, output, stopped }: Cli, options: EventsOptions): Promise<void> {
-  const variables = { after: options.after ?? null, filter: filterOf(options) };
+/** Behind the given cursor, else behind the newest events, which are printed first. */
+async function follow(cli: Cli, options: EventsOptions): Promise<void> {
+  const { client, output, stopped } = cli;
+  const after = options.after ?? (await showNewest(cli, options));
+  const variables = { after, filter: filterOf(options) };
   const deliveries = client().follow(FollowEvents, variables, {
     cursorOf: ({ events }) => events.cursor,
     signal: stopped(),
     onBreak: (error) => output.note(`${error.message} Trying again …`),
   });
   for await (const { events } of deliveries) show(output, events);
+}
+
+async function showNewest({ client, output }: Cli, options: EventsOptions): Promise<string> {
+  const last = wholeNumber('--last', options.last);
+  const { events } = await client().request(Events, { after: null, filter: filterOf(options), first: 100, last });
+  for (const event of events.events) output.result({ __typename: 'Event', ...event }, () => line(event));
+  return events.cursor;
 }
 
 /** Heartbeats only move the cursor. */

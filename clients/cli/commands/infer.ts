@@ -42,10 +42,10 @@ async function infer({ client, output }: Cli, path: string, options: InferOption
   if (answer.status >= 400) throw new CommandFailure(`${answer.status}: ${answer.text}`, CODES[answer.status] ?? EXIT.REFUSED);
   const { requestId, revision, cost, text } = answer;
   output.note(`request ${requestId ?? '-'}, revision ${revision ?? '-'}, cost ${cost === null ? 'unpriced' : money(cost)}`);
-  output.result({ requestId, revision, cost, answer: parse(text) }, () => text);
+  output.result({ requestId, revision, cost, answer: parsed(text) }, () => text);
 }
 
-function parse(text: string): unknown {
+function parsed(text: string): unknown {
   try {
     return JSON.parse(text);
   } catch {

@@ -107,11 +107,9 @@ const DescribeDeployment = graphql(`
         isEstimate
       }
       decisions(first: 3) {
-        nodes {
-          kind
-          at
-          reasons
-        }
+        kind
+        at
+        reasons
       }
       allowedActions {
         action
@@ -223,7 +221,7 @@ function describeText(deployment: Described, events: readonly DescribedEvent[]):
     ),
     '',
     'Decisions',
-    ...deployment.decisions.nodes.map(({ at, kind, reasons }) => `  ${at}  ${kind}  ${reasons.join(' ')}`),
+    ...deployment.decisions.map(({ at, kind, reasons }) => `  ${at}  ${kind}  ${reasons.join(' ')}`),
     '',
     'Events',
     ...events.map((event) => `  ${event.at}  ${event.type}  ${event.message}`),

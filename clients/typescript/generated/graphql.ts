@@ -699,7 +699,7 @@ export type DescribeDeploymentQueryVariables = Exact<{
 }>;
 
 
-export type DescribeDeploymentQuery = { deployment: { id: string, path: string, version: number, generation: number, wishedReplicas: number, maxReplicas: number, maxSpendPerHour: { amount: string }, endpoint: { url: string, protocols: Array<Protocol> }, monthlyEstimate: { amount: string }, status: { phase: DeploymentPhase, observedGeneration: number, conditions: Array<{ type: string, status: string, reason: string, message: string, lastTransitionTime: string }> }, revision: { number: number, modelVersion: { number: number, model: { path: string } } | null } | null, rollout: { state: RolloutState, toRevision: number, reason: string | null, startedAt: string, endedAt: string | null } | null, traffic: { weights: Array<{ revision: number, weight: number }> }, replicas: Array<{ id: string, state: ReplicaState, address: string | null, restarts: number, message: string, revision: { number: number } | null }>, costs: { isEstimate: boolean, total: { amount: string } }, decisions: { nodes: Array<{ kind: DecisionKind, at: string, reasons: Array<string> }> }, allowedActions: Array<{ action: DeploymentAction, allowed: boolean, reason: string | null }> } | null, events: { events: Array<{ cursor: string, at: string, type: string, severity: Severity, message: string }> } };
+export type DescribeDeploymentQuery = { deployment: { id: string, path: string, version: number, generation: number, wishedReplicas: number, maxReplicas: number, maxSpendPerHour: { amount: string }, endpoint: { url: string, protocols: Array<Protocol> }, monthlyEstimate: { amount: string }, status: { phase: DeploymentPhase, observedGeneration: number, conditions: Array<{ type: string, status: string, reason: string, message: string, lastTransitionTime: string }> }, revision: { number: number, modelVersion: { number: number, model: { path: string } } | null } | null, rollout: { state: RolloutState, toRevision: number, reason: string | null, startedAt: string, endedAt: string | null } | null, traffic: { weights: Array<{ revision: number, weight: number }> }, replicas: Array<{ id: string, state: ReplicaState, address: string | null, restarts: number, message: string, revision: { number: number } | null }>, costs: { isEstimate: boolean, total: { amount: string } }, decisions: Array<{ kind: DecisionKind, at: string, reasons: Array<string> }>, allowedActions: Array<{ action: DeploymentAction, allowed: boolean, reason: string | null }> } | null, events: { events: Array<{ cursor: string, at: string, type: string, severity: Severity, message: string }> } };
 
 export type LogsQueryVariables = Exact<{
   path: string;
@@ -1394,11 +1394,9 @@ export const DescribeDeploymentDocument = new TypedDocumentString(`
       isEstimate
     }
     decisions(first: 3) {
-      nodes {
-        kind
-        at
-        reasons
-      }
+      kind
+      at
+      reasons
     }
     allowedActions {
       action

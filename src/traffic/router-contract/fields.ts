@@ -24,7 +24,8 @@ export const textOrNull = (value: unknown, where: string): string | null => (val
 
 /** An integer that is exact and not negative. */
 export function count(value: unknown, where: string): number {
-  if (typeof value !== 'number' || !Number.isSafeInteger(value) || value < 0) throw new ContractError(`${where} must be a whole number ≥ 0`);
+  if (typeof value !== 'number' || !Number.isSafeInteger(value) || value < 0)
+    throw new ContractError(`${where} must be a whole number ≥ 0`);
   return value;
 }
 

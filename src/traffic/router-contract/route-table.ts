@@ -62,7 +62,12 @@ export interface RouteIssuer {
   readonly audience: string;
   /** JSON Web Key Set, as JSON text. */
   readonly jwks: string;
-  readonly people: readonly { readonly subject: string; readonly principalId: Id; readonly callerTeamId: Id | null; readonly access: RouteAccess }[];
+  readonly people: readonly {
+    readonly subject: string;
+    readonly principalId: Id;
+    readonly callerTeamId: Id | null;
+    readonly access: RouteAccess;
+  }[];
 }
 
 export interface TableVersion {

@@ -1,0 +1,78 @@
+import type { CapacityType } from '../clouds/offering.ts';
+import type { PicoUsdPerHour } from '../kernel/money.ts';
+import type { Resources } from '../kernel/resources.ts';
+import {
+  DEFAULT_CONCURRENCY,
+  DEFAULT_DEADLINE_MS,
+  DEFAULT_QUEUE_LIMIT,
+  type DeploymentSpec,
+  type VersionTarget,
+} from './deployment.ts';
+
+/** What a caller says of a deployment; what is left out stays as it is, or takes its default. */
+export interface WishInput {
+  readonly model: string;
+  readonly version: VersionTarget;
+  readonly replicas?: number | null;
+  readonly resources?: Resources | null;
+  readonly concurrency?: number | null;
+  readonly deadlineMs?: number | null;
+  readonly queueLimit?: number | null;
+  readonly retryable?: boolean | null;
+  readonly hosts?: readonly string[] | null;
+  readonly maxReplicas?: number | null;
+  readonly maxSpendPerHour?: PicoUsdPerHour | null;
+  readonly regions?: readonly string[] | null;
+  readonly capacityTypes?: readonly CapacityType[] | null;
+}
+
+/** The whole wish: what was asked for, else what it was, else the default; the limits are its project's. */
+export function wishOf(
+  input: WishInput,
+  limits: Pick<DeploymentSpec, 'maxReplicas' | 'maxSpendPerHour'>,
+  current: { readonly deployment: { readonly spec: DeploymentSpec } } | null,
+  regions: readonly string[],
+): DeploymentSpec {
+  const defaults = current?.deployment.spec ?? {
+    replicas: 1,
+    resources: null,
+    concurrency: DEFAULT_CONCURRENCY,
+    deadlineMs: DEFAULT_DEADLINE_MS,
+    queueLimit: DEFAULT_QUEUE_LIMIT,
+    retryable: false,
+    hosts: [],
+    maxReplicas: limits.maxReplicas,
+    maxSpendPerHour: limits.maxSpendPerHour,
+    placement: { regions, capacityTypes: ['on_demand'] as const },
+    traffic: [{ revision: 1, weight: 100 }],
+  };
+  return {
+    ...defaults,
+    ...overrides(input),
+    model: input.model,
+    version: input.version,
+    placement: {
+      regions: input.regions ?? defaults.placement.regions,
+      capacityTypes: input.capacityTypes ?? defaults.placement.capacityTypes,
+    },
+    traffic: defaults.traffic,
+  };
+}
+
+const OVERRIDABLE = [
+  'replicas',
+  'resources',
+  'concurrency',
+  'deadlineMs',
+  'queueLimit',
+  'retryable',
+  'hosts',
+  'maxReplicas',
+  'maxSpendPerHour',
+] as const;
+
+/** What the input says; what it leaves out has no key. */
+const overrides = (input: WishInput): Partial<DeploymentSpec> =>
+  Object.fromEntries(
+    OVERRIDABLE.flatMap((field) => (input[field] === undefined || input[field] === null ? [] : [[field, input[field]]])),
+  );
