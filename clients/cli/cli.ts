@@ -5,6 +5,7 @@ import type { Cli, CommandGroup, Surroundings } from './cli-context.ts';
 import { resolveContext } from './contexts.ts';
 import { CommandFailure, EXIT, exitCodesText, type ExitCode } from './exit-codes.ts';
 import { makeOutput } from './output.ts';
+import { ownVersion } from './version.ts';
 
 interface LazyGroup {
   readonly names: readonly string[];
@@ -64,18 +65,25 @@ export async function runCli(args: readonly string[], surroundings: Surroundings
 const programOf = ({ write, writeError }: Surroundings): Command =>
   new Command('purser')
     .description('Models that you host: deploy, route, meter, account.')
+    .version(ownVersion(), '-V, --version', 'print the version')
     .option('--json', 'print one JSON document (one per line for streams)')
     .option('--context <name>', 'use this context instead of the current one')
     .addHelpText('after', PROCESS_HELP)
+    .configureHelp({ showGlobalOptions: true })
     .showHelpAfterError('(add --help for the arguments)')
     .configureOutput({ writeOut: write, writeErr: writeError })
     .exitOverride();
 
 async function groupsFor(args: readonly string[]): Promise<CommandGroup[]> {
-  const group = GROUPS.find(({ names }) => args.some((arg) => names.includes(arg)));
-  const wanted = group && !args.includes('help') ? [group] : GROUPS;
+  const command = commandOf(args);
+  const group = GROUPS.find(({ names }) => command !== undefined && names.includes(command));
+  const wanted = group ? [group] : GROUPS;
   return Promise.all(wanted.map(({ load }) => load()));
 }
+
+/** The first word that is neither an option nor an option's value: a team may be called like a command. */
+const commandOf = (args: readonly string[]): string | undefined =>
+  args.find((arg, index) => !arg.startsWith('-') && args[index - 1] !== '--context');
 
 interface GlobalOptions {
   readonly json?: boolean;

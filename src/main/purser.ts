@@ -17,12 +17,13 @@ const PROCESSES: Readonly<Record<string, () => Promise<unknown>>> = {
 };
 
 const startProcess = PROCESSES[process.argv[2] ?? ''];
-if (startProcess) {
+const asksForHelp = ['--help', '-h'].includes(process.argv[3] ?? '');
+if (startProcess && !asksForHelp) {
   await startProcess().catch(stopWithReason);
 } else {
   process.stdout.on('error', endQuietly);
   const { runCli } = await import('../../clients/cli/cli.ts');
-  process.exitCode = await runCli(process.argv.slice(2));
+  process.exitCode = await runCli(startProcess ? ['help'] : process.argv.slice(2));
 }
 
 /** A reader that has seen enough (`purser events | head`) ends the command without a word. */

@@ -75,6 +75,13 @@ describe('CLI: a model from nothing to a priced plan', () => {
     expect(await admin.json('models')).toMatchObject([{ path: 'crew/deck/digits' }]);
   });
 
+  test('what is called like a command is not taken for one', async () => {
+    expect(await admin.json('teams', 'create', 'events')).toMatchObject({ name: 'events' });
+    const cli = openCli({ PURSER_URL: api.url, PURSER_TOKEN: api.adminToken });
+    expect(await cli.run(['--context', 'login', 'get'])).toMatchObject({ code: EXIT.UNAUTHENTICATED });
+    cli.close();
+  });
+
   test('lists are for people too, and say what comes next', async () => {
     expect((await admin.run(['models'])).stdout).toMatch(
       /^MODEL +LATEST +FORMAT +ALIASES\ncrew\/deck\/digits +1 +ONNX +best=1\n$/,
@@ -161,8 +168,32 @@ describe('CLI: documented exit codes', () => {
   });
 
   test('a help for each is done, and the table is in the help', async () => {
-    expect(await admin.run(['--help'])).toMatchObject({ code: EXIT.OK });
-    expect(await admin.run(['deploy', '--help'])).toMatchObject({ code: EXIT.OK });
+    const { code, stdout: all } = await admin.run(['help']);
+    expect(code).toBe(EXIT.OK);
+    const commands = [...(all.split('Commands:')[1]?.split('Processes')[0] ?? '').matchAll(/^ {2}([a-z]+)/gm)].map(
+      ([, name]) => name!,
+    );
+    for (const command of [
+      'models',
+      'versions',
+      'deploy',
+      'get',
+      'describe',
+      'infer',
+      'costs',
+      'events',
+      'logs',
+      'rollback',
+      'delete',
+    ])
+      expect(commands).toContain(command);
+    for (const command of commands.filter((name) => name !== 'help')) {
+      const help = await admin.run([command, '--help']);
+      expect(help, command).toMatchObject({ code: EXIT.OK, stderr: '' });
+      expect(help.stdout, command).toMatch(new RegExp(`^Usage: purser ${command}[^]*--json `));
+      expect((await admin.run(['help', command])).stdout).toBe(help.stdout);
+    }
+    expect(await admin.run(['--version'])).toMatchObject({ code: EXIT.OK, stdout: expect.stringMatching(/^\d+\.\d+\.\d+\n$/) });
     const { stdout } = await admin.run(['help', 'exit-codes']);
     for (const [code, meaning] of Object.entries(EXIT_MEANINGS)) expect(stdout).toContain(`${code}  ${meaning}`);
   });
