@@ -9,6 +9,7 @@ import { Migration20261121000600_fleet } from './Migration20261121000600_fleet.t
 import { Migration20261121000700_deployments } from './Migration20261121000700_deployments.ts';
 import { Migration20261121000800_costs } from './Migration20261121000800_costs.ts';
 import { Migration20261121000900_rollout_history } from './Migration20261121000900_rollout_history.ts';
+import { Migration20261121001000_upload_claims } from './Migration20261121001000_upload_claims.ts';
 
 /** Every migration, oldest first. A list and not a folder scan: the same in sources, in the build and in tests. */
 export const MIGRATIONS: readonly (new (...args: ConstructorParameters<typeof Migration>) => Migration)[] = [
@@ -22,4 +23,5 @@ export const MIGRATIONS: readonly (new (...args: ConstructorParameters<typeof Mi
   Migration20261121000700_deployments,
   Migration20261121000800_costs,
   Migration20261121000900_rollout_history,
+  Migration20261121001000_upload_claims,
 ];

@@ -16,6 +16,9 @@ const STATUS: Readonly<Partial<Record<FailureCode, number>>> = {
   LIMIT_EXCEEDED: 507,
 };
 
+/** An upload that sends nothing for this long is cut. Higher: a dead line holds the artifact; lower: slow lines are cut in a pause. */
+const SILENCE_MS = 60_000;
+
 const NOT_FOUND = { error: 'No such artifact, or you may not see it.', code: 'NOT_FOUND' };
 
 export interface ArtifactRoutesDeps {
@@ -45,7 +48,7 @@ export function artifactRoutes({ artifacts, authentication }: ArtifactRoutesDeps
       return void response
         .status(411)
         .json({ error: 'Send Content-Length, or Content-Range: bytes FROM-TO/SIZE.', code: 'INVALID_INPUT' });
-    const outcome = await artifacts.upload(principal, { ...refOf(request), ...range, chunks: request });
+    const outcome = await artifacts.upload(principal, { ...refOf(request), ...range, chunks: heard(request) });
     if (!outcome.ok) {
       refuse(response, outcome.error);
       return;
@@ -84,6 +87,17 @@ export function artifactRoutes({ artifacts, authentication }: ArtifactRoutesDeps
     return send(response, artifact);
   });
   return router;
+}
+
+/** The body as it comes; throws once the sender is silent. Time that nobody asks for more does not count. */
+async function* heard(request: Request): AsyncGenerator<Uint8Array> {
+  const body = (request as AsyncIterable<Uint8Array>)[Symbol.asyncIterator]();
+  for (;;) {
+    const timer = setTimeout(() => request.destroy(new Error('The sender of an upload is silent.')), SILENCE_MS);
+    const item = await body.next().finally(() => clearTimeout(timer));
+    if (item.done) return;
+    yield item.value;
+  }
 }
 
 const refOf = ({ params }: Request): ArtifactRef => ({

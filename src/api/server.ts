@@ -42,6 +42,9 @@ export interface ApiServerDeps {
   readonly isReady: () => boolean;
 }
 
+/** The whole of a request, the longest upload included. Higher: a body that trickles holds a connection for long; lower: slow lines cut uploads. */
+const REQUEST_TIMEOUT_MS = 6 * 3_600_000;
+
 /** The API's one listener: GraphQL on three transports, artifacts, health, dashboard. */
 export class ApiServer {
   readonly #deps: ApiServerDeps;
@@ -54,7 +57,7 @@ export class ApiServer {
 
   constructor(deps: ApiServerDeps) {
     this.#deps = deps;
-    this.#http = createServer(this.#app);
+    this.#http = createServer({ requestTimeout: REQUEST_TIMEOUT_MS }, this.#app);
     this.#gatekeeper = new Gatekeeper(deps.schema, deps.clock);
     this.#apollo = makeApollo({ schema: deps.schema, gatekeeper: this.#gatekeeper, logger: deps.logger, metrics: deps.metrics });
   }

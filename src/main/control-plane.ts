@@ -104,9 +104,10 @@ export class ControlPlane {
 
   /** Forgetting is idempotent and takes no decision, so that every instance may do it. */
   #startHousekeeping(): void {
-    const { events, database, clock, random, logger } = this.#parts;
+    const { events, artifacts, database, clock, random, logger } = this.#parts;
     const body = async () => {
       await events.prune(KEEP_EVENTS_MS);
+      await artifacts.sweep();
       await database.write(SCOPE, (tx) => pruneOutcomes(tx, clock.now(), MAX_PRUNED));
     };
     const loop = new Loop({ name: 'housekeeping', everyMs: HOUSEKEEPING_MS, body, random, logger });

@@ -5,10 +5,11 @@ import type { Project } from '../identity/team.ts';
 import type { Clock } from '../kernel/clock.ts';
 import { isDigest, startDigest, type Digest, type RunningDigest } from '../kernel/digest.ts';
 import { failure, notFound, type Failure } from '../kernel/failure.ts';
-import type { Id } from '../kernel/id.ts';
+import { newId, type Id } from '../kernel/id.ts';
 import { scopeOf, type Principal } from '../kernel/principal.ts';
+import type { Random } from '../kernel/random.ts';
 import { err, ok, type Result } from '../kernel/result.ts';
-import type { Transaction } from '../kernel/transaction.ts';
+import type { Scope, Transaction } from '../kernel/transaction.ts';
 import type { Database } from '../persistence/database.ts';
 import { readArtifactGrant } from './artifact-grant.ts';
 import type { Artifact, ArtifactStore } from './artifact-store.port.ts';
@@ -16,10 +17,12 @@ import { BlobStoreFull, type BlobKey, type BlobStore } from './blob-store.port.t
 import type { Signature } from './model-version.ts';
 import { OnnxSignatureReader } from './onnx-signature.ts';
 import type { SignatureSource } from './signature-source.port.ts';
+import { UploadClaim, UploadTakenOver } from './upload-claim.service.ts';
 
 export interface ArtifactsDeps {
   readonly database: Database;
   readonly clock: Clock;
+  readonly random: Random;
   readonly store: ArtifactStore;
   readonly blobs: BlobStore;
   readonly identity: Pick<IdentityStore, 'findProject'>;
@@ -59,11 +62,15 @@ export interface OpenArtifact {
 /** Largest artifact, 1 TiB. Higher: one upload outlasts any token; lower: refuses large models. */
 export const MAX_ARTIFACT_BYTES = 1024 ** 4;
 
+/** An upload that nobody goes on with for this long is forgotten. Higher holds its quota for longer, lower ends one over a weekend's cut line. */
+export const UPLOAD_LIFETIME_MS = 48 * 3_600_000;
+/** Uploads forgotten in one run. Higher holds a run for long, lower lets them pile up. */
+const MAX_SWEPT = 1_000;
+const SCOPE: Scope = { kind: 'reconciler', loop: 'artifacts' };
+
 /** Artifact bytes by (project, digest), never by digest alone. */
 export class ArtifactsService implements SignatureSource {
   readonly #deps: ArtifactsDeps;
-  /** Uploads that run in this process: one writer per artifact. */
-  readonly #running = new Set<string>();
 
   constructor(deps: ArtifactsDeps) {
     this.#deps = deps;
@@ -100,7 +107,7 @@ export class ArtifactsService implements SignatureSource {
   async openForWorkload(token: string, ref: ArtifactRef): Promise<OpenArtifact | null> {
     const grant = readArtifactGrant(token, this.#deps.grantSecret, this.#deps.clock.now());
     if (grant?.digest !== ref.digest) return null;
-    const artifact = await this.#deps.database.read({ kind: 'reconciler', loop: 'artifacts' }, async (tx) => {
+    const artifact = await this.#deps.database.read(SCOPE, async (tx) => {
       const project = await this.#deps.identity.findProject(tx, { teamName: ref.teamName, name: ref.projectName });
       return project?.id === grant.projectId ? this.#deps.store.artifact(tx, project.id, grant.digest) : null;
     });
@@ -119,30 +126,49 @@ export class ArtifactsService implements SignatureSource {
     return signature.ok ? ok({ signature: signature.value, sizeBytes: artifact.sizeBytes }) : signature;
   }
 
+  /** Gives back the room of uploads that nobody went on with; idempotent, so that every instance may do it. Gives how many there were. */
+  async sweep(): Promise<number> {
+    const { database, store, clock, random } = this.#deps;
+    const now = clock.now();
+    const abandoned = await database.read(SCOPE, (tx) => store.abandoned(tx, now - UPLOAD_LIFETIME_MS, MAX_SWEPT));
+    for (const artifact of abandoned) {
+      const writer = newId(now, random);
+      // Whoever goes on with it at this moment is first or waits.
+      const isOurs = await database.write(SCOPE, (tx) => store.claim(tx, artifact, writer));
+      if (isOurs) await this.#forget(SCOPE, artifact, writer);
+    }
+    return abandoned.length;
+  }
+
   async #upload(principal: Principal, upload: Upload): Promise<Result<ArtifactStatus, Failure>> {
-    const reserved = await this.#reserve(principal, upload);
+    const takenAt = this.#deps.clock.now();
+    const writer = newId(takenAt, this.#deps.random);
+    const reserved = await this.#reserve(principal, upload, writer);
     if (!reserved.ok) return reserved;
     const artifact = reserved.value;
     if (artifact.state === 'stored') return this.#verifyOnly(artifact, upload);
-    const name = `${artifact.projectId} ${artifact.digest}`;
-    if (this.#running.has(name))
-      return err(failure('IN_PROGRESS', 'This artifact is being uploaded already.', { retryAfterMs: 1000 }));
-    this.#running.add(name);
+    const claim = new UploadClaim({ ...this.#deps, scope: scopeOf(principal), artifact, writer }, takenAt);
+    const writing = { principal, artifact, writer, claim };
     try {
-      return await this.#receive(principal, artifact, upload);
+      return await this.#receive(writing, upload);
     } catch (error) {
-      if (!(error instanceof BlobStoreFull)) throw error;
-      await this.#forget(principal, artifact);
-      return err(
-        failure('LIMIT_EXCEEDED', 'The artifact store is full; nothing of the upload was kept.', { internal: String(error) }),
-      );
+      return await this.#broken(writing, error);
     } finally {
-      this.#running.delete(name);
+      await claim.end();
     }
   }
 
-  /** Finds the project and makes room under the quota. */
-  #reserve(principal: Principal, upload: Upload): Promise<Result<Artifact, Failure>> {
+  async #broken({ principal, artifact, writer, claim }: Writing, error: unknown): Promise<Result<never, Failure>> {
+    if (error instanceof UploadTakenOver) return err(underWay());
+    if (!(error instanceof BlobStoreFull)) throw error;
+    if (await claim.isTakenOver()) return err(underWay());
+    await this.#forget(scopeOf(principal), artifact, writer);
+    const message = 'The artifact store is full; nothing of the upload was kept.';
+    return err(failure('LIMIT_EXCEEDED', message, { internal: String(error) }));
+  }
+
+  /** Finds the project, makes room under the quota and becomes the one writer. */
+  #reserve(principal: Principal, upload: Upload, writer: Id): Promise<Result<Artifact, Failure>> {
     const { store, identity, clock, database } = this.#deps;
     return database.write(scopeOf(principal), async (tx) => {
       const project = await identity.findProject(tx, { teamName: upload.teamName, name: upload.projectName });
@@ -156,8 +182,7 @@ export class ArtifactsService implements SignatureSource {
       if (refused) return err(refused);
       const key = { projectId: project.id, teamId: project.teamId, digest: upload.digest };
       const artifact: Artifact = { ...key, sizeBytes: upload.sizeBytes, state: 'uploading', createdAt: clock.now() };
-      await store.save(tx, artifact);
-      return ok(artifact);
+      return (await store.claim(tx, artifact, writer)) ? ok(artifact) : err(underWay());
     });
   }
 
@@ -166,8 +191,9 @@ export class ArtifactsService implements SignatureSource {
     return this.#deps.quotas.check(tx, { ...targetOf(project), resource: 'artifact_bytes', use, wanted: BigInt(wanted) });
   }
 
-  async #receive(principal: Principal, artifact: Artifact, upload: Upload): Promise<Result<ArtifactStatus, Failure>> {
-    const { blobs } = this.#deps;
+  async #receive(writing: Writing, upload: Upload): Promise<Result<ArtifactStatus, Failure>> {
+    const { blobs, database, store } = this.#deps;
+    const { principal, artifact, writer, claim } = writing;
     // From the start again is always allowed; elsewhere only where the kept bytes end.
     if (upload.offset === 0) await blobs.discard(artifact);
     const staged = await blobs.stagedBytes(artifact);
@@ -176,12 +202,16 @@ export class ArtifactsService implements SignatureSource {
     }
     const digest = startDigest();
     if (staged > 0) for await (const chunk of blobs.openStaged(artifact)) digest.add(chunk);
-    const receivedBytes = await blobs.append(artifact, hashing(upload.chunks, digest));
+    const receivedBytes = await blobs.append(artifact, claim.guard(hashing(upload.chunks, digest)));
     if (receivedBytes < artifact.sizeBytes) return ok({ stored: false, receivedBytes, sizeBytes: artifact.sizeBytes });
-    if (receivedBytes > artifact.sizeBytes || digest.end() !== artifact.digest) return this.#mismatch(principal, artifact);
+    await claim.confirm();
+    if (receivedBytes > artifact.sizeBytes || digest.end() !== artifact.digest) {
+      await this.#forget(scopeOf(principal), artifact, writer);
+      return err(mismatch());
+    }
     await blobs.commit(artifact);
-    await this.#deps.database.write(scopeOf(principal), (tx) => this.#deps.store.save(tx, { ...artifact, state: 'stored' }));
-    return ok({ stored: true, receivedBytes, sizeBytes: artifact.sizeBytes });
+    const stored = await database.write(scopeOf(principal), (tx) => store.finish(tx, artifact, writer));
+    return stored ? ok({ stored, receivedBytes, sizeBytes: artifact.sizeBytes }) : err(underWay());
   }
 
   /** It is there already: the bytes are still hashed, so that a wrong body is told so and timing says nothing. */
@@ -193,14 +223,9 @@ export class ArtifactsService implements SignatureSource {
     return ok({ stored: true, receivedBytes: sizeBytes, sizeBytes });
   }
 
-  async #mismatch(principal: Principal, artifact: Artifact): Promise<Result<never, Failure>> {
-    await this.#forget(principal, artifact);
-    return err(mismatch());
-  }
-
-  async #forget(principal: Principal, artifact: Artifact): Promise<void> {
-    await this.#deps.blobs.discard(artifact);
-    await this.#deps.database.write(scopeOf(principal), (tx) => this.#deps.store.remove(tx, artifact.projectId, artifact.digest));
+  async #forget(scope: Scope, artifact: Artifact, writer: Id): Promise<void> {
+    await this.#deps.blobs.remove(artifact);
+    await this.#deps.database.write(scope, (tx) => this.#deps.store.remove(tx, artifact, writer));
   }
 
   #find(principal: Principal, action: 'artifact.read', ref: ArtifactRef): Promise<{ artifact: Artifact } | null> {
@@ -216,6 +241,15 @@ export class ArtifactsService implements SignatureSource {
     return artifact.state === 'stored' ? { sizeBytes: artifact.sizeBytes, chunks: this.#deps.blobs.open(artifact) } : null;
   }
 }
+
+interface Writing {
+  readonly principal: Principal;
+  readonly artifact: Artifact;
+  readonly writer: Id;
+  readonly claim: UploadClaim;
+}
+
+const underWay = (): Failure => failure('IN_PROGRESS', 'This artifact is being uploaded already.', { retryAfterMs: 1000 });
 
 const targetOf = (project: Project): { teamId: Id; projectId: Id } => ({ teamId: project.teamId, projectId: project.id });
 

@@ -32,6 +32,9 @@ export interface BlobStore {
   /** Forgets what is staged; nothing staged is fine. Safe to repeat. */
   discard(key: BlobKey): Promise<void>;
 
+  /** Deletes the blob and what is staged for it; nothing there is fine. Safe to repeat. */
+  remove(key: BlobKey): Promise<void>;
+
   /** Size of a committed blob; null if there is none. Safe to repeat. */
   size(key: BlobKey): Promise<number | null>;
 

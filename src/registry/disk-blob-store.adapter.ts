@@ -20,8 +20,8 @@ export class DiskBlobStore implements BlobStore {
 
   async append(key: BlobKey, chunks: AsyncIterable<Uint8Array>): Promise<number> {
     const path = this.#staged(key);
-    await mkdir(dirname(path), { recursive: true, mode: FOLDER_MODE });
-    const file = await open(path, 'a', FILE_MODE);
+    await asFull(() => mkdir(dirname(path), { recursive: true, mode: FOLDER_MODE }));
+    const file = await asFull(() => open(path, 'a', FILE_MODE));
     try {
       for await (const chunk of chunks) await write(file, chunk);
       await asFull(() => file.sync());
@@ -42,6 +42,11 @@ export class DiskBlobStore implements BlobStore {
 
   async discard(key: BlobKey): Promise<void> {
     await rm(this.#staged(key), { force: true });
+  }
+
+  async remove(key: BlobKey): Promise<void> {
+    await this.discard(key);
+    await rm(this.#path(key), { force: true });
   }
 
   size(key: BlobKey): Promise<number | null> {

@@ -72,6 +72,11 @@ export class S3BlobStore implements BlobStore {
     await this.#remove(await this.#pieces(key));
   }
 
+  async remove(key: BlobKey): Promise<void> {
+    await this.discard(key);
+    await this.#remove([{ key: blobOf(key), bytes: 0 }]);
+  }
+
   async size(key: BlobKey): Promise<number | null> {
     const { sdk, client } = await this.#connect();
     try {

@@ -1,4 +1,6 @@
 // One suite for every blob store: files in a folder, and objects on a real S3 server where the machine has one.
+import { execFileSync, spawnSync } from 'node:child_process';
+import { mkdtempSync, rmdirSync } from 'node:fs';
 import { mkdir, mkdtemp, rm, stat, symlink } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -30,6 +32,15 @@ async function bytesOf(chunks: AsyncIterable<Uint8Array>): Promise<Buffer> {
   const all: Uint8Array[] = [];
   for await (const chunk of chunks) all.push(chunk);
   return Buffer.concat(all);
+}
+
+/** Only root can, and not in every container. */
+function canMount(): boolean {
+  const mount = mkdtempSync(join(tmpdir(), 'purser-mount-'));
+  const { status } = spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=1m', 'tmpfs', mount]);
+  if (status === 0) execFileSync('umount', [mount]);
+  rmdirSync(mount);
+  return status === 0;
 }
 
 function contract(store: () => BlobStore): void {
@@ -71,6 +82,16 @@ function contract(store: () => BlobStore): void {
     expect(await store().stagedBytes(key)).toBe(0);
     expect(await store().size(key)).toBeNull();
   });
+
+  test('what is removed is gone, committed or staged, and removing nothing is fine', async () => {
+    const key = keyOf(Buffer.from('in the way'));
+    await store().append(key, chunked(Buffer.from('in the way')));
+    await store().commit(key);
+    await store().append(key, chunked(Buffer.from('staged')));
+    await store().remove(key);
+    await store().remove(key);
+    expect([await store().size(key), await store().stagedBytes(key)]).toEqual([null, 0]);
+  });
 }
 
 describe('Blob store on disk', () => {
@@ -90,6 +111,24 @@ describe('Blob store on disk', () => {
     await new DiskBlobStore(folder).discard(key);
     expect(await new DiskBlobStore(folder).stagedBytes(key)).toBe(0);
   });
+
+  test.skipIf(!canMount())(
+    'a disk that runs full in the middle is told as such, and discarding gives the room back',
+    async () => {
+      const mount = await mkdtemp(join(tmpdir(), 'purser-small-'));
+      execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=1m', 'tmpfs', mount]);
+      try {
+        const blobs = new DiskBlobStore(join(mount, 'blobs'));
+        const key = keyOf(large, TWO);
+        await expect(blobs.append(key, chunked(large))).rejects.toBeInstanceOf(BlobStoreFull);
+        await blobs.discard(key);
+        expect(await blobs.append(keyOf(small), chunked(small))).toBe(small.length);
+      } finally {
+        execFileSync('umount', [mount]);
+        await rm(mount, { recursive: true });
+      }
+    },
+  );
 
   test('only the owner can look inside', async () => {
     expect((await stat(folder)).mode & 0o777).toBe(0o700);

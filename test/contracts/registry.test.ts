@@ -13,9 +13,10 @@ import type { Result } from '../../src/kernel/result.ts';
 import { packageRoot } from '../../src/main/package-root.ts';
 import { Commands } from '../../src/persistence/commands.ts';
 import { sqlOf } from '../../src/persistence/sql.ts';
+import { CLAIM_MS } from '../../src/registry/artifact-store.port.ts';
 import { ArtifactRepository } from '../../src/registry/artifact.repository.ts';
 import { signArtifactGrant } from '../../src/registry/artifact-grant.ts';
-import { ArtifactsService, type ArtifactRef } from '../../src/registry/artifacts.service.ts';
+import { ArtifactsService, UPLOAD_LIFETIME_MS, type ArtifactRef } from '../../src/registry/artifacts.service.ts';
 import { BlobStoreFull, type BlobStore } from '../../src/registry/blob-store.port.ts';
 import { DiskBlobStore } from '../../src/registry/disk-blob-store.adapter.ts';
 import { ModelRepository } from '../../src/registry/model.repository.ts';
@@ -42,11 +43,13 @@ const stranger = principalOf('operator', OTHER_TEAM);
 const as = (principal: Principal, idempotencyKey: string | null = null) => ({ principal, idempotencyKey });
 const identity = new IdentityRepository();
 let random = seededRandom(7);
+const uploadRandom = seededRandom(9);
 
 const artifacts = (blobs: BlobStore = new DiskBlobStore(folder)) =>
   new ArtifactsService({
     database: db.database,
     clock,
+    random: uploadRandom,
     store: new ArtifactRepository(),
     blobs,
     identity,
@@ -79,6 +82,7 @@ const valueOf = <T>(result: Result<T, Failure>): T => {
 };
 const codeOf = (result: Result<unknown, Failure>) => (result.ok ? 'ok' : result.error.code);
 const files = async () => (await readdir(folder, { recursive: true })).filter((name) => name.includes('/'));
+const fileOf = (bytes: Uint8Array) => `${PROJECT}/${refOf(bytes).digest.slice('sha256:'.length)}.part`;
 async function bytesOf(chunks: AsyncIterable<Uint8Array>): Promise<Buffer> {
   const all: Uint8Array[] = [];
   for await (const chunk of chunks) all.push(chunk);
@@ -174,6 +178,56 @@ describe('Registry: artifacts by reference and digest', () => {
     );
     expect(consumed).toBe(bytes.length);
     await db.database.write(SYSTEM, (tx) => sqlOf(tx).execute(`delete from quota`));
+  });
+
+  test('an abandoned upload gives its quota and its bytes back after its lifetime, one that is gone on with does not', async () => {
+    const [left, kept] = [Buffer.from('left alone '.repeat(90)), Buffer.from('gone on with '.repeat(80))];
+    const uploadOf = (bytes: Buffer, offset = 0) => ({ ...refOf(bytes), sizeBytes: bytes.length, offset });
+    for (const bytes of [left, kept])
+      await expect(artifacts().upload(operator, { ...uploadOf(bytes), chunks: pieces(bytes, 300) })).rejects.toThrow('cut');
+    now += UPLOAD_LIFETIME_MS - 1;
+    const again = artifacts().upload(operator, { ...uploadOf(kept, 300), chunks: pieces(kept.subarray(300), 100) });
+    await expect(again).rejects.toThrow('cut');
+    expect(await artifacts().sweep()).toBe(0);
+    now += 2;
+    expect(await artifacts().sweep()).toBe(1);
+    expect(await artifacts().status(operator, refOf(left))).toBeNull();
+    expect((await artifacts().status(operator, refOf(kept)))?.receivedBytes).toBe(400);
+    expect((await files()).filter((name) => name.endsWith('.part'))).toEqual([fileOf(kept)]);
+    expect((await artifacts().status(operator, refOf(digits)))?.stored).toBe(true);
+    const rest = await artifacts().upload(operator, { ...uploadOf(kept, 400), chunks: pieces(kept.subarray(400)) });
+    expect(valueOf(rest).stored).toBe(true);
+  });
+
+  test('two control planes are sent the same artifact at once: one takes it, the other says so, and the bytes are right', async () => {
+    const bytes = Buffer.from('twice at once '.repeat(500));
+    const both = await Promise.all([send(bytes, artifacts()), send(bytes, artifacts())]);
+    expect(both.map(codeOf).sort()).toEqual(['IN_PROGRESS', 'ok']);
+    const open = await artifacts().open(operator, refOf(bytes));
+    expect(open && (await bytesOf(open.chunks)).equals(bytes)).toBe(true);
+    expect(valueOf(await send(bytes)).stored).toBe(true);
+  });
+
+  test('a writer that was silent for too long is taken over and writes nothing more', async () => {
+    const bytes = Buffer.from('slow and fast '.repeat(100));
+    const gate = Promise.withResolvers<undefined>();
+    const started = Promise.withResolvers<undefined>();
+    const chunks = (async function* () {
+      yield Buffer.from('other bytes');
+      started.resolve(undefined);
+      await gate.promise;
+      yield bytes;
+    })();
+    const slow = artifacts().upload(operator, { ...refOf(bytes), sizeBytes: bytes.length, offset: 0, chunks });
+    await started.promise;
+    await db.database.write(SYSTEM, (tx) => sqlOf(tx).execute(`update artifact set writer_until = 0`));
+    const fast = await send(bytes);
+    now += CLAIM_MS;
+    gate.resolve(undefined);
+    expect(codeOf(await slow)).toBe('IN_PROGRESS');
+    expect(valueOf(fast).stored).toBe(true);
+    const open = await artifacts().open(operator, refOf(bytes));
+    expect(open && (await bytesOf(open.chunks)).equals(bytes)).toBe(true);
   });
 
   test('another team sees nothing of it, whoever knows the digest', async () => {
