@@ -32,7 +32,13 @@ export class ClusterLoop {
     const name = `deployments/${deps.clusterId}`;
     this.#keeper = new LeaseKeeper({ ...deps, name, onChange: () => this.#loop.wake() });
     const reconciler = new DeploymentsReconciler({ ...deps, lease: () => this.#keeper.current() });
-    this.#loop = new Loop({ ...deps, name, everyMs: IDLE_MS, body: (signal) => this.#pass(reconciler, signal) });
+    this.#loop = new Loop({
+      ...deps,
+      name,
+      everyMs: IDLE_MS,
+      body: (signal) => this.#pass(reconciler, signal),
+      onRun: (outcome) => deps.metrics.passed(outcome),
+    });
   }
 
   start(): void {

@@ -54,7 +54,9 @@ export interface WorkloadSpec {
 }
 
 /** The billable states of `docs/ledger`: every millisecond of a replica's life is in exactly one. */
-export type ReplicaState = 'starting' | 'serving' | 'unready' | 'draining';
+export const REPLICA_STATES = ['starting', 'serving', 'unready', 'draining'] as const;
+
+export type ReplicaState = (typeof REPLICA_STATES)[number];
 
 export interface ReplicaTransition {
   readonly at: Instant;

@@ -22,6 +22,7 @@ import {
 } from './deployment.events.ts';
 import type { Deployment } from './deployment.ts';
 import type { DeploymentStore } from './deployment-store.port.ts';
+import type { DeploymentMetrics } from './deployments.metrics.ts';
 import { makeWorkloadSpec } from './make-workload-spec.ts';
 import { planCluster, type ClusterInput, type ClusterPlan, type DeploymentStep } from './plan-cluster.ts';
 import type { LoopPace } from './plan-workloads.ts';
@@ -36,6 +37,7 @@ export interface DeploymentsReconcilerDeps {
   /** Null = nobody counts errors. */
   readonly errors: RevisionErrorSource | null;
   readonly artifacts: ArtifactGrants;
+  readonly metrics: DeploymentMetrics;
   readonly clusterId: Id;
   readonly cluster: ClusterPort;
   readonly clock: Clock;
@@ -81,13 +83,16 @@ export class DeploymentsReconciler implements Reconciliation<PassInput, PassPlan
 
   /** Rows first, then effects: a crash between the two is mended by the next pass. */
   async execute(plan: PassPlan, signal: AbortSignal): Promise<void> {
+    this.#deps.metrics.saw(plan?.cluster.held ?? null);
     if (!plan) return;
     const { orphans, steps } = plan.cluster;
     if (orphans.length > 0) await this.#fenced(plan.lease, (tx) => this.#deps.store.saveReplicas(tx, orphans));
     for (const step of steps) {
       signal.throwIfAborted();
       const isCurrent = !writesAnything(step) || (await this.#fenced(plan.lease, (tx) => this.#write(tx, step)));
-      if (isCurrent) await this.#effect(step, plan.lease);
+      if (!isCurrent) continue;
+      if (step.plan.rollout?.endedAt) this.#deps.metrics.rolledOut(step.plan.rollout.state);
+      await this.#effect(step, plan.lease);
     }
   }
 
@@ -96,6 +101,7 @@ export class DeploymentsReconciler implements Reconciliation<PassInput, PassPlan
       return await this.#deps.cluster.observe();
     } catch (error) {
       if (!(error instanceof ClusterUnreachable)) throw error;
+      this.#deps.metrics.unseen();
       this.#deps.logger.warn({ cluster: this.#deps.clusterId, err: error }, 'the cluster cannot be seen');
       return null;
     }

@@ -1,7 +1,7 @@
 import type { Id } from '../kernel/id.ts';
 import type { Instant } from '../kernel/instant.ts';
 import type { PicoUsdPerHour } from '../kernel/money.ts';
-import type { ClusterObservation } from './cluster.port.ts';
+import type { ClusterObservation, ReplicaState } from './cluster.port.ts';
 import type { Deployment } from './deployment.ts';
 import { observeReplicas, type ReplicaChange } from './observe-replicas.ts';
 import { planWorkloads, type DeploymentWorld, type LoopPace, type WorkloadsPlan } from './plan-workloads.ts';
@@ -38,6 +38,8 @@ export interface ClusterPlan {
   readonly steps: readonly DeploymentStep[];
   /** Replicas of deployments that are gone: their end is written all the same. */
   readonly orphans: readonly ReplicaChange[];
+  /** Slots that are held, by state; null = the cluster could not be seen. */
+  readonly held: Readonly<Record<ReplicaState, number>> | null;
   /** True while something is on its way, so that the next pass should come soon. */
   readonly busy: boolean;
 }
@@ -58,8 +60,19 @@ export function planCluster(input: ClusterInput, pace: LoopPace, now: Instant): 
     const replicas = changes.filter(({ after }) => after.deploymentId === deployment.id);
     return { deployment, rolloutBefore: world.rollout, replicas, plan: planWorkloads(world, pace, now) };
   });
-  return { steps, orphans: changes.filter(({ after }) => !known.has(after.deploymentId)), busy: steps.some(isBusy) };
+  return {
+    steps,
+    orphans: changes.filter(({ after }) => !known.has(after.deploymentId)),
+    held: input.observation && heldByState([...index.replicas.values()].flat()),
+    busy: steps.some(isBusy),
+  };
 }
+
+const heldByState = (replicas: readonly Replica[]): Record<ReplicaState, number> => {
+  const counts = { starting: 0, serving: 0, unready: 0, draining: 0 };
+  for (const { state } of replicas) counts[state] += 1;
+  return counts;
+};
 
 interface Index {
   readonly revisions: ReadonlyMap<Id, Revision[]>;

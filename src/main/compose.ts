@@ -6,6 +6,7 @@ import { RouterLink } from '../api/router-link.ts';
 import { makeSchema } from '../api/schema.ts';
 import { ApiServer } from '../api/server.ts';
 import { RevisionErrorRepository } from '../costs/revision-errors.repository.ts';
+import { makeDeploymentMetrics } from '../deployments/deployments.metrics.ts';
 import type { LoopPace } from '../deployments/plan-workloads.ts';
 import { packageRoot } from './package-root.ts';
 import { signedArtifactGrants } from './signed-artifact-grants.ts';
@@ -38,6 +39,7 @@ export function compose(deps: ComposeDeps) {
     ...services,
     store: services.deploymentStore,
     errors: new RevisionErrorRepository(),
+    metrics: makeDeploymentMetrics(registry),
     artifacts: signedArtifactGrants({ apiUrl: `http://${config.host}:${config.port}`, secret, clock }),
     pace: PACE,
   };

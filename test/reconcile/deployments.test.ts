@@ -155,6 +155,28 @@ describe('Deployments: from wish to reality', () => {
   });
 });
 
+describe('Deployments: what the loop counts', () => {
+  test('replicas by state as last seen, rollouts by how they ended, passes that could not see', async () => {
+    const { ground, plane } = await fresh();
+    const metric = async (name: string) => (await plane.registry.getSingleMetric(name)?.get())?.values ?? [];
+    const counted = async (name: string) =>
+      Object.fromEntries((await metric(name)).map(({ labels, value }) => [String(Object.values(labels)[0] ?? ''), value]));
+    await plane.deploy(1, { replicas: 2 });
+    await plane.until(({ phase }) => phase === 'READY');
+    expect(await counted('purser_replicas')).toEqual({ starting: 0, serving: 2, unready: 0, draining: 0 });
+    ground.cluster.behaviours.set('2', 'failing');
+    await plane.deploy(2);
+    await plane.until(({ conditions }) => conditions.some(({ reason }) => reason === 'RolloutRolledBack'));
+    expect(await counted('purser_rollouts_total')).toEqual({ done: 1, rolled_back: 1 });
+    ground.cluster.reachable = false;
+    await plane.pass();
+    expect(await counted('purser_cluster_unseen_total')).toEqual({ '': 1 });
+    plane.setLease(null);
+    await plane.pass();
+    expect(await metric('purser_replicas')).toEqual([]);
+  });
+});
+
 describe('Deployments: faults', () => {
   test('a cluster that cannot be seen: nothing is deleted, scaled or started again', async () => {
     const { ground, plane } = await fresh();

@@ -6,6 +6,7 @@ import type { ClusterPort } from '../../src/deployments/cluster.port.ts';
 import { DeployService, type DeployInput, type DeployOptions } from '../../src/deployments/deploy.service.ts';
 import type { Deployment } from '../../src/deployments/deployment.ts';
 import { DeploymentRepository } from '../../src/deployments/deployment.repository.ts';
+import { makeDeploymentMetrics } from '../../src/deployments/deployments.metrics.ts';
 import { DeploymentsReconciler } from '../../src/deployments/deployments.reconciler.ts';
 import { DeploymentsService } from '../../src/deployments/deployments.service.ts';
 import type { RevisionErrors } from '../../src/deployments/revision-errors.port.ts';
@@ -31,6 +32,7 @@ import { PricesService } from '../../src/pricing/prices.service.ts';
 import type { ModelVersion } from '../../src/registry/model-version.ts';
 import { ModelRepository } from '../../src/registry/model.repository.ts';
 import { ModelsService } from '../../src/registry/models.service.ts';
+import { makeMetricRegistry } from '../../src/telemetry/metrics.ts';
 import { principalOf, seededRandom } from './actors.ts';
 import { quietLogger } from './quiet-logger.ts';
 import { SimulatedCluster } from './simulated-cluster.ts';
@@ -170,8 +172,10 @@ export async function makeControlPlane(
     grant: ({ digest }: { digest: string }) => ({ artifactUrl: `http://control-plane/${digest}`, artifactToken: 'secret' }),
   };
   const errors = { errorsOf: () => Promise.resolve(ground.errors) };
+  const registry = makeMetricRegistry();
   const reconciler = new DeploymentsReconciler({
     ...common,
+    metrics: makeDeploymentMetrics(registry),
     errors,
     artifacts,
     clusterId,
@@ -191,7 +195,7 @@ export async function makeControlPlane(
     reconciler.execute(reconciler.plan(await reconciler.prepare(), clock.now()), new AbortController().signal);
   const path = { teamName: ground.teamName, projectName: 'demo', name: 'digits' };
   return {
-    ...{ deploys, deployments, decisions, reconciler, routes, store, lease, pass, admin, models, path },
+    ...{ deploys, deployments, decisions, reconciler, routes, store, lease, pass, admin, models, path, registry },
     setLease: (next: Lease | null) => (held = next),
     /** Deploys model version `number`. */
     deploy: (number: number, more: Partial<DeployInput> = {}, how: Partial<DeployOptions> = {}, key: string | null = null) =>
