@@ -1,10 +1,12 @@
 // `npm test`: install, build, then everything that must hold before a change lands. Each check counts as one test; the
-// closing line sums them up with vitest's own counts. `node test/gate.mjs NAME…` runs only the named steps.
+// closing line sums them up with vitest's own counts. `node test/gate.mjs NAME…` runs only the named steps. Two at once take turns,
+// because they would share caches and results.
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { nodeBinary, prepare, root } from '../deploy/local/prepare.mjs';
+import { inTurn, nodeBinary, prepare, root } from '../deploy/local/prepare.mjs';
 
+const LOCK = join(root, '.purser-gate.lock');
 const RESULTS = join(root, 'dist', '.results');
 const bin = (...path) => join(root, 'node_modules', ...path);
 
@@ -84,8 +86,12 @@ function vitest(name, args) {
   };
 }
 
-function main(names) {
-  prepare();
+async function main(names) {
+  await prepare();
+  await inTurn(LOCK, 'Another test run works in this clone; waiting for it …', () => runSteps(names));
+}
+
+function runSteps(names) {
   rmSync(RESULTS, { recursive: true, force: true });
   mkdirSync(RESULTS, { recursive: true });
   const steps = names.length > 0 ? [...STEPS, ...EXTRA].filter((step) => names.includes(step.name)) : STEPS;
@@ -115,4 +121,4 @@ function close(outcomes) {
   process.exitCode = total.failed > 0 ? 1 : 0;
 }
 
-main(process.argv.slice(2));
+await main(process.argv.slice(2));
