@@ -20,10 +20,11 @@ import { planPlacement } from '../scheduler/plan-placement.ts';
 import { refuseAction } from './allowed-actions.ts';
 import { checkSpec, deploymentPath, type Deployment, type DeploymentSpec } from './deployment.ts';
 import type { DeploymentStore } from './deployment-store.port.ts';
-import { mayRun, type Plan } from './plan.ts';
+import type { Plan } from './plan.ts';
 import { planDeployment, type CurrentDeployment, type PlannedDeployment } from './plan-deployment.ts';
 import { planFromJson, planToJson } from './plan-json.ts';
 import type { Revision } from './revision.ts';
+import { ShownPlans } from './shown-plans.service.ts';
 import { wishOf, type WishInput } from './wish.ts';
 import type { WishWriter } from './wish-writer.service.ts';
 
@@ -75,9 +76,11 @@ const MUTATION = 'deploy';
 /** From a wish to a priced plan, and from the plan to a deployment. */
 export class DeployService {
   readonly #deps: DeployDeps;
+  readonly #shown: ShownPlans;
 
   constructor(deps: DeployDeps) {
     this.#deps = deps;
+    this.#shown = new ShownPlans(deps.decisions);
   }
 
   /**
@@ -182,42 +185,21 @@ export class DeployService {
 
   async #showOrRun(tx: Transaction, work: Work, options: DeployOptions): Promise<Result<DeployOutcome, Failure>> {
     const { plan } = work.planned;
+    const { principal } = work.caller;
     const { teamId, id: projectId } = work.project;
     const deploymentId = work.current?.deployment.id ?? null;
     if (options.dryRun) {
-      const shown = {
-        hash: plan.hash,
-        principalId: work.caller.principal.id,
-        teamId,
-        projectId,
-        mutation: MUTATION,
-        plan: planToJson(plan),
-      };
-      const expiresAt = await this.#deps.decisions.keepPlan(tx, shown);
+      const expiresAt = await this.#shown.keep(tx, { principal, mutation: MUTATION, teamId, projectId }, plan);
       return ok({ deploymentId, decisionId: null, plan: planToJson(plan), expiresAt });
     }
-    const changed = options.planHash === null ? null : await this.#refuseChanged(tx, work, options.planHash);
+    const { planHash: hash } = options;
+    const changed = hash && (await this.#shown.refuseChanged(tx, { principal, mutation: MUTATION }, { hash, now: plan }));
     const wanted = { replicas: plan.peakReplicas, hourly: plan.peakHourly };
-    const refused = changed ?? (await this.#deps.writer.checkQuotas(tx, { teamId, projectId, deploymentId }, wanted));
+    const refused = changed || (await this.#deps.writer.checkQuotas(tx, { teamId, projectId, deploymentId }, wanted));
     if (refused) return err(refused);
     if (plan.actions.every(({ kind }) => kind === 'NOTHING'))
       return ok({ deploymentId, decisionId: null, plan: planToJson(plan), expiresAt: null });
     return ok(await this.#run(tx, work));
-  }
-
-  async #refuseChanged(tx: Transaction, { caller, planned }: Work, hash: string): Promise<Failure | null> {
-    const json = await this.#deps.decisions.shownPlan(tx, caller.principal, { hash, mutation: MUTATION });
-    const now = planned.plan;
-    const shown = json === null ? null : planFromJson(json);
-    if (shown && mayRun(shown, now)) return null;
-    const message = shown
-      ? 'The plan is no longer what was shown, or has become dearer.'
-      : 'This plan was not shown to you in the last ten minutes.';
-    return failure('CONFLICT', message, {
-      path: ['planHash'],
-      hint: 'Look at the new plan and pass its hash.',
-      details: { shown: json, plan: planToJson(now) },
-    });
   }
 
   async #run(tx: Transaction, work: Work): Promise<DeployOutcome> {

@@ -1,22 +1,24 @@
-import { Arg, Args, Ctx, Int, Mutation, Resolver } from 'type-graphql';
+import { Args, Ctx, Mutation, Resolver } from 'type-graphql';
 import type { DecisionsService } from '../decisions/decisions.service.ts';
 import { toDecisionType, type DecisionType } from '../decisions/decision.type.ts';
 import type { ApiContext } from '../graphql/context.ts';
 import { toGlobalId } from '../graphql/global-id.ts';
 import { toUserErrors } from '../graphql/payload.type.ts';
 import { callerOf, projectRef } from '../identity/identity.resolver.ts';
+import type { Caller } from '../identity/identity.service.ts';
 import { failure, type Failure } from '../kernel/failure.ts';
 import type { Id } from '../kernel/id.ts';
 import { parseUsd } from '../kernel/money.ts';
 import type { Result } from '../kernel/result.ts';
 import { toResources } from '../registry/resources.type.ts';
-import { planOf, type DeployInput as Wish, type DeployService } from './deploy.service.ts';
+import { planOf, type DeployInput as Wish, type DeployOutcome, type DeployService } from './deploy.service.ts';
 import {
-  DeleteDeploymentInput,
+  DeleteDeploymentArgs,
   DeployArgs,
-  RollbackInput,
-  ScaleDeploymentInput,
-  SetTrafficInput,
+  RollbackArgs,
+  ScaleDeploymentArgs,
+  SetTrafficArgs,
+  type ChangeArguments,
   type DeployInput,
   type DeploymentBy,
 } from './deployment.input.ts';
@@ -33,10 +35,7 @@ import {
   type DeploymentType,
 } from './deployment.type.ts';
 import { toPlanType } from './plan.type.ts';
-import type { ChangeOutcome, DeploymentsService } from './deployments.service.ts';
-
-const KEY = { nullable: true, description: 'Makes a repeat safe: the same key and input is done once.' };
-const EXPECTED = { nullable: true, description: 'Refuse if its `version` is another now.' };
+import type { ChangeOptions, DeploymentsService } from './deployments.service.ts';
 
 export interface DeploymentWrites {
   readonly deploy: DeployService;
@@ -60,10 +59,53 @@ export class DeploymentMutationsResolver {
     @Args(() => DeployArgs) { input, dryRun, planHash, idempotencyKey, expectedVersion }: DeployArgs,
   ): Promise<DeployPayload> {
     const wish = wishOf(input);
-    if (!wish.ok)
-      return { deployment: null, plan: null, shownPlan: null, decision: null, userErrors: toUserErrors([wish.error]) };
+    if (!wish.ok) return refused(wish.error);
     const options = { dryRun, planHash: planHash ?? null, expectedVersion: expectedVersion ?? null };
     const outcome = await this.#writes.deploy.deploy(callerOf(context, idempotencyKey), wish.value, options);
+    return this.#payload(context, outcome);
+  }
+
+  @Mutation(() => SetTrafficPayload, { description: 'Shares traffic among revisions at once, without a rollout.' })
+  async setTraffic(
+    @Ctx() context: ApiContext,
+    @Args(() => SetTrafficArgs) { input, ...how }: SetTrafficArgs,
+  ): Promise<SetTrafficPayload> {
+    const weights = input.weights.map(({ revision, weight }) => ({ revision, weight }));
+    const { caller, options } = askedOf(context, input.deployment, how);
+    return this.#payload(context, await this.#writes.deployments.setTraffic(caller, options, weights));
+  }
+
+  @Mutation(() => RollbackPayload, { description: 'Rolls an earlier revision out again.' })
+  async rollback(
+    @Ctx() context: ApiContext,
+    @Args(() => RollbackArgs) { input, ...how }: RollbackArgs,
+  ): Promise<RollbackPayload> {
+    const { caller, options } = askedOf(context, input.deployment, how);
+    return this.#payload(context, await this.#writes.deployments.rollback(caller, options, input.revision ?? null));
+  }
+
+  @Mutation(() => ScaleDeploymentPayload, { description: 'Changes the number of replicas.' })
+  async scaleDeployment(
+    @Ctx() context: ApiContext,
+    @Args(() => ScaleDeploymentArgs) { input, ...how }: ScaleDeploymentArgs,
+  ): Promise<ScaleDeploymentPayload> {
+    const { caller, options } = askedOf(context, input.deployment, how);
+    return this.#payload(context, await this.#writes.deployments.scale(caller, options, input.replicas));
+  }
+
+  @Mutation(() => DeleteDeploymentPayload, { description: 'Drains it and gives everything up; its history and costs stay.' })
+  async deleteDeployment(
+    @Ctx() context: ApiContext,
+    @Args(() => DeleteDeploymentArgs) { input, ...how }: DeleteDeploymentArgs,
+  ): Promise<DeleteDeploymentPayload> {
+    const { caller, options } = askedOf(context, input.deployment, how);
+    const outcome = await this.#writes.deployments.delete(caller, options);
+    const deletedId = outcome.ok && !how.dryRun ? toGlobalId('Deployment', outcome.value.deploymentId) : null;
+    const { deployment, plan, shownPlan, decision, userErrors } = await this.#payload(context, outcome);
+    return { deployment, plan, shownPlan, decision, userErrors, deletedId };
+  }
+
+  async #payload(context: ApiContext, outcome: Result<DeployOutcome, Failure>): Promise<DeploymentPayload> {
     await context.changed();
     if (!outcome.ok) return refused(outcome.error);
     const { deploymentId, decisionId, plan, expiresAt } = outcome.value;
@@ -72,77 +114,6 @@ export class DeploymentMutationsResolver {
       deployment: await this.#deployment(context, deploymentId),
       plan: planned && toPlanType(planned, expiresAt),
       shownPlan: null,
-      decision: await this.#decision(context, decisionId),
-      userErrors: [],
-    };
-  }
-
-  @Mutation(() => SetTrafficPayload, { description: 'Shares traffic among revisions at once, without a rollout.' })
-  async setTraffic(
-    @Ctx() context: ApiContext,
-    @Arg('input', () => SetTrafficInput, { description: 'How.' }) input: SetTrafficInput,
-    @Arg('expectedVersion', () => Int, EXPECTED) expectedVersion?: number | null,
-    @Arg('idempotencyKey', () => String, KEY) idempotencyKey?: string | null,
-  ): Promise<SetTrafficPayload> {
-    const weights = input.weights.map(({ revision, weight }) => ({ revision, weight }));
-    const options = optionsOf(input.deployment, expectedVersion);
-    return this.#payload(context, await this.#writes.deployments.setTraffic(callerOf(context, idempotencyKey), options, weights));
-  }
-
-  @Mutation(() => RollbackPayload, { description: 'Rolls an earlier revision out again.' })
-  async rollback(
-    @Ctx() context: ApiContext,
-    @Arg('input', () => RollbackInput, { description: 'Where to.' }) input: RollbackInput,
-    @Arg('expectedVersion', () => Int, EXPECTED) expectedVersion?: number | null,
-    @Arg('idempotencyKey', () => String, KEY) idempotencyKey?: string | null,
-  ): Promise<RollbackPayload> {
-    const options = optionsOf(input.deployment, expectedVersion);
-    return this.#payload(
-      context,
-      await this.#writes.deployments.rollback(callerOf(context, idempotencyKey), options, input.revision ?? null),
-    );
-  }
-
-  @Mutation(() => ScaleDeploymentPayload, { description: 'Changes the number of replicas.' })
-  async scaleDeployment(
-    @Ctx() context: ApiContext,
-    @Arg('input', () => ScaleDeploymentInput, { description: 'How many.' }) input: ScaleDeploymentInput,
-    @Arg('expectedVersion', () => Int, EXPECTED) expectedVersion?: number | null,
-    @Arg('idempotencyKey', () => String, KEY) idempotencyKey?: string | null,
-  ): Promise<ScaleDeploymentPayload> {
-    const options = optionsOf(input.deployment, expectedVersion);
-    return this.#payload(
-      context,
-      await this.#writes.deployments.scale(callerOf(context, idempotencyKey), options, input.replicas),
-    );
-  }
-
-  @Mutation(() => DeleteDeploymentPayload, { description: 'Drains it and gives everything up; its history and costs stay.' })
-  async deleteDeployment(
-    @Ctx() context: ApiContext,
-    @Arg('input', () => DeleteDeploymentInput, { description: 'Which.' }) input: DeleteDeploymentInput,
-    @Arg('expectedVersion', () => Int, EXPECTED) expectedVersion?: number | null,
-    @Arg('idempotencyKey', () => String, KEY) idempotencyKey?: string | null,
-  ): Promise<DeleteDeploymentPayload> {
-    const outcome = await this.#writes.deployments.delete(
-      callerOf(context, idempotencyKey),
-      optionsOf(input.deployment, expectedVersion),
-    );
-    const { deployment, decision, userErrors } = await this.#payload(context, outcome);
-    return {
-      deployment,
-      decision,
-      userErrors,
-      deletedId: outcome.ok ? toGlobalId('Deployment', outcome.value.deploymentId) : null,
-    };
-  }
-
-  async #payload(context: ApiContext, outcome: Result<ChangeOutcome, Failure>): Promise<DeploymentPayload> {
-    await context.changed();
-    if (!outcome.ok) return { deployment: null, decision: null, userErrors: toUserErrors([outcome.error]) };
-    const { deploymentId, decisionId } = outcome.value;
-    return {
-      deployment: await this.#deployment(context, deploymentId),
       decision: await this.#decision(context, decisionId),
       userErrors: [],
     };
@@ -159,9 +130,13 @@ export class DeploymentMutationsResolver {
   }
 }
 
-const optionsOf = (by: DeploymentBy, expectedVersion: number | null | undefined) => ({
-  deployment: deploymentRef(by),
-  expectedVersion: expectedVersion ?? null,
+const askedOf = (
+  context: ApiContext,
+  by: DeploymentBy,
+  { dryRun, planHash, idempotencyKey, expectedVersion }: ChangeArguments,
+): { readonly caller: Caller; readonly options: ChangeOptions } => ({
+  caller: callerOf(context, idempotencyKey),
+  options: { deployment: deploymentRef(by), expectedVersion: expectedVersion ?? null, dryRun, planHash: planHash ?? null },
 });
 
 /** The input as a wish; refused when it names a version in two ways or an amount that is none. */
@@ -208,7 +183,7 @@ const plainOf = ({
 });
 
 /** A refusal shows the plan that it is about, where there is one. */
-function refused(error: Failure): DeployPayload {
+function refused(error: Failure): DeploymentPayload {
   const plan = planOf(error.details?.plan);
   const shown = planOf(error.details?.shown);
   return {

@@ -86,25 +86,6 @@ export class DeployInput {
   capacityTypes?: CapacityType[] | null;
 }
 
-/** The arguments of `deploy`. */
-@ArgsType()
-export class DeployArgs {
-  @Field(() => DeployInput, { description: 'The wish.' })
-  input!: DeployInput;
-
-  @Field(() => Boolean, { defaultValue: false, description: 'Only show the plan; it can be run by its hash for ten minutes.' })
-  dryRun!: boolean;
-
-  @Field(() => String, { nullable: true, description: 'Run exactly this plan and not dearer, or nothing.' })
-  planHash?: string | null;
-
-  @Field(() => String, { nullable: true, description: 'Makes a repeat safe: the same key and input is done once.' })
-  idempotencyKey?: string | null;
-
-  @Field(() => Int, { nullable: true, description: 'Refuse if its `version` is another now; 0 = it must not exist yet.' })
-  expectedVersion?: number | null;
-}
-
 @InputType('RevisionWeightInput', { description: 'Share of traffic of one revision.' })
 export class RevisionWeightInput {
   @Field(() => Int, { description: 'Number of the revision.' })
@@ -146,3 +127,51 @@ export class DeleteDeploymentInput {
   @Field(() => DeploymentBy, { description: 'Which deployment.' })
   deployment!: DeploymentBy;
 }
+
+/** What every mutation takes that can cost money or move a replica. */
+@ArgsType()
+abstract class ChangeArgs {
+  @Field(() => Boolean, { defaultValue: false, description: 'Only show the plan; it can be run by its hash for ten minutes.' })
+  dryRun!: boolean;
+
+  @Field(() => String, { nullable: true, description: 'Run exactly this plan and not dearer, or nothing.' })
+  planHash?: string | null;
+
+  @Field(() => String, { nullable: true, description: 'Makes a repeat safe: the same key and input is done once.' })
+  idempotencyKey?: string | null;
+
+  @Field(() => Int, { nullable: true, description: 'Refuse if its `version` is another now; for `deploy`, 0 = it must not exist yet.' })
+  expectedVersion?: number | null;
+}
+
+@ArgsType()
+export class DeployArgs extends ChangeArgs {
+  @Field(() => DeployInput, { description: 'The wish.' })
+  input!: DeployInput;
+}
+
+@ArgsType()
+export class SetTrafficArgs extends ChangeArgs {
+  @Field(() => SetTrafficInput, { description: 'How.' })
+  input!: SetTrafficInput;
+}
+
+@ArgsType()
+export class RollbackArgs extends ChangeArgs {
+  @Field(() => RollbackInput, { description: 'Where to.' })
+  input!: RollbackInput;
+}
+
+@ArgsType()
+export class ScaleDeploymentArgs extends ChangeArgs {
+  @Field(() => ScaleDeploymentInput, { description: 'How many.' })
+  input!: ScaleDeploymentInput;
+}
+
+@ArgsType()
+export class DeleteDeploymentArgs extends ChangeArgs {
+  @Field(() => DeleteDeploymentInput, { description: 'Which.' })
+  input!: DeleteDeploymentInput;
+}
+
+export type ChangeArguments = Pick<ChangeArgs, 'dryRun' | 'planHash' | 'idempotencyKey' | 'expectedVersion'>;

@@ -255,8 +255,9 @@ export class DeploymentType extends NodeType {
 export const DeploymentConnection = connectionOf('Deployment', () => DeploymentType);
 export const RevisionConnection = connectionOf('Revision', () => RevisionType);
 
-@ObjectType('DeployPayload', { description: 'The deployment and the plan, unless refused.' })
-export class DeployPayload extends PayloadType {
+/** What every mutation of a deployment answers with. */
+@ObjectType()
+export abstract class DeploymentPayload extends PayloadType {
   @Field(() => DeploymentType, { nullable: true, description: 'The deployment; null for a dry run of a new one.' })
   deployment!: DeploymentType | null;
 
@@ -270,28 +271,21 @@ export class DeployPayload extends PayloadType {
   decision!: DecisionType | null;
 }
 
-/** What every other mutation of a deployment answers with. */
-@ObjectType()
-export abstract class DeploymentPayload extends PayloadType {
-  @Field(() => DeploymentType, { nullable: true, description: 'The deployment.' })
-  deployment!: DeploymentType | null;
+@ObjectType('DeployPayload', { description: 'The deployment and the plan, unless refused.' })
+export class DeployPayload extends DeploymentPayload {}
 
-  @Field(() => DecisionType, { nullable: true, description: 'What was decided.' })
-  decision!: DecisionType | null;
-}
-
-@ObjectType('SetTrafficPayload', { description: 'The deployment, unless refused.' })
+@ObjectType('SetTrafficPayload', { description: 'The deployment and the plan, unless refused.' })
 export class SetTrafficPayload extends DeploymentPayload {}
 
-@ObjectType('RollbackPayload', { description: 'The deployment, unless refused.' })
+@ObjectType('RollbackPayload', { description: 'The deployment and the plan, unless refused.' })
 export class RollbackPayload extends DeploymentPayload {}
 
-@ObjectType('ScaleDeploymentPayload', { description: 'The deployment, unless refused.' })
+@ObjectType('ScaleDeploymentPayload', { description: 'The deployment and the plan, unless refused.' })
 export class ScaleDeploymentPayload extends DeploymentPayload {}
 
-@ObjectType('DeleteDeploymentPayload', { description: 'The deployment as it goes, unless refused.' })
+@ObjectType('DeleteDeploymentPayload', { description: 'The deployment as it goes and the plan, unless refused.' })
 export class DeleteDeploymentPayload extends DeploymentPayload {
-  @Field(() => ID, { nullable: true, description: 'Its id.' })
+  @Field(() => ID, { nullable: true, description: 'Its id, once it is being deleted.' })
   deletedId!: string | null;
 }
 

@@ -2,7 +2,7 @@ import type { DecisionKind } from '../decisions/decision.ts';
 import type { DecisionsService } from '../decisions/decisions.service.ts';
 import type { ClusterStore } from '../fleet/cluster-store.port.ts';
 import type { Pool } from '../fleet/cluster.ts';
-import { mayDo } from '../identity/authorize.ts';
+import { mayDo, placesOf } from '../identity/authorize.ts';
 import type { Caller, ProjectRef } from '../identity/identity.service.ts';
 import type { IdentityStore } from '../identity/identity-store.port.ts';
 import type { Clock } from '../kernel/clock.ts';
@@ -16,13 +16,17 @@ import type { Transaction } from '../kernel/transaction.ts';
 import type { Commands } from '../persistence/commands.ts';
 import type { PricesService } from '../pricing/prices.service.ts';
 import { refuseAction, type DeploymentAction } from './allowed-actions.ts';
-import { checkTraffic, type Deployment, type DeploymentPhase, type TrafficWeight } from './deployment.ts';
+import { checkTraffic, deploymentPath, type Deployment, type DeploymentPhase, type TrafficWeight } from './deployment.ts';
 import type { DeploymentRef, DeploymentStore } from './deployment-store.port.ts';
 import { refuseStale } from './deploy.service.ts';
+import { planChange } from './plan-change.ts';
 import type { CurrentDeployment } from './plan-deployment.ts';
+import { planToJson } from './plan-json.ts';
+import type { Plan, PlanAction } from './plan.ts';
 import type { Replica, Workload } from './replica.ts';
 import type { Revision } from './revision.ts';
 import { effectiveWeights, type Rollout } from './rollout.ts';
+import { ShownPlans } from './shown-plans.service.ts';
 import { checkGuards, type WishWriter } from './wish-writer.service.ts';
 
 export interface DeploymentsDeps {
@@ -30,9 +34,9 @@ export interface DeploymentsDeps {
   readonly store: DeploymentStore;
   readonly writer: WishWriter;
   readonly identity: Pick<IdentityStore, 'findProject'>;
-  readonly prices: Pick<PricesService, 'believedAt'>;
+  readonly prices: Pick<PricesService, 'believedAt' | 'priced'>;
   readonly clusters: Pick<ClusterStore, 'pools'>;
-  readonly decisions: Pick<DecisionsService, 'record'>;
+  readonly decisions: Pick<DecisionsService, 'record' | 'keepPlan' | 'shownPlan'>;
   readonly clock: Clock;
   /** Told after a wish was written, so that its loop runs at once. */
   readonly onChange: () => void;
@@ -42,15 +46,27 @@ export interface ChangeOptions {
   readonly deployment: DeploymentRef;
   /** The generation that the caller has seen. */
   readonly expectedVersion: number | null;
+  /** Only show the plan. */
+  readonly dryRun?: boolean;
+  /** Run exactly this plan and not dearer, or nothing. */
+  readonly planHash?: string | null;
 }
 
-/** Whose, and which: every mutation of one deployment answers with these. */
-export type ChangeOutcome = { readonly deploymentId: Id; readonly decisionId: Id | null };
+/** Whose, which, and the plan as JSON: every mutation of one deployment answers with these, also under a repeated key. */
+export type ChangeOutcome = {
+  readonly deploymentId: Id;
+  readonly decisionId: Id | null;
+  readonly plan: Json;
+  /** When the shown plan expires; null when it was run. */
+  readonly expiresAt: number | null;
+};
 
 /** A wish that follows from the present state, before guards are checked. */
 interface NextWish {
   readonly next: Deployment;
   readonly rolloutTo: Revision | null;
+  readonly action: PlanAction;
+  readonly risks?: readonly string[];
   readonly reasons: readonly string[];
 }
 
@@ -61,12 +77,23 @@ interface Verb {
   decide(current: CurrentDeployment, now: number): Result<NextWish, Failure>;
 }
 
+/** A change with everything that carrying it out takes. */
+interface Change extends NextWish {
+  readonly current: CurrentDeployment;
+  readonly pool: Pool;
+  readonly offeringId: Id;
+  readonly verb: Verb;
+  readonly principal: Principal;
+}
+
 /** Reads deployments and changes the wishes of those that exist. */
 export class DeploymentsService {
   readonly #deps: DeploymentsDeps;
+  readonly #shown: ShownPlans;
 
   constructor(deps: DeploymentsDeps) {
     this.#deps = deps;
+    this.#shown = new ShownPlans(deps.decisions);
   }
 
   /** Null for absent and for forbidden. */
@@ -167,7 +194,11 @@ export class DeploymentsService {
       if (!Number.isInteger(replicas) || replicas < 1)
         return err(failure('INVALID_INPUT', 'replicas must be at least 1.', { path: ['input', 'replicas'] }));
       const next = wished(current, { ...spec, replicas }, now);
-      return ok({ next, rolloutTo: null, reasons: [`From ${spec.replicas} to ${replicas} replicas by request.`] });
+      const action: PlanAction = {
+        kind: 'SCALE',
+        message: `Scale ${path(current)} from ${spec.replicas} to ${replicas} replicas.`,
+      };
+      return ok({ next, rolloutTo: null, action, reasons: [`From ${spec.replicas} to ${replicas} replicas by request.`] });
     };
     return this.#run(
       caller,
@@ -187,7 +218,8 @@ export class DeploymentsService {
       const traffic = weights.filter(({ weight }) => weight > 0);
       const next = wished(current, { ...current.deployment.spec, traffic }, now);
       const told = traffic.map(({ revision, weight }) => `revision ${revision} ${weight} %`).join(', ');
-      return ok({ next, rolloutTo: null, reasons: [`Traffic by request: ${told}.`] });
+      const action: PlanAction = { kind: 'SET_TRAFFIC', message: `Share the traffic of ${path(current)}: ${told}.` };
+      return ok({ next, rolloutTo: null, action, reasons: [`Traffic by request: ${told}.`] });
     };
     const input = { weights: weights.map((weight) => ({ ...weight })) };
     return this.#run(
@@ -207,7 +239,9 @@ export class DeploymentsService {
         return err(failure('PRECONDITION_FAILED', `All traffic is wished to go to revision ${to.number} already.`));
       }
       const next = wished(current, { ...spec, traffic: [{ revision: to.number, weight: 100 }] }, now);
-      return ok({ next, rolloutTo: to, reasons: [`Back to revision ${to.number} by request.`] });
+      const message = `Shift the traffic of ${path(current)} back to revision ${to.number} in steps once it is ready.`;
+      const action: PlanAction = { kind: 'START_ROLLOUT', message };
+      return ok({ next, rolloutTo: to, action, reasons: [`Back to revision ${to.number} by request.`] });
     };
     return this.#run(
       caller,
@@ -220,7 +254,15 @@ export class DeploymentsService {
   delete(caller: Caller, options: ChangeOptions): Promise<Result<ChangeOutcome, Failure>> {
     const decide: Verb['decide'] = (current, now) => {
       const next: Deployment = { ...wished(current, current.deployment.spec, now), deletedAt: now, phase: 'DELETING' };
-      return ok({ next, rolloutTo: null, reasons: ['Deleted by request.'] });
+      const message = `Drain ${path(current)} and give everything up; its history and costs stay.`;
+      const action: PlanAction = { kind: 'DELETE_DEPLOYMENT', message };
+      return ok({
+        next,
+        rolloutTo: null,
+        action,
+        risks: ['Requests to it are refused from then on.'],
+        reasons: ['Deleted by request.'],
+      });
     };
     return this.#run(
       caller,
@@ -234,12 +276,13 @@ export class DeploymentsService {
     options: ChangeOptions & { readonly input: Json },
     verb: Verb,
   ): Promise<Result<ChangeOutcome, Failure>> {
-    const { deployment: ref, expectedVersion, input } = options;
-    const body = { deployment: { ...ref }, expectedVersion, input };
-    const outcome = await this.#deps.commands.run({ ...caller, mutation: verb.mutation, body }, (tx) =>
+    const { deployment: ref, expectedVersion, input, dryRun = false, planHash = null } = options;
+    const body = { deployment: { ...ref }, expectedVersion, input, ...(planHash === null ? {} : { planHash }) };
+    const idempotencyKey = dryRun ? null : caller.idempotencyKey;
+    const outcome = await this.#deps.commands.run({ ...caller, idempotencyKey, mutation: verb.mutation, body }, (tx) =>
       this.#change(tx, caller, options, verb),
     );
-    if (outcome.ok) this.#deps.onChange();
+    if (outcome.ok && !dryRun) this.#deps.onChange();
     return outcome;
   }
 
@@ -252,27 +295,32 @@ export class DeploymentsService {
     if (refused) return err(refused);
     const decided = verb.decide(current, this.#deps.clock.now());
     if (!decided.ok) return decided;
-    const { next, rolloutTo, reasons } = decided.value;
-    const revisions = next.deletedAt === null ? revisionsWith(current, next.spec.traffic) : [];
     const place = await this.#place(tx, current);
     if (!place) return err(failure('NO_CAPACITY', 'The deployment has no pool any more.'));
-    const beyond =
-      next.deletedAt === null
-        ? await this.#beyond(tx, { current, next, revisions, rolloutTo, offeringId: place.offeringId })
-        : null;
-    if (beyond) return err(beyond);
-    const principal = caller.principal.id;
-    const saved = await this.#deps.writer.save(tx, {
-      current,
-      next,
-      revisions,
-      newRevision: null,
-      rolloutTo,
-      ...place,
-      principal,
-    });
-    const decisionId = await this.#record(tx, saved, { kind: verb.kind, principal, reasons });
-    return ok({ deploymentId: saved.id, decisionId });
+    const change = { current, ...decided.value, ...place, verb, principal: caller.principal };
+    const plan = await this.#plan(tx, change);
+    const { next } = change;
+    const beyond = next.deletedAt === null ? await this.#beyond(tx, next, plan) : null;
+    if (beyond) return err({ ...beyond, details: { plan: planToJson(plan) } });
+    return this.#showOrRun(tx, change, plan, options);
+  }
+
+  async #showOrRun(
+    tx: Transaction,
+    change: Change,
+    plan: Plan,
+    { dryRun = false, planHash: hash = null }: ChangeOptions,
+  ): Promise<Result<ChangeOutcome, Failure>> {
+    const { current, next, rolloutTo, reasons, pool, offeringId, verb, principal } = change;
+    const owner = { principal, mutation: verb.mutation, teamId: next.teamId, projectId: next.projectId };
+    const shown = { deploymentId: next.id, decisionId: null, plan: planToJson(plan), expiresAt: null };
+    if (dryRun) return ok({ ...shown, expiresAt: await this.#shown.keep(tx, owner, plan) });
+    const changed = hash === null ? null : await this.#shown.refuseChanged(tx, owner, { hash, now: plan });
+    if (changed) return err(changed);
+    const revisions = next.deletedAt === null ? revisionsWith(current, next.spec.traffic) : [];
+    const wish = { current, next, revisions, newRevision: null, rolloutTo, pool, offeringId };
+    const saved = await this.#deps.writer.save(tx, { ...wish, principal: principal.id });
+    return ok({ ...shown, decisionId: await this.#record(tx, saved, { kind: verb.kind, principal: principal.id, reasons }) });
   }
 
   async #locked(tx: Transaction, { principal }: Caller, ref: DeploymentRef): Promise<CurrentDeployment | null> {
@@ -292,29 +340,19 @@ export class DeploymentsService {
     return pool && workload ? { pool, offeringId: workload.offeringId } : null;
   }
 
+  async #plan(tx: Transaction, { current, next, rolloutTo, action, risks = [], offeringId, verb }: Change): Promise<Plan> {
+    const [priced = null] = await this.#deps.prices.priced(tx, [offeringId], this.#deps.clock.now());
+    const weights = rolloutTo ? effectiveWeights(current.deployment.spec.traffic, current.rollout) : [];
+    return planChange({
+      ...{ mutation: verb.mutation, current, next, actions: [action], risks, priced, offeringId },
+      revisions: next.deletedAt === null ? revisionsWith(current, next.spec.traffic) : [],
+      kept: revisionsWith(current, weights),
+    });
+  }
+
   /** The first guard or quota that the change would break while both sides of it run. */
-  async #beyond(
-    tx: Transaction,
-    {
-      current,
-      next,
-      revisions,
-      rolloutTo,
-      offeringId,
-    }: {
-      current: CurrentDeployment;
-      next: Deployment;
-      revisions: readonly Revision[];
-      rolloutTo: Revision | null;
-      offeringId: Id;
-    },
-  ): Promise<Failure | null> {
-    const kept = effectiveWeights(current.deployment.spec.traffic, current.rollout);
-    const before = rolloutTo ? revisionsWith(current, kept) : [];
-    const count = new Set([...revisions, ...before].map(({ id }) => id)).size;
-    const rates = await this.#deps.prices.believedAt(tx, [offeringId], this.#deps.clock.now());
-    const replicas = count * next.spec.replicas;
-    const wanted = { replicas, hourly: (rates.get(offeringId)?.effective ?? 0n) * BigInt(replicas) };
+  async #beyond(tx: Transaction, next: Deployment, { peakReplicas, peakHourly }: Plan): Promise<Failure | null> {
+    const wanted = { replicas: peakReplicas, hourly: peakHourly };
     const owner = { teamId: next.teamId, projectId: next.projectId, deploymentId: next.id };
     return checkGuards(next, wanted) ?? this.#deps.writer.checkQuotas(tx, owner, wanted);
   }
@@ -334,6 +372,8 @@ export class DeploymentsService {
   }
 }
 
+const path = ({ deployment }: CurrentDeployment): string => deploymentPath(deployment);
+
 const wished = ({ deployment }: CurrentDeployment, spec: Deployment['spec'], now: number): Deployment => ({
   ...deployment,
   spec,
@@ -352,12 +392,8 @@ function previousRevision({ revisions, rollout, deployment }: CurrentDeployment)
   return revisions.filter(({ number }) => number < present).at(-1);
 }
 
-/** The teams and projects whose deployments the principal may read; null = all. Asks the action table, grant by grant. */
-function visibleTo(principal: Principal): { teamIds: Id[]; projectIds: Id[] } | null {
-  const grants = principal.grants.filter((grant) => mayDo({ ...principal, grants: [grant] }, 'deployment.read', grant));
-  if (grants.some((grant) => grant.teamId === null)) return null;
-  return {
-    teamIds: grants.flatMap((grant) => (grant.projectId === null && grant.teamId !== null ? [grant.teamId] : [])),
-    projectIds: grants.flatMap((grant) => grant.projectId ?? []),
-  };
+/** The teams and projects whose deployments the principal may read; null = all. */
+function visibleTo({ grants }: Principal): { teamIds: Id[]; projectIds: Id[] } | null {
+  const { all, teamIds, projectIds } = placesOf(grants, 'deployment.read');
+  return all ? null : { teamIds: [...teamIds], projectIds: [...projectIds] };
 }

@@ -7,7 +7,14 @@ import type { RejectionCode } from '../scheduler/filter-offerings.ts';
 export const HOURS_PER_MONTH = 730n;
 
 export type PlanActionKind =
-  'CREATE_DEPLOYMENT' | 'UPDATE_DEPLOYMENT' | 'CREATE_REVISION' | 'REUSE_REVISION' | 'START_ROLLOUT' | 'SCALE' | 'NOTHING';
+  | 'CREATE_DEPLOYMENT'
+  | 'UPDATE_DEPLOYMENT'
+  | 'CREATE_REVISION'
+  | 'START_ROLLOUT'
+  | 'SCALE'
+  | 'SET_TRAFFIC'
+  | 'DELETE_DEPLOYMENT'
+  | 'NOTHING';
 
 export interface PlanAction {
   readonly kind: PlanActionKind;

@@ -40,7 +40,10 @@ export class PlanCandidateType {
 
 @ObjectType('PlanAction', { description: 'One thing that will be done.' })
 export class PlanActionType {
-  @Field(() => String, { description: 'CREATE_DEPLOYMENT, UPDATE_DEPLOYMENT, CREATE_REVISION, START_ROLLOUT, SCALE or NOTHING.' })
+  @Field(() => String, {
+    description:
+      'CREATE_DEPLOYMENT, UPDATE_DEPLOYMENT, CREATE_REVISION, START_ROLLOUT, SCALE, SET_TRAFFIC, DELETE_DEPLOYMENT or NOTHING.',
+  })
   kind!: string;
 
   @Field(() => String, { description: 'For people.' })
@@ -55,7 +58,9 @@ export class PlanType {
   @Field(() => [PlanActionType], { description: 'What will be done, in order.' })
   actions!: readonly PlanActionType[];
 
-  @Field(() => [PlanCandidateType], { description: 'The best 20 offerings, then those that came closest.' })
+  @Field(() => [PlanCandidateType], {
+    description: 'The best 20 offerings, then those that came closest; a change that keeps its offering has that one.',
+  })
   candidates!: readonly PlanCandidateType[];
 
   @Field(() => MoneyType, { description: 'How much dearer per hour it will be; negative = cheaper.' })

@@ -89,8 +89,13 @@ export class PricesService {
 
   /** The price in force at `now` of each offering that has one. */
   async believedAt(tx: Transaction, offeringIds: readonly Id[], now: Instant): Promise<Map<Id, PriceRow>> {
-    const priced = await this.#deps.store.byIds(tx, offeringIds, now);
+    const priced = await this.priced(tx, offeringIds, now);
     return new Map(priced.flatMap(({ offering, price }) => (price ? [[offering.id, price] as const] : [])));
+  }
+
+  /** Offerings by id with the price in force at `now`, in no order; unknown ids are left out. */
+  priced(tx: Transaction, offeringIds: readonly Id[], now: Instant): Promise<PricedOffering[]> {
+    return this.#deps.store.byIds(tx, offeringIds, now);
   }
 
   /** Offerings by id in the order of `ids`; null for unknown ones and for callers who may see no prices. */

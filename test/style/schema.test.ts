@@ -66,6 +66,29 @@ describe('API: the schema', () => {
     }
   });
 
+  test('every mutation of a deployment can be planned first: dryRun, planHash, plan and expectedVersion', () => {
+    const fields = Object.values(makeSchema().getMutationType()?.getFields() ?? {});
+    const payloads = fields.filter(({ type }) => {
+      const payload = makeSchema().getType(String(type).replace('!', ''));
+      return isObjectType(payload) && 'deployment' in payload.getFields();
+    });
+    expect(payloads.map(({ name }) => name).sort()).toEqual([
+      'deleteDeployment',
+      'deploy',
+      'rollback',
+      'scaleDeployment',
+      'setTraffic',
+    ]);
+    for (const field of payloads) {
+      const names = field.args.map(({ name }) => name);
+      expect(names, field.name).toEqual(expect.arrayContaining(['dryRun', 'planHash', 'expectedVersion']));
+      const payload = makeSchema().getType(String(field.type).replace('!', ''));
+      expect(isObjectType(payload) && Object.keys(payload.getFields()), field.name).toEqual(
+        expect.arrayContaining(['plan', 'shownPlan', 'decision']),
+      );
+    }
+  });
+
   test('graphql-eslint finds nothing: recommended and Relay rules', async () => {
     const plugin = (await import('@graphql-eslint/eslint-plugin')).default;
     const rules = { ...plugin.configs['flat/schema-recommended'].rules, ...plugin.configs['flat/schema-relay'].rules };

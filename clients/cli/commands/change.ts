@@ -4,17 +4,34 @@ import { graphql } from '../../typescript/generated/gql.ts';
 import type { Cli } from '../cli-context.ts';
 import { CommandFailure, EXIT } from '../exit-codes.ts';
 import { wholeNumber } from '../output.ts';
-import { refuse } from '../refusals.ts';
+import { costLine, type CostOfPlan } from '../plans.ts';
+import { found, refuse } from '../refusals.ts';
 
 const Rollback = graphql(`
-  mutation Rollback($input: RollbackInput!, $idempotencyKey: String) {
-    rollback(input: $input, idempotencyKey: $idempotencyKey) {
+  mutation Rollback($input: RollbackInput!, $dryRun: Boolean!, $planHash: String, $idempotencyKey: String) {
+    rollback(input: $input, dryRun: $dryRun, planHash: $planHash, idempotencyKey: $idempotencyKey) {
       deployment {
         path
         generation
       }
       decision {
         reasons
+      }
+      plan {
+        hash
+        expiresAt
+        peakReplicas
+        risks
+        actions {
+          kind
+          message
+        }
+        costDelta {
+          amount
+        }
+        monthlyEstimate {
+          amount
+        }
       }
       userErrors {
         code
@@ -27,14 +44,30 @@ const Rollback = graphql(`
 `);
 
 const Scale = graphql(`
-  mutation Scale($input: ScaleDeploymentInput!, $idempotencyKey: String) {
-    scaleDeployment(input: $input, idempotencyKey: $idempotencyKey) {
+  mutation Scale($input: ScaleDeploymentInput!, $dryRun: Boolean!, $planHash: String, $idempotencyKey: String) {
+    scaleDeployment(input: $input, dryRun: $dryRun, planHash: $planHash, idempotencyKey: $idempotencyKey) {
       deployment {
         path
         generation
       }
       decision {
         reasons
+      }
+      plan {
+        hash
+        expiresAt
+        peakReplicas
+        risks
+        actions {
+          kind
+          message
+        }
+        costDelta {
+          amount
+        }
+        monthlyEstimate {
+          amount
+        }
       }
       userErrors {
         code
@@ -47,14 +80,30 @@ const Scale = graphql(`
 `);
 
 const SetTraffic = graphql(`
-  mutation SetTraffic($input: SetTrafficInput!, $idempotencyKey: String) {
-    setTraffic(input: $input, idempotencyKey: $idempotencyKey) {
+  mutation SetTraffic($input: SetTrafficInput!, $dryRun: Boolean!, $planHash: String, $idempotencyKey: String) {
+    setTraffic(input: $input, dryRun: $dryRun, planHash: $planHash, idempotencyKey: $idempotencyKey) {
       deployment {
         path
         generation
       }
       decision {
         reasons
+      }
+      plan {
+        hash
+        expiresAt
+        peakReplicas
+        risks
+        actions {
+          kind
+          message
+        }
+        costDelta {
+          amount
+        }
+        monthlyEstimate {
+          amount
+        }
       }
       userErrors {
         code
@@ -67,8 +116,8 @@ const SetTraffic = graphql(`
 `);
 
 const Delete = graphql(`
-  mutation DeleteDeployment($input: DeleteDeploymentInput!, $idempotencyKey: String) {
-    deleteDeployment(input: $input, idempotencyKey: $idempotencyKey) {
+  mutation DeleteDeployment($input: DeleteDeploymentInput!, $dryRun: Boolean!, $planHash: String, $idempotencyKey: String) {
+    deleteDeployment(input: $input, dryRun: $dryRun, planHash: $planHash, idempotencyKey: $idempotencyKey) {
       deletedId
       deployment {
         path
@@ -76,6 +125,22 @@ const Delete = graphql(`
       }
       decision {
         reasons
+      }
+      plan {
+        hash
+        expiresAt
+        peakReplicas
+        risks
+        actions {
+          kind
+          message
+        }
+        costDelta {
+          amount
+        }
+        monthlyEstimate {
+          amount
+        }
       }
       userErrors {
         code
@@ -87,48 +152,55 @@ const Delete = graphql(`
   }
 `);
 
+interface PlanOptions {
+  readonly plan?: boolean;
+  readonly planHash?: string;
+}
+
 export function addChangeCommands(program: Command, cli: () => Cli): void {
-  program
-    .command('rollback <deployment>')
+  planned(program.command('rollback <deployment>'))
     .description('roll an earlier revision out again')
     .option('--to <revision>', 'revision number (default: the one before)')
-    .action((path: string, options: { to?: string }) => rollback(cli(), path, options.to));
-  program
-    .command('scale <deployment>')
+    .action((path: string, options: PlanOptions & { to?: string }) => rollback(cli(), path, options));
+  planned(program.command('scale <deployment>'))
     .description('change the number of replicas')
     .requiredOption('--replicas <n>', 'replicas')
-    .action((path: string, options: { replicas: string }) => scale(cli(), path, wholeNumber('--replicas', options.replicas)));
-  program
-    .command('traffic <deployment> <weights...>')
+    .action((path: string, options: PlanOptions & { replicas: string }) => scale(cli(), path, options));
+  planned(program.command('traffic <deployment> <weights...>'))
     .description('share traffic among revisions: 3=90 4=10')
-    .action((path: string, weights: string[]) => setTraffic(cli(), path, weights));
-  program
-    .command('delete <deployment>')
+    .action((path: string, weights: string[], options: PlanOptions) => setTraffic(cli(), path, weights, options));
+  planned(program.command('delete <deployment>'))
     .description('drain it and give everything up; its history and costs stay')
-    .action((path: string) => remove(cli(), path));
+    .action((path: string, options: PlanOptions) => remove(cli(), path, options));
 }
 
-interface Payload {
-  readonly deployment?: { readonly path: string; readonly generation: number } | null;
-  readonly decision?: { readonly reasons: readonly string[] } | null;
-  readonly userErrors: Parameters<typeof refuse>[0];
+const planned = (command: Command): Command =>
+  command
+    .option('--plan', 'show the priced plan and change nothing')
+    .option('--plan-hash <hash>', 'run exactly this plan, or nothing');
+
+const howOf = ({ plan = false, planHash = null }: { plan?: boolean; planHash?: string | null }) => ({
+  dryRun: plan,
+  planHash,
+  idempotencyKey: plan ? null : randomUUID(),
+});
+
+async function rollback({ client, output }: Cli, path: string, options: PlanOptions & { to?: string }): Promise<void> {
+  const revision = options.to === undefined ? {} : { revision: wholeNumber('--to', options.to) };
+  const answer = await client().request(Rollback, { input: { deployment: { path }, ...revision }, ...howOf(options) });
+  show(output, answer.rollback, `${path} is going back. Next: purser describe ${path}`, options);
 }
 
-async function rollback({ client, output }: Cli, path: string, to: string | undefined): Promise<void> {
-  const revision = to === undefined ? {} : { revision: wholeNumber('--to', to) };
-  const answer = await client().request(Rollback, { input: { deployment: { path }, ...revision }, idempotencyKey: randomUUID() });
-  show(output, answer.rollback, `${path} is going back. Next: purser describe ${path}`);
+async function scale({ client, output }: Cli, path: string, options: PlanOptions & { replicas: string }): Promise<void> {
+  const replicas = wholeNumber('--replicas', options.replicas);
+  const answer = await client().request(Scale, { input: { deployment: { path }, replicas }, ...howOf(options) });
+  show(output, answer.scaleDeployment, `${path} is going to ${replicas} replicas. Next: purser describe ${path}`, options);
 }
 
-async function scale({ client, output }: Cli, path: string, replicas: number): Promise<void> {
-  const answer = await client().request(Scale, { input: { deployment: { path }, replicas }, idempotencyKey: randomUUID() });
-  show(output, answer.scaleDeployment, `${path} is going to ${replicas} replicas. Next: purser describe ${path}`);
-}
-
-async function setTraffic({ client, output }: Cli, path: string, texts: readonly string[]): Promise<void> {
+async function setTraffic({ client, output }: Cli, path: string, texts: readonly string[], options: PlanOptions): Promise<void> {
   const weights = texts.map(parseWeight);
-  const answer = await client().request(SetTraffic, { input: { deployment: { path }, weights }, idempotencyKey: randomUUID() });
-  show(output, answer.setTraffic, `${path} shares its traffic anew. Next: purser describe ${path}`);
+  const answer = await client().request(SetTraffic, { input: { deployment: { path }, weights }, ...howOf(options) });
+  show(output, answer.setTraffic, `${path} shares its traffic anew. Next: purser describe ${path}`, options);
 }
 
 function parseWeight(text: string): { revision: number; weight: number } {
@@ -137,15 +209,44 @@ function parseWeight(text: string): { revision: number; weight: number } {
   return { revision: Number(match[1]), weight: Number(match[2]) };
 }
 
-async function remove({ client, output }: Cli, path: string): Promise<void> {
-  const answer = await client().request(Delete, { input: { deployment: { path } }, idempotencyKey: randomUUID() });
-  show(output, answer.deleteDeployment, `${path} is being deleted; its costs stay.`);
+async function remove({ client, output }: Cli, path: string, options: PlanOptions): Promise<void> {
+  const answer = await client().request(Delete, { input: { deployment: { path } }, ...howOf(options) });
+  show(output, answer.deleteDeployment, `${path} is being deleted; its costs stay.`, options);
 }
 
-function show(output: Cli['output'], payload: Payload, done: string): void {
+interface Payload {
+  readonly deployment?: { readonly path: string; readonly generation: number } | null;
+  readonly decision?: { readonly reasons: readonly string[] } | null;
+  readonly plan?: ShownPlan | null;
+  readonly userErrors: Parameters<typeof refuse>[0];
+}
+
+interface ShownPlan extends CostOfPlan {
+  readonly hash: string;
+  readonly expiresAt?: string | null;
+  readonly peakReplicas: number;
+  readonly risks: readonly string[];
+  readonly actions: readonly { readonly message: string }[];
+}
+
+function show(output: Cli['output'], payload: Payload, done: string, options: PlanOptions): void {
   refuse(payload.userErrors);
-  const { deployment, decision } = payload;
+  const { deployment, decision, plan } = payload;
+  if (options.plan) {
+    const shown = found(plan, 'plan');
+    output.result(shown, () => planText(shown));
+    return;
+  }
   output.result({ ...deployment, reasons: decision?.reasons ?? [] }, () =>
     [...(decision?.reasons ?? []).map((reason) => `- ${reason}`), done].join('\n'),
   );
 }
+
+const planText = (plan: ShownPlan): string =>
+  [
+    ...plan.actions.map(({ message }) => `- ${message}`),
+    ...plan.risks.map((risk) => `Risk: ${risk}`),
+    costLine(plan),
+    `At most ${plan.peakReplicas} replicas at a time on the way.${plan.expiresAt ? ` Valid until ${plan.expiresAt}.` : ''}`,
+    `Next: the same command with --plan-hash ${plan.hash} instead of --plan`,
+  ].join('\n');

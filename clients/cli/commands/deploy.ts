@@ -7,6 +7,7 @@ import type { Cli } from '../cli-context.ts';
 import { CommandFailure, EXIT } from '../exit-codes.ts';
 import { money, table, wholeNumber } from '../output.ts';
 import { parsePath } from '../paths.ts';
+import { costLine } from '../plans.ts';
 import { found, refuse } from '../refusals.ts';
 
 const Deploy = graphql(`
@@ -227,9 +228,6 @@ function planText(plan: Plan, path: string): string {
 }
 
 const actionLines = ({ actions }: Plan): string[] => actions.map((action) => `- ${action.message}`);
-
-const costLine = ({ costDelta, monthlyEstimate }: Plan): string =>
-  `Cost: ${costDelta.amount.startsWith('-') ? '' : '+'}${money(costDelta.amount)} per hour; ${money(monthlyEstimate.amount)} per month afterwards (estimate).`;
 
 /** How often `--wait` looks. Higher: it returns late; lower: the server is asked needlessly. */
 const POLL_MS = 300;

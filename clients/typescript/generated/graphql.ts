@@ -531,35 +531,43 @@ export type UserErrorCode =
 
 export type RollbackMutationVariables = Exact<{
   input: RollbackInput;
+  dryRun: boolean;
+  planHash?: string | null | undefined;
   idempotencyKey?: string | null | undefined;
 }>;
 
 
-export type RollbackMutation = { rollback: { deployment: { path: string, generation: number } | null, decision: { reasons: Array<string> } | null, userErrors: Array<{ code: UserErrorCode, message: string, path: Array<string> | null, hint: string | null }> } };
+export type RollbackMutation = { rollback: { deployment: { path: string, generation: number } | null, decision: { reasons: Array<string> } | null, plan: { hash: string, expiresAt: string | null, peakReplicas: number, risks: Array<string>, actions: Array<{ kind: string, message: string }>, costDelta: { amount: string }, monthlyEstimate: { amount: string } } | null, userErrors: Array<{ code: UserErrorCode, message: string, path: Array<string> | null, hint: string | null }> } };
 
 export type ScaleMutationVariables = Exact<{
   input: ScaleDeploymentInput;
+  dryRun: boolean;
+  planHash?: string | null | undefined;
   idempotencyKey?: string | null | undefined;
 }>;
 
 
-export type ScaleMutation = { scaleDeployment: { deployment: { path: string, generation: number } | null, decision: { reasons: Array<string> } | null, userErrors: Array<{ code: UserErrorCode, message: string, path: Array<string> | null, hint: string | null }> } };
+export type ScaleMutation = { scaleDeployment: { deployment: { path: string, generation: number } | null, decision: { reasons: Array<string> } | null, plan: { hash: string, expiresAt: string | null, peakReplicas: number, risks: Array<string>, actions: Array<{ kind: string, message: string }>, costDelta: { amount: string }, monthlyEstimate: { amount: string } } | null, userErrors: Array<{ code: UserErrorCode, message: string, path: Array<string> | null, hint: string | null }> } };
 
 export type SetTrafficMutationVariables = Exact<{
   input: SetTrafficInput;
+  dryRun: boolean;
+  planHash?: string | null | undefined;
   idempotencyKey?: string | null | undefined;
 }>;
 
 
-export type SetTrafficMutation = { setTraffic: { deployment: { path: string, generation: number } | null, decision: { reasons: Array<string> } | null, userErrors: Array<{ code: UserErrorCode, message: string, path: Array<string> | null, hint: string | null }> } };
+export type SetTrafficMutation = { setTraffic: { deployment: { path: string, generation: number } | null, decision: { reasons: Array<string> } | null, plan: { hash: string, expiresAt: string | null, peakReplicas: number, risks: Array<string>, actions: Array<{ kind: string, message: string }>, costDelta: { amount: string }, monthlyEstimate: { amount: string } } | null, userErrors: Array<{ code: UserErrorCode, message: string, path: Array<string> | null, hint: string | null }> } };
 
 export type DeleteDeploymentMutationVariables = Exact<{
   input: DeleteDeploymentInput;
+  dryRun: boolean;
+  planHash?: string | null | undefined;
   idempotencyKey?: string | null | undefined;
 }>;
 
 
-export type DeleteDeploymentMutation = { deleteDeployment: { deletedId: string | null, deployment: { path: string, generation: number } | null, decision: { reasons: Array<string> } | null, userErrors: Array<{ code: UserErrorCode, message: string, path: Array<string> | null, hint: string | null }> } };
+export type DeleteDeploymentMutation = { deleteDeployment: { deletedId: string | null, deployment: { path: string, generation: number } | null, decision: { reasons: Array<string> } | null, plan: { hash: string, expiresAt: string | null, peakReplicas: number, risks: Array<string>, actions: Array<{ kind: string, message: string }>, costDelta: { amount: string }, monthlyEstimate: { amount: string } } | null, userErrors: Array<{ code: UserErrorCode, message: string, path: Array<string> | null, hint: string | null }> } };
 
 export type WhoAmIQueryVariables = Exact<{ [key: string]: never; }>;
 
@@ -824,13 +832,6 @@ export type SignedInQueryVariables = Exact<{ [key: string]: never; }>;
 
 export type SignedInQuery = { viewer: { principal: { name: string } } };
 
-export type DashboardQueryVariables = Exact<{
-  range: TimeRange;
-}>;
-
-
-export type DashboardQuery = { deployments: { nodes: Array<{ id: string, path: string, endpoint: { url: string }, status: { phase: DeploymentPhase, conditions: Array<{ type: string, status: string, message: string }> }, revision: { number: number, modelVersion: { number: number, model: { name: string } } | null } | null, replicas: Array<{ id: string, state: ReplicaState }>, monthlyEstimate: { amount: string }, costs: { total: { amount: string }, rows: Array<{ requests: number }> } }>, pageInfo: { hasNextPage: boolean } }, costs: { isEstimate: boolean, total: { amount: string }, rows: Array<{ requests: number }> } };
-
 export type RecentEventsQueryVariables = Exact<{
   last: number;
 }>;
@@ -848,6 +849,13 @@ export type LiveEventsSubscription = { events:
     | { __typename: 'Gap', reason: GapReason, cursor: string }
     | { __typename: 'Heartbeat', cursor: string }
    };
+
+export type DashboardQueryVariables = Exact<{
+  range: TimeRange;
+}>;
+
+
+export type DashboardQuery = { deployments: { nodes: Array<{ id: string, path: string, endpoint: { url: string }, status: { phase: DeploymentPhase, conditions: Array<{ type: string, status: string, message: string }> }, revision: { number: number, modelVersion: { number: number, model: { name: string } } | null } | null, replicas: Array<{ id: string, state: ReplicaState }>, monthlyEstimate: { amount: string }, costs: { total: { amount: string }, rows: Array<{ requests: number }> } }>, pageInfo: { hasNextPage: boolean } }, costs: { isEstimate: boolean, total: { amount: string }, rows: Array<{ requests: number }> }, models: { nodes: Array<{ id: string, path: string, versions: { nodes: Array<{ number: number, format: ModelFormat, createdAt: string }> }, aliases: Array<{ name: string, version: { number: number } }> }>, pageInfo: { hasNextPage: boolean } } };
 
 export class TypedDocumentString<TResult, TVariables>
   extends String
@@ -869,14 +877,35 @@ export class TypedDocumentString<TResult, TVariables>
 }
 
 export const RollbackDocument = new TypedDocumentString(`
-    mutation Rollback($input: RollbackInput!, $idempotencyKey: String) {
-  rollback(input: $input, idempotencyKey: $idempotencyKey) {
+    mutation Rollback($input: RollbackInput!, $dryRun: Boolean!, $planHash: String, $idempotencyKey: String) {
+  rollback(
+    input: $input
+    dryRun: $dryRun
+    planHash: $planHash
+    idempotencyKey: $idempotencyKey
+  ) {
     deployment {
       path
       generation
     }
     decision {
       reasons
+    }
+    plan {
+      hash
+      expiresAt
+      peakReplicas
+      risks
+      actions {
+        kind
+        message
+      }
+      costDelta {
+        amount
+      }
+      monthlyEstimate {
+        amount
+      }
     }
     userErrors {
       code
@@ -888,14 +917,35 @@ export const RollbackDocument = new TypedDocumentString(`
 }
     `) as unknown as TypedDocumentString<RollbackMutation, RollbackMutationVariables>;
 export const ScaleDocument = new TypedDocumentString(`
-    mutation Scale($input: ScaleDeploymentInput!, $idempotencyKey: String) {
-  scaleDeployment(input: $input, idempotencyKey: $idempotencyKey) {
+    mutation Scale($input: ScaleDeploymentInput!, $dryRun: Boolean!, $planHash: String, $idempotencyKey: String) {
+  scaleDeployment(
+    input: $input
+    dryRun: $dryRun
+    planHash: $planHash
+    idempotencyKey: $idempotencyKey
+  ) {
     deployment {
       path
       generation
     }
     decision {
       reasons
+    }
+    plan {
+      hash
+      expiresAt
+      peakReplicas
+      risks
+      actions {
+        kind
+        message
+      }
+      costDelta {
+        amount
+      }
+      monthlyEstimate {
+        amount
+      }
     }
     userErrors {
       code
@@ -907,14 +957,35 @@ export const ScaleDocument = new TypedDocumentString(`
 }
     `) as unknown as TypedDocumentString<ScaleMutation, ScaleMutationVariables>;
 export const SetTrafficDocument = new TypedDocumentString(`
-    mutation SetTraffic($input: SetTrafficInput!, $idempotencyKey: String) {
-  setTraffic(input: $input, idempotencyKey: $idempotencyKey) {
+    mutation SetTraffic($input: SetTrafficInput!, $dryRun: Boolean!, $planHash: String, $idempotencyKey: String) {
+  setTraffic(
+    input: $input
+    dryRun: $dryRun
+    planHash: $planHash
+    idempotencyKey: $idempotencyKey
+  ) {
     deployment {
       path
       generation
     }
     decision {
       reasons
+    }
+    plan {
+      hash
+      expiresAt
+      peakReplicas
+      risks
+      actions {
+        kind
+        message
+      }
+      costDelta {
+        amount
+      }
+      monthlyEstimate {
+        amount
+      }
     }
     userErrors {
       code
@@ -926,8 +997,13 @@ export const SetTrafficDocument = new TypedDocumentString(`
 }
     `) as unknown as TypedDocumentString<SetTrafficMutation, SetTrafficMutationVariables>;
 export const DeleteDeploymentDocument = new TypedDocumentString(`
-    mutation DeleteDeployment($input: DeleteDeploymentInput!, $idempotencyKey: String) {
-  deleteDeployment(input: $input, idempotencyKey: $idempotencyKey) {
+    mutation DeleteDeployment($input: DeleteDeploymentInput!, $dryRun: Boolean!, $planHash: String, $idempotencyKey: String) {
+  deleteDeployment(
+    input: $input
+    dryRun: $dryRun
+    planHash: $planHash
+    idempotencyKey: $idempotencyKey
+  ) {
     deletedId
     deployment {
       path
@@ -935,6 +1011,22 @@ export const DeleteDeploymentDocument = new TypedDocumentString(`
     }
     decision {
       reasons
+    }
+    plan {
+      hash
+      expiresAt
+      peakReplicas
+      risks
+      actions {
+        kind
+        message
+      }
+      costDelta {
+        amount
+      }
+      monthlyEstimate {
+        amount
+      }
     }
     userErrors {
       code
@@ -1688,6 +1780,42 @@ export const SignedInDocument = new TypedDocumentString(`
   }
 }
     `) as unknown as TypedDocumentString<SignedInQuery, SignedInQueryVariables>;
+export const RecentEventsDocument = new TypedDocumentString(`
+    query RecentEvents($last: Int!) {
+  events(last: $last) {
+    cursor
+    events {
+      __typename
+      cursor
+      at
+      type
+      message
+      severity
+    }
+  }
+}
+    `) as unknown as TypedDocumentString<RecentEventsQuery, RecentEventsQueryVariables>;
+export const LiveEventsDocument = new TypedDocumentString(`
+    subscription LiveEvents($after: EventCursor) {
+  events(after: $after) {
+    __typename
+    ... on Event {
+      cursor
+      at
+      type
+      message
+      severity
+    }
+    ... on Gap {
+      reason
+      cursor
+    }
+    ... on Heartbeat {
+      cursor
+    }
+  }
+}
+    `) as unknown as TypedDocumentString<LiveEventsSubscription, LiveEventsSubscriptionVariables>;
 export const DashboardDocument = new TypedDocumentString(`
     query Dashboard($range: TimeRange!) {
   deployments(first: 50) {
@@ -1743,41 +1871,27 @@ export const DashboardDocument = new TypedDocumentString(`
       requests
     }
   }
+  models(first: 50) {
+    nodes {
+      id
+      path
+      versions(first: 1) {
+        nodes {
+          number
+          format
+          createdAt
+        }
+      }
+      aliases {
+        name
+        version {
+          number
+        }
+      }
+    }
+    pageInfo {
+      hasNextPage
+    }
+  }
 }
     `) as unknown as TypedDocumentString<DashboardQuery, DashboardQueryVariables>;
-export const RecentEventsDocument = new TypedDocumentString(`
-    query RecentEvents($last: Int!) {
-  events(last: $last) {
-    cursor
-    events {
-      __typename
-      cursor
-      at
-      type
-      message
-      severity
-    }
-  }
-}
-    `) as unknown as TypedDocumentString<RecentEventsQuery, RecentEventsQueryVariables>;
-export const LiveEventsDocument = new TypedDocumentString(`
-    subscription LiveEvents($after: EventCursor) {
-  events(after: $after) {
-    __typename
-    ... on Event {
-      cursor
-      at
-      type
-      message
-      severity
-    }
-    ... on Gap {
-      reason
-      cursor
-    }
-    ... on Heartbeat {
-      cursor
-    }
-  }
-}
-    `) as unknown as TypedDocumentString<LiveEventsSubscription, LiveEventsSubscriptionVariables>;

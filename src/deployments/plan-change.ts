@@ -1,0 +1,65 @@
+import { digestOfJson } from '../kernel/digest.ts';
+import type { Id } from '../kernel/id.ts';
+import type { PricedOffering } from '../pricing/price-store.port.ts';
+import { deploymentPath, type Deployment } from './deployment.ts';
+import { HOURS_PER_MONTH, type Plan, type PlanAction } from './plan.ts';
+import type { CurrentDeployment } from './plan-deployment.ts';
+import type { Revision } from './revision.ts';
+
+/** A change of an existing deployment, decided but not written. */
+export interface ChangeInput {
+  readonly mutation: string;
+  readonly current: CurrentDeployment;
+  readonly next: Deployment;
+  readonly actions: readonly PlanAction[];
+  readonly risks: readonly string[];
+  /** Every revision that the new wish sends traffic to; none for a deletion. */
+  readonly revisions: readonly Revision[];
+  /** Those that keep their replicas until a rollout is through. */
+  readonly kept: readonly Revision[];
+  /** Where its replicas are: a change keeps the offering. Null = the price book has lost it. */
+  readonly priced: PricedOffering | null;
+  readonly offeringId: Id;
+}
+
+/** What a change leads to and what it costs, both sides of a rollout counted. It keeps the offering, so that is the one candidate. */
+export function planChange(input: ChangeInput): Plan {
+  const { mutation, current, next, actions, risks, revisions, kept, priced, offeringId } = input;
+  const rate = priced?.price?.effective ?? 0n;
+  const path = deploymentPath(current.deployment);
+  const { generation } = current.deployment;
+  const after = rate * BigInt(revisions.length * next.spec.replicas);
+  const peakReplicas = peakOf(input);
+  return {
+    path,
+    hash: digestOfJson({
+      path,
+      mutation,
+      actions: actions.map(({ kind, message }) => ({ kind, message })),
+      generation,
+      offeringId,
+    }),
+    actions,
+    generation,
+    candidates: priced
+      ? [{ offering: priced.offering, hourly: priced.price?.effective ?? null, score: rate, chosen: true, rejectedBecause: null }]
+      : [],
+    rejectedCounts: {},
+    offeringId,
+    hourlyPerReplica: rate,
+    costDelta: after - hourlyNow(current),
+    monthlyAfter: after * HOURS_PER_MONTH,
+    peakReplicas,
+    peakHourly: rate * BigInt(peakReplicas),
+    risks: kept.length > 0 ? [...risks, 'While traffic shifts, both revisions run and cost.'] : risks,
+  };
+}
+
+/** What is given up drains at the size that it has; all else is counted as wished. */
+function peakOf({ current, next, revisions, kept }: ChangeInput): number {
+  if (next.deletedAt !== null) return current.workloads.reduce((all, { replicas }) => all + replicas, 0);
+  return new Set([...revisions, ...kept].map(({ id }) => id)).size * next.spec.replicas;
+}
+
+const hourlyNow = ({ workloads, rates }: CurrentDeployment): bigint =>
+  workloads.reduce((all, { offeringId, replicas }) => all + (rates.get(offeringId) ?? 0n) * BigInt(replicas), 0n);
