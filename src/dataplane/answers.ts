@@ -1,12 +1,14 @@
-import type { ServerResponse } from 'node:http';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 
 /** What the router itself answers, without a replica. */
 export interface Refusal {
-  readonly status: 400 | 401 | 404 | 429 | 502 | 503 | 504;
+  readonly status: 400 | 401 | 404 | 429 | 501 | 502 | 503 | 504;
   readonly message: string;
   readonly headers?: readonly string[];
 }
 
+/** A caller that has its answer may go on sending its body for this long. Higher: uploads for nothing; lower: it is cut before it has read why. */
+const LINGER_MS = 5_000;
 /** Seconds after which a repeat makes sense. Higher: callers idle; lower: they hammer. */
 const RETRY_AFTER = ['Retry-After', '1'];
 
@@ -19,6 +21,10 @@ export const UNAUTHENTICATED: Refusal = {
 export const ABSENT: Refusal = { status: 404, message: 'No such deployment, or you may not invoke it.' };
 export const QUEUE_FULL: Refusal = { status: 429, message: 'Too many requests are waiting for a replica.', headers: RETRY_AFTER };
 export const NO_REPLICA: Refusal = { status: 503, message: 'No replica is ready.', headers: RETRY_AFTER };
+export const NO_UPGRADE: Refusal = {
+  status: 501,
+  message: 'Connections cannot be upgraded here (WebSocket): stream over HTTP, for example with server-sent events.',
+};
 export const NO_TABLE: Refusal = { status: 503, message: 'The router has no table yet.', headers: RETRY_AFTER };
 export const STALE_TABLE: Refusal = { status: 503, message: "The router's table is older than it may be.", headers: RETRY_AFTER };
 export const REPLICA_FAILED: Refusal = { status: 502, message: 'The replica failed before it answered.' };
@@ -38,4 +44,14 @@ export function refuse(response: ServerResponse, requestId: string, refusal: Ref
     ...(refusal.headers ?? []),
   ]);
   response.end(body);
+}
+
+/** A body that nobody wants any more is read and dropped for a while, so that the caller gets the answer; then the connection ends. */
+export function linger(request: IncomingMessage): void {
+  if (request.complete) return;
+  request.resume();
+  const timer = setTimeout(() => request.socket.destroy(), LINGER_MS);
+  const stop = (): void => clearTimeout(timer);
+  request.once('end', stop);
+  request.socket.once('close', stop);
 }

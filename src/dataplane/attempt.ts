@@ -17,6 +17,8 @@ export interface AttemptContext {
   /** Stamps of the attempts before this one. */
   readonly stampedBefore: bigint;
   readonly onHeaders: () => void;
+  /** A caller may leave an answer unread for this long. */
+  readonly stallMs: number;
   readonly draining: () => boolean;
 }
 
@@ -30,6 +32,9 @@ export interface AttemptResult {
 }
 
 type RawController = Dispatcher.DispatchController & { readonly rawHeaders?: readonly (Buffer | string)[] };
+
+/** What may follow a status: anything else would be refused when it is written, and means nothing (RFC 9112 §4). */
+const SENDABLE_REASON = /^[\t\x20-\x7e\x80-\xff]*$/;
 
 interface Head {
   readonly status: number;
@@ -107,27 +112,37 @@ export class Attempt {
     const length = more.headers['content-length'];
     this.#head = {
       status,
-      message: more.message,
+      message: SENDABLE_REASON.test(more.message) ? more.message : '',
       headers: controller.rawHeaders ?? [],
       length: typeof length === 'string' ? Number(length) : null,
     };
     this.#context.onHeaders();
     // The body mostly comes with the headers, in this very turn: then the answer is one write, and its stamp the final one.
-    this.#flush = setImmediate(() => this.#sendHead(false));
+    this.#flush = setImmediate(() => {
+      if (this.#sendHead(false)) this.#context.response.flushHeaders();
+    });
   }
 
   #onData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
-    const { response } = this.#context;
     this.#bytesOut += chunk.length;
     if (!this.#sent && this.#head?.length === chunk.length) {
       this.#held = chunk;
       return;
     }
-    this.#sendHead(false);
-    if (!response.write(chunk)) {
-      controller.pause();
-      response.once('drain', () => controller.resume());
-    }
+    if (this.#sendHead(false) && !this.#context.response.write(chunk)) this.#waitForCaller(controller);
+  }
+
+  /** The replica is held back until the caller has read; one that reads nothing for too long is cut, it holds a replica's slot. */
+  #waitForCaller(controller: Dispatcher.DispatchController): void {
+    const { response, stallMs } = this.#context;
+    controller.pause();
+    const stalled = setTimeout(() => response.destroy(), stallMs);
+    const goOn = (): void => {
+      clearTimeout(stalled);
+      response.off('close', goOn).off('drain', goOn);
+      controller.resume();
+    };
+    response.on('close', goOn).on('drain', goOn);
   }
 
   #onEnd(): void {
@@ -136,7 +151,7 @@ export class Attempt {
     this.#endedUs = clock.nowUs();
     const whole = this.#held;
     this.#held = null;
-    this.#sendHead(true);
+    if (!this.#sendHead(true)) return;
     if (this.#trailers) response.addTrailers({ 'Purser-Cost': this.#cost() });
     if (whole) response.end(whole);
     else response.end();
@@ -149,16 +164,31 @@ export class Attempt {
     this.#done(this.#sent ? 'cut' : 'failed');
   }
 
-  #sendHead(final: boolean): void {
-    if (this.#sent || !this.#head || this.#aborted) return;
+  /** False when there is nobody to send it to, or nothing that could be sent. */
+  #sendHead(final: boolean): boolean {
+    if (this.#sent) return true;
+    if (!this.#head || this.#aborted) return false;
     this.#sent = true;
     if (this.#flush) clearImmediate(this.#flush);
     const { response } = this.#context;
-    const { status, message, length } = this.#head;
-    this.#trailers = !final && length === null && status !== 204 && status !== 304 && this.#wantsTrailers();
-    response.writeHead(status, message, this.#headersOut(final));
+    const { status, message } = this.#head;
+    this.#trailers = !final && this.#mayTrail(this.#head);
+    try {
+      response.writeHead(status, message, this.#headersOut(final));
+    } catch {
+      this.#unsendable();
+      return false;
+    }
     if (this.#held) response.write(this.#held);
     this.#held = null;
+    return true;
+  }
+
+  /** A replica's head that cannot be written is the replica's failure: it must end neither the router nor other requests. */
+  #unsendable(): void {
+    this.#sent = false;
+    this.#held = null;
+    this.abort();
   }
 
   #headersOut(final: boolean): string[] {
@@ -172,9 +202,10 @@ export class Attempt {
     return headers;
   }
 
-  #wantsTrailers(): boolean {
+  /** Only a chunked answer has trailers, and only a caller who says so takes them. */
+  #mayTrail({ length, status }: Head): boolean {
     const { method, httpVersion, headers } = this.#context.request;
-    if (method === 'HEAD' || httpVersion === '1.0') return false;
+    if (length !== null || status === 204 || status === 304 || method === 'HEAD' || httpVersion === '1.0') return false;
     const te = headers.te;
     return this.#replica.rate !== null && /(^|,)\s*trailers\b/i.test(String(te ?? ''));
   }

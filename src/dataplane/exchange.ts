@@ -18,6 +18,7 @@ export interface ExchangeDeps {
   readonly metrics: RouterMetrics;
   readonly logger: Logger;
   readonly draining: () => boolean;
+  readonly stallMs: number;
 }
 
 export interface ExchangeInput {
@@ -40,6 +41,7 @@ export class Exchange {
   #stamped = 0n;
   #attempts = 0;
   #gone = false;
+  #late = false;
 
   constructor(deps: ExchangeDeps, input: ExchangeInput) {
     this.#deps = deps;
@@ -91,10 +93,11 @@ export class Exchange {
     };
     const open = usage.begin(group, startedUs);
     const onHeaders = (): void => clearTimeout(timer);
-    const { draining } = this.#deps;
+    const { draining, stallMs } = this.#deps;
+    const stampedBefore = this.#stamped;
     this.#attempts += 1;
     this.#attempt = new Attempt(
-      { request, response, requestId, rest, body: this.#body, clock, stampedBefore: this.#stamped, onHeaders, draining },
+      { request, response, requestId, rest, body: this.#body, clock, stampedBefore, onHeaders, stallMs, draining },
       replica,
       startedUs,
     );
@@ -102,7 +105,7 @@ export class Exchange {
     const result = await this.#attempt.result;
     const { endedUs } = result;
     deployment.release(replica);
-    if (!this.#gone) noteOutcome(replica.health, outcomeOf(result), endedUs / 1000);
+    if (this.#late || !this.#gone) noteOutcome(replica.health, this.#late ? 'bad' : outcomeOf(result), endedUs / 1000);
     const next = this.#next(result, replica, endedUs / 1000);
     const stamp = stampOf(replica.rate ?? 0n, endedUs - startedUs, replica.revision.concurrency);
     this.#stamped += stamp;
@@ -136,6 +139,7 @@ export class Exchange {
 
   #tooLate(): void {
     const { response, requestId } = this.#input;
+    this.#late = true;
     this.#end();
     refuse(response, requestId, TOO_LATE);
   }

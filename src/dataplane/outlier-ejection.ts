@@ -16,7 +16,7 @@ export type Outcome = 'good' | 'bad' | 'unreachable';
 
 export const newHealth = (): Health => ({ badInARow: 0, ejections: 0, ejectedUntilMs: 0 });
 
-/** `bad` is an answer 502, 503 or 504; `unreachable` is a connection that failed, which ejects at once: a dead replica is the least loaded. */
+/** `bad` is an answer 502, 503 or 504, or none before the deadline; `unreachable` is a connection that failed, which ejects at once: a dead replica is the least loaded. */
 export function noteOutcome(health: Health, outcome: Outcome, nowMs: number): void {
   if (outcome === 'good') {
     health.badInARow = 0;

@@ -6,12 +6,22 @@ export class CallerGone extends Error {
   override readonly name = 'CallerGone';
 }
 
+/** A piece of a body and the way to the next; whoever holds an early link can read all from there on. */
+interface Link {
+  readonly chunk: Buffer | null;
+  /** Null = not asked for yet; resolves with null at the end. */
+  next: Promise<Link | null> | null;
+}
+
 /** A request's body that can be sent again while it is small or unsent; nothing here looks into it. */
 export class RequestBody {
   readonly #request: IncomingMessage;
   readonly #declared: number | null;
-  #kept: Buffer[] | null = [];
-  #ended = false;
+  readonly #large: boolean;
+  #source: AsyncIterator<Buffer> | null = null;
+  /** Where a reader begins; null once the beginning is no longer kept. */
+  #first: Link | null = { chunk: null, next: null };
+  #whole: Buffer[] | null = null;
   /** Bytes received from the caller. */
   bytes = 0;
 
@@ -20,29 +30,29 @@ export class RequestBody {
     const length = request.headers['content-length'];
     const chunked = request.headers['transfer-encoding'] !== undefined;
     this.#declared = chunked ? null : Number(length ?? 0);
+    this.#large = this.#declared !== null && this.#declared > REPLAY_LIMIT_BYTES;
   }
 
   /** All that was received so far can be sent again. */
   get replayable(): boolean {
-    return this.#kept !== null;
+    return this.#first !== null;
   }
 
   /** Reads a small body whole before a replica is taken: a slow caller must not hold a replica's slot. Rejects when the caller goes away. */
   async ready(): Promise<void> {
-    if (this.#declared === null || this.#declared === 0 || this.#declared > REPLAY_LIMIT_BYTES) return;
-    this.#kept = await this.#whole();
-    this.#ended = true;
+    if (this.#declared === null || this.#declared === 0 || this.#large) return;
+    this.#whole = await this.#readWhole();
   }
 
   /** What undici takes: null without a body, bytes when they are all here and few, else a stream with back-pressure. */
   open(): null | Buffer | readonly Buffer[] | AsyncIterable<Buffer> {
     if (this.#declared === 0) return null;
-    if (!this.#ended || !this.#kept) return this.#stream();
+    if (!this.#whole) return this.#stream({ link: this.#beginning() });
     // Copying the chunks into one buffer would cost more than writing them one by one.
-    return this.#kept.length === 1 && this.#kept[0] ? this.#kept[0] : this.#kept;
+    return this.#whole.length === 1 && this.#whole[0] ? this.#whole[0] : this.#whole;
   }
 
-  #whole(): Promise<Buffer[]> {
+  #readWhole(): Promise<Buffer[]> {
     const chunks: Buffer[] = [];
     return new Promise((resolve, reject) => {
       this.#request.on('data', (chunk: Buffer) => {
@@ -54,19 +64,34 @@ export class RequestBody {
     });
   }
 
-  async *#stream(): AsyncGenerator<Buffer> {
-    for (const chunk of [...(this.#kept ?? [])]) yield chunk;
-    const source = this.#request.iterator({ destroyOnReturn: false }) as AsyncIterableIterator<Buffer>;
-    for await (const chunk of source) {
-      this.bytes += chunk.length;
-      this.#keep(chunk);
-      yield chunk;
-    }
-    this.#ended = true;
+  #beginning(): Link {
+    if (!this.#first) throw new Error('the beginning of the body is no longer kept');
+    return this.#first;
   }
 
-  #keep(chunk: Buffer): void {
-    if (this.bytes > REPLAY_LIMIT_BYTES) this.#kept = null;
-    this.#kept?.push(chunk);
+  /** What it has passed by is let go, so that a long body does not stay in memory. */
+  async *#stream(at: { link: Link | null }): AsyncGenerator<Buffer> {
+    while (at.link) {
+      if (at.link.chunk) yield at.link.chunk;
+      at.link = await this.#after(at.link);
+    }
+  }
+
+  /**
+   * The same for all who ask: a replica that died may still be asking for the next piece when the request goes to another one, and
+   * what each of them read by itself would be missing from the other.
+   */
+  #after(link: Link): Promise<Link | null> {
+    link.next ??= this.#read();
+    return link.next;
+  }
+
+  async #read(): Promise<Link | null> {
+    this.#source ??= this.#request.iterator({ destroyOnReturn: false }) as AsyncIterator<Buffer>;
+    const piece = await this.#source.next();
+    if (piece.done) return null;
+    this.bytes += piece.value.length;
+    if (this.#large || this.bytes > REPLAY_LIMIT_BYTES) this.#first = null;
+    return { chunk: piece.value, next: null };
   }
 }

@@ -6,7 +6,17 @@ import type { Instant } from '../kernel/instant.ts';
 import type { Random } from '../kernel/random.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import type { MetricRegistry } from '../telemetry/metrics.ts';
-import { ABSENT, NO_TABLE, STALE_TABLE, UNAUTHENTICATED, malformed, refuse, type Refusal } from './answers.ts';
+import {
+  ABSENT,
+  NO_TABLE,
+  NO_UPGRADE,
+  STALE_TABLE,
+  UNAUTHENTICATED,
+  linger,
+  malformed,
+  refuse,
+  type Refusal,
+} from './answers.ts';
 import { Callers, mayInvoke, type Caller } from './callers.ts';
 import { ControlPlaneClient } from './control-plane.client.ts';
 import { Exchange } from './exchange.ts';
@@ -27,6 +37,18 @@ const IDLE_GRACE_MS = 1_000;
 /** The last delivery of reports while stopping; what is left stays in the spool. */
 const LAST_REPORT_MS = 3_000;
 
+/** What one caller, or many, may take of the router. */
+export interface RouterLimits {
+  /** Time for a request's head. Higher: slow callers hold connections; lower: callers far away are cut. */
+  readonly headMs?: number;
+  /** Time in which a caller reads something of an answer. Higher: one that reads nothing holds a replica's slot; lower: slow ones are cut. */
+  readonly stallMs?: number;
+  /** Open connections of callers. Higher: memory and file descriptors run out for all; lower: honest callers are turned away. */
+  readonly connections?: number;
+}
+
+const LIMITS: Required<RouterLimits> = { headMs: 30_000, stallMs: 60_000, connections: 16_384 };
+
 export interface RouterDeps {
   readonly name: string;
   /** Of this router alone: table, spool. */
@@ -39,12 +61,14 @@ export interface RouterDeps {
   readonly random: Random;
   readonly logger: Logger;
   readonly registry: MetricRegistry;
+  readonly limits?: RouterLimits;
 }
 
 /** The router: everything between a caller's socket and a replica's. */
 export class Router {
   readonly #deps: RouterDeps;
   readonly #server: Server;
+  readonly #limits: Required<RouterLimits>;
   readonly #callers = new Callers();
   readonly #deployments: LiveDeployments;
   readonly #usage = new UsageWindow();
@@ -78,9 +102,18 @@ export class Router {
       onTable: (table) => this.#tables.offer(table),
       onHeartbeat: () => this.#tables.confirm(),
     });
-    this.#server = createServer({ keepAliveTimeout: 65_000, requestTimeout: 0 }, (request, response) =>
-      this.#onRequest(request, response),
-    );
+    this.#limits = { ...LIMITS, ...deps.limits };
+    this.#server = this.#makeServer();
+  }
+
+  /** A body has no time limit here: streams may last, and the deadline bounds what has no answer. A head has one. */
+  #makeServer(): Server {
+    const { headMs, connections } = this.#limits;
+    const times = { keepAliveTimeout: 65_000, requestTimeout: 0, headersTimeout: headMs };
+    const options = { ...times, connectionsCheckingInterval: Math.min(headMs, 5_000) };
+    const server = createServer(options, (request, response) => this.#onRequest(request, response));
+    server.maxConnections = connections;
+    return server;
   }
 
   /** Starts serving; resolves with the port. */
@@ -149,6 +182,7 @@ export class Router {
     if (request.url?.startsWith('/-/')) return void this.#onAdmin(request, response);
     if (this.#draining) response.shouldKeepAlive = false;
     this.#inFlight += 1;
+    response.once('finish', () => linger(request));
     response.once('close', () => {
       this.#inFlight -= 1;
       this.#closeUnused();
@@ -177,6 +211,10 @@ export class Router {
       refuse(response, requestId, UNAUTHENTICATED);
       return;
     }
+    if (asksToUpgrade(request)) {
+      refuse(response, requestId, NO_UPGRADE);
+      return;
+    }
     const header = request.headers['purser-deployment'];
     const ask = {
       target: request.url ?? '/',
@@ -200,6 +238,7 @@ export class Router {
         metrics: this.#metrics,
         logger: this.#deps.logger,
         draining: () => this.#draining,
+        stallMs: this.#limits.stallMs,
       },
       { request, response, requestId, caller, deployment, rest: match.rest },
     );
@@ -257,5 +296,11 @@ function answer(response: ServerResponse, status: number, body: string): void {
   response.writeHead(status, { 'content-type': 'text/plain; charset=utf-8', 'content-length': Buffer.byteLength(body) });
   response.end(body);
 }
+
+/** HTTP/2 is offered by clients that go on without it; whoever asks for anything else needs it. */
+const asksToUpgrade = ({ headers }: IncomingMessage): boolean =>
+  headers.upgrade !== undefined &&
+  headers.upgrade.toLowerCase() !== 'h2c' &&
+  /(^|,)\s*upgrade\s*(,|$)/i.test(headers.connection ?? '');
 
 const isLoopback = (address: string | undefined): boolean => address !== undefined && /^(127\.|::1$|::ffff:127\.)/.test(address);

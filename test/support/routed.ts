@@ -5,13 +5,14 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { RouterLink } from '../../src/api/router-link.ts';
-import { Router } from '../../src/dataplane/router.ts';
+import { Router, type RouterLimits } from '../../src/dataplane/router.ts';
 import { newId } from '../../src/kernel/id.ts';
 import type { Principal } from '../../src/kernel/principal.ts';
 import { makeMetricRegistry } from '../../src/telemetry/metrics.ts';
 import type { RouteDeployment, RouteReplica, RouteRevision, RouteTable } from '../../src/traffic/router-contract/route-table.ts';
 import type { UsageReport } from '../../src/traffic/router-contract/usage-report.ts';
 import { systemRandom } from '../../src/main/system-clock.ts';
+import { eventually } from './eventually.ts';
 import { quietLogger } from './quiet-logger.ts';
 
 export const TOKEN = 'purser_service_of_a_test';
@@ -131,7 +132,11 @@ export function dataFolder(): string {
 export async function startRouter(
   folder: string,
   linkPort: number,
-  { name = 'router', clock = steadyClock }: { readonly name?: string; readonly clock?: { nowUs(): number } } = {},
+  {
+    name = 'router',
+    clock = steadyClock,
+    limits = {},
+  }: { readonly name?: string; readonly clock?: { nowUs(): number }; readonly limits?: RouterLimits } = {},
 ): Promise<{ router: Router; url: string }> {
   const router = new Router({
     name,
@@ -143,8 +148,36 @@ export async function startRouter(
     random: systemRandom,
     logger: quietLogger,
     registry: makeMetricRegistry(),
+    limits,
   });
   return { router, url: `http://127.0.0.1:${await router.listen('127.0.0.1', 0)}` };
 }
 
 export const bearer = { authorization: `Bearer ${TOKEN}` };
+
+export interface Routed {
+  readonly plane: TestControlPlane;
+  readonly url: string;
+  readonly folder: string;
+  /** Stops the router after its last report; a second call does nothing. */
+  readonly drain: () => Promise<void>;
+  /** Router and control plane. */
+  readonly stop: () => Promise<void>;
+}
+
+/** A router that serves these deployments from a link of its own. */
+export async function routed(deployments: readonly RouteDeployment[], limits: RouterLimits = {}): Promise<Routed> {
+  const plane = new TestControlPlane();
+  await plane.start();
+  plane.set(table(1, deployments));
+  const folder = dataFolder();
+  const { router, url } = await startRouter(folder, plane.port, { limits });
+  await eventually(async () => (await fetch(`${url}/-/readyz`)).status === 200);
+  let drained: Promise<void> | null = null;
+  const drain = (): Promise<void> => (drained ??= router.drain());
+  const stop = async (): Promise<void> => {
+    await drain();
+    await plane.stop();
+  };
+  return { plane, url, folder, drain, stop };
+}
