@@ -1,4 +1,4 @@
-import { createSourceEventStream, execute, type ExecutionArgs, type ExecutionResult, type GraphQLError } from 'graphql';
+import { createSourceEventStream, execute, GraphQLError, type ExecutionArgs, type ExecutionResult } from 'graphql';
 import type { Logger } from '../telemetry/logger.ts';
 import { OperationContext, type OperationDeps } from './operation-context.ts';
 import { problemOf } from './problem.ts';
@@ -44,7 +44,8 @@ export async function subscribeLive(
     return { done: true, value: undefined };
   };
   const next = async (): Promise<IteratorResult<ExecutionResult, void>> => {
-    const delivery = await deliveries.next();
+    const delivery = await deliveries.next().catch(refusedAs);
+    if (delivery instanceof GraphQLError) return { done: false, value: masked({ errors: [delivery] }, source) };
     if (delivery.done || signal.aborted) return end();
     return { done: false, value: await runOnce({ ...args, rootValue: delivery.value }, source) };
   };
@@ -58,6 +59,12 @@ export async function subscribeLive(
     },
   };
   return live;
+}
+
+/** What the caller asked wrongly is the last item, with its reason; anything else breaks the stream, and the caller comes back. */
+function refusedAs(error: unknown): GraphQLError {
+  if (error instanceof GraphQLError) return error;
+  throw error;
 }
 
 /** The answer with its errors as the caller may see them. */

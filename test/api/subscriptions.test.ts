@@ -118,6 +118,18 @@ describe('Events over graphql-transport-ws', () => {
     expect(await code).toBe(1009);
   });
 
+  test('what is no cursor is refused with its reason, and the socket stays open', async () => {
+    const client = api.socket(api.adminToken);
+    const ask = (query: string) =>
+      new Promise<string>((resolve) => {
+        const told = (answer: unknown) => resolve(JSON.stringify(answer));
+        client.subscribe({ query }, { next: told, error: told, complete: () => undefined });
+      });
+    expect(await ask('subscription { events(after: "CURSOR") { __typename } }')).toContain('BAD_USER_INPUT');
+    expect(await ask('{ __typename }')).toContain('Query');
+    await client.dispose();
+  });
+
   test('limits hold on the socket too', async () => {
     const client = api.socket(api.adminToken);
     const aliases = Array.from({ length: 16 }, (_, i) => `a${i}: __typename`).join(' ');
@@ -160,6 +172,14 @@ describe('Events over server-sent events', () => {
   test('a refused document is a 4xx, an anonymous one a 401', async () => {
     expect((await stream(api.adminToken, '{ nonsense ')).status).toBe(400);
     expect((await stream('nobody', 'subscription { events { __typename } }')).status).toBe(401);
+  });
+
+  test('what is no cursor is refused with its reason, and so are too many events', async () => {
+    for (const args of ['after: "CURSOR"', 'last: 1000']) {
+      const text = await (await stream(api.adminToken, `subscription { events(${args}) { __typename } }`)).text();
+      expect(text).toContain('BAD_USER_INPUT');
+      expect(text).toContain('event: complete');
+    }
   });
 
   test('a revoked token is cut', async () => {
