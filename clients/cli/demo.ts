@@ -103,10 +103,10 @@ const Ready = graphql(`
           message
         }
       }
-    }
-    costs(range: $range, groupBy: [DEPLOYMENT]) {
-      total {
-        amount
+      costs(range: $range) {
+        total {
+          amount
+        }
       }
     }
   }
@@ -141,8 +141,8 @@ export async function runDemo(client: PurserClient, options: { folder: string; t
   const cases = JSON.parse(readFileSync(join(options.folder, 'cases.json'), 'utf8')) as DemoCase[];
   const answers: DemoAnswer[] = [];
   for (const example of cases.slice(0, 5)) answers.push(await ask(client, endpoint, example));
-  const { costs } = await client.request(Ready, { path: DEMO.path, range: lastDay() });
-  return { endpoint, answers, costSoFar: costs.total.amount };
+  const { deployment } = await client.request(Ready, { path: DEMO.path, range: lastDay() });
+  return { endpoint, answers, costSoFar: deployment?.costs.total.amount ?? '0' };
 }
 
 async function ensureDeployed(client: PurserClient, folder: string): Promise<void> {

@@ -825,7 +825,7 @@ export type DemoReadyQueryVariables = Exact<{
 }>;
 
 
-export type DemoReadyQuery = { deployment: { endpoint: { url: string }, status: { phase: DeploymentPhase, conditions: Array<{ status: string, message: string }> } } | null, costs: { total: { amount: string } } };
+export type DemoReadyQuery = { deployment: { endpoint: { url: string }, status: { phase: DeploymentPhase, conditions: Array<{ status: string, message: string }> }, costs: { total: { amount: string } } } | null };
 
 export type SignedInQueryVariables = Exact<{ [key: string]: never; }>;
 
@@ -1763,10 +1763,10 @@ export const DemoReadyDocument = new TypedDocumentString(`
         message
       }
     }
-  }
-  costs(range: $range, groupBy: [DEPLOYMENT]) {
-    total {
-      amount
+    costs(range: $range) {
+      total {
+        amount
+      }
     }
   }
 }
