@@ -185,7 +185,8 @@ function deliveredAs(delivery: Delivery): typeof EventDeliveryType {
   return delivery.kind === 'gap' ? { reason: delivery.reason, cursor } : { cursor };
 }
 
-const maySee = (principal: Principal, event: LogEvent): boolean =>
+/** A finer wall than row-level security: grants on single projects. */
+export const maySee = (principal: Principal, event: LogEvent): boolean =>
   mayDo(principal, 'event.read', { teamId: event.teamId, projectId: event.projectId });
 
 function parseCursor(text: string | null | undefined): Cursor | null {

@@ -21,7 +21,7 @@ export class NodeResolver {
     description: 'Anything by its global id; null if it does not exist or you may not see it.',
   })
   node(@Ctx() context: ApiContext, @Arg('id', () => ID, { description: 'Global id.' }) id: string): Promise<object | null> {
-    return this.#load(context, id);
+    return this.load(context, id);
   }
 
   @Query(() => [NodeType], { nullable: 'items', description: 'Several things by their global ids, in that order.' })
@@ -31,10 +31,11 @@ export class NodeResolver {
   ): Promise<(object | null)[]> {
     if (ids.length > MAX_NODES)
       throw new GraphQLError(`ids must be at most ${MAX_NODES}.`, { extensions: { code: 'BAD_USER_INPUT' } });
-    return Promise.all(ids.map((id) => this.#load(context, id)));
+    return Promise.all(ids.map((id) => this.load(context, id)));
   }
 
-  async #load(context: ApiContext, globalId: string): Promise<object | null> {
+  /** Null for absent and for forbidden. */
+  async load(context: ApiContext, globalId: string): Promise<object | null> {
     const parts = fromGlobalId(globalId);
     const source = parts && this.#sources.get(parts.typeName);
     const found = source ? await source.load(context, parts.id) : null;

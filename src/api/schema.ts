@@ -23,6 +23,7 @@ import { ClusterResolver } from '../fleet/cluster.resolver.ts';
 import { IdentityResolver, TeamResolver } from '../identity/identity.resolver.ts';
 import { OfferingResolver } from '../pricing/offering.resolver.ts';
 import { ModelAliasChangeResolver, ModelAliasResolver, ModelResolver, ModelVersionResolver } from '../registry/model.resolver.ts';
+import { DeploymentEventsResolver, EventSubjectResolver } from './event-relations.resolver.ts';
 import { EventResolver } from './event.resolver.ts';
 import { NodeResolver } from './node.resolver.ts';
 
@@ -55,6 +56,8 @@ const RESOLVERS: NonEmptyArray<ClassType> = [
   TrafficShareSnapshotResolver,
   AliasSnapshotResolver,
   EventResolver,
+  EventSubjectResolver,
+  DeploymentEventsResolver,
 ];
 
 /** Finds the instance of a resolver class. */

@@ -56,6 +56,21 @@ export async function latestEvents(
   return { gap: null, from: head, events: rows.map(eventOf).reverse(), cursor: head, hasMore: false };
 }
 
+/** The newest events of each deployment, newest first, in one statement. */
+export async function newestOfDeployments(
+  tx: Transaction,
+  deploymentIds: readonly string[],
+  limit: number,
+): Promise<{ readonly epoch: number; readonly events: ReadonlyMap<string, readonly LogEvent[]> }> {
+  const { epoch, pruned, position } = await logState(tx);
+  const rows = await sqlOf(tx).query<EventRow>(
+    `select e.* from unnest($1::uuid[]) d(id) cross join lateral (select * from event
+       where deployment_id = d.id and position > $2 and position <= $3 order by position desc limit $4) e`,
+    [deploymentIds, pruned, position, limit],
+  );
+  return { epoch, events: Map.groupBy(rows.map(eventOf), ({ deploymentId }) => deploymentId ?? '') };
+}
+
 /** The log's own ends. */
 export async function logState(tx: Transaction): Promise<LogState> {
   const [head] = await sqlOf(tx).query<{ epoch: number; position: number; pruned: number; starts: EpochStart[] }>(

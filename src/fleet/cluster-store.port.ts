@@ -11,6 +11,7 @@ export interface ClusterStore {
   clusters(tx: Transaction, window: { readonly after: string | null; readonly limit: number }): Promise<Cluster[]>;
   clustersByIds(tx: Transaction, ids: readonly Id[]): Promise<Cluster[]>;
   pools(tx: Transaction, clusterIds: readonly Id[]): Promise<Pool[]>;
+  pool(tx: Transaction, id: Id): Promise<Pool | null>;
   /** False if a cluster of this name exists; it waits for one that is being made. */
   insertCluster(tx: Transaction, cluster: Cluster): Promise<boolean>;
   insertPool(tx: Transaction, pool: Pool): Promise<boolean>;

@@ -34,6 +34,11 @@ export class ClusterRepository implements ClusterStore {
     return sqlOf(tx).query<Pool>(`${POOL} where cluster_id = any ($1::uuid[]) order by cluster_id, name`, [clusterIds]);
   }
 
+  async pool(tx: Transaction, id: Id): Promise<Pool | null> {
+    const [row] = await sqlOf(tx).query<Pool>(`${POOL} where id = $1`, [id]);
+    return row ?? null;
+  }
+
   async insertCluster(tx: Transaction, cluster: Cluster): Promise<boolean> {
     const text = `insert into cluster (id, name, kind, machine_id, version, created_at) values ($1, $2, $3, $4, $5, $6) on conflict do nothing`;
     const values = [cluster.id, cluster.name, cluster.kind, cluster.machineId, cluster.version, cluster.createdAt];

@@ -86,4 +86,11 @@ export const fleetNodes = (service: FleetService): NodeSource[] => [
       return cluster && toClusterType(cluster);
     },
   },
+  {
+    typeName: 'Pool',
+    load: async (context, id) => {
+      const pool = await service.pool(await context.read(), context.principal, id);
+      return pool && toPoolType(pool);
+    },
+  },
 ];

@@ -83,6 +83,11 @@ export class FleetService {
     return this.#deps.store.pools(tx, clusterIds);
   }
 
+  /** Null for absent and for forbidden. */
+  async pool(tx: Transaction, principal: Principal, id: Id): Promise<Pool | null> {
+    return mayDo(principal, 'cluster.read', PLATFORM) ? this.#deps.store.pool(tx, id) : null;
+  }
+
   /** Stops (or allows again) new placements; what runs there runs on. */
   cordon(
     caller: Caller,

@@ -2,7 +2,11 @@ import { ID, InterfaceType, Field } from 'type-graphql';
 import type { Id } from '../kernel/id.ts';
 import type { ApiContext } from './context.ts';
 
-@InterfaceType('Node', { description: 'Anything with a global id (Relay).' })
+@InterfaceType('Node', {
+  description: 'Anything with a global id (Relay).',
+  // Rows become plain objects and not instances: who loads one says what it is.
+  resolveType: (value: { readonly __typename: string }) => value.__typename,
+})
 export abstract class NodeType {
   @Field(() => ID, { description: 'Opaque global id; pass it back as it is.' })
   id!: string;

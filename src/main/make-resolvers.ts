@@ -1,4 +1,5 @@
 import { StoredEventSubjects } from '../api/event-subjects.ts';
+import { DeploymentEventsResolver, EventSubjectResolver } from '../api/event-relations.resolver.ts';
 import { EventResolver } from '../api/event.resolver.ts';
 import { NodeResolver } from '../api/node.resolver.ts';
 import { CostResolver, DeploymentCostsResolver, ModelCostsResolver } from '../costs/cost.resolver.ts';
@@ -46,8 +47,10 @@ function catalogueResolvers({ identity, models, prices, fleet, decisions, deploy
     ...deploymentNodes(deployments),
     ...decisionNodes(decisions),
   ];
+  const node = new NodeResolver(nodes);
   return [
-    [NodeResolver, new NodeResolver(nodes)],
+    [NodeResolver, node],
+    [EventSubjectResolver, new EventSubjectResolver(node)],
     [IdentityResolver, new IdentityResolver(identity)],
     [TeamResolver, new TeamResolver(identity)],
     [ModelResolver, new ModelResolver(models)],
@@ -83,5 +86,6 @@ function operationResolvers(services: Services): [unknown, object][] {
     [TrafficShareSnapshotResolver, new TrafficShareSnapshotResolver(models)],
     [AliasSnapshotResolver, new AliasSnapshotResolver(models)],
     [EventResolver, new EventResolver(events, new StoredEventSubjects())],
+    [DeploymentEventsResolver, new DeploymentEventsResolver()],
   ];
 }

@@ -74,6 +74,35 @@ describe('API: the live status of one deployment', () => {
     for (const { client } of [status, scaling, stranger]) await client.dispose();
   });
 
+  test('a deployment tells its newest events, each with what it is about; a stranger learns neither', async () => {
+    const { token } = await api.tokenFor('team_admin', 'bystander');
+    await api.events.sequence();
+    const query = `query ($id: ID!, $path: String!) {
+      node(id: $id) { ... on Deployment { events(first: 3) { ...told } } }
+      events(filter: { deployment: $path }, last: 3) { events { ...told } } }
+      fragment told on Event { cursor type subjectKind subjectId subject { id ... on Deployment { path } } }`;
+    type Told = {
+      cursor: string;
+      type: string;
+      subjectKind: string;
+      subjectId: string;
+      subject: { id: string; path?: string } | null;
+    };
+    const ask = (asker: string) =>
+      api.gql<{ node: { events: Told[] } | null; events: { events: Told[] } }>(query, {
+        token: asker,
+        variables: { id, path: 'acme/demo/digits' },
+      });
+    const { data } = await ask(api.adminToken);
+    const own = data?.node?.events ?? [];
+    expect(own).toHaveLength(3);
+    expect([...own].reverse()).toEqual(data?.events.events);
+    const about = own.filter(({ subjectKind }) => subjectKind === 'Deployment');
+    expect(about.length).toBeGreaterThan(0);
+    for (const { subject, subjectId } of about) expect(subject).toEqual({ id: subjectId, path: 'acme/demo/digits' });
+    expect((await ask(token)).data).toEqual({ node: null, events: { events: [] } });
+  });
+
   test('it tells the deletion and ends when nothing runs any more', async () => {
     const { seen, state, client } = follow<Shown>(api.adminToken, STATUS, id);
     await eventually(() => seen.length > 0);
