@@ -1,13 +1,17 @@
 import { createHash } from 'node:crypto';
-import { createWriteStream, existsSync, mkdirSync, renameSync, rmSync } from 'node:fs';
+import { createWriteStream, existsSync, mkdirSync, readdirSync, renameSync, rmSync, statSync, utimesSync } from 'node:fs';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import type { ReadableStream } from 'node:stream/web';
 import { pipeline } from 'node:stream/promises';
 import type { Digest } from '../kernel/digest.ts';
+import type { Instant } from '../kernel/instant.ts';
 
 /** A whole fetch. Higher: a hanging source holds a replica in starting; lower: large models on slow links never arrive. */
 const FETCH_TIMEOUT_MS = 15 * 60_000;
+
+/** An artifact that nobody runs is kept for this long. Higher: more disk; lower: going back to it fetches it again. */
+export const KEEP_UNUSED_MS = 24 * 3_600_000;
 
 export interface ArtifactSource {
   readonly digest: Digest;
@@ -23,6 +27,18 @@ export class ArtifactCache {
   constructor(folder: string) {
     this.#folder = folder;
     mkdirSync(folder, { recursive: true, mode: 0o700 });
+    // What a killed runtime was fetching is begun anew.
+    for (const name of readdirSync(folder)) if (name.endsWith('.part')) rmSync(join(folder, name), { force: true });
+  }
+
+  /** Deletes what is not in use and was not for a day. */
+  prune(inUse: ReadonlySet<Digest>, now: Instant): void {
+    for (const name of readdirSync(this.#folder)) {
+      const file = join(this.#folder, name);
+      if (name.endsWith('.part')) continue;
+      if (inUse.has(`sha256:${name}`)) utimesSync(file, now / 1000, now / 1000);
+      else if (now - statSync(file).mtimeMs > KEEP_UNUSED_MS) rmSync(file);
+    }
   }
 
   /** The file with these bytes; fetched once however many ask. Rejects with a sentence for people. */

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import type { ApplyResult, ClusterObservation, Fence, LogPage, WorkloadSpec } from '../deployments/cluster.port.ts';
 import type { Clock } from '../kernel/clock.ts';
 import { newId, type Id } from '../kernel/id.ts';
+import type { Instant } from '../kernel/instant.ts';
 import type { Random } from '../kernel/random.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import { admit, type Admission } from './admit.ts';
@@ -16,6 +17,8 @@ import { prepareHomes, readOrNull, RecordFolder, writeDurably, type RuntimePaths
 const TICK_MS = 1_000;
 /** How often it is written down that somebody watched; the bound of an estimated time after a crash of the runtime. */
 const ALIVE_EVERY_MS = 5_000;
+/** How often unused artifacts are looked for. Higher: they stay longer; lower: reads the folder for nothing. */
+const PRUNE_EVERY_MS = 3_600_000;
 
 export interface LocalRuntimeDeps extends Omit<RunnerDeps, 'changed' | 'save' | 'logOf'> {
   readonly paths: RuntimePaths;
@@ -37,6 +40,7 @@ export class LocalRuntime {
   #version = 1;
   #epoch = 0;
   #aliveAt = 0;
+  #prunedAt = 0;
   #timer: NodeJS.Timeout | null = null;
 
   constructor(deps: LocalRuntimeDeps) {
@@ -169,9 +173,18 @@ export class LocalRuntime {
       if (isForgettable(runner.record, now)) this.#forget(runner.record);
       else if (isHeld(runner.record)) runner.tick();
     }
+    if (now - this.#prunedAt >= PRUNE_EVERY_MS) this.#prune(now);
     if (now - this.#aliveAt < ALIVE_EVERY_MS) return;
     this.#aliveAt = now;
     writeDurably(this.#file('alive'), String(now));
+  }
+
+  #prune(now: Instant): void {
+    this.#prunedAt = now;
+    const held = [...this.#runners.values()].filter((runner) => isHeld(runner.record)).map((runner) => runner.record.spec);
+    const runtimes = [...this.#wishes.values(), ...held].map(({ runtime }) => runtime);
+    const inUse = runtimes.flatMap((runtime) => (runtime.format === 'onnx' ? [runtime.artifactDigest] : []));
+    this.#deps.artifacts.prune(new Set(inUse), now);
   }
 
   #forget({ replicaId }: ReplicaRecord): void {

@@ -1,8 +1,20 @@
-import { closeSync, copyFileSync, mkdirSync, openSync, readSync, rmSync, statSync, truncateSync } from 'node:fs';
+import {
+  appendFileSync,
+  closeSync,
+  copyFileSync,
+  mkdirSync,
+  openSync,
+  readSync,
+  renameSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import type { LogPage } from '../deployments/cluster.port.ts';
 import type { Instant } from '../kernel/instant.ts';
-import { readOrNull, writeDurably } from './runtime-folder.ts';
+import { readOrNull } from './runtime-folder.ts';
 
 const STREAMS = ['stdout', 'stderr'] as const;
 type Stream = (typeof STREAMS)[number];
@@ -46,15 +58,23 @@ export class ReplicaLog {
       const end = this.#base(stream) + size;
       if (end > (marks.at(-1)?.offset ?? 0)) marks.push({ offset: end, at: now });
       if (marks.length > MAX_MARKS) marks.splice(0, MAX_MARKS / 2);
-      if (size > rotateBytes) this.#rotate(stream, end);
+      if (size > rotateBytes) this.#rotate(stream);
     }
   }
 
-  #rotate(stream: Stream, end: number): void {
+  /** Copied, not renamed: the replica goes on writing to the file that it has open. */
+  #rotate(stream: Stream): void {
     const file = this.#file(stream);
-    copyFileSync(file, `${file}.1`);
+    copyFileSync(file, `${file}.turning`);
+    // What came during the copy comes along; only what comes between these two lines and the last is lost.
+    for (let copied = sizeOf(`${file}.turning`); copied < sizeOf(file); copied = sizeOf(`${file}.turning`))
+      appendFileSync(`${file}.turning`, readRange(file, copied, sizeOf(file) - copied));
+    const end = this.#base(stream) + sizeOf(`${file}.turning`);
+    renameSync(`${file}.turning`, `${file}.1`);
+    // Not synced to disk: this must be short, and after a reboot the replica is another one.
+    writeFileSync(`${file}.base.new`, String(end));
+    renameSync(`${file}.base.new`, `${file}.base`);
     truncateSync(file, 0);
-    writeDurably(`${file}.base`, String(end));
   }
 
   page(options: { readonly cursor: string | null; readonly limit: number }, now: Instant): LogPage {
@@ -72,16 +92,17 @@ export class ReplicaLog {
     return { lines: lines.map(({ at, stream, text }) => ({ at, stream, text })), cursor: ends.join('-') };
   }
 
+  /** The older file and the present one are one text; what was before them is gone. */
   #read(stream: Stream, from: number | null, limit: number): { lines: Line[]; start: number; end: number } {
     const base = this.#base(stream);
-    const size = this.#size(stream);
-    const start = Math.max(0, from === null ? size - PAGE_BYTES : from - base);
-    const bytes = Buffer.alloc(Math.max(0, Math.min(PAGE_BYTES, size - start)));
-    const file = this.#file(stream);
-    if (bytes.length > 0) readAt(file, bytes, start);
-    const lines = this.#lines(stream, bytes, base + start);
+    const older = `${this.#file(stream)}.1`;
+    const first = base - sizeOf(older);
+    const start = Math.max(first, from ?? base + this.#size(stream) - PAGE_BYTES);
+    const old = start < base ? readRange(older, start - first, Math.min(PAGE_BYTES, base - start)) : Buffer.alloc(0);
+    const fresh = readRange(this.#file(stream), Math.max(0, start - base), PAGE_BYTES - old.length);
+    const lines = this.#lines(stream, Buffer.concat([old, fresh]), start);
     const kept = from === null ? lines.slice(-limit) : lines.slice(0, limit);
-    return { lines: kept, start: base + start, end: lines.at(-1)?.end ?? base + start };
+    return { lines: kept, start, end: lines.at(-1)?.end ?? start };
   }
 
   /** Whole lines only: what has no end yet comes with the next page, unless it fills a page. */
@@ -90,8 +111,14 @@ export class ReplicaLog {
     for (let from = 0; from < bytes.length;) {
       const newline = bytes.indexOf(10, from);
       const to = newline === -1 ? bytes.length : newline;
-      if (newline === -1 && bytes.length < PAGE_BYTES) break;
-      lines.push({ stream, text: bytes.toString('utf8', from, to), at: this.#timeOf(stream, offset + to), end: offset + to + 1 });
+      const fillsPage = from === 0 && bytes.length === PAGE_BYTES;
+      if (newline === -1 && !fillsPage) break;
+      lines.push({
+        stream,
+        text: bytes.toString('utf8', from, to),
+        at: this.#timeOf(stream, offset + to),
+        end: offset + to + (newline === -1 ? 0 : 1),
+      });
       from = to + 1;
     }
     return lines;
@@ -107,7 +134,7 @@ export class ReplicaLog {
   }
 
   #size(stream: Stream): number {
-    return statSync(this.#file(stream), { throwIfNoEntry: false })?.size ?? 0;
+    return sizeOf(this.#file(stream));
   }
 
   #file(stream: Stream): string {
@@ -134,8 +161,14 @@ function parseCursor(cursor: string): Record<Stream, number> | null {
   return match ? { stdout: Number(match[1]), stderr: Number(match[2]) } : null;
 }
 
-function readAt(path: string, bytes: Buffer, position: number): void {
+const sizeOf = (path: string): number => statSync(path, { throwIfNoEntry: false })?.size ?? 0;
+
+/** At most so many bytes; fewer where the file ends, none where there is no file. */
+function readRange(path: string, position: number, length: number): Buffer {
+  const bytes = Buffer.alloc(Math.max(0, Math.min(length, sizeOf(path) - position)));
+  if (bytes.length === 0) return bytes;
   const file = openSync(path, 'r');
-  readSync(file, bytes, 0, bytes.length, position);
+  const read = readSync(file, bytes, 0, bytes.length, position);
   closeSync(file);
+  return bytes.subarray(0, read);
 }

@@ -1,3 +1,4 @@
+import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { ChildProcess } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
@@ -143,8 +144,7 @@ export class ReplicaRunner {
       this.#ended(process, 'its process ended');
       return;
     }
-    if (this.#deps.memory.enforce(process, this.#record.spec.resources.memoryMib))
-      this.#killedFor = 'it used more memory than its limit';
+    if (this.#deps.memory.enforce(process, this.#record.spec.resources.memoryMib)) this.#killedFor = this.#overLimit();
     if (this.#record.drain) this.#drain(process);
     else await this.#look(process);
   }
@@ -197,10 +197,26 @@ export class ReplicaRunner {
       const running = { ...process, pid, startedAt: pid === null ? '' : startTimeOf(pid) };
       this.#watchExit(started.child, running);
       this.#update({ ...this.#record, process: running, port: started.port });
-      if (isRunning(running)) this.#deps.memory.place(replicaId, running, spec.resources.memoryMib);
+      this.#limitMemory(running);
     } finally {
       log.close();
     }
+  }
+
+  /** One that cannot be limited does not run. */
+  #limitMemory(process: ReplicaProcess): void {
+    const { replicaId, spec } = this.#record;
+    try {
+      if (isRunning(process)) this.#deps.memory.place(replicaId, process, spec.resources.memoryMib);
+    } catch (error) {
+      signalGroup(process, 'SIGKILL');
+      throw error;
+    }
+  }
+
+  /** For people: how much, and how it is watched here. */
+  #overLimit(): string {
+    return `it used more memory than its limit of ${this.#record.spec.resources.memoryMib} MiB (${this.#deps.memory.kind})`;
   }
 
   #watchExit(child: ChildProcess, process: ReplicaProcess): void {
@@ -218,8 +234,7 @@ export class ReplicaRunner {
       this.#giveUp(this.#gapFrom !== null);
       return;
     }
-    const why =
-      this.#killedFor || (this.#deps.memory.wasExceeded(this.#record.replicaId) ? 'it used more memory than its limit' : how);
+    const why = this.#killedFor || (this.#deps.memory.wasExceeded(this.#record.replicaId) ? this.#overLimit() : how);
     this.#failed(`The replica stopped: ${why}.`);
     this.#schedule();
   }
@@ -290,6 +305,8 @@ export class ReplicaRunner {
   #giveUp(estimated: boolean): void {
     this.#update(giveUp(this.#record, estimated ? (this.#gapFrom ?? this.#now()) : this.#now(), estimated));
     this.#deps.memory.release(this.#record.replicaId);
+    // Its copy of the model and all that it wrote; its log stays.
+    rmSync(this.#home(), { recursive: true, force: true });
     this.#deps.changed();
   }
 

@@ -107,6 +107,25 @@ describe('Local runtime: logs are turned over by size', () => {
     expect(log.page({ cursor: second.cursor, limit: 10 }, 5).lines).toEqual([]);
   });
 
+  test('a reader who comes late, or for the first time after a turn, reads the older file too, a line cut by the turn included', () => {
+    const log = new ReplicaLog(newFolder());
+    const write = (text: string) => writeFileSync(join(folder, 'stdout.log'), text, { flag: 'a' });
+    const textsOf = (cursor: string | null, limit = 10) => log.page({ cursor, limit }, 9).lines.map(({ text }) => text);
+    write('one\n');
+    const { cursor } = log.page({ cursor: null, limit: 10 }, 1);
+    write('two\ncut in ');
+    log.watch(2, 5);
+    write('half\nlast\n');
+    expect(textsOf(cursor)).toEqual(['two', 'cut in half', 'last']);
+    expect(textsOf(null)).toEqual(['one', 'two', 'cut in half', 'last']);
+    const page = log.page({ cursor, limit: 2 }, 9);
+    expect(textsOf(page.cursor)).toEqual(['last']);
+    log.watch(3, 5);
+    write('after a second turn\n');
+    expect(textsOf(page.cursor)).toEqual(['last', 'after a second turn']);
+    expect(textsOf('0-0')).toEqual(['half', 'last', 'after a second turn']);
+  });
+
   test('a page holds at most what was asked for, and the next goes on there', () => {
     const log = new ReplicaLog(newFolder());
     writeFileSync(join(folder, 'stderr.log'), 'a\nb\nc\n');
