@@ -92,6 +92,9 @@ async function main(names) {
 }
 
 function runSteps(names) {
+  const known = [...STEPS, ...EXTRA].map((step) => step.name);
+  const unknown = names.filter((name) => !known.includes(name));
+  if (unknown.length > 0) throw new Error(`There is no step ${unknown.join(', ')}; there are ${known.join(', ')}.`);
   rmSync(RESULTS, { recursive: true, force: true });
   mkdirSync(RESULTS, { recursive: true });
   const steps = names.length > 0 ? [...STEPS, ...EXTRA].filter((step) => names.includes(step.name)) : STEPS;

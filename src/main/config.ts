@@ -1,7 +1,8 @@
 import { resolve } from 'node:path';
 import { z } from 'zod';
 
-const port = (fallback: number) => z.coerce.number().int().min(0).max(65_535).default(fallback);
+const PORT = 'must be a port from 1 to 65535';
+const port = (fallback: number) => z.coerce.number(PORT).int(PORT).min(1, PORT).max(65_535, PORT).default(fallback);
 
 const flag = z
   .enum(['0', '1'])
@@ -74,9 +75,11 @@ export class ConfigError extends Error {
 
 /** Reads the configuration; relative paths are taken from `cwd`. */
 export function readConfig(env: NodeJS.ProcessEnv, cwd: string): Config {
-  const parsed = Environment.safeParse(env);
+  // An empty variable is how compose files and shells say "not set".
+  const parsed = Environment.safeParse(Object.fromEntries(Object.entries(env).filter(([, value]) => value !== '')));
   if (!parsed.success) throw new ConfigError(describe(parsed.error));
   const values = parsed.data;
+  refuseSamePort(values);
   return {
     host: values.PURSER_HOST,
     port: values.PURSER_PORT,
@@ -94,6 +97,15 @@ export function readConfig(env: NodeJS.ProcessEnv, cwd: string): Config {
     maxTableAgeMs: values.PURSER_MAX_TABLE_AGE_SECONDS === undefined ? null : values.PURSER_MAX_TABLE_AGE_SECONDS * 1000,
     logLevel: values.PURSER_LOG_LEVEL,
   };
+}
+
+const PORTS = ['PURSER_PORT', 'PURSER_ROUTER_PORT', 'PURSER_LINK_PORT'] as const;
+
+function refuseSamePort(values: z.output<typeof Environment>): void {
+  for (const [i, name] of PORTS.entries()) {
+    const twin = PORTS.slice(0, i).find((other) => values[other] === values[name]);
+    if (twin) throw new ConfigError(`${twin} and ${name} are both ${values[name]}: give each a port of its own.`);
+  }
 }
 
 function s3Of(values: z.output<typeof Environment>): S3Config | null {

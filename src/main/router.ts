@@ -4,7 +4,8 @@ import type { MicroClock } from '../dataplane/micro-clock.ts';
 import { makeLogger } from '../telemetry/logger.ts';
 import { makeMetricRegistry } from '../telemetry/metrics.ts';
 import { readConfig } from './config.ts';
-import { StartError } from './start-error.ts';
+import { prepareDataFolder } from './data-folder.ts';
+import { listenError } from './start-error.ts';
 import { PooledRandom } from './pooled-random.ts';
 import { systemRandom } from './system-clock.ts';
 
@@ -12,6 +13,7 @@ import { systemRandom } from './system-clock.ts';
 export async function router(): Promise<void> {
   const config = readConfig(process.env, process.cwd());
   const logger = makeLogger('router', config.logLevel);
+  prepareDataFolder(config.dataDir);
   const instance = new Router({
     name: config.routerName,
     folder: join(config.dataDir, `router-${config.routerName}`),
@@ -24,9 +26,7 @@ export async function router(): Promise<void> {
     registry: makeMetricRegistry(),
   });
   const port = await instance.listen(config.host, config.routerPort).catch((error: unknown) => {
-    throw new StartError(
-      `The router cannot listen on ${config.host}:${config.routerPort}: ${(error as Error).message}. Set PURSER_ROUTER_PORT.`,
-    );
+    throw listenError(error as NodeJS.ErrnoException, 'the router', config.routerPort, 'PURSER_ROUTER_PORT');
   });
   logger.info(
     { port, lossBoundMs: 1000 },

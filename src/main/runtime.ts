@@ -10,6 +10,7 @@ import { stageProgram } from '../local/stage-program.ts';
 import { findConfinement, type Confinement } from '../local/start-replica.ts';
 import { makeLogger } from '../telemetry/logger.ts';
 import { readConfig } from './config.ts';
+import { prepareDataFolder } from './data-folder.ts';
 import { packageRoot } from './package-root.ts';
 import { systemClock, systemRandom } from './system-clock.ts';
 
@@ -18,10 +19,11 @@ const VERSION = '0.1.0';
 /** `purser runtime`: owns the replicas of this machine until SIGTERM, which leaves them to its successor. */
 export async function runtime(): Promise<void> {
   const config = readConfig(process.env, process.cwd());
+  prepareDataFolder(config.dataDir);
   const logger = makeLogger('runtime', config.logLevel);
   const isRoot = process.getuid?.() === 0;
   const paths = runtimePaths(config.dataDir, isRoot);
-  if (!(await holdLock(paths.folder))) {
+  if ((await holdLock(paths.folder, 'runtime.pid')) !== null) {
     logger.info('another runtime holds this folder');
     return;
   }

@@ -1,5 +1,5 @@
 import 'reflect-metadata';
-import { chmodSync, existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { keepRuntime } from '../local/spawn-runtime.ts';
 import { installationSecret } from '../persistence/installation-secret.ts';
@@ -8,6 +8,7 @@ import { makeLogger } from '../telemetry/logger.ts';
 import { compose, type Parts } from './compose.ts';
 import { readConfig, type Config } from './config.ts';
 import { ControlPlane } from './control-plane.ts';
+import { prepareDataFolder } from './data-folder.ts';
 import { ENTITIES } from './entities.ts';
 import { machineId } from './machine-id.ts';
 import { packageRoot } from './package-root.ts';
@@ -17,7 +18,7 @@ import { systemClock, systemRandom } from './system-clock.ts';
 export async function serve(): Promise<void> {
   const config = readConfig(process.env, process.cwd());
   const logger = makeLogger('control-plane', config.logLevel);
-  mkdirSync(config.dataDir, { recursive: true, mode: 0o700 });
+  prepareDataFolder(config.dataDir);
   const opened = await openDatabase({
     url: config.databaseUrl,
     ownerUrl: config.databaseOwnerUrl,
@@ -62,7 +63,11 @@ async function writeTokens(config: Config, bootstrap: Parts['bootstrap']): Promi
 const readSecret = (path: string): string | null => (existsSync(path) ? readFileSync(path, 'utf8').trim() : null);
 
 function writeSecret(path: string, text: string): void {
-  if (readSecret(path) === text) return;
+  if (readSecret(path) === text) {
+    // Copied or restored files come with the rights of whoever copied them.
+    chmodSync(path, 0o600);
+    return;
+  }
   writeFileSync(`${path}.new`, `${text}\n`, { mode: 0o600 });
   chmodSync(`${path}.new`, 0o600);
   renameSync(`${path}.new`, path);

@@ -2,6 +2,7 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { closeSync, mkdirSync, openSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Clock } from '../kernel/clock.ts';
+import { LeftBehind } from './left-behind.ts';
 
 /** First wait before a restart. Lower: a crashing process eats a core; higher: a single crash is felt. */
 const FIRST_BACKOFF_MS = 200;
@@ -30,15 +31,22 @@ export class Supervisor {
   readonly #options: SupervisorOptions;
   readonly #running = new Map<string, Child>();
   readonly #timers = new Map<string, NodeJS.Timeout>();
+  readonly #record: LeftBehind;
   #stopping = false;
 
   constructor(options: SupervisorOptions) {
     this.#options = options;
+    this.#record = new LeftBehind(options.dataDir);
     mkdirSync(this.#logFolder, { recursive: true, mode: 0o700 });
   }
 
   get #logFolder(): string {
     return join(this.#options.dataDir, 'logs');
+  }
+
+  /** Ends what a supervisor that was killed left running here. */
+  endLeftBehind(): Promise<void> {
+    return this.#record.end();
   }
 
   logFile(name: string): string {
@@ -55,6 +63,7 @@ export class Supervisor {
     const startedAt = this.#options.clock.now();
     const child = this.#spawnOnce(name);
     this.#running.set(name, child);
+    this.#record.save([...this.#running.values()].flatMap(({ process: { pid } }) => pid ?? []));
     void child.exited.then(() => {
       this.#running.delete(name);
       if (this.#stopping || onExit(child.process.exitCode)) return;

@@ -6,6 +6,7 @@ import { money } from '../../clients/cli/output.ts';
 import { PurserClient } from '../../clients/typescript/purser-client.ts';
 import { stopRuntime } from '../local/spawn-runtime.ts';
 import { readConfig, type Config } from './config.ts';
+import { holdDataFolder, prepareDataFolder } from './data-folder.ts';
 import { packageRoot } from './package-root.ts';
 import { listenError, StartError } from './start-error.ts';
 import { Supervisor } from './supervisor.ts';
@@ -19,13 +20,16 @@ const PROBE_MS = 100;
 /** `purser up`: everything on this machine, kept running until Ctrl-C, which drains and stops all of it. */
 export async function up(): Promise<void> {
   const config = readConfig(process.env, process.cwd());
-  await refuseTakenPorts(config);
+  prepareDataFolder(config.dataDir);
+  await holdDataFolder(config.dataDir);
   const supervisor = new Supervisor({
     dataDir: config.dataDir,
     entry: join(import.meta.dirname, 'purser.js'),
     env: process.env,
     clock: systemClock,
   });
+  await supervisor.endLeftBehind();
+  await refuseTakenPorts(config);
   const stop = once(() => stopAll(supervisor, config));
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
     process.on(signal, () => void stop().then(() => process.exit(0)));

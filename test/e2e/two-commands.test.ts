@@ -1,19 +1,49 @@
 // Starts the built product as a user does, on free ports and a folder of its own, and looks at it from outside only.
 import { execFileSync, spawnSync } from 'node:child_process';
-import { readFileSync, statSync } from 'node:fs';
+import { readFileSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { startInstallation, type Installation } from '../support/installation.ts';
+import { isAlive } from '../../src/persistence/process-identity.ts';
+import { eventually } from '../support/eventually.ts';
+import { freePorts, startInstallation, type Installation } from '../support/installation.ts';
 
 const root = join(import.meta.dirname, '..', '..');
 /** Debian's `nobody`: a user that exists everywhere and owns nothing. */
 const ORDINARY_UID = 65_534;
+const asRoot = process.getuid?.() === 0;
+const [EXAMPLE] = JSON.parse(readFileSync(join(root, 'deploy/example/digits/cases.json'), 'utf8')) as { input: number[] }[];
+const REQUEST = JSON.stringify({ inputs: [{ name: 'pixels', datatype: 'FP32', shape: [1, 64], data: EXAMPLE!.input }] });
 let purser: Installation;
 
 beforeAll(async () => {
   purser = await startInstallation();
 });
 afterAll(() => purser.remove());
+
+/** A start that ends by itself: its status and what it told. */
+function start(settings: NodeJS.ProcessEnv, user: { uid?: number } = {}): { status: number | null; told: string } {
+  const { status, stderr } = spawnSync(join(root, 'node_modules/node/bin/node'), [join(root, 'dist/src/main/purser.js'), 'up'], {
+    env: { ...process.env, ...settings },
+    encoding: 'utf8',
+    timeout: 60_000,
+    ...user,
+  });
+  return { status, told: stderr.trim() };
+}
+
+/** A folder beside the installation's that goes with it. */
+const folderOf = (name: string) => join(purser.dataDir, 'other', name);
+
+/** The status of one request to the example. */
+async function ask({ routerUrl, adminToken }: Installation): Promise<number> {
+  const response = await fetch(`${routerUrl}/example/demo/digits/v2/models/digits/infer`, {
+    method: 'POST',
+    headers: { authorization: `Bearer ${adminToken}`, 'content-type': 'application/json' },
+    body: REQUEST,
+  });
+  await response.arrayBuffer();
+  return response.status;
+}
 
 /** The shell commands that the start printed, by the word that they contain. */
 function printedCommand(word: string): string {
@@ -49,40 +79,80 @@ describe('Two commands: npm start', () => {
     });
   });
 
-  test('a port in use is one clear sentence', () => {
-    const second = spawnSync(join(root, 'node_modules/node/bin/node'), [join(root, 'dist/src/main/purser.js'), 'up'], {
-      env: { ...purser.env, PURSER_DATA_DIR: `${purser.dataDir}-second` },
-      encoding: 'utf8',
+  test.each([
+    ['PURSER_PORT', 'the API'],
+    ['PURSER_ROUTER_PORT', 'the router'],
+    ['PURSER_LINK_PORT', 'the router link'],
+  ])('another copy that finds %s in use says so in one sentence', async (variable, what) => {
+    const second = start({ ...(await freePorts()), PURSER_DATA_DIR: folderOf('second'), [variable]: purser.env[variable] });
+    expect(second).toEqual({
+      status: 1,
+      told: `purser: Port ${purser.env[variable]!} for ${what} is in use: stop what listens there or set ${variable} to another port.`,
     });
+  });
+
+  test('a second start in the same data folder says who is there, and harms nothing', async () => {
+    const second = start({ ...(await freePorts()), PURSER_DATA_DIR: purser.dataDir });
     expect(second.status).toBe(1);
-    expect(second.stderr.trim()).toMatch(
-      /^purser: Port \d+ for the API is in use: stop what listens there or set PURSER_PORT to another port\.$/,
+    expect(second.told).toMatch(/^purser: Purser already runs in \S+ \(process \d+\): use that one or stop it, .*\.$/);
+    expect(await ask(purser)).toBe(200);
+  });
+
+  test.each<[string, () => string]>([
+    ['is a file', () => join(import.meta.dirname, 'two-commands.test.ts')],
+    ['lies in a file', () => join(import.meta.dirname, 'two-commands.test.ts', 'data')],
+    ['has a name that is too long', () => join(folderOf('long'), 'x'.repeat(300))],
+  ])('a data folder that %s is one clear sentence', async (_what, folder) => {
+    const { status, told } = start({ ...(await freePorts()), PURSER_DATA_DIR: folder() });
+    expect(status).toBe(1);
+    expect(told).toMatch(
+      /^purser: The data folder \S+ cannot be used, because .*: set PURSER_DATA_DIR to a folder of this user, .*\.$/,
+    );
+  });
+
+  test.skipIf(!asRoot)('a data folder of somebody else is one clear sentence', async () => {
+    const ports = await freePorts();
+    const { status, told } = start({ ...ports, PURSER_DATA_DIR: purser.dataDir }, { uid: ORDINARY_UID });
+    expect(status).toBe(1);
+    expect(told).toMatch(
+      /^purser: The data folder \S+ cannot be used, because this user may not write to it: set PURSER_DATA_DIR /,
     );
   });
 
   test('no request fails while the control plane is killed', async () => {
-    const body = readFileSync(join(root, 'deploy/example/digits/cases.json'), 'utf8');
-    const [example] = JSON.parse(body) as { input: number[] }[];
-    const request = { inputs: [{ name: 'pixels', datatype: 'FP32', shape: [1, 64], data: example!.input }] };
     const before = purser.pidOf('serve');
     const statuses: number[] = [];
     for (let i = 0; i < 200; i += 1) {
       if (i === 50) process.kill(before, 'SIGKILL');
-      const response = await fetch(`${purser.routerUrl}/example/demo/digits/v2/models/digits/infer`, {
-        method: 'POST',
-        headers: { authorization: `Bearer ${purser.adminToken}`, 'content-type': 'application/json' },
-        body: JSON.stringify(request),
-      });
-      await response.arrayBuffer();
-      statuses.push(response.status);
+      statuses.push(await ask(purser));
     }
     expect(statuses.filter((status) => status !== 200)).toEqual([]);
   });
 
-  test.skipIf(process.getuid?.() !== 0)('an ordinary user can start another copy beside it', async () => {
+  test.skipIf(!asRoot)('an ordinary user can start another copy beside it', async () => {
     const other = await startInstallation({ uid: ORDINARY_UID });
     expect(other.printed).toMatch(/5 of them right/);
     await other.remove();
+  });
+
+  test('after the supervisor was killed, all serves on, and the next start takes over', async () => {
+    const left = { serve: purser.pidOf('serve'), router: purser.pidOf('router') };
+    process.kill(purser.pid, 'SIGKILL');
+    expect(await ask(purser)).toBe(200);
+    purser = await startInstallation({ like: purser });
+    expect(purser.printed).toMatch(/5 of them right/);
+    expect([purser.pidOf('serve'), purser.pidOf('router')]).not.toEqual([left.serve, left.router]);
+    expect([left.serve, left.router].filter(isAlive)).toEqual([]);
+  });
+
+  test('an administrator who has lost the token gets one by a restart', async () => {
+    const file = join(purser.dataDir, 'admin-token');
+    rmSync(file);
+    process.kill(purser.pidOf('serve'), 'SIGTERM');
+    await eventually(() => statSync(file).mode % 0o1000 === 0o600, 30_000);
+    const adminToken = readFileSync(file, 'utf8').trim();
+    expect(adminToken).not.toBe(purser.adminToken);
+    await eventually(async () => (await ask({ ...purser, adminToken })) === 200, 30_000);
   });
 
   test('Ctrl-C stops everything, and the next start goes on where it was', async () => {

@@ -19,6 +19,8 @@ export interface Installation {
   readonly printed: string;
   /** Milliseconds from spawn to "Purser is up". */
   readonly startedInMs: number;
+  /** Of the supervisor. */
+  readonly pid: number;
   /** Process id of `purser <name>` under this supervisor. */
   pidOf(name: 'serve' | 'router'): number;
   /** SIGINT, as Ctrl-C does; resolves with the exit code. */
@@ -36,8 +38,7 @@ export interface InstallationOptions {
 }
 
 export async function startInstallation(options: InstallationOptions = {}): Promise<Installation> {
-  const dataDir = options.like?.dataDir ?? mkdtempSync(join(tmpdir(), 'purser-e2e-'));
-  const env = options.like?.env ?? { ...process.env, ...(await freePorts()), PURSER_DATA_DIR: dataDir, ...options.env };
+  const { dataDir, env } = options.like ?? (await freshPlace(options.env));
   if (options.uid !== undefined) chownSync(dataDir, options.uid, options.uid);
   const user = options.uid === undefined ? {} : { uid: options.uid, gid: options.uid };
   const started = performance.now();
@@ -46,6 +47,7 @@ export async function startInstallation(options: InstallationOptions = {}): Prom
     stdio: ['ignore', 'pipe', 'pipe'],
     ...user,
   });
+  const pid = child.pid ?? 0;
   const exited = new Promise<number | null>((resolve) => child.once('exit', (code) => resolve(code)));
   const printed = await untilPrinted(child, exited);
   const stop = () => {
@@ -60,13 +62,19 @@ export async function startInstallation(options: InstallationOptions = {}): Prom
     adminToken: readFileSync(join(dataDir, 'admin-token'), 'utf8').trim(),
     printed,
     startedInMs: performance.now() - started,
-    pidOf: (name) => childOf(child.pid ?? 0, name),
+    pid,
+    pidOf: (name) => childOf(pid, name),
     stop,
     remove: async () => {
       await stop();
       for (const folder of [dataDir, ...systemFolders(dataDir)]) rmSync(folder, { recursive: true, force: true });
     },
   };
+}
+
+async function freshPlace(settings: NodeJS.ProcessEnv = {}): Promise<Pick<Installation, 'dataDir' | 'env'>> {
+  const dataDir = mkdtempSync(join(tmpdir(), 'purser-e2e-'));
+  return { dataDir, env: { ...process.env, ...(await freePorts()), PURSER_DATA_DIR: dataDir, ...settings } };
 }
 
 /** What root's installations keep outside their data folder. */

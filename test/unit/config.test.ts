@@ -19,11 +19,17 @@ describe('Configuration', () => {
   test.each([
     [{ PURSER_PORT: '70000' }, 'PURSER_PORT'],
     [{ PURSER_PORT: 'http' }, 'PURSER_PORT'],
+    [{ PURSER_LINK_PORT: '0' }, 'PURSER_LINK_PORT: must be a port from 1 to 65535'],
+    [{ PURSER_LINK_PORT: '8080' }, 'PURSER_ROUTER_PORT and PURSER_LINK_PORT are both 8080'],
     [{ PURSER_ALLOW_PROCESS: 'yes' }, 'PURSER_ALLOW_PROCESS'],
     [{ PURSER_DATABASE_URL: 'mysql://x' }, 'PURSER_DATABASE_URL'],
     [{ PURSER_BLOB_STORE: 's3' }, 'PURSER_S3_BUCKET'],
     [{ PURSER_OIDC_ISSUER: 'not a url' }, 'PURSER_OIDC_ISSUER'],
   ])('refuses %o in a sentence that names the variable', (env, variable) => {
     expect(() => readConfig(env, '/')).toThrow(variable);
+  });
+
+  test('takes an empty variable for one that is not set', () => {
+    expect(readConfig({ PURSER_PORT: '', PURSER_DATABASE_URL: '' }, '/')).toMatchObject({ port: 4000, databaseUrl: undefined });
   });
 });
