@@ -124,6 +124,39 @@ describe('Ledger against router: what answers were stamped with is what the ledg
   });
 });
 
+describe('Ledger against router: a router that has the table and says nothing', () => {
+  test('keeps minutes open that others have acknowledged, for ten minutes and no longer; its late word is booked', async () => {
+    const { address } = await heldReplica();
+    const world = await openWorld(address);
+    const router = await routerOf(world, 'edge');
+    const leave = new AbortController();
+    closers.push(() => leave.abort());
+    const link = await fetch(`http://127.0.0.1:${world.port}/link/v1/table`, {
+      headers: { authorization: 'Bearer silent' },
+      signal: leave.signal,
+    });
+    expect(link.status).toBe(200);
+    await eventually(async () => (await world.query(`select 1 from usage_source where router = 'silent'`)).length === 1);
+    await router.ask(0);
+    world.clock.advanceTo(MINUTE_MS + 2_000);
+    await eventually(() => world.reports.some(({ through }) => through === T0 + MINUTE_MS));
+    expect(await closedUntil(world)).toBeLessThan(MINUTE_MS);
+    world.clock.advanceTo(9 * MINUTE_MS);
+    expect(await closedUntil(world)).toBeLessThan(MINUTE_MS);
+    world.clock.advanceTo(11 * MINUTE_MS + 1_000);
+    expect(await closedUntil(world)).toBeGreaterThanOrEqual(MINUTE_MS);
+
+    const before = await world.sums();
+    const late = { ...world.reports.find(({ rows }) => rows.length > 0)!, source: `silent/${CALLERS[0]!.id}`, sequence: 1 };
+    expect(await world.deliver(late)).toMatchObject({ accepted: true, repeated: false, refusedRows: 0 });
+    await world.close();
+    const after = await world.sums();
+    expect(after.requests).toBeGreaterThan(before.requests);
+    expect(after.share).toBeGreaterThan(before.share);
+    expect(after.lines).toBe(costOfInterval(RATE, T0, T0 + Number(after.closedUntil - BigInt(T0))));
+  });
+});
+
 describe('Ledger against router: two routers for one replica', () => {
   test('add their usage, and the minute waits for the slower one', async () => {
     const { address, holdTwo } = await heldReplica();

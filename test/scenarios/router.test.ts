@@ -237,17 +237,108 @@ describe('Router: revoked, expired and foreign credentials', () => {
 });
 
 describe('Router: a table that loses half its deployments', () => {
-  it('is held, and served only after an operator accepts it', async () => {
+  const status = async (url: string, path: string) => (await fetch(`${url}${path}`, { headers: bearer })).status;
+  const isHeld = async (url: string) => /^purser_router_table_held 1$/m.test(await (await fetch(`${url}/-/metrics`)).text());
+
+  it('is held: the router says so and serves on, a revoked token counts at once, a restart changes nothing, an operator decides', async () => {
     const { address } = await serve(echo);
     const rows = Array.from({ length: 10 }, (_, i) => deployment(`a/b/d${i}`, [revision([replica(address)])]));
-    const { url, plane, folder } = await routed(rows);
-    const status = async () => (await fetch(`${url}/a/b/d0/`, { headers: bearer })).status;
+    const { url, plane, folder, drain } = await routed(rows);
     plane.set(table(2, rows.slice(5)));
-    await eventually(
-      async () => ((await (await fetch(`${url}/-/status`)).json()) as { heldTableVersion: unknown }).heldTableVersion !== null,
-    );
-    expect(await status()).toBe(200);
+    await eventually(() => isHeld(url));
+    const told = (await (await fetch(`${url}/-/status`)).json()) as { heldTableVersion: unknown; tableVersion: unknown };
+    expect(told).toMatchObject({ heldTableVersion: { epoch: 'e', n: 2 }, tableVersion: { epoch: 'e', n: 1 } });
+    for (const [i] of rows.entries()) expect(await status(url, `/a/b/d${i}/`)).toBe(200);
+    plane.set(table(3, rows.slice(5), { credentials: [] }));
+    await eventually(async () => (await status(url, '/a/b/d0/')) === 401, 1_000);
+    plane.set(table(4, rows.slice(5)));
+    await eventually(async () => (await status(url, '/a/b/d0/')) === 200);
+    await drain();
+
+    const second = await startRouter(folder, plane.port);
+    closers.push(() => second.router.drain());
+    await eventually(() => isHeld(second.url));
+    expect(await status(second.url, '/a/b/d0/')).toBe(200);
     writeFileSync(join(folder, 'router-router', 'accept-held-table'), '');
-    await eventually(async () => (await status()) === 404);
+    await eventually(async () => (await status(second.url, '/a/b/d0/')) === 404);
+    expect(await status(second.url, '/a/b/d9/')).toBe(200);
+    await eventually(async () => !(await isHeld(second.url)));
+  });
+
+  it('with a delete record for each it is served at once', async () => {
+    const { address } = await serve(echo);
+    const rows = Array.from({ length: 10 }, (_, i) => deployment(`a/b/d${i}`, [revision([replica(address)])]));
+    const { url, plane } = await routed(rows);
+    const deleted = rows.slice(0, 5).map(({ deploymentId }) => ({ deploymentId, at: Date.now() }));
+    plane.set(table(2, rows.slice(5), { deleted }));
+    await eventually(async () => (await status(url, '/a/b/d0/')) === 404);
+    expect([await status(url, '/a/b/d9/'), await isHeld(url)]).toEqual([200, false]);
+  });
+});
+
+describe('Router: finds the deployment by path, Host and Purser-Deployment', () => {
+  it('all that are given must agree; what could be read in two ways is refused', async () => {
+    const [one, two] = [await serve(echo), await serve(echo)];
+    const { url } = await routed([
+      deployment('a/b/one', [revision([replica(one.address)])], { hosts: ['one.example'] }),
+      deployment('a/b/two', [revision([replica(two.address)], { number: 2 })]),
+    ]);
+    const { port } = new URL(url);
+    const ask = (path: string, headers: Record<string, string> = {}) =>
+      new Promise<string>((resolve, reject) => {
+        const outgoing = httpRequest({ port, path, host: '127.0.0.1', headers: { ...bearer, ...headers } }, (answer) => {
+          answer.resume();
+          const seen = answer.headers['x-seen'] as string | undefined;
+          const below = seen ? (JSON.parse(seen) as { url: string }).url : '';
+          answer.once('end', () => resolve(`${answer.statusCode} ${String(answer.headers['purser-revision'] ?? '')} ${below}`));
+        });
+        outgoing.once('error', reject);
+        outgoing.end();
+      });
+    expect(await ask('/a/b/two/v2?x=1')).toBe('200 2 /v2?x=1');
+    expect(await ask('/v2/health', { host: 'ONE.example:8080' })).toBe('200 1 /v2/health');
+    expect(await ask('/v2/health', { 'purser-deployment': 'a/b/two' })).toBe('200 2 /v2/health');
+    expect(await ask('/a/b/one/v2', { host: 'one.example', 'purser-deployment': 'a/b/one' })).toBe('200 1 /v2');
+    expect(await ask('/a/b/two/v2', { host: 'one.example' })).toMatch(/^400/);
+    expect(await ask('/v2', { host: 'one.example', 'purser-deployment': 'a/b/two' })).toMatch(/^400/);
+    for (const path of ['/a/b/one/../two/v2', '/a/b/one/%2e%2E/two', '/a%2fb/one/v2', '/a/b%5Cone/v2', '//a/b/one']) {
+      expect([path, await ask(path)]).toEqual([path, expect.stringMatching(/^400/)]);
+    }
+  });
+});
+
+describe('Router: weighted revisions, least-loaded replica', () => {
+  it('revisions get their share, and of two replicas the one with less to do', async () => {
+    const held: (() => void)[] = [];
+    const busy = await serve((request, response) => {
+      if (request.url === '/held') held.push(() => response.end());
+      else response.end('busy');
+    });
+    const calm = await serve((_, response) => void response.end('calm'));
+    const { url } = await routed([
+      deployment('a/b/split', [
+        revision([replica(calm.address)], { weight: 80 }),
+        revision([replica(calm.address)], { number: 2, weight: 20 }),
+        revision([replica(busy.address)], { number: 3, weight: 0 }),
+      ]),
+      deployment('a/b/pair', [revision([replica(busy.address), replica(calm.address)], { concurrency: 8 })]),
+    ]);
+    const counts = new Map<string | null, number>();
+    for (let i = 0; i < 400; i += 1) {
+      const number = (await fetch(`${url}/a/b/split/`, { headers: bearer })).headers.get('purser-revision');
+      counts.set(number, (counts.get(number) ?? 0) + 1);
+    }
+    // Six standard deviations either way.
+    expect(counts.get('1')).toBeGreaterThan(320 - 48);
+    expect(counts.get('2')).toBeGreaterThan(80 - 48);
+    expect(counts.get('3')).toBeUndefined();
+    const waiting: Promise<unknown>[] = [];
+    while (held.length === 0) {
+      waiting.push(fetch(`${url}/a/b/pair/held`, { headers: bearer }));
+      await Promise.race([waiting.at(-1), eventually(() => held.length > 0)]);
+    }
+    for (let i = 0; i < 20; i += 1) expect(await (await fetch(`${url}/a/b/pair/`, { headers: bearer })).text()).toBe('calm');
+    for (const answer of held) answer();
+    await Promise.all(waiting);
   });
 });
