@@ -1,8 +1,11 @@
 // One suite for every cluster: a factory gives a real one, workloads are small commands, and only the port is used.
+import { createServer, type IncomingMessage, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { ClusterPort, ObservedReplica, WorkloadSpec } from '../../src/deployments/cluster.port.ts';
 import { eventually } from '../support/eventually.ts';
 import { answering, processRuntime, startTestRuntime, workload } from '../support/local-runtime.ts';
+import { SimulatedCluster } from '../support/simulated-cluster.ts';
 
 interface Subject {
   readonly cluster: ClusterPort;
@@ -22,7 +25,37 @@ const clusters: readonly [string, () => Promise<Subject>][] = [
       };
     },
   ],
+  [
+    'the simulated one that other tests rely on',
+    async () => {
+      const servers = await Promise.all(Array.from({ length: MOST_REPLICAS }, () => listening()));
+      const free = [...servers];
+      const cluster = new SimulatedCluster({ now: () => Date.now() }, (replicaId) => {
+        const server = free.pop();
+        if (!server) throw new Error('more replicas than MOST_REPLICAS');
+        server.on('request', ({ url }: IncomingMessage) => cluster.write(replicaId, `asked ${url ?? ''}`));
+        return `127.0.0.1:${(server.address() as AddressInfo).port}`;
+      });
+      return {
+        cluster,
+        workload: (more) => workload(processRuntime(answering), more),
+        close: () => {
+          for (const server of servers) server.close();
+          return Promise.resolve();
+        },
+      };
+    },
+  ],
 ];
+
+/** How many replicas the suite starts on one cluster at most. */
+const MOST_REPLICAS = 16;
+
+const listening = (): Promise<Server> =>
+  new Promise((resolve) => {
+    const server = createServer((_, response) => response.end('ok'));
+    server.listen(0, '127.0.0.1', () => resolve(server));
+  });
 
 describe.each(clusters)('Cluster port: %s', (_name, open) => {
   let subject: Subject;
@@ -92,6 +125,23 @@ describe.each(clusters)('Cluster port: %s', (_name, open) => {
     expect(await subject.cluster.remove(spec.workloadId, fence)).toEqual({ outcome: 'unchanged' });
     await eventually(async () => (await replicasOf(spec)).every((replica) => replica.capacityUntil !== null));
     expect((await subject.cluster.observe()).workloads.some((found) => found.workloadId === spec.workloadId)).toBe(false);
+  });
+
+  test('a workload that was removed can be applied again, with new replicas', async () => {
+    const spec = subject.workload();
+    await subject.cluster.apply(spec, fence);
+    const [before] = await serving(spec, 1);
+    await subject.cluster.remove(spec.workloadId, fence);
+    expect(await subject.cluster.apply({ ...spec, generation: 2 }, fence)).toEqual({ outcome: 'applied' });
+    const held = () =>
+      eventually(async () => {
+        const found = (await replicasOf(spec)).filter(
+          ({ capacityUntil, state }) => capacityUntil === null && state === 'serving',
+        );
+        return found.length === 1 && found;
+      });
+    const [after] = await held();
+    expect(after!.replicaId).not.toBe(before!.replicaId);
   });
 
   test('changed wakes on a change and on abort', async () => {

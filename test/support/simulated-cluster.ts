@@ -31,11 +31,22 @@ export class SimulatedCluster implements ClusterPort {
   readonly #clock: Clock;
   readonly #workloads = new Map<string, WorkloadSpec>();
   readonly #slots = new Map<string, Slot>();
-  readonly #removing = new Set<string>();
+  readonly #logs = new Map<string, string[]>();
+  readonly #waiting = new Set<() => void>();
+  readonly #addressOf: (replicaId: string) => string;
+  #changes = 0;
+  #seen = 0;
   #epoch = 0;
 
-  constructor(clock: Clock) {
+  /** Replicas serve nothing unless `addressOf` gives them an address where somebody listens. */
+  constructor(clock: Clock, addressOf: (replicaId: string) => string = () => '127.0.0.1:9') {
     this.#clock = clock;
+    this.#addressOf = addressOf;
+  }
+
+  /** A replica writes a line. */
+  write(replicaId: string, text: string): void {
+    this.#logs.get(replicaId)?.push(text);
   }
 
   apply(workload: WorkloadSpec, fence: Fence): Promise<ApplyResult> {
@@ -47,9 +58,9 @@ export class SimulatedCluster implements ClusterPort {
       if (this.#behaviour(workload) === 'refused')
         return { outcome: 'refused', reason: 'NO_CONTAINER_RUNTIME', message: 'No engine.' };
       this.#workloads.set(workload.workloadId, workload);
-      this.#removing.delete(workload.workloadId);
       this.effects.push(`apply v${workload.modelVersion} ×${workload.replicas}`);
       this.#fill(workload);
+      this.#changed();
       return { outcome: 'applied' };
     });
   }
@@ -61,6 +72,7 @@ export class SimulatedCluster implements ClusterPort {
       this.#workloads.delete(workloadId);
       this.effects.push(`remove v${known.modelVersion}`);
       for (const slot of this.#held(workloadId)) this.#move(slot, 'draining');
+      this.#changed();
       return { outcome: 'applied' };
     });
   }
@@ -68,6 +80,7 @@ export class SimulatedCluster implements ClusterPort {
   observe(): Promise<ClusterObservation> {
     if (!this.reachable) return Promise.reject(new ClusterUnreachable('unplugged'));
     for (const slot of this.#slots.values()) this.#live(slot);
+    this.#seen = this.#changes;
     return Promise.resolve({
       observedAt: this.#clock.now(),
       workloads: [...this.#workloads.values()].map(({ workloadId, generation, replicas }) => ({
@@ -80,12 +93,28 @@ export class SimulatedCluster implements ClusterPort {
   }
 
   changed(signal: AbortSignal): Promise<void> {
-    return new Promise((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
+    if (signal.aborted || this.#changes !== this.#seen) return Promise.resolve();
+    return new Promise((resolve) => {
+      const done = (): void => {
+        this.#waiting.delete(done);
+        resolve();
+      };
+      this.#waiting.add(done);
+      signal.addEventListener('abort', done, { once: true });
+    });
   }
 
-  logs(replicaId: string): Promise<LogPage> {
-    const known = this.#slots.has(replicaId);
-    return Promise.resolve({ lines: known ? [{ at: this.#clock.now(), stream: 'stdout', text: 'hello' }] : [], cursor: '1' });
+  #changed(): void {
+    this.#changes += 1;
+    for (const wake of this.#waiting) wake();
+  }
+
+  logs(replicaId: string, { cursor, limit }: { readonly cursor: string | null; readonly limit: number }): Promise<LogPage> {
+    const all = this.#logs.get(replicaId) ?? [];
+    const from = cursor === null ? Math.max(0, all.length - limit) : Number(cursor);
+    const texts = all.slice(from, from + limit);
+    const lines = texts.map((text) => ({ at: this.#clock.now(), stream: 'stdout' as const, text }));
+    return Promise.resolve({ lines, cursor: String(from + texts.length) });
   }
 
   /** How many replicas of each version hold their slot, `v1 serving ×2`. */
@@ -114,6 +143,7 @@ export class SimulatedCluster implements ClusterPort {
   #start({ workloadId, revisionId }: WorkloadSpec): void {
     const at = this.#clock.now();
     const replicaId = randomUUID();
+    this.#logs.set(replicaId, ['hello']);
     const life = { state: 'starting' as const, address: null, capacityFrom: at, capacityUntil: null, untilEstimated: false };
     this.#slots.set(replicaId, {
       replicaId,
@@ -139,7 +169,7 @@ export class SimulatedCluster implements ClusterPort {
     const behaviour = workload ? this.#behaviour(workload) : 'ready';
     if (behaviour === 'ready' && slot.state !== 'serving') {
       this.#move(slot, 'serving');
-      slot.address = '127.0.0.1:9';
+      slot.address = this.#addressOf(slot.replicaId);
       slot.failing = false;
     } else if (behaviour !== 'ready' && slot.state === 'serving') {
       this.#move(slot, 'unready');
