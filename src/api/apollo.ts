@@ -1,10 +1,10 @@
 import { ApolloServer, type ApolloServerPlugin, type GraphQLRequestContext } from '@apollo/server';
 import { ApolloServerPluginLandingPageDisabled } from '@apollo/server/plugin/disabled';
-import type { GraphQLSchema } from 'graphql';
+import { OperationTypeNode, type GraphQLSchema } from 'graphql';
 import { isBeyondLimits, limitsRule, MAX_TOKENS } from '../graphql/limits.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import type { ApiMetrics } from './api.metrics.ts';
-import type { Gatekeeper } from './gatekeeper.ts';
+import { refusal, type Gatekeeper } from './gatekeeper.ts';
 import type { OperationContext } from './operation-context.ts';
 import { problemOf } from './problem.ts';
 
@@ -30,6 +30,8 @@ export const makeApollo = (deps: ApolloDeps): ApolloServer<OperationContext> =>
     plugins: [ApolloServerPluginLandingPageDisabled(), costs(deps.gatekeeper), answers(deps)],
   });
 
+const ELSEWHERE = 'Subscriptions run over graphql-transport-ws on this path, or as server-sent events on /graphql/stream.';
+
 /** Takes points before an operation runs and gives back what it did not need. */
 function costs(gatekeeper: Gatekeeper): ApolloServerPlugin<OperationContext> {
   return {
@@ -37,6 +39,7 @@ function costs(gatekeeper: Gatekeeper): ApolloServerPlugin<OperationContext> {
       let requested: number | null = null;
       return Promise.resolve({
         didResolveOperation: ({ document, operation, request, contextValue }) => {
+          if (operation?.operation === OperationTypeNode.SUBSCRIPTION) throw refusal(ELSEWHERE, 'BAD_REQUEST', 400);
           if (operation)
             requested = gatekeeper.charge(contextValue.principal, { document, operation, variables: request.variables ?? {} });
           return Promise.resolve();

@@ -41,6 +41,17 @@ const HOSTILE: readonly (readonly [string, string, object?])[] = [
     'an unknown enum value',
     `mutation { createPrincipal(input: { name: "x", grants: [{ role: ${SECRET.replaceAll('-', '_')} }] }) { userErrors { code } } }`,
   ],
+  ['directives without end on one field', `{ viewer ${'@include(if: true) '.repeat(100)}{ actions } }`],
+  ['directives that nobody knows', `{ viewer ${'@unknown '.repeat(50)}{ actions } }`],
+  ['the schema asked through itself', `{ __schema { types { ${'fields { type { '.repeat(6)}name${' } }'.repeat(6)} } } }`],
+  [
+    'the schema asked again and again',
+    `{ ${Array.from({ length: 16 }, (_, i) => `a${i}: __schema { types { name } }`).join(' ')} }`,
+  ],
+  ['a literal nested without end', `{ teams(first: ${'['.repeat(400)}1${']'.repeat(400)}) { nodes { id } } }`],
+  ['more ids than allowed', 'query ($i: [ID!]!) { nodes(ids: $i) { id } }', { i: Array.from({ length: 101 }, () => SECRET) }],
+  ['operations without end', `${Array.from({ length: 200 }, (_, i) => `query q${i} { viewer { actions } }`).join(' ')}`],
+  ['a subscription where none can be', 'subscription { events { __typename } }'],
   ['an unknown operation name is needed', 'query a { viewer { actions } } query b { viewer { actions } }'],
 ];
 
@@ -59,6 +70,40 @@ describe('Malformed and hostile documents', () => {
       );
     });
   }
+
+  test('variables nested as deep as a body can carry are refused', async () => {
+    const headers = { 'content-type': 'application/json', authorization: `Bearer ${api.adminToken}` };
+    const nested = `${'['.repeat(30_000)}"${SECRET}"${']'.repeat(30_000)}`;
+    for (const type of ['[ID!]!', '[[[[ID]]]]', 'EventFilter', 'JSON', 'Int']) {
+      const body = `{"query":"query ($i: ${type}) { nodes(ids: $i) { id } }","variables":{"i":${nested}}}`;
+      const response = await fetch(`${api.url}/graphql`, { method: 'POST', headers, body });
+      const text = await response.text();
+      expect(response.status, `${type}: ${text.slice(0, 300)}`).toBe(400);
+      expect(text).not.toContain(SECRET);
+    }
+  });
+
+  test('a batch of operations is refused as a whole', async () => {
+    const headers = { 'content-type': 'application/json', authorization: `Bearer ${api.adminToken}` };
+    const one = { query: `{ team(by: { path: "${SECRET}" }) { id } }` };
+    const response = await fetch(`${api.url}/graphql`, { method: 'POST', headers, body: JSON.stringify([one, one]) });
+    const text = await response.text();
+    expect(response.status, text).toBe(400);
+    expect(text).not.toContain(SECRET);
+    expect(text).not.toMatch(/stack|node_modules|\.ts:\d/);
+  });
+
+  test('a mutation by GET is refused', async () => {
+    const query = encodeURIComponent('mutation { createTeam(input: { name: "by-get" }) { userErrors { code } } }');
+    const headers = { authorization: `Bearer ${api.adminToken}`, 'apollo-require-preflight': 'true' };
+    for (const path of ['/graphql', '/graphql/stream']) {
+      const response = await fetch(`${api.url}${path}?query=${query}`, {
+        headers: { ...headers, accept: 'application/json, text/event-stream' },
+      });
+      expect([400, 404, 405], path).toContain(response.status);
+    }
+    expect((await api.gql('{ team(by: { path: "by-get" }) { id } }')).data).toEqual({ team: null });
+  });
 
   test('limits hold for clients that ask for plain JSON too', async () => {
     const answer = await api.gql(`{ ${fields(16)} }`, { accept: 'application/json' });
