@@ -1,10 +1,11 @@
 import { GraphQLError, type GraphQLFormattedError } from 'graphql';
+import { ClusterUnreachable } from '../deployments/cluster.port.ts';
 import { isBeyondLimits } from '../graphql/limits.ts';
 import { safeMessage } from '../graphql/safe-message.ts';
 import { sqlStateOf } from '../persistence/sql-failure.ts';
 import type { Logger } from '../telemetry/logger.ts';
 
-/** When a repeat makes sense after the database was away, in ms. */
+/** When a repeat makes sense after something was away, in ms. */
 const OUTAGE_RETRY_MS = 1_000;
 
 /** Codes of the library and of our own refusals that a caller may read; everything else is a bug or an outage. */
@@ -35,9 +36,10 @@ export function problemOf(error: GraphQLError, requestId: string, logger: Logger
   }
   const cause = error.originalError ?? error;
   logger.error({ err: cause, requestId, path: error.path }, 'a resolver failed');
-  if (isOutage(cause)) {
+  const away = whatIsAway(cause);
+  if (away !== null) {
     return {
-      message: 'The database cannot be reached: repeat in a moment.',
+      message: `The ${away} cannot be reached: repeat in a moment.`,
       ...place,
       extensions: { code: 'UNAVAILABLE', requestId, retryAfterMs: OUTAGE_RETRY_MS },
     };
@@ -62,6 +64,9 @@ function codeOf(error: GraphQLError): string | null {
 /** Arguments that a scalar refused while executing have nodes and no other error behind them. */
 const isCoercion = (error: GraphQLError): boolean =>
   error.originalError === undefined && (error.nodes?.length ?? 0) > 0 && /^Argument /.test(error.message);
+
+const whatIsAway = (cause: unknown): string | null =>
+  cause instanceof ClusterUnreachable ? 'cluster' : isOutage(cause) ? 'database' : null;
 
 /** The driver's words for a server that is away: no SQLSTATE but a system code, class 08, or a shutdown (57P). */
 function isOutage(error: unknown): boolean {

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createClient, type Client } from 'graphql-ws';
 import WebSocket from 'ws';
+import type { ClusterPort } from '../../src/deployments/cluster.port.ts';
 import type { EventLog } from '../../src/events/event-log.ts';
 import type { Role } from '../../src/kernel/principal.ts';
 import { compose } from '../../src/main/compose.ts';
@@ -41,6 +42,8 @@ export interface TestApi {
   readonly db: TestDatabase;
   readonly events: EventLog;
   readonly adminToken: string;
+  /** By id: where replicas are asked for their logs. */
+  readonly clusters: Map<string, ClusterPort>;
   gql<T = unknown>(query: string, options?: Ask): Promise<Answer<T>>;
   /** Makes the team if it is not there, a service account with that role on it, and gives its token. */
   tokenFor(role: Role, team: string): Promise<{ readonly token: string; readonly id: string }>;
@@ -51,7 +54,7 @@ export interface TestApi {
 export async function startApi(): Promise<TestApi> {
   const db = await openTestDatabase();
   const dataDir = await mkdtemp(join(tmpdir(), 'purser-api-'));
-  const { api, bootstrap, events, setReady } = compose({
+  const { api, bootstrap, clusters, events, setReady } = compose({
     config: readConfig({ PURSER_DATA_DIR: dataDir }, dataDir),
     database: db.database,
     secret: 'a secret of these tests',
@@ -70,6 +73,7 @@ export async function startApi(): Promise<TestApi> {
     db,
     events,
     adminToken,
+    clusters,
     gql,
     tokenFor: (role, team) => makeToken(gql, role, team),
     socket: (token, { retryAttempts = 0, onClosed } = {}) =>

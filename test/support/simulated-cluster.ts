@@ -110,6 +110,7 @@ export class SimulatedCluster implements ClusterPort {
   }
 
   logs(replicaId: string, { cursor, limit }: { readonly cursor: string | null; readonly limit: number }): Promise<LogPage> {
+    if (!this.reachable) return Promise.reject(new ClusterUnreachable('unplugged'));
     const all = this.#logs.get(replicaId) ?? [];
     const from = cursor === null ? Math.max(0, all.length - limit) : Number(cursor);
     const texts = all.slice(from, from + limit);
