@@ -1,0 +1,227 @@
+// Builds one event of every type by its constructor, from a before and an after; a constructor in src that the table leaves out fails the test.
+import { readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { describe, expect, test } from 'vitest';
+import type { Offering } from '../../src/clouds/offering.ts';
+import { invariantViolated } from '../../src/costs/ledger.events.ts';
+import {
+  deploymentChanged,
+  deploymentGone,
+  phaseChanged,
+  replicaChanged,
+  rolloutChanged,
+  scalingChanged,
+} from '../../src/deployments/deployment.events.ts';
+import type { Deployment } from '../../src/deployments/deployment.ts';
+import type { Replica } from '../../src/deployments/replica.ts';
+import type { Rollout } from '../../src/deployments/rollout.ts';
+import { clusterCordoned, clusterMoved, clusterRegistered } from '../../src/fleet/cluster.events.ts';
+import type { Cluster } from '../../src/fleet/cluster.ts';
+import {
+  principalCreated,
+  projectChanged,
+  quotaChanged,
+  roleChanged,
+  teamCreated,
+  tokenChanged,
+} from '../../src/identity/identity.events.ts';
+import type { PrincipalRecord, TokenRecord } from '../../src/identity/identity-store.port.ts';
+import type { Quota } from '../../src/identity/quotas.ts';
+import type { Project } from '../../src/identity/team.ts';
+import type { EventDraft } from '../../src/kernel/event.ts';
+import { PICO_PER_USD } from '../../src/kernel/money.ts';
+import { priceChanged } from '../../src/pricing/price.events.ts';
+import type { PriceRow } from '../../src/pricing/price-book.ts';
+import type { Model } from '../../src/registry/model.ts';
+import type { ModelVersion } from '../../src/registry/model-version.ts';
+import { aliasChanged, modelRegistered, versionArchived, versionRegistered } from '../../src/registry/registry.events.ts';
+
+const cause = { at: 5_000, principal: 'somebody' };
+const owner = { teamId: 'team', projectId: 'project' };
+
+const deployment = {
+  ...owner,
+  ...{ id: 'deployment', teamName: 'acme', projectName: 'demo', name: 'digits', generation: 2, version: 7, phase: 'READY' },
+  ...{ deletedAt: null, goneAt: null, spec: { replicas: 1, maxSpendPerHour: PICO_PER_USD } },
+} as unknown as Deployment;
+const scaled = { ...deployment, spec: { ...deployment.spec, replicas: 3 } };
+const deleted = { ...deployment, deletedAt: 5_000 };
+const rollout = {
+  ...owner,
+  id: 'rollout',
+  toRevision: 2,
+  state: 'starting',
+  step: 0,
+  reason: null,
+  endedAt: null,
+  version: 1,
+} as unknown as Rollout;
+const replica = {
+  ...owner,
+  ...{
+    id: 'replica',
+    deploymentId: 'deployment',
+    state: 'starting',
+    restarts: 0,
+    message: '',
+    capacityUntil: null,
+    transitions: 1,
+  },
+} as unknown as Replica;
+const project = {
+  id: 'project',
+  teamId: 'team',
+  teamName: 'acme',
+  name: 'demo',
+  maxReplicas: 1,
+  maxSpendPerHour: 1n,
+  version: 1,
+} as Project;
+const person = { id: 'person', kind: 'person', name: 'ada', teamId: 'team', grants: [] } as unknown as PrincipalRecord;
+const token = {
+  id: 'token',
+  teamId: 'team',
+  name: 'key',
+  type: 'service',
+  hint: 'abcd',
+  expiresAt: null,
+  revokedAt: null,
+} as TokenRecord;
+const quota: Quota = { ...owner, id: 'quota', resource: 'replicas', maximum: 5n, version: 1 };
+const model = {
+  ...owner,
+  id: 'model',
+  teamName: 'acme',
+  projectName: 'demo',
+  name: 'digits',
+  description: '',
+  version: 3,
+} as Model;
+const version = { number: 1, format: 'onnx', artifact: null, archivedAt: null } as ModelVersion;
+const registry = { model, ...cause };
+const cluster = { id: 'cluster', name: 'local', kind: 'local', machineId: 'one', cordoned: false, version: 1 } as Cluster;
+const offering = {
+  id: 'offering',
+  provider: 'aws',
+  region: 'us-east-1',
+  zone: '',
+  instanceType: 'm5.large',
+  capacityType: 'on_demand',
+} as Offering;
+const price = { id: 'price', effective: 1n, source: 'override', effectiveFrom: 0 } as PriceRow;
+const grant = { ...owner, id: 'grant', role: 'viewer' as const };
+
+/** What the event tells of its subject: that it is new, that it changed, or that it is no more. */
+type Story = 'new' | 'changed' | 'gone';
+
+const rolls = (state: Rollout['state'], endedAt: number | null = null) =>
+  rolloutChanged(rollout, { ...rollout, state, endedAt, version: 2 }, deployment, cause);
+const becomes = (state: Replica['state'], capacityUntil: number | null = null) =>
+  replicaChanged(replica, { ...replica, state, capacityUntil, transitions: 2 }, deployment, cause);
+
+const TABLE: readonly (readonly [string, Story, (...args: never[]) => unknown, EventDraft | EventDraft[]])[] = [
+  ['deployment.created', 'new', deploymentChanged, deploymentChanged(null, deployment, cause)],
+  ['deployment.updated', 'changed', deploymentChanged, deploymentChanged(deployment, scaled, cause)],
+  ['deployment.deleted', 'changed', deploymentChanged, deploymentChanged(deployment, deleted, cause)],
+  ['deployment.phase_changed', 'changed', phaseChanged, phaseChanged(deployment, { ...deployment, phase: 'FAILED' }, cause)],
+  ['deployment.gone', 'gone', deploymentGone, deploymentGone(deleted, cause)],
+  ['scaling.changed', 'changed', scalingChanged, scalingChanged(deployment, scaled, cause)],
+  ['rollout.started', 'new', rolloutChanged, rolloutChanged(null, rollout, deployment, cause)],
+  ['rollout.step', 'changed', rolloutChanged, rolls('shifting')],
+  ['rollout.finished', 'changed', rolloutChanged, rolls('done', 5_000)],
+  ['rollout.rolling_back', 'changed', rolloutChanged, rolls('rolling_back')],
+  ['rollout.rolled_back', 'changed', rolloutChanged, rolls('rolled_back', 5_000)],
+  ['replica.started', 'new', replicaChanged, replicaChanged(null, replica, deployment, cause)],
+  ['replica.ready', 'changed', replicaChanged, becomes('serving')],
+  ['replica.unready', 'changed', replicaChanged, becomes('unready')],
+  ['replica.draining', 'changed', replicaChanged, becomes('draining')],
+  ['replica.gone', 'changed', replicaChanged, becomes('draining', 5_000)],
+  [
+    'price.changed',
+    'changed',
+    priceChanged,
+    priceChanged({ offering, before: price, after: { ...price, effective: 2n }, version: 2, ...cause }),
+  ],
+  ['model.registered', 'new', modelRegistered, modelRegistered(registry)],
+  ['model_version.registered', 'new', versionRegistered, versionRegistered(registry, version)],
+  ['model_version.archived', 'changed', versionArchived, versionArchived(registry, version)],
+  ['alias.changed', 'changed', aliasChanged, aliasChanged(registry, { name: 'stable', before: 1, after: 2 })],
+  ['team.created', 'new', teamCreated, teamCreated({ id: 'team', name: 'acme', version: 1, createdAt: 0 }, cause)],
+  ['project.created', 'new', projectChanged, projectChanged(null, project, cause)],
+  ['project.updated', 'changed', projectChanged, projectChanged(project, { ...project, maxReplicas: 2 }, cause)],
+  ['principal.created', 'new', principalCreated, principalCreated(person, cause)],
+  ['role.granted', 'new', roleChanged, roleChanged('granted', person, grant, cause)],
+  ['role.revoked', 'gone', roleChanged, roleChanged('revoked', person, grant, cause)],
+  ['token.created', 'new', tokenChanged, tokenChanged(null, token, cause)],
+  ['token.revoked', 'changed', tokenChanged, tokenChanged(token, { ...token, revokedAt: 5_000 }, cause)],
+  ['quota.changed', 'changed', quotaChanged, quotaChanged(quota, { ...quota, maximum: 6n, version: 2 }, cause)],
+  ['cluster.registered', 'new', clusterRegistered, clusterRegistered({ before: null, after: cluster, ...cause })],
+  [
+    'cluster.cordoned',
+    'changed',
+    clusterCordoned,
+    clusterCordoned({ before: cluster, after: { ...cluster, cordoned: true }, ...cause }),
+  ],
+  [
+    'cluster.uncordoned',
+    'changed',
+    clusterCordoned,
+    clusterCordoned({ before: { ...cluster, cordoned: true }, after: cluster, ...cause }),
+  ],
+  [
+    'cluster.moved',
+    'changed',
+    clusterMoved,
+    clusterMoved({ before: cluster, after: { ...cluster, machineId: 'two' }, ...cause }),
+  ],
+  [
+    'ledger.invariant_violated',
+    'changed',
+    invariantViolated,
+    invariantViolated(
+      { ...owner, replicaId: 'replica', deploymentId: 'deployment' } as never,
+      { minute: 0, expected: 1n, found: 2n },
+      5_000,
+    ),
+  ],
+];
+
+describe('Every type of event', () => {
+  test.each(TABLE.map(([type, story, , made]) => [type, story, [made].flat()] as const))(
+    '%s tells of its subject that it is %s, in before and after',
+    (type, story, drafts) => {
+      expect(drafts.map((draft) => draft.type)).toEqual([type]);
+      const [draft] = drafts;
+      if (!draft) throw new Error('no event');
+      expect(draft.type).toMatch(/^[a-z_]+\.[a-z_]+$/);
+      expect(draft.message).toMatch(/^\S.*\.$/);
+      expect(draft.at).toBe(cause.at);
+      expect([draft.before === null, draft.after === null]).toEqual([story === 'new', story === 'gone']);
+      expect(draft.before).not.toEqual(draft.after);
+      expect(JSON.parse(JSON.stringify([draft.before, draft.after]))).toEqual([draft.before, draft.after]);
+    },
+  );
+
+  test.each(
+    TABLE.filter(([type]) => /^(deployment|scaling|rollout|replica)\./.test(type)).map(
+      ([type, , , made]) => [type, [made].flat()] as const,
+    ),
+  )('%s belongs to its deployment, project and team', (_type, [draft]) => {
+    expect(draft).toMatchObject({ ...owner, deploymentId: 'deployment' });
+  });
+
+  test('the table knows every constructor', async () => {
+    const src = join(import.meta.dirname, '..', '..', 'src');
+    const files = readdirSync(src, { recursive: true, encoding: 'utf8' }).filter((name) => name.endsWith('.events.ts'));
+    expect(files.length).toBeGreaterThan(4);
+    for (const file of files) {
+      const module = (await import(pathToFileURL(join(src, file)).href)) as Record<string, unknown>;
+      for (const [name, constructor] of Object.entries(module))
+        expect(
+          TABLE.some(([, , known]) => known === constructor),
+          `${file}: ${name}`,
+        ).toBe(true);
+    }
+  });
+});
