@@ -4,6 +4,8 @@ import type { CostedReplica, ReplicaProgress, Seen } from './cost-store.port.ts'
 
 /** A minute that not everybody has acknowledged closes anyway. Higher delays figures when a router is gone, lower restates more. */
 export const CLOSE_ANYWAY_MS = 10 * MINUTE_MS;
+/** What a runtime has seen is written down within this time, and nothing else is: silence means that a replica goes on as it did. Higher delays figures, lower restates more. */
+export const TOLD_WITHIN_MS = 15_000;
 /** How long usage can still be attributed. Higher grows the inputs, lower turns a long outage into quantities without a cost. */
 export const KEEP_INPUTS_MS = 62 * 86_400_000;
 /** Minutes of one replica in one transaction. Higher holds its lock for long, lower needs many turns after an outage. */
@@ -46,7 +48,7 @@ export function closableUntil(
   acknowledged: Instant | null,
   now: Instant,
 ): Instant {
-  const observed = replica.capacityUntil === null ? replica.observedAt : now;
+  const observed = replica.capacityUntil === null ? Math.max(replica.observedAt, now - TOLD_WITHIN_MS) : now;
   const told = acknowledged === null ? 0 : Math.min(acknowledged, observed, now);
   const due = minuteOf(Math.max(told, now - CLOSE_ANYWAY_MS));
   return replica.capacityUntil === null ? due : Math.min(due, minuteOf(replica.capacityUntil + MINUTE_MS - 1));

@@ -124,6 +124,23 @@ describe('Ledger against router: what answers were stamped with is what the ledg
   });
 });
 
+describe('Ledger against router: a replica of which nothing new is seen', () => {
+  test('has its minutes closed soon after its routers have acknowledged them', async () => {
+    const { address } = await heldReplica();
+    const world = await openWorld(address);
+    const router = await routerOf(world, 'edge');
+    await router.ask(0);
+    world.clock.advanceTo(MINUTE_MS + 2_000);
+    await eventually(() => world.reports.some(({ through }) => through === T0 + MINUTE_MS));
+    await world.close({ seen: false });
+    expect(Number((await world.sums()).closedUntil) - T0).toBeLessThan(MINUTE_MS);
+    world.clock.advanceTo(MINUTE_MS + 16_000);
+    await world.close({ seen: false });
+    expect(Number((await world.sums()).closedUntil) - T0).toBe(MINUTE_MS);
+    expect((await world.sums()).lines).toBe(costOfInterval(RATE, T0, T0 + MINUTE_MS));
+  });
+});
+
 describe('Ledger against router: a router that has the table and says nothing', () => {
   test('keeps minutes open that others have acknowledged, for ten minutes and no longer; its late word is booked', async () => {
     const { address } = await heldReplica();

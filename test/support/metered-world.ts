@@ -133,11 +133,11 @@ export class MeteredWorld {
     return (await answer.json()) as ReportAnswer;
   }
 
-  /** The replica was seen now, and one pass of the closing loop; gives the number of replicas that were worked on. */
-  async close(): Promise<number> {
+  /** One pass of the closing loop, before which the replica was seen; gives the number of replicas that were worked on. */
+  async close({ seen = true } = {}): Promise<number> {
     const now = this.clock.now();
     this.#lease = await this.#db.database.write(SYSTEM, async (tx) => {
-      await sqlOf(tx).execute(`update replica set observed_at = $1, last_evidence_at = $1`, [now]);
+      if (seen) await sqlOf(tx).execute(`update replica set observed_at = $1, last_evidence_at = $1`, [now]);
       return acquireLease(tx, 'costs', 'test');
     });
     const plan = this.#reconciler.plan(await this.#reconciler.prepare(), now);
