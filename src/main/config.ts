@@ -80,6 +80,8 @@ export function readConfig(env: NodeJS.ProcessEnv, cwd: string): Config {
   if (!parsed.success) throw new ConfigError(describe(parsed.error));
   const values = parsed.data;
   refuseSamePort(values);
+  if (values.PURSER_DATABASE_OWNER_URL && !values.PURSER_DATABASE_URL)
+    throw new ConfigError('PURSER_DATABASE_OWNER_URL is set without PURSER_DATABASE_URL: name the role that serves as well.');
   return {
     host: values.PURSER_HOST,
     port: values.PURSER_PORT,

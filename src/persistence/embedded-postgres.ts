@@ -142,9 +142,14 @@ async function placeOf(options: EmbeddedOptions): Promise<PostgresServerOptions>
 async function socketFolderOf(folder: string, hash: string, uid: number | null): Promise<string> {
   const near = join(folder, 'run');
   const fits = Buffer.byteLength(join(near, SOCKET_NAME)) <= MAX_SOCKET_PATH;
-  const path = fits ? near : join(tmpdir(), `purser-${hash.slice(0, 16)}`);
-  await mkdir(path, { recursive: true, mode: 0o700 });
-  if (uid !== null) await chown(path, uid, uid);
-  await chmod(path, 0o700);
+  const path = fits ? near : join(tmpdir(), `purser-database-${hash.slice(0, 16)}`);
+  try {
+    await mkdir(path, { recursive: true, mode: 0o700 });
+    if (uid !== null) await chown(path, uid, uid);
+    await chmod(path, 0o700);
+  } catch (error) {
+    // Anybody may make a folder in the shared one for temporary files, and be there first.
+    throw new EmbeddedDatabaseError(`The database's socket folder ${path} cannot be used: ${(error as Error).message}.`);
+  }
   return path;
 }

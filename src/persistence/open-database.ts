@@ -6,6 +6,7 @@ import { joinEmbeddedPostgres, type EmbeddedPostgres } from './embedded-postgres
 import { migrate } from './migrate.ts';
 import { socketUrl } from './postgres-server.ts';
 import { APP_ROLE, OWNER_ROLE, ensureRoles } from './roles.ts';
+import { sqlStateOf } from './sql-failure.ts';
 
 /** The oldest server whose SQL the migrations use (`unique nulls not distinct`). */
 const OLDEST_SERVER = 150_000;
@@ -64,7 +65,7 @@ interface Urls {
 }
 
 async function connect(options: OpenDatabaseOptions, urls: Urls, embedded: EmbeddedPostgres | null): Promise<OpenedDatabase> {
-  const migrated = await migrate(urls.owner, urls.appRole);
+  const migrated = await migrate(urls.owner, urls.appRole).catch(refuseWhatIsNotAllowed);
   await asClient(urls.app, refuseUnsafeRole);
   const database = await Database.connect({
     url: urls.app,
@@ -77,6 +78,15 @@ async function connect(options: OpenDatabaseOptions, urls: Urls, embedded: Embed
     await embedded?.leave();
   };
   return { database, url: urls.app, migrated, close };
+}
+
+/** SQLSTATE `insufficient_privilege`: the owner was given no more than a login. */
+function refuseWhatIsNotAllowed(error: unknown): never {
+  if (sqlStateOf(error) !== '42501') throw error;
+  throw new DatabaseRefused(
+    `The role that migrates may not make tables (${messageOf(error)}): make it, or the role of PURSER_DATABASE_URL that stands in for it, ` +
+      `the owner of the database.`,
+  );
 }
 
 /** Roles and database of the embedded server, made by its superuser, who is used for nothing else. */
@@ -95,11 +105,11 @@ async function prepareEmbedded(socketFolder: string): Promise<Urls> {
  * be able to make both roles, which get a password of their own.
  */
 async function prepareOwn(url: string, ownerUrl: string | undefined): Promise<Urls> {
-  const who = await asClient(url, describeRole);
+  const who = await asUser('PURSER_DATABASE_URL', url, describeRole);
   if (who.version < OLDEST_SERVER) {
     throw new DatabaseRefused(`The database server is PostgreSQL ${Math.floor(who.version / 10_000)}: Purser needs 15 or later.`);
   }
-  if (ownerUrl !== undefined) return prepareWithOwner(url, ownerUrl, who.name);
+  if (ownerUrl !== undefined) return prepareWithOwner(url, ownerUrl, who);
   if (who.mayMakeRoles) return makeOwnRoles(url);
   throw new DatabaseRefused(
     `The role "${who.name}" of PURSER_DATABASE_URL may not create roles: set PURSER_DATABASE_OWNER_URL to a role that owns the database, ` +
@@ -120,9 +130,22 @@ async function makeOwnRoles(url: string): Promise<Urls> {
       `alter role ${OWNER_ROLE} password '${passwords.owner}'; alter role ${APP_ROLE} password '${passwords.app}'`,
     );
     await admin.query(`grant create, usage on schema public to ${OWNER_ROLE}`);
-  });
-  const owner = withUser(url, OWNER_ROLE, passwords.owner);
-  return { app: withUser(url, APP_ROLE, passwords.app), appRole: APP_ROLE, owner };
+  }).catch(refuseForeignRoles);
+  const urls = {
+    app: withUser(url, APP_ROLE, passwords.app),
+    appRole: APP_ROLE,
+    owner: withUser(url, OWNER_ROLE, passwords.owner),
+  };
+  for (const made of [urls.owner, urls.app]) await asUser('PURSER_DATABASE_URL', made, () => Promise.resolve());
+  return urls;
+}
+
+function refuseForeignRoles(error: unknown): never {
+  if (sqlStateOf(error) !== '42501') throw error;
+  throw new DatabaseRefused(
+    `The role of PURSER_DATABASE_URL may not set up ${OWNER_ROLE} and ${APP_ROLE} (${messageOf(error)}): name the role that made them, ` +
+      `or set PURSER_DATABASE_OWNER_URL too and use roles of your own.`,
+  );
 }
 
 const USER_PART = /^(postgres(?:ql)?:\/\/)(?:([^@/?]*)@)?/;
@@ -135,21 +158,28 @@ const derivedPassword = (url: string, role: string): string =>
 
 const withUser = (url: string, user: string, password: string): string => url.replace(USER_PART, `$1${user}:${password}@`);
 
-async function prepareWithOwner(url: string, ownerUrl: string, app: string): Promise<Urls> {
-  await asClient(ownerUrl, async (owner) => {
-    const { name } = await describeRole(owner);
-    if (name === app) {
-      throw new DatabaseRefused(
-        `PURSER_DATABASE_URL and PURSER_DATABASE_OWNER_URL name the same role "${name}": the one that serves must not own the tables.`,
-      );
-    }
-  });
-  return { app: url, appRole: app, owner: ownerUrl };
+async function prepareWithOwner(url: string, ownerUrl: string, app: RoleFacts): Promise<Urls> {
+  const owner = await asUser('PURSER_DATABASE_OWNER_URL', ownerUrl, describeRole);
+  if (owner.name === app.name) {
+    throw new DatabaseRefused(
+      `PURSER_DATABASE_URL and PURSER_DATABASE_OWNER_URL name the same role "${app.name}": the one that serves must not own the tables.`,
+    );
+  }
+  if (owner.place !== app.place) {
+    throw new DatabaseRefused(
+      `PURSER_DATABASE_URL and PURSER_DATABASE_OWNER_URL lead to two databases ("${app.database}" and "${owner.database}"): name one.`,
+    );
+  }
+  refuseUnsafe(app);
+  return { app: url, appRole: app.name, owner: ownerUrl };
 }
 
 interface RoleFacts {
   readonly name: string;
   readonly version: number;
+  readonly database: string;
+  /** The same for two connections to one database of one server. */
+  readonly place: string;
   readonly mayMakeRoles: boolean;
   readonly bypasses: boolean;
   readonly ownsTables: boolean;
@@ -158,7 +188,8 @@ interface RoleFacts {
 async function describeRole(client: pg.Client): Promise<RoleFacts> {
   const { rows } = await client.query<RoleFacts>(`
     select rolname as name, current_setting('server_version_num')::int as version, rolsuper or rolcreaterole as "mayMakeRoles",
-      rolsuper or rolbypassrls as bypasses,
+      current_database()::text as database, current_database() || ' ' || pg_postmaster_start_time() as place,
+      exists (select from pg_roles r where (r.rolsuper or r.rolbypassrls) and pg_has_role(current_user, r.oid, 'member')) as bypasses,
       exists (select from pg_class join pg_namespace n on n.oid = relnamespace where nspname = 'public' and relkind = 'r' and pg_has_role(relowner, 'member')) as "ownsTables"
     from pg_roles where rolname = current_user`);
   const [facts] = rows;
@@ -167,8 +198,9 @@ async function describeRole(client: pg.Client): Promise<RoleFacts> {
 }
 
 /** The second wall must hold against the role that serves: no superuser, no BYPASSRLS, no owner of the tables. */
-async function refuseUnsafeRole(client: pg.Client): Promise<void> {
-  const role = await describeRole(client);
+const refuseUnsafeRole = async (client: pg.Client): Promise<void> => refuseUnsafe(await describeRole(client));
+
+function refuseUnsafe(role: RoleFacts): void {
   if (role.bypasses || role.ownsTables) {
     throw new DatabaseRefused(
       `The role "${role.name}" of PURSER_DATABASE_URL ${role.bypasses ? 'may bypass row-level security' : 'owns the tables'}: ` +
@@ -176,6 +208,35 @@ async function refuseUnsafeRole(client: pg.Client): Promise<void> {
     );
   }
 }
+
+/** The same with a connection that somebody configured: why it cannot be made is told in terms of the setting, without the password. */
+async function asUser<T>(setting: string, url: string, body: (client: pg.Client) => Promise<T>): Promise<T> {
+  const client = openClient(setting, url);
+  await client.connect().catch((error: unknown) => {
+    throw new DatabaseRefused(`The database of ${setting} cannot be reached: ${messageOf(error)}.`);
+  });
+  try {
+    return await body(client);
+  } finally {
+    await client.end();
+  }
+}
+
+function openClient(setting: string, url: string): pg.Client {
+  try {
+    return makeClient(url, 'purser start');
+  } catch {
+    throw new DatabaseRefused(`${setting} is no connection string: write postgresql://user:password@host:port/database.`);
+  }
+}
+
+/** Trying several addresses of one name gives an error for each, and none for all. */
+const messageOf = (error: unknown): string =>
+  error instanceof AggregateError
+    ? error.errors.map(messageOf).join(', ')
+    : error instanceof Error
+      ? error.message
+      : String(error);
 
 async function asClient<T>(url: string, body: (client: pg.Client) => Promise<T>): Promise<T> {
   const client = makeClient(url, 'purser start');

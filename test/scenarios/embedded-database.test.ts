@@ -159,8 +159,8 @@ async function instance(name: string): Promise<ChildProcess> {
 
 describe('Your own database: roles are made, asked for or refused', () => {
   const admin = (user: string, database: string) => socketUrl(inject('databaseSocket'), user, database);
-  const run = async (statement: string) => {
-    const client = makeClient(admin('postgres', 'postgres'), 'purser test');
+  const run = async (statement: string, database = 'postgres') => {
+    const client = makeClient(admin('postgres', database), 'purser test');
     await client.connect();
     await client.query(statement);
     await client.end();
@@ -173,6 +173,14 @@ describe('Your own database: roles are made, asked for or refused', () => {
     await run(`create role app_only login`);
     await run(`create database own_one`);
     await run(`create database own_two owner plain`);
+    await run(`create database own_three`);
+    await run(`create role bypasser login bypassrls`);
+    await run(`create role through_another login in role bypasser`);
+    // Pretends, for whoever logs in as this role, that the server is an older one.
+    await run(`create role of_old_times login`);
+    await run(`create database old_times owner of_old_times`);
+    await run(`create function public.current_setting(text) returns text language sql as $$ select '140011' $$`, 'old_times');
+    await run(`alter role of_old_times set search_path = public, pg_catalog`);
   });
 
   it('makes both roles where the URL may, and serves with the one that cannot bypass row-level security', async () => {
@@ -198,7 +206,44 @@ describe('Your own database: roles are made, asked for or refused', () => {
     ['postgres', 'plain', /may bypass row-level security/],
     ['plain', 'plain', /name the same role/],
     ['plain', 'postgres', /owns the tables/],
+    ['bypasser', 'plain', /may bypass row-level security/],
+    ['through_another', 'plain', /may bypass row-level security/],
   ])('refuses to serve as %s with the owner %s', async (app, owner, sentence) => {
     await expect(opened(admin(app, 'own_two'), admin(owner, 'own_two'))).rejects.toThrow(sentence);
+  });
+
+  it('refuses a server that is too old', async () => {
+    await expect(opened(admin('of_old_times', 'old_times'))).rejects.toThrow(
+      /^The database server is PostgreSQL 14: Purser needs 15 or later\.$/,
+    );
+  });
+
+  it('refuses two URLs that lead to two databases, and an owner who may make no tables', async () => {
+    await expect(opened(admin('app_only', 'own_two'), admin('plain', 'own_three'))).rejects.toThrow(/lead to two databases/);
+    await expect(opened(admin('app_only', 'own_three'), admin('plain', 'own_three'))).rejects.toThrow(
+      /^The role that migrates may not make tables \(.*permission denied for schema public\)/,
+    );
+  });
+
+  it.each([
+    ['a server that is away', 'postgres://u:secret@127.0.0.1:9/x', /ECONNREFUSED/],
+    ['a host that nobody knows', 'postgres://u:secret@no-such-host.invalid/x', /no-such-host\.invalid/],
+    ['no connection string', 'postgres://u:secret@host:port/x', /PURSER_DATABASE_URL is no connection string/],
+  ])('says what is wrong with %s, and no password', async (_what, url, sentence) => {
+    const error = await opened(url).then(
+      () => new Error('it was opened'),
+      (reason: unknown) => reason as Error,
+    );
+    expect(error).toMatchObject({ name: 'DatabaseRefused', message: expect.stringMatching(sentence) as string });
+    expect(String(error)).not.toContain('secret');
+  });
+
+  it('says which database or role the server does not know', async () => {
+    await expect(opened(admin('plain', 'nothing'))).rejects.toThrow(
+      /^The database of PURSER_DATABASE_URL cannot be reached: database "nothing" does not exist\.$/,
+    );
+    await expect(opened(admin('app_only', 'own_two'), admin('nobody_here', 'own_two'))).rejects.toThrow(
+      /^The database of PURSER_DATABASE_OWNER_URL cannot be reached: role "nobody_here" does not exist\.$/,
+    );
   });
 });

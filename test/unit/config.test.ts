@@ -23,6 +23,7 @@ describe('Configuration', () => {
     [{ PURSER_LINK_PORT: '8080' }, 'PURSER_ROUTER_PORT and PURSER_LINK_PORT are both 8080'],
     [{ PURSER_ALLOW_PROCESS: 'yes' }, 'PURSER_ALLOW_PROCESS'],
     [{ PURSER_DATABASE_URL: 'mysql://x' }, 'PURSER_DATABASE_URL'],
+    [{ PURSER_DATABASE_OWNER_URL: 'postgres://x/y' }, 'PURSER_DATABASE_OWNER_URL is set without PURSER_DATABASE_URL'],
     [{ PURSER_BLOB_STORE: 's3' }, 'PURSER_S3_BUCKET'],
     [{ PURSER_OIDC_ISSUER: 'not a url' }, 'PURSER_OIDC_ISSUER'],
   ])('refuses %o in a sentence that names the variable', (env, variable) => {
