@@ -36,6 +36,8 @@ export function serveEventStream(deps: EventStreamDeps, authenticatedOf: (locals
       ended.abort();
     });
     const source = deps.sourceOf(principal, ended.signal, requestId);
+    // The library answers 404 to whoever does not name the one type that is served here; curl takes anything.
+    if (request.accepts('text/event-stream')) request.headers.accept = 'text/event-stream';
     const handle = createHandler({
       authenticate: () => null,
       onSubscribe: (_request, asked) => run(deps, source, asked as Asked),

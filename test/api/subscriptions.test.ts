@@ -169,6 +169,19 @@ describe('Events over server-sent events', () => {
     await reading;
   });
 
+  test('streams to a caller that takes anything, as curl does', async () => {
+    const stop = new AbortController();
+    const response = await fetch(`${api.url}/graphql/stream`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', accept: '*/*', authorization: `Bearer ${api.adminToken}` },
+      body: JSON.stringify({ query: 'subscription { events { __typename } }' }),
+      signal: stop.signal,
+    });
+    expect(response.status).toBe(200);
+    expect(response.headers.get('content-type')).toContain('text/event-stream');
+    stop.abort();
+  });
+
   test('a refused document is a 4xx, an anonymous one a 401', async () => {
     expect((await stream(api.adminToken, '{ nonsense ')).status).toBe(400);
     expect((await stream('nobody', 'subscription { events { __typename } }')).status).toBe(401);
