@@ -11,13 +11,12 @@ import { makeClient } from '../../src/persistence/connection.ts';
 import { Database } from '../../src/persistence/database.ts';
 import { sqlOf } from '../../src/persistence/sql.ts';
 import { openTestDatabase, type TestDatabase } from '../support/database.ts';
+import { draft, TEAMS, uuid } from '../support/event-drafts.ts';
 import { eventually } from '../support/eventually.ts';
 import { quietLogger } from '../support/quiet-logger.ts';
 
 const PLATFORM: Scope = { kind: 'platform' };
 const LOOP: Scope = { kind: 'reconciler', loop: 'test' };
-const uuid = (n: number): string => `00000000-0000-7000-8000-${String(n).padStart(12, '0')}`;
-const TEAMS = [uuid(1), uuid(2)] as const;
 
 let db: TestDatabase;
 let log: EventLog;
@@ -43,23 +42,6 @@ async function startLog(): Promise<EventLog> {
   logs.push(made);
   return made;
 }
-
-const draft = (subject: number, version: number, more: Partial<EventDraft> = {}): EventDraft => ({
-  type: 'deployment.updated',
-  subjectKind: 'Deployment',
-  subjectId: uuid(subject),
-  subjectVersion: version,
-  teamId: TEAMS[0],
-  projectId: null,
-  deploymentId: uuid(subject),
-  severity: 'info',
-  at: 1_000,
-  principal: 'test',
-  message: 'changed',
-  before: { version: version - 1 },
-  after: { version },
-  ...more,
-});
 
 const recording =
   (...drafts: EventDraft[]) =>
