@@ -5,12 +5,12 @@ import type { Plan } from '../../src/deployments/plan.ts';
 import { IdentityRepository } from '../../src/identity/identity.repository.ts';
 import { canonicalJson } from '../../src/kernel/digest.ts';
 import type { Json } from '../../src/kernel/event.ts';
-import { formatUsd, PICO_PER_USD } from '../../src/kernel/money.ts';
+import { PICO_PER_USD } from '../../src/kernel/money.ts';
 import { newId } from '../../src/kernel/id.ts';
 import { sqlOf } from '../../src/persistence/sql.ts';
-import { PriceRepository } from '../../src/pricing/price.repository.ts';
 import { principalOf } from '../support/actors.ts';
 import { openTestDatabase, type TestDatabase } from '../support/database.ts';
+import { planText, setPriceOf } from '../support/deployment-plans.ts';
 import { makeControlPlane, makeGround, rows, type ControlPlane, type Ground } from '../support/deployments-world.ts';
 
 const SCOPE = { kind: 'reconciler', loop: 'test' } as const;
@@ -30,33 +30,7 @@ const ready = async (number = 1, more = {}) => {
   return plane.until(({ phase }) => phase === 'READY');
 };
 
-const setPrice = (index: number, usd: bigint) =>
-  db.database.write(SCOPE, (tx) => {
-    const offering = ground.offerings[index]!;
-    const now = ground.clock.now();
-    const amounts = { list: usd, contracted: usd, effective: usd };
-    const row = {
-      id: newId(now, ground.random),
-      offeringId: offering.id,
-      ...amounts,
-      effectiveFrom: now,
-      observedAt: now,
-      source: 'override',
-      state: 'believed' as const,
-    };
-    return new PriceRepository().append(tx, row, 'test');
-  });
-
-const planText = (plan: Plan): string =>
-  [
-    ...plan.actions.map(({ kind, message }) => `${kind}: ${message}`),
-    ...plan.candidates.map(({ offering, hourly, chosen, rejectedBecause }) => {
-      const why = chosen ? 'chosen' : `${rejectedBecause?.code ?? ''}: ${rejectedBecause?.message ?? ''}`;
-      return `${offering.instanceType} ${hourly === null ? '-' : formatUsd(hourly)} ${why}`;
-    }),
-    `delta ${formatUsd(plan.costDelta)}/h, ${formatUsd(plan.monthlyAfter)}/month, peak ${plan.peakReplicas} replicas ${formatUsd(plan.peakHourly)}/h`,
-    ...plan.risks.map((risk) => `risk: ${risk}`),
-  ].join('\n');
+const setPrice = (index: number, usd: bigint) => setPriceOf(ground, index, usd);
 
 const dryRun = async (number: number, more = {}): Promise<Plan> => {
   const outcome = await plane.deploy(number, more, { dryRun: true });
@@ -274,82 +248,6 @@ describe('Deployments: rollback, traffic, scale', () => {
     await plane.until(({ phase }) => phase === 'READY' && ground.cluster.running().join() === 'v3 serving ×1');
     const states = await rows<{ state: string }>(db.database, `select state from rollout order by started_at, id`);
     expect(states.map(({ state }) => state)).toEqual(['done', 'superseded', 'done']);
-  });
-});
-
-describe('Deployments: every change can be planned first', () => {
-  type Change = (how: { dryRun?: boolean; planHash?: string }) => ReturnType<typeof plane.deployments.delete>;
-  const changes = (): Readonly<
-    Record<string, { readonly run: Change; readonly text: string; readonly done: () => Promise<unknown> }>
-  > => ({
-    scale: {
-      run: (how) => plane.deployments.scale(plane.caller, { ...plane.ref, ...how }, 3),
-      text: `SCALE: Scale acme/demo/digits from 1 to 3 replicas.
-        m5.large 0.1 chosen
-        delta 0.2/h, 219/month, peak 3 replicas 0.3/h`,
-      done: () => plane.until(() => ground.cluster.running().join() === 'v2 serving ×3'),
-    },
-    'set traffic': {
-      run: (how) =>
-        plane.deployments.setTraffic(plane.caller, { ...plane.ref, ...how }, [
-          { revision: 1, weight: 30 },
-          { revision: 2, weight: 70 },
-        ]),
-      text: `SET_TRAFFIC: Share the traffic of acme/demo/digits: revision 1 30 %, revision 2 70 %.
-        m5.large 0.1 chosen
-        delta 0.1/h, 146/month, peak 2 replicas 0.2/h`,
-      done: () => plane.until(() => ground.cluster.running().join() === 'v1 serving ×1,v2 serving ×1'),
-    },
-    'roll back': {
-      run: (how) => plane.deployments.rollback(plane.caller, { ...plane.ref, ...how }, null),
-      text: `START_ROLLOUT: Shift the traffic of acme/demo/digits back to revision 1 in steps once it is ready.
-        m5.large 0.1 chosen
-        delta 0/h, 73/month, peak 2 replicas 0.2/h
-        risk: While traffic shifts, both revisions run and cost.`,
-      done: () => plane.until(() => ground.cluster.running().join() === 'v1 serving ×1'),
-    },
-    delete: {
-      run: (how) => plane.deployments.delete(plane.caller, { ...plane.ref, ...how }),
-      text: `DELETE_DEPLOYMENT: Drain acme/demo/digits and give everything up; its history and costs stay.
-        m5.large 0.1 chosen
-        delta -0.1/h, 0/month, peak 1 replicas 0.1/h
-        risk: Requests to it are refused from then on.`,
-      done: async () => expect((await plane.look()).deletedAt).not.toBeNull(),
-    },
-  });
-
-  test.each(['scale', 'set traffic', 'roll back', 'delete'])(
-    '%s: shown with its price, run by its hash, refused when dearer',
-    async (name) => {
-      await ready(1);
-      await ready(2);
-      await plane.until(() => ground.cluster.running().join() === 'v2 serving ×1');
-      const { run, text, done } = changes()[name]!;
-      const before = await plane.look();
-      const shown = await run({ dryRun: true });
-      if (!shown.ok) throw new Error(shown.error.message);
-      const plan = planFromJson(shown.value.plan);
-      expect(planText(plan)).toBe(text.replace(/\n +/g, '\n'));
-      expect(shown.value).toMatchObject({ decisionId: null, expiresAt: ground.clock.now() + 600_000 });
-      expect(await plane.look()).toEqual(before);
-      await setPrice(0, (PICO_PER_USD * 11n) / 100n);
-      expect(await run({ planHash: plan.hash })).toMatchObject({ ok: false, error: { code: 'CONFLICT', path: ['planHash'] } });
-      expect(await run({ planHash: 'sha256:of nothing' })).toMatchObject({ ok: false, error: { code: 'CONFLICT' } });
-      expect(await plane.look()).toEqual(before);
-      await setPrice(0, PICO_PER_USD / 20n);
-      expect(await run({ planHash: plan.hash })).toMatchObject({ ok: true, value: { expiresAt: null } });
-      await done();
-    },
-  );
-
-  test('a plan of one change does not run another, and none runs after the deployment has changed', async () => {
-    await ready(1);
-    const shown = await changes().scale!.run({ dryRun: true });
-    if (!shown.ok) throw new Error(shown.error.message);
-    const { hash } = planFromJson(shown.value.plan);
-    expect(await changes().delete!.run({ planHash: hash })).toMatchObject({ ok: false, error: { code: 'CONFLICT' } });
-    await ready(2);
-    expect(await changes().scale!.run({ planHash: hash })).toMatchObject({ ok: false, error: { code: 'CONFLICT' } });
   });
 });
 

@@ -181,7 +181,7 @@ const TABLE: readonly (readonly [string, Story, (...args: never[]) => unknown, E
     invariantViolated,
     invariantViolated(
       { ...owner, replicaId: 'replica', deploymentId: 'deployment' } as never,
-      { minute: 0, expected: 1n, found: 2n },
+      { promise: 'minute', minute: 0, expected: 1n, found: 2n } as never,
       5_000,
     ),
   ],
