@@ -45,7 +45,11 @@ export function serveWebSocket(http: Server, deps: SocketDeps): () => Promise<vo
       path !== '/graphql' ? '404 Not Found' : isForeign(request.headers.origin, request.headers.host) ? '403 Forbidden' : null;
     if (refused)
       return void socket.end(`HTTP/1.1 ${refused}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`, () => socket.destroy());
-    sockets.handleUpgrade(request, socket, head, (client) => sockets.emit('connection', client, request));
+    sockets.handleUpgrade(request, socket, head, (client) => {
+      sockets.emit('connection', client, request);
+      // The library would print a stack for every frame that a stranger breaks; the socket closes itself with the right code.
+      client.removeAllListeners('error').on('error', () => client.terminate());
+    });
   });
   const server = useServer<Record<string, unknown>, SessionExtra>(
     {

@@ -231,4 +231,34 @@ describe('CLI: events without loss', () => {
     await proxy.goAway();
     cli.close();
   });
+
+  test('a follower whose token is revoked ends and says so', async () => {
+    const { id: principal } = await admin.json<{ id: string }>(
+      'principals',
+      'create',
+      'watcher',
+      '--role',
+      'viewer',
+      '--on',
+      'crew/deck',
+    );
+    const { id, secret } = await admin.json<{ id: string; secret: string }>(
+      'tokens',
+      'create',
+      'watch',
+      '--principal',
+      principal,
+    );
+    const cli = openCli({ PURSER_URL: api.url, PURSER_TOKEN: secret });
+    let printed = '';
+    const following = cli.run(['events', '--follow', '--last', '10'], { onOutput: (text) => void (printed += text) });
+    await admin.json('models', 'register', 'crew/deck/watched');
+    await eventually(() => expect(printed).toContain('Model crew/deck/watched was registered.'));
+    await admin.json('tokens', 'revoke', id);
+    const { code, stderr } = await following;
+    expect(code).toBe(EXIT.UNAUTHENTICATED);
+    expect(stderr).toContain('The token is unknown, expired or revoked.');
+    expect(printed + stderr).not.toContain(secret);
+    cli.close();
+  });
 });
