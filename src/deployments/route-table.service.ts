@@ -32,7 +32,7 @@ export interface RouteTableDeps {
 const SCOPE: Scope = { kind: 'reconciler', loop: 'route-table' };
 /** How often other instances' commits are looked for. Higher lets a revoked token live longer than the second that is promised. */
 const CHECK_MS = 700;
-/** The table is made anew this often even if nothing was recorded: prices that come into force, keys of an issuer. */
+/** The table is made anew this often even if nothing was recorded: prices that come into force. */
 const REMAKE_MS = 30_000;
 
 /** Holds the route table as it is now; makes a new one when something was committed, here or by another instance. */
@@ -43,6 +43,8 @@ export class RouteTableService implements RouteTableSource {
   #table: RouteTable | null = null;
   #seen: LogPosition | null = null;
   #madeAt: Instant = 0;
+  /** The issuer's keys that the table was made with. */
+  #jwks: string | null = null;
   #stopHearing: (() => void) | null = null;
 
   constructor(deps: RouteTableDeps) {
@@ -80,13 +82,13 @@ export class RouteTableService implements RouteTableSource {
     const position = await this.#deps.database.read(SCOPE, (tx) => this.#deps.versions.position(tx));
     const moved = this.#seen?.position !== position.position || this.#seen.epoch !== position.epoch || position.pending;
     if (moved) this.#deps.onMoved?.();
-    if (!moved && now - this.#madeAt < REMAKE_MS) return;
-    await this.#make(now);
+    const jwks = this.#deps.credentials.keys();
+    if (!moved && jwks === this.#jwks && now - this.#madeAt < REMAKE_MS) return;
+    await this.#make(now, jwks);
   }
 
-  async #make(now: Instant): Promise<void> {
-    const { database, credentials, versions } = this.#deps;
-    const jwks = await credentials.keys();
+  async #make(now: Instant, jwks: string | null): Promise<void> {
+    const { database, versions } = this.#deps;
     const seen = await database.read(SCOPE, async (tx) => {
       const position = await versions.position(tx);
       const content = await this.#content(tx, now, jwks);
@@ -99,6 +101,7 @@ export class RouteTableService implements RouteTableSource {
     // A commit that is visible but not numbered yet is looked at again: its position comes later.
     this.#seen = seen.position.pending ? null : seen.position;
     this.#madeAt = now;
+    this.#jwks = jwks;
     this.#publish({ ...numbered.content, version: { epoch: seen.position.epoch, n: numbered.n }, madeAt: now });
   }
 

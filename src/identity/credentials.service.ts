@@ -27,7 +27,7 @@ export class CredentialsService {
     this.#oidc = oidc;
   }
 
-  /** `jwks` as fetched by the caller outside any transaction; null leaves the issuer out until its keys are known. */
+  /** `jwks` as `keys()` gave it; null leaves the issuer out until its keys are known. */
   async forRouteTable(tx: Transaction, now: Instant, jwks: string | null): Promise<RouteIdentities> {
     const principals = await this.#store.allPrincipals(tx);
     const credentials = makeCredentials(await this.#store.liveTokens(tx, now), principals, grantsOf);
@@ -36,8 +36,8 @@ export class CredentialsService {
     return { credentials, issuers: [{ issuer, audience, jwks, people: makeIssuerPeople(issuer, principals, grantsOf) }] };
   }
 
-  /** The configured issuer's keys; null without an issuer or while it is unreachable. */
-  keys(): Promise<string | null> {
-    return this.#oidc?.keys() ?? Promise.resolve(null);
+  /** The configured issuer's keys as they are known now; null without an issuer, or before it first answered. */
+  keys(): string | null {
+    return this.#oidc?.keys() ?? null;
   }
 }

@@ -8,8 +8,8 @@ export interface OidcClaims {
 export interface OidcVerifier {
   /** The claims of a valid token (signature, issuer, audience, times), else null; never throws for a bad token. Safe to repeat. */
   verify(token: string): Promise<OidcClaims | null>;
-  /** The issuer's keys as a JSON Web Key Set, for routers; null while they could not be fetched. */
-  keys(): Promise<string | null>;
+  /** The issuer's keys as last fetched, as a JSON Web Key Set for routers; null before that. Never waits; asking keeps them fresh. */
+  keys(): string | null;
   readonly issuer: string;
   readonly audience: string;
 }

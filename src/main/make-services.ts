@@ -3,6 +3,7 @@ import { CostQueryRepository } from '../costs/cost-query.repository.ts';
 import { CostRepository } from '../costs/cost.repository.ts';
 import { makeCostMetrics } from '../costs/costs.metrics.ts';
 import { CostsService } from '../costs/costs.service.ts';
+import { LedgerAuditRepository } from '../costs/ledger-audit.repository.ts';
 import { MeteringService } from '../costs/metering.service.ts';
 import { SnapshotRepository } from '../costs/snapshot.repository.ts';
 import { SnapshotService } from '../costs/snapshot.service.ts';
@@ -69,7 +70,7 @@ type Foundation = ReturnType<typeof makeFoundation>;
 export function makeCatalogue(shared: Foundation) {
   const { config, secret } = shared;
   const identityStore = new IdentityRepository();
-  const oidc = config.oidc ? new JoseOidcVerifier(config.oidc) : null;
+  const oidc = config.oidc ? new JoseOidcVerifier({ ...config.oidc, clock: shared.clock }) : null;
   const quotas = new QuotasService(identityStore);
   const priceStore = new PriceRepository();
   const clusterStore = new ClusterRepository();
@@ -143,6 +144,7 @@ export function makeOperations(shared: Foundation, catalogue: Catalogue) {
     }),
     costs,
     costsReconciler: costDeps,
+    ledgerAudit: new LedgerAuditRepository(costDeps.store),
     metering: new MeteringService(costDeps),
     snapshots: new SnapshotService({ store: new SnapshotRepository(), deployments: deploymentStore, prices: priceStore, costs }),
   };

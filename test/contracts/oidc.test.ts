@@ -4,6 +4,9 @@ import type { AddressInfo } from 'node:net';
 import { CompactSign, exportJWK, generateKeyPair, SignJWT, type JWK } from 'jose';
 import Provider from 'oidc-provider';
 import { afterAll, beforeAll, describe, expect, it, test } from 'vitest';
+import { DeploymentRepository } from '../../src/deployments/deployment.repository.ts';
+import { RouteTableRepository } from '../../src/deployments/route-table.repository.ts';
+import { RouteTableService } from '../../src/deployments/route-table.service.ts';
 import { AuthenticationService } from '../../src/identity/authentication.service.ts';
 import { CredentialsService } from '../../src/identity/credentials.service.ts';
 import { IdentityRepository } from '../../src/identity/identity.repository.ts';
@@ -13,6 +16,8 @@ import { systemClock, systemRandom } from '../../src/main/system-clock.ts';
 import { Commands } from '../../src/persistence/commands.ts';
 import { principalOf } from '../support/actors.ts';
 import { openTestDatabase, type TestDatabase } from '../support/database.ts';
+import { eventually } from '../support/eventually.ts';
+import { quietLogger } from '../support/quiet-logger.ts';
 
 const AUDIENCE = 'https://purser.example';
 const ADMIN = { principal: principalOf('platform_admin', null), idempotencyKey: null };
@@ -64,7 +69,7 @@ beforeAll(async () => {
   const answer = provider.callback();
   server.on('request', (request, response) => void answer(request, response));
   db = await openTestDatabase();
-  verifier = new JoseOidcVerifier({ issuer, audience: AUDIENCE });
+  verifier = new JoseOidcVerifier({ issuer, audience: AUDIENCE, clock: systemClock });
   const deps = { database: db.database, clock: systemClock, random: systemRandom, store };
   authentication = new AuthenticationService({ ...deps, oidc: verifier });
   identity = new IdentityService({ ...deps, commands: new Commands(deps) });
@@ -135,7 +140,7 @@ describe('Identity: OIDC bearer tokens of the configured issuer', () => {
       grants: [grant],
       tokenId: null,
     });
-    const keys = await verifier.keys();
+    const keys = verifier.keys();
     const table = await db.database.read(LOOP, (tx) =>
       new CredentialsService(store, verifier).forRouteTable(tx, Date.now(), keys),
     );
@@ -188,10 +193,111 @@ describe('Identity: OIDC bearer tokens of the configured issuer', () => {
   });
 
   it('refuses, without failing, while the issuer cannot be reached or speaks for another', async () => {
-    const nowhere = new JoseOidcVerifier({ issuer: 'http://127.0.0.1:9', audience: AUDIENCE });
+    const nowhere = new JoseOidcVerifier({ issuer: 'http://127.0.0.1:9', audience: AUDIENCE, clock: systemClock });
     expect(await nowhere.verify(await signed({}))).toBeNull();
-    expect(await nowhere.keys()).toBeNull();
-    const alias = new JoseOidcVerifier({ issuer: issuer.replace('127.0.0.1', 'localhost'), audience: AUDIENCE });
-    expect(await alias.keys()).toBeNull();
+    expect(nowhere.keys()).toBeNull();
+    const alias = new JoseOidcVerifier({
+      issuer: issuer.replace('127.0.0.1', 'localhost'),
+      audience: AUDIENCE,
+      clock: systemClock,
+    });
+    expect(await alias.verify(await signed({}))).toBeNull();
+    expect(alias.keys()).toBeNull();
+  });
+});
+
+/** An issuer that counts how often it is asked for its keys, changes them and goes away, with a clock that is moved by hand. */
+async function movableIssuer() {
+  const keys: { kid: string; key: Key; jwk: JWK }[] = [];
+  const told = { fetched: 0, mode: 'answers' as 'answers' | 'fails' | 'hangs' };
+  const answer = (url: string) => {
+    if (!url.endsWith('/jwks')) return { issuer: address, jwks_uri: `${address}/jwks` };
+    told.fetched += 1;
+    return { keys: keys.map(({ kid, jwk }) => ({ ...jwk, kid, alg: 'ES256' })) };
+  };
+  const http = createServer((request, response) => {
+    if (told.mode === 'hangs') return;
+    response.statusCode = told.mode === 'fails' ? 500 : 200;
+    response.end(JSON.stringify(answer(request.url ?? '')));
+  });
+  await new Promise<void>((resolve) => http.listen(0, '127.0.0.1', resolve));
+  const address = `http://127.0.0.1:${(http.address() as AddressInfo).port}`;
+  const clock = { at: systemClock.now(), now: () => clock.at };
+  const rotate = async (kid: string) => {
+    const pair = await generateKeyPair('ES256');
+    keys.splice(0, keys.length, { kid, key: pair.privateKey, jwk: await exportJWK(pair.publicKey) });
+  };
+  const token = (kid = keys[0]!.kid) =>
+    new SignJWT({ iss: address, aud: AUDIENCE, sub: 'alice', exp: seconds() + 600 })
+      .setProtectedHeader({ alg: 'ES256', kid })
+      .sign(keys[0]!.key);
+  await rotate('first');
+  const close = () => {
+    http.closeAllConnections();
+    http.close();
+  };
+  return { told, clock, rotate, token, close, verifier: new JoseOidcVerifier({ issuer: address, audience: AUDIENCE, clock }) };
+}
+
+describe('Identity: the keys of the issuer', () => {
+  it('are fetched once for any number of tokens and tables, and again after a minute', async () => {
+    const issuer = await movableIssuer();
+    const token = await issuer.token();
+    await Promise.all(Array.from({ length: 20 }, () => issuer.verifier.verify(token)));
+    for (let i = 0; i < 100; i += 1) expect(issuer.verifier.keys()).toContain('"kid":"first"');
+    expect(issuer.told.fetched).toBe(1);
+    issuer.clock.at += 60_000;
+    issuer.verifier.keys();
+    await eventually(() => issuer.told.fetched === 2);
+    issuer.close();
+  });
+
+  it('are fetched for a token of a key that is new, but not for every stranger', async () => {
+    const issuer = await movableIssuer();
+    expect(await issuer.verifier.verify(await issuer.token())).not.toBeNull();
+    await issuer.rotate('second');
+    issuer.clock.at += 5_000;
+    expect(await issuer.verifier.verify(await issuer.token())).toMatchObject({ subject: 'alice' });
+    expect(issuer.verifier.keys()).toContain('"kid":"second"');
+    expect(issuer.told.fetched).toBe(2);
+    for (let i = 0; i < 20; i += 1) expect(await issuer.verifier.verify(await issuer.token(`stranger-${i}`))).toBeNull();
+    expect(issuer.told.fetched).toBe(2);
+    issuer.close();
+  });
+
+  it.each(['fails', 'hangs'] as const)('stay while the issuer %s, and nobody waits for it', async (mode) => {
+    const issuer = await movableIssuer();
+    const token = await issuer.token();
+    await issuer.verifier.verify(token);
+    issuer.told.mode = mode;
+    issuer.clock.at += 3_600_000;
+    const started = performance.now();
+    expect(issuer.verifier.keys()).toContain('"kid":"first"');
+    // An hour later by the clock of the verifier alone: the token itself has not expired.
+    expect(await issuer.verifier.verify(token)).toMatchObject({ subject: 'alice' });
+    expect(performance.now() - started).toBeLessThan(2_000);
+    issuer.close();
+  });
+
+  it('reach the route table when they are first known and when they change, with no commit in between', async () => {
+    const issuer = await movableIssuer();
+    const table = new RouteTableService({
+      database: db.database,
+      store: new DeploymentRepository(),
+      versions: new RouteTableRepository(),
+      credentials: new CredentialsService(store, issuer.verifier),
+      prices: { believedAt: () => Promise.resolve(new Map()) },
+      clock: systemClock,
+      random: systemRandom,
+      logger: quietLogger,
+    });
+    const known = () => table.current()?.issuers[0]?.jwks ?? '';
+    table.start();
+    await eventually(() => known().includes('first'));
+    await issuer.rotate('second');
+    issuer.clock.at += 60_000;
+    await eventually(() => known().includes('second'));
+    await table.stop();
+    issuer.close();
   });
 });
