@@ -5,6 +5,8 @@ import type { ReportAnswer } from '../traffic/router-contract/usage-report.ts';
 export interface CostMetrics {
   reported(answer: ReportAnswer, rows: number): void;
   settled(done: { readonly minutes: number; readonly lines: number; readonly violations: number }): void;
+  /** Promises found broken by the audit. */
+  violated(count: number): void;
 }
 
 export function makeCostMetrics(registry: MetricRegistry): CostMetrics {
@@ -25,7 +27,7 @@ export function makeCostMetrics(registry: MetricRegistry): CostMetrics {
   const lines = new Counter({ name: 'purser_ledger_lines_total', help: 'Ledger lines appended.', registers });
   const violations = new Counter({
     name: 'purser_ledger_violations_total',
-    help: 'Replica-minutes whose lines did not sum to their cost.',
+    help: 'Promises of the ledger found broken: lines that do not sum to their cost, and the like. Must stay 0.',
     registers,
   });
   return {
@@ -40,5 +42,6 @@ export function makeCostMetrics(registry: MetricRegistry): CostMetrics {
       lines.inc(done.lines);
       violations.inc(done.violations);
     },
+    violated: (count) => violations.inc(count),
   };
 }

@@ -4,6 +4,12 @@ import { formatUsd } from '../kernel/money.ts';
 import type { CostedReplica } from './cost-store.port.ts';
 import type { Violation } from './settle.ts';
 
+const WHAT: Record<Violation['promise'], string> = {
+  minute: 'The lines of the minute',
+  group: 'The lines of one caller in the minute',
+  hour: 'The sums of the hour from',
+};
+
 /** Lines of a closed minute do not sum to what its replica cost: a bug or a meddled table, never an operating state. */
 export const invariantViolated = (replica: CostedReplica, violation: Violation, at: Instant): EventDraft => ({
   type: 'ledger.invariant_violated',
@@ -16,7 +22,7 @@ export const invariantViolated = (replica: CostedReplica, violation: Violation, 
   severity: 'error',
   at,
   principal: 'reconciler:costs',
-  message: `The lines of the minute ${new Date(violation.minute).toISOString()} sum to ${formatUsd(violation.found)} USD and should be ${formatUsd(violation.expected)} USD.`,
+  message: `${WHAT[violation.promise]} ${new Date(violation.minute).toISOString()} sum to ${formatUsd(violation.found)} USD and ${violation.promise === 'group' ? 'should not be negative' : `should be ${formatUsd(violation.expected)} USD`}.`,
   before: { minute: violation.minute, expected: formatUsd(violation.expected) },
   after: { minute: violation.minute, found: formatUsd(violation.found) },
 });

@@ -8,8 +8,9 @@ export interface MinuteLine extends NewLine {
   readonly minute: Instant;
 }
 
-/** A minute whose lines do not sum to what its replica cost. */
+/** A promise of the ledger that does not hold at a minute: lines sum to the cost, none owes a group, an hour sums its minutes. */
 export interface Violation {
+  readonly promise: 'minute' | 'group' | 'hour';
   readonly minute: Instant;
   readonly expected: PicoUsd;
   readonly found: PicoUsd;
@@ -42,13 +43,13 @@ export function settle({ replica, minutes, usage, booked }: SettleInput): { line
     lines.push(...missing.map((line) => ({ ...line, minute })));
     const found = [...before, ...missing].reduce((all, line) => all + line.effective, 0n);
     const expected = costOfMinute(replica, minute);
-    if (found !== expected) violations.push({ minute, expected, found });
+    if (found !== expected) violations.push({ promise: 'minute', minute, expected, found });
   }
   return { lines, violations };
 }
 
 /** What the whole minute of the replica costs, straight from its slot and its prices, without states and usage. */
-function costOfMinute({ life, steps }: CostedReplica, minute: Instant): PicoUsd {
+export function costOfMinute({ life, steps }: Pick<CostedReplica, 'life' | 'steps'>, minute: Instant): PicoUsd {
   const start = Math.max(minute, life.capacityFrom);
   const end = Math.min(minute + MINUTE_MS, life.capacityUntil ?? Infinity);
   return steps.reduce((all, step) => {

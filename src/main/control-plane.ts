@@ -1,4 +1,5 @@
 import { CostsReconciler } from '../costs/costs.reconciler.ts';
+import { LedgerAudit } from '../costs/ledger-audit.reconciler.ts';
 import { ClusterLoop } from '../deployments/cluster-loop.reconciler.ts';
 import type { ClusterPort } from '../deployments/cluster.port.ts';
 import { newId, type Id } from '../kernel/id.ts';
@@ -16,6 +17,8 @@ const HOUSEKEEPING_MS = 3_600_000;
 const MAX_PRUNED = 10_000;
 /** How often minutes are looked at for closing. Higher: the ledger lags; lower: reads for nothing. */
 const COSTS_MS = 10_000;
+/** How often closed minutes are read again. Higher: a meddled ledger is noticed late; lower: reads for nothing. */
+const AUDIT_MS = 600_000;
 const SCOPE: Scope = { kind: 'reconciler', loop: 'housekeeping' };
 
 export interface StartOptions {
@@ -83,7 +86,7 @@ export class ControlPlane {
   }
 
   #startCosts(): void {
-    const { costsReconciler, clock, random, logger, database } = this.#parts;
+    const { costsReconciler, ledgerAudit, clock, random, logger, database } = this.#parts;
     const keeper = new LeaseKeeper({
       database,
       clock,
@@ -91,12 +94,17 @@ export class ControlPlane {
       logger,
       name: 'costs',
       holder: this.#holder(),
-      onChange: () => loop.wake(),
+      onChange: () => {
+        loop.wake();
+        auditing.wake();
+      },
     });
     const reconciler = new CostsReconciler({ ...costsReconciler, lease: () => keeper.current() });
     const loop = new Loop({ name: 'costs', everyMs: COSTS_MS, body: once(reconciler, clock), random, logger });
     const pruning = new Loop({ name: 'costs pruning', everyMs: HOUSEKEEPING_MS, body: () => reconciler.prune(), random, logger });
-    for (const part of [keeper, loop, pruning]) {
+    const audit = new LedgerAudit({ ...costsReconciler, audit: ledgerAudit, lease: () => keeper.current() });
+    const auditing = new Loop({ name: 'ledger audit', everyMs: AUDIT_MS, body: (signal) => audit.pass(signal), random, logger });
+    for (const part of [keeper, loop, pruning, auditing]) {
       part.start();
       this.#running.push(part);
     }

@@ -1,0 +1,63 @@
+import { record } from '../events/event-log.ts';
+import type { Scope } from '../kernel/transaction.ts';
+import { assertHeld } from '../persistence/lease.ts';
+import { auditHour, hoursToAudit, nameOf, type ReplicaViolation } from './audit-ledger.ts';
+import type { CostsReconcilerDeps } from './costs.reconciler.ts';
+import type { LedgerAuditStore } from './ledger-audit-store.port.ts';
+import { invariantViolated } from './ledger.events.ts';
+import { KEEP_INPUTS_MS } from './plan-closing.ts';
+
+const SCOPE: Scope = { kind: 'reconciler', loop: 'ledger audit' };
+/** Violations told in one pass. Higher floods the log when a table was meddled with, lower tells the extent late. */
+const MAX_TOLD_PER_PASS = 20;
+/** A day at the edge is left out: its inputs may be forgotten while they are read. */
+const KEPT_MS = KEEP_INPUTS_MS - 86_400_000;
+
+export interface LedgerAuditDeps extends Omit<CostsReconcilerDeps, 'store'> {
+  readonly audit: LedgerAuditStore;
+}
+
+/** Reads closed minutes again and compares them with what they should be. In a steady state it writes nothing. */
+export class LedgerAudit {
+  readonly #deps: LedgerAuditDeps;
+  readonly #told = new Set<string>();
+  #passes = 0;
+
+  constructor(deps: LedgerAuditDeps) {
+    this.#deps = deps;
+  }
+
+  async pass(signal: AbortSignal): Promise<void> {
+    const { lease, clock } = this.#deps;
+    if (!lease()) return;
+    for (const hour of hoursToAudit(this.#passes, clock.now(), KEPT_MS)) {
+      signal.throwIfAborted();
+      await this.#look(hour);
+    }
+    this.#passes += 1;
+  }
+
+  async #look(hour: number): Promise<void> {
+    const { database, audit, metrics } = this.#deps;
+    const found = auditHour(await database.read(SCOPE, (tx) => audit.hour(tx, hour)));
+    const news = found.filter((violation) => !this.#told.has(nameOf(violation))).slice(0, MAX_TOLD_PER_PASS);
+    if (news.length === 0) return;
+    await this.#tell(news);
+    metrics.violated(news.length);
+    for (const violation of news) this.#told.add(nameOf(violation));
+  }
+
+  async #tell(violations: readonly ReplicaViolation[]): Promise<void> {
+    const { database, clock, logger, lease } = this.#deps;
+    const held = lease();
+    if (!held) return;
+    await database.write(SCOPE, async (tx) => {
+      await assertHeld(tx, held);
+      for (const violation of violations) record(tx, invariantViolated(violation.replica, violation, clock.now()));
+    });
+    for (const { replica, promise, minute, expected, found } of violations) {
+      const said = { replica: replica.replicaId, promise, minute, expected: String(expected), found: String(found) };
+      logger.error(said, 'the ledger breaks a promise');
+    }
+  }
+}
