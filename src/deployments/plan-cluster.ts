@@ -44,10 +44,15 @@ export interface ClusterPlan {
   readonly busy: boolean;
 }
 
-/** Fewer requests prove nothing. Higher lets errors through for longer, lower rolls back on one unlucky caller. */
+/** Fewer requests say nothing about a share of errors. Higher lets errors through for longer, lower rolls back on one unlucky caller. */
 const MIN_REQUESTS = 20;
 /** Share of errors in percent that a new revision may have. */
 const MAX_ERROR_PERCENT = 5;
+/**
+ * So many errors are enough where most requests end in one: routers pass over a replica that fails, so that few more ever come. Higher
+ * lets a dead revision take over before it is known, lower rolls back on two unlucky callers.
+ */
+const MIN_MOSTLY_ERRORS = 3;
 
 /** One pass: what was observed becomes rows, and each deployment takes its next step. */
 export function planCluster(input: ClusterInput, pace: LoopPace, now: Instant): ClusterPlan {
@@ -109,11 +114,18 @@ function failingOf({ observation, refusals }: ClusterInput): Map<Id, string> {
 }
 
 function erringOf(errors: ReadonlyMap<Id, RevisionErrors>): Map<Id, string> {
-  const bad = [...errors].filter(
-    ([, seen]) => seen.requests >= MIN_REQUESTS && seen.errors * 100 > seen.requests * MAX_ERROR_PERCENT,
-  );
-  return new Map(bad.map(([id, seen]) => [id, `${seen.errors} of ${seen.requests} requests met an error.`]));
+  return new Map([...errors].filter(([, seen]) => isBad(seen)).map(([id, seen]) => [id, errorsInWords(seen)]));
 }
+
+const isBad = ({ requests, errors }: RevisionErrors): boolean =>
+  (requests >= MIN_REQUESTS && errors * 100 > requests * MAX_ERROR_PERCENT) ||
+  (errors >= MIN_MOSTLY_ERRORS && errors * 2 > requests);
+
+/** An error that was sent again elsewhere is none of the answered requests. */
+const errorsInWords = ({ requests, errors }: RevisionErrors): string =>
+  errors > requests
+    ? `It met ${errors} errors; ${requests} requests were answered.`
+    : `${errors} of ${requests} requests met an error.`;
 
 const worldOf = (deployment: Deployment, input: ClusterInput, index: Index): DeploymentWorld => ({
   deployment,

@@ -114,7 +114,19 @@ describe('Deployments: from wish to reality', () => {
     },
   );
 
-  test('a new revision whose requests meet errors is rolled back while traffic shifts', async () => {
+  test.each([
+    ['30 errors in 100 requests is rolled back', { requests: 100, errors: 30 }, '30 of 100 requests met an error.'],
+    // Routers pass over a replica that fails at once, so that few requests reach it.
+    ['nothing but errors in three requests is rolled back', { requests: 3, errors: 3 }, '3 of 3 requests met an error.'],
+    [
+      'errors that were all sent again elsewhere is rolled back',
+      { requests: 0, errors: 4 },
+      'It met 4 errors; 0 requests were answered.',
+    ],
+    ['4 errors in 100 requests takes over', { requests: 100, errors: 4 }, null],
+    ['errors in its only two requests takes over', { requests: 2, errors: 2 }, null],
+    ['errors in less than half of few requests takes over', { requests: 19, errors: 9 }, null],
+  ])('a new revision with %s', async (_what, seen, reason) => {
     const { ground, plane } = await fresh();
     await plane.deploy(1);
     await plane.until(({ phase }) => phase === 'READY');
@@ -122,20 +134,40 @@ describe('Deployments: from wish to reality', () => {
     const [revision] = await rows<{ id: string }>(db.database, `select id from revision where team_id = $1 and number = 2`, [
       ground.teamId,
     ]);
-    ground.errors.set(revision!.id, { requests: 100, errors: 30 });
-    const row = await plane.until(({ phase }) => phase === 'DEGRADED');
-    expect(row.conditions.find(({ type }) => type === 'Ready')?.message).toContain('30 of 100 requests met an error.');
+    ground.errors.set(revision!.id, seen);
+    const row = await plane.until(({ phase }) => phase === (reason ? 'DEGRADED' : 'READY'));
+    const ready = row.conditions.find(({ type }) => type === 'Ready');
+    if (reason)
+      expect(ready).toMatchObject({ status: 'False', reason: 'RolledBack', message: `Revision 2 was rolled back: ${reason}` });
+    else expect(ground.cluster.running()).toContain('v2 serving ×1');
   });
 
-  test('a first revision that never gets ready fails, and says why', async () => {
-    const { ground, plane } = await fresh();
-    ground.cluster.behaviours.set('1', 'failing');
-    await plane.deploy(1);
-    const row = await plane.until(({ phase }) => phase === 'FAILED');
-    expect(row.conditions.find(({ type }) => type === 'Ready')?.message).toContain('It exited with status 1.');
-    ground.cluster.behaviours.set('1', 'ready');
-    await plane.until(({ phase }) => phase === 'READY');
-  });
+  test.each([
+    ['failing', 'ReplicasFailing', 'It exited with status 1.'],
+    ['never', 'ReplicasNotReady', '0 of 1 replicas are ready.'],
+    ['refused', 'ReplicasFailing', 'NO_CONTAINER_RUNTIME: No engine.'],
+  ] as const)(
+    'a first revision that is %s ready fails, says why, and is ready once it can be',
+    async (behaviour, reason, message) => {
+      const { ground, plane } = await fresh();
+      ground.cluster.behaviours.set('1', behaviour);
+      await plane.deploy(1);
+      const row = await plane.until(({ phase }) => phase === 'FAILED', 200);
+      const ready = row.conditions.find(({ type }) => type === 'Ready');
+      expect(ready).toMatchObject({ status: 'False', reason });
+      expect(ready?.message).toContain(message);
+      expect(row.conditions.find(({ type }) => type === 'Progressing')).toMatchObject({
+        status: 'False',
+        reason: 'RolloutFailed',
+      });
+      expect(row.conditions.find(({ type }) => type === 'Available')).toMatchObject({
+        status: 'False',
+        reason: 'NoReadyReplica',
+      });
+      ground.cluster.behaviours.set('1', 'ready');
+      await plane.until(({ phase }) => phase === 'READY');
+    },
+  );
 
   test('deleting takes it out of the table first, drains it and ends it; its name is free again', async () => {
     const { ground, plane } = await fresh();
