@@ -164,10 +164,12 @@ describe('Deployments: concurrency', () => {
     expect(outcomes.map((outcome) => (outcome.ok ? 'ok' : outcome.error.code)).sort()).toEqual(['CONFLICT', 'ok']);
   });
 
-  test('the same idempotency key many times at once: one deployment, one revision, the same ids', async () => {
-    const outcomes = await Promise.all(Array.from({ length: 20 }, () => plane.deploy(1, {}, {}, 'once')));
+  test('the same idempotency key a hundred times at once: one deployment, one revision, one decision, the same ids', async () => {
+    const outcomes = await Promise.all(Array.from({ length: 100 }, () => plane.deploy(1, {}, {}, 'once')));
     expect(new Set(outcomes.map((outcome) => canonicalJson(JSON.parse(JSON.stringify(outcome)) as Json))).size).toBe(1);
-    expect(await rows(db.database, `select 1 from revision`)).toHaveLength(1);
+    for (const table of ['deployment', 'revision', 'rollout', 'workload', 'decision', 'deployment_history'])
+      expect(await rows(db.database, `select 1 from ${table}`)).toHaveLength(1);
+    expect(await rows(db.database, `select 1 from outbox where type = 'deployment.created'`)).toHaveLength(1);
   });
 });
 
