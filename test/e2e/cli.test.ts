@@ -1,6 +1,6 @@
 // The built command `node_modules/.bin/purser` as a user runs it, one process per command, against a whole installation.
-import { execFile } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { execFile, spawn } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -142,10 +142,104 @@ describe('CLI on an installation', () => {
     expect(late).toMatchObject({ code: EXIT.NOT_READY, stdout: '' });
   });
 
+  test('scale and delete can be planned first', async () => {
+    for (const change of ['scale example/demo/second --replicas 2', 'delete example/demo/second']) {
+      const { code, stdout, stderr } = await run(...change.split(' '), '--plan');
+      expect({ code, stderr }, change).toEqual({ code: EXIT.OK, stderr: '' });
+      expect(stdout, change).toMatch(
+        /^- .+example\/demo\/second.+\n[^]*^Cost: [+-]\$.+\n[^]*^Next: the same command with --plan-hash sha256:/m,
+      );
+    }
+    const { hash } = await json<Plan>('scale', 'example/demo/second', '--replicas', '2', '--plan');
+    const wrong = await run('scale', 'example/demo/second', '--replicas', '3', '--plan-hash', hash);
+    expect(wrong).toMatchObject({ code: EXIT.REFUSED, stdout: '' });
+    expect((await run('scale', 'example/demo/second', '--replicas', '2', '--plan-hash', hash)).code).toBe(EXIT.OK);
+  });
+
   test('delete: it goes, its costs stay', async () => {
     expect((await run('delete', 'example/demo/second')).code).toBe(EXIT.OK);
     await eventually(async () => expect((await run('get')).stdout).not.toContain('example/demo/second'), 60_000);
     expect((await run('costs', '--by', 'deployment')).stdout).toContain('example/demo/second');
+  });
+
+  test('a reader that has seen enough ends a command without a word', async () => {
+    const { stdout, stderr } = await promisify(execFile)(
+      'bash',
+      [
+        '-o',
+        'pipefail',
+        '-c',
+        `"${COMMAND}" events --last 100 --json | head -c 20; "${COMMAND}" events --follow --last 100 | head -1`,
+      ],
+      { env: { ...purser.env, PURSER_CONFIG: join(folder, 'contexts.json') } },
+    );
+    expect(stdout.startsWith('{"events":[{"cursor"')).toBe(true);
+    expect(stderr).toBe('');
+  });
+
+  test('a follower goes on across a killed control plane: nothing lost, nothing twice', async () => {
+    const [{ cursor } = { cursor: '' }] = (await json<{ events: { cursor: string }[] }>('events', '--last', '1')).events;
+    const env = { ...purser.env, PURSER_CONFIG: join(folder, 'contexts.json') };
+    const follower = spawn(COMMAND, ['events', '--follow', '--after', cursor, '--json'], { env });
+    let printed = '';
+    let told = '';
+    follower.stdout.on('data', (chunk: Buffer) => (printed += chunk.toString()));
+    follower.stderr.on('data', (chunk: Buffer) => (told += chunk.toString()));
+    const ended = new Promise<number | null>((resolve) => follower.once('exit', resolve));
+    const cursors = () =>
+      printed
+        .split('\n')
+        .slice(0, -1)
+        .map((line) => (JSON.parse(line) as { cursor: string }).cursor);
+    for (const round of [1, 2, 3]) {
+      const killed = purser.pidOf('serve');
+      expect((await run('teams', 'create', `before-${round}`)).code).toBe(EXIT.OK);
+      process.kill(killed, 'SIGKILL');
+      await eventually(async () => expect((await run('teams', 'create', `after-${round}`)).code).toBe(EXIT.OK), 60_000);
+      await eventually(() => expect(printed).toContain(`Team after-${round} was created.`), 60_000);
+    }
+    const { events } = await json<{ events: { cursor: string }[] }>('events', '--after', cursor);
+    await eventually(() => expect(cursors()).toEqual(expect.arrayContaining(events.map((event) => event.cursor))));
+    expect(cursors()).toHaveLength(new Set(cursors()).size);
+    expect(cursors().slice(0, events.length)).toEqual(events.map((event) => event.cursor));
+    follower.kill('SIGINT');
+    expect(await ended).toBe(0);
+    expect(printed + told).not.toContain(purser.adminToken);
+  });
+
+  test('no command prints the token that it uses, or passes it on as an argument', async () => {
+    const login = await run(
+      'login',
+      '--url',
+      purser.apiUrl,
+      '--token-file',
+      join(purser.dataDir, 'admin-token'),
+      '--name',
+      'here',
+    );
+    expect(login).toMatchObject({ code: EXIT.OK, stderr: '' });
+    expect(statSync(join(folder, 'contexts.json')).mode & 0o777).toBe(0o600);
+    const commands = [
+      'whoami',
+      'context list',
+      'models',
+      'get',
+      'describe example/demo/digits',
+      'tokens',
+      'principals',
+      'events',
+      'logs example/demo/digits',
+      'get --context nowhere',
+      'logout',
+    ];
+    for (const command of commands) {
+      const { stdout, stderr } = await run(...command.split(' '));
+      expect(stdout + stderr, command).not.toContain(purser.adminToken);
+    }
+    const follower = spawn(COMMAND, ['events', '--follow'], { env: purser.env, stdio: 'ignore' });
+    await eventually(() => expect(readFileSync(`/proc/${String(follower.pid)}/cmdline`, 'utf8')).toContain('--follow'));
+    expect(readFileSync(`/proc/${String(follower.pid)}/cmdline`, 'utf8')).not.toContain(purser.adminToken);
+    follower.kill('SIGINT');
   });
 
   test('nobody there has an exit code of its own', async () => {
