@@ -54,6 +54,8 @@ export interface CostSums {
   readonly unready: PicoUsd;
   /** Cost that could not be given to anybody. */
   readonly unattributed: PicoUsd;
+  /** Part of the cost at a price that is assumed: a replica on a machine of one's own, for which nobody has set a price. */
+  readonly estimated: PicoUsd;
   readonly unpricedMs: number;
   readonly requests: number;
   readonly errors: number;
@@ -80,6 +82,7 @@ export const NOTHING: CostSums = {
   draining: 0n,
   unready: 0n,
   unattributed: 0n,
+  estimated: 0n,
   unpricedMs: 0,
   requests: 0,
   errors: 0,
@@ -89,7 +92,7 @@ export const NOTHING: CostSums = {
   unattributedRequests: 0,
 };
 
-const AMOUNTS = ['cost', 'list', 'busy', 'idle', 'starting', 'draining', 'unready', 'unattributed'] as const;
+const AMOUNTS = ['cost', 'list', 'busy', 'idle', 'starting', 'draining', 'unready', 'unattributed', 'estimated'] as const;
 const COUNTS = ['unpricedMs', 'requests', 'errors', 'busyUs', 'inputTokens', 'outputTokens', 'unattributedRequests'] as const;
 
 export function addSums(a: CostSums, b: CostSums): CostSums {
@@ -148,6 +151,7 @@ export function rowOfLine(
     cost: line.effective,
     list: line.list,
     [state]: line.effective,
+    estimated: line.priceId !== null && replica.assumedPrices.has(line.priceId) ? line.effective : 0n,
     unpricedMs: line.priceId === null ? line.ms : 0,
   };
 }

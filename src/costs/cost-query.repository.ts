@@ -2,6 +2,7 @@ import { HOUR_MS } from '../kernel/instant.ts';
 import { isId } from '../kernel/id.ts';
 import type { Transaction } from '../kernel/transaction.ts';
 import { sqlOf } from '../persistence/sql.ts';
+import { OVERRIDE_SOURCE } from '../pricing/price-book.ts';
 import { NOTHING, type CostDimension, type CostQuestion, type CostRow, type CostStep } from './cost-breakdown.ts';
 import type { CostQuery } from './cost-query.port.ts';
 import { UNPRICED } from './cost.repository.ts';
@@ -28,7 +29,7 @@ const PERIOD: Record<CostStep, string> = {
   MONTH: `(extract(epoch from date_trunc('month', to_timestamp(x.at / 1000) at time zone 'UTC')) * 1000)::bigint`,
 };
 
-type Counted = 'cost' | 'list' | 'busy' | 'idle' | 'starting' | 'draining' | 'unready' | 'unattributed';
+type Counted = 'cost' | 'list' | 'busy' | 'idle' | 'starting' | 'draining' | 'unready' | 'unattributed' | 'estimated';
 type LineSums = Pick<CostRow, 'key' | 'period'> & Record<Counted | 'unpricedMs', string>;
 type UsageSums = Pick<CostRow, 'key' | 'period'> &
   Record<'requests' | 'errors' | 'busyUs' | 'inputTokens' | 'outputTokens' | 'unattributedRequests', string>;
@@ -43,8 +44,10 @@ export class CostQueryRepository implements CostQuery {
           ${of(`x.state = 'serving' and x.group_key <> ''`)} as busy, ${of(`x.state = 'serving' and x.group_key = ''`)} as idle,
           ${of(`x.state = 'starting'`)} as starting, ${of(`x.state = 'draining'`)} as draining, ${of(`x.state = 'unready'`)} as unready,
           ${of(`x.kind = 'unallocated'`)} as unattributed,
+          ${of(`l.kind = 'local' and p.source <> '${OVERRIDE_SOURCE}'`)} as estimated,
           coalesce(sum(x.ms) filter (where x.price_id = '${UNPRICED}'), 0)::text as "unpricedMs"
-        from (${question.asOf === null ? LINES : LINES_AS_OF}) x where ${where} group by 1, 2`,
+        from (${question.asOf === null ? LINES : LINES_AS_OF}) x left join price p on p.id = x.price_id
+          left join cluster l on l.id = x.cluster_id where ${where} group by 1, 2`,
       [...spanOf(question), question.asOf, ...values],
     );
     return rows.map(toLineRow);

@@ -48,6 +48,8 @@ export interface CostedReplica {
   /** The last instant that the runtime has told of. */
   readonly observedAt: Instant;
   readonly seen: Seen;
+  /** Price rows of offerings that a replica only stands in for: it runs on a machine of one's own, and nobody has set a price. */
+  readonly assumedPrices: ReadonlySet<Id>;
   /** From when each believed price row is in force, in the order in which they became known. */
   readonly pricesFrom: readonly Instant[];
 }

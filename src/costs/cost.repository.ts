@@ -2,7 +2,7 @@ import type { Id } from '../kernel/id.ts';
 import { hourOf, type Instant } from '../kernel/instant.ts';
 import type { Transaction } from '../kernel/transaction.ts';
 import { sqlOf } from '../persistence/sql.ts';
-import { believedSteps, type PriceRow } from '../pricing/price-book.ts';
+import { believedSteps, OVERRIDE_SOURCE, type PriceRow } from '../pricing/price-book.ts';
 import type { UsageRow } from '../traffic/router-contract/usage-report.ts';
 import type { BusyGroup, UsageGroup } from './attribute-costs.ts';
 import type { CostedReplica, CostStore, MeteredReplica, ReplicaProgress, UsageSource } from './cost-store.port.ts';
@@ -37,7 +37,8 @@ interface PriceJson extends Omit<PriceRow, 'list' | 'contracted' | 'effective'> 
   readonly effective: string;
 }
 
-interface ReplicaJson extends Omit<CostedReplica, 'life' | 'steps' | 'seen' | 'pricesFrom'> {
+interface ReplicaJson extends Omit<CostedReplica, 'life' | 'steps' | 'seen' | 'pricesFrom' | 'assumedPrices'> {
+  readonly clusterKind: string;
   readonly capacityFrom: Instant;
   readonly capacityUntil: Instant | null;
   readonly transitions: ReplicaLife['transitions'];
@@ -276,7 +277,7 @@ const COSTED_REPLICAS = `
   select r.id as "replicaId", r.team_id as "teamId", r.project_id as "projectId", r.deployment_id as "deploymentId",
     r.revision_id as "revisionId", v.model_id as "modelId", v.model_version_id as "modelVersionId", r.cluster_id as "clusterId",
     r.offering_id as "offeringId", v.concurrency, r.capacity_from as "capacityFrom", r.capacity_until as "capacityUntil",
-    r.observed_at as "observedAt",
+    r.observed_at as "observedAt", (select c.kind from cluster c where c.id = r.cluster_id) as "clusterKind",
     coalesce((select jsonb_agg(jsonb_build_object('at', t.at, 'state', t.state) order by t.n)
       from replica_transition t where t.replica_id = r.id), '[]'::jsonb) as transitions,
     coalesce((select jsonb_agg(jsonb_build_object('id', p.id, 'offeringId', p.offering_id, 'list', p.list::text,
@@ -286,7 +287,7 @@ const COSTED_REPLICAS = `
   from replica r join revision v on v.id = r.revision_id where r.id = any ($1::uuid[]) order by r.id`;
 
 function toCostedReplica(row: ReplicaJson, range: { from: Instant; to: Instant }): CostedReplica {
-  const { capacityFrom, capacityUntil, transitions, prices, ...rest } = row;
+  const { capacityFrom, capacityUntil, transitions, prices, clusterKind, ...rest } = row;
   const rows = prices.map((price) => ({
     ...price,
     list: BigInt(price.list),
@@ -302,9 +303,13 @@ function toCostedReplica(row: ReplicaJson, range: { from: Instant; to: Instant }
       return price ? [{ from, to, priceId, list: price.list, contracted: price.contracted, effective: price.effective }] : [];
     }),
     pricesFrom: rows.map(({ effectiveFrom }) => effectiveFrom),
+    assumedPrices: new Set(clusterKind === 'local' ? rows.filter(isAssumed).map(({ id }) => id) : []),
     seen: { transitions: transitions.length, capacityUntil, prices: rows.length },
   };
 }
+
+/** On a machine of one's own only a price that somebody has set is known. */
+const isAssumed = ({ source }: PriceRow): boolean => source !== OVERRIDE_SOURCE;
 
 function toBooked(row: LineJson): BookedLine {
   const { priceId, callerTeamId, caller, callKind, experiment } = row;

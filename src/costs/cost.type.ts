@@ -6,6 +6,9 @@ import type { CostDimension } from './cost-breakdown.ts';
 import { CostDimensionName } from './cost.input.ts';
 import type { Breakdown, LabelledRow } from './costs.service.ts';
 
+const ESTIMATED =
+  'Part of the cost at a price that is assumed: replicas on your own machine are priced like the offering that they fit, until a price is set.';
+
 @ObjectType('CostKey', { description: 'One value of one dimension.' })
 export class CostKeyType {
   @Field(() => CostDimensionName, { description: 'Dimension.' })
@@ -56,6 +59,9 @@ export class CostRowType {
   @Field(() => MoneyType, { description: 'Part that could not be given to anybody.' })
   unattributed!: MoneyType;
 
+  @Field(() => MoneyType, { description: ESTIMATED })
+  estimated!: MoneyType;
+
   @Field(() => BigInteger, { description: 'Requests answered.' })
   requests!: number;
 
@@ -89,6 +95,9 @@ export class CostBreakdownType {
   @Field(() => Boolean, { description: 'True if some minute of the range is still open: its part may change.' })
   isEstimate!: boolean;
 
+  @Field(() => MoneyType, { description: ESTIMATED })
+  estimated!: MoneyType;
+
   @Field(() => DateTime, { description: 'Everything before is closed; only late reports and corrected prices add to it.' })
   reconciledUntil!: Instant;
 
@@ -101,6 +110,7 @@ export const toCostBreakdownType = (breakdown: Breakdown): CostBreakdownType => 
   rows: breakdown.rows.map(toRowType),
   effectiveRange: breakdown.effectiveRange,
   isEstimate: breakdown.isEstimate,
+  estimated: toMoney(breakdown.total.estimated),
   reconciledUntil: breakdown.reconciledUntil,
   unpricedMs: breakdown.total.unpricedMs,
 });
@@ -116,6 +126,7 @@ const toRowType = (row: LabelledRow): CostRowType => ({
   draining: toMoney(row.draining),
   unready: toMoney(row.unready),
   unattributed: toMoney(row.unattributed),
+  estimated: toMoney(row.estimated),
   requests: row.requests,
   errors: row.errors,
   tokens: row.inputTokens + row.outputTokens,

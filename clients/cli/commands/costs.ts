@@ -13,6 +13,9 @@ const Costs = graphql(`
         amount
       }
       isEstimate
+      estimated {
+        amount
+      }
       reconciledUntil
       unpricedMs
       effectiveRange {
@@ -123,7 +126,7 @@ function oneOf<T extends string>(known: Record<T, true>, option: string, text: s
 }
 
 function costsText(answer: CostsQuery['costs'], groupBy: readonly CostDimension[], stepped: boolean): string {
-  const { total, isEstimate, effectiveRange, unpricedMs, rows } = answer;
+  const { total, isEstimate, estimated, effectiveRange, unpricedMs, rows } = answer;
   return [
     table(
       [
@@ -148,6 +151,9 @@ function costsText(answer: CostsQuery['costs'], groupBy: readonly CostDimension[
     ),
     '',
     `Total ${money(total.amount)}${isEstimate ? ' (estimate: the newest minutes are open)' : ''}, ${effectiveRange.from} to ${effectiveRange.to}.`,
+    ...(estimated.amount === '0'
+      ? []
+      : [`${money(estimated.amount)} of it is assumed: local replicas at the price of what they fit.`]),
     ...(unpricedMs > 0 ? [`${(unpricedMs / 1000).toFixed(0)} s of replica time have no price and are in no amount.`] : []),
   ].join('\n');
 }

@@ -582,7 +582,7 @@ export type CostsQueryVariables = Exact<{
 }>;
 
 
-export type CostsQuery = { costs: { isEstimate: boolean, reconciledUntil: string, unpricedMs: number, total: { amount: string }, effectiveRange: { from: string, to: string }, rows: Array<{ period: string | null, requests: number, errors: number, key: Array<{ dimension: CostDimension, value: string }>, cost: { amount: string }, busy: { amount: string }, idle: { amount: string }, starting: { amount: string }, draining: { amount: string }, unready: { amount: string }, unattributed: { amount: string }, unitCost: { amount: string } | null }> } };
+export type CostsQuery = { costs: { isEstimate: boolean, reconciledUntil: string, unpricedMs: number, total: { amount: string }, estimated: { amount: string }, effectiveRange: { from: string, to: string }, rows: Array<{ period: string | null, requests: number, errors: number, key: Array<{ dimension: CostDimension, value: string }>, cost: { amount: string }, busy: { amount: string }, idle: { amount: string }, starting: { amount: string }, draining: { amount: string }, unready: { amount: string }, unattributed: { amount: string }, unitCost: { amount: string } | null }> } };
 
 export type DeploymentIdQueryVariables = Exact<{
   path: string;
@@ -1060,6 +1060,9 @@ export const CostsDocument = new TypedDocumentString(`
       amount
     }
     isEstimate
+    estimated {
+      amount
+    }
     reconciledUntil
     unpricedMs
     effectiveRange {
