@@ -1,6 +1,5 @@
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { join } from 'node:path';
 import type { ApolloServer } from '@apollo/server';
 import { expressMiddleware } from '@as-integrations/express5';
 import express, { type ErrorRequestHandler, type Express, type RequestHandler, type Response } from 'express';
@@ -14,6 +13,7 @@ import type { Logger } from '../telemetry/logger.ts';
 import type { ApiMetrics } from './api.metrics.ts';
 import { makeApollo } from './apollo.ts';
 import { bearerOf, type Authenticator } from './authenticate.ts';
+import { CLOSED_POLICY, serveDashboard } from './dashboard.ts';
 import { serveEventStream, type Authenticated } from './event-stream.ts';
 import type { EventResolver } from './event.resolver.ts';
 import { Gatekeeper } from './gatekeeper.ts';
@@ -113,8 +113,7 @@ export class ApiServer {
     );
     app.use('/graphql', this.#authenticate, json, expressMiddleware(this.#apollo, { context: ({ res }) => this.#context(res) }));
     if (artifacts) app.use('/projects', artifacts);
-    app.get('/graphiql', (_request, response) => response.sendFile(join(dashboardDir, 'graphiql.html')));
-    app.use(express.static(dashboardDir, { index: 'index.html' }));
+    app.use(serveDashboard(dashboardDir));
     app.use((_request, response) => sendProblem(response, { status: 404, code: 'NOT_FOUND', message: 'There is no such page.' }));
     app.use(this.#onError);
   }
@@ -126,6 +125,8 @@ export class ApiServer {
     const started = clock.now();
     response.locals.requestId = requestId;
     response.setHeader('Purser-Request-Id', requestId);
+    // A caller that asks again and again on a connection that it keeps would hold up the end for as long as it likes.
+    if (this.#ended.signal.aborted) response.setHeader('Connection', 'close');
     response.once('close', () => {
       metrics.requests.inc({ status: String(response.statusCode) });
       metrics.duration.observe((clock.now() - started) / 1_000);
@@ -214,21 +215,11 @@ function sendProblem(response: Response, { status, code, message }: Problem): vo
   response.status(status).json({ errors: [{ message, extensions: { code, requestId: String(response.locals.requestId) } }] });
 }
 
-/** Nothing from elsewhere runs in our pages, nobody frames them; the code editor of GraphiQL needs workers and inline styles. */
-const CONTENT_SECURITY_POLICY = [
-  "default-src 'self'",
-  "style-src 'self' 'unsafe-inline'",
-  "img-src 'self' data:",
-  "font-src 'self' data:",
-  "worker-src 'self' blob:",
-  "frame-ancestors 'none'",
-  "base-uri 'none'",
-  "form-action 'self'",
-].join('; ');
-
 const secureHeaders: RequestHandler = (_request, response, next) => {
-  response.setHeader('Content-Security-Policy', CONTENT_SECURITY_POLICY);
+  response.setHeader('Content-Security-Policy', CLOSED_POLICY);
   response.setHeader('X-Content-Type-Options', 'nosniff');
   response.setHeader('Referrer-Policy', 'no-referrer');
+  response.setHeader('Cross-Origin-Opener-Policy', 'same-origin');
+  response.setHeader('Cross-Origin-Resource-Policy', 'same-origin');
   next();
 };

@@ -2,10 +2,11 @@ import { useMemo, useState } from 'react';
 import { Provider, useQuery } from 'urql';
 import { graphql } from '../../typescript/generated/gql.ts';
 import type { SignedInQuery } from '../../typescript/generated/graphql.ts';
-import { makeClient } from './client.ts';
-import { DeploymentList } from './deployment-list.tsx';
+import { makeConnection } from './connection.ts';
 import { EventList } from './event-list.tsx';
-import { forgetToken, readToken } from './session.ts';
+import { Header } from './header.tsx';
+import { Overview } from './overview.tsx';
+import { forgetToken, readToken, REFUSED } from './session.ts';
 import { SignIn } from './sign-in.tsx';
 
 const SignedIn = graphql(`
@@ -20,35 +21,37 @@ const SignedIn = graphql(`
 
 export function App() {
   const [token, setToken] = useState(readToken);
-  const client = useMemo(() => (token ? makeClient(token) : null), [token]);
-  if (!client) return <SignIn onDone={() => setToken(readToken())} />;
-
-  function signOut() {
+  const [reason, setReason] = useState<string | null>(null);
+  const leave = (why: string | null) => {
     forgetToken();
+    setReason(why);
     setToken(null);
-  }
+  };
+  if (token === null) return <SignIn reason={reason} onDone={() => setToken(readToken())} />;
+  return <Session key={token} token={token} onLeave={leave} />;
+}
 
+interface SessionProps {
+  readonly token: string;
+  readonly onLeave: (why: string | null) => void;
+}
+
+function Session({ token, onLeave }: SessionProps) {
+  const [live, setLive] = useState(false);
+  const [happened, setHappened] = useState<string | null>(null);
+  const connection = useMemo(() => makeConnection(token, { onRefused: () => onLeave(REFUSED), onLive: setLive }), [token]);
   return (
-    <Provider value={client}>
-      <Header onSignOut={signOut} />
-      <main>
-        <DeploymentList />
-        <EventList />
+    <Provider value={connection}>
+      <NamedHeader onSignOut={() => onLeave(null)} />
+      <main className="purser">
+        <Overview happened={happened} />
+        <EventList live={live} onEvent={setHappened} />
       </main>
     </Provider>
   );
 }
 
-function Header({ onSignOut }: { readonly onSignOut: () => void }) {
+function NamedHeader({ onSignOut }: { readonly onSignOut: () => void }) {
   const [{ data }] = useQuery<SignedInQuery>({ query: SignedIn.toString() });
-  return (
-    <header>
-      <h1>Purser</h1>
-      <span className="soft">{data?.viewer.principal.name}</span>
-      <a href="/graphiql">GraphiQL</a>
-      <button type="button" onClick={onSignOut}>
-        Sign out
-      </button>
-    </header>
-  );
+  return <Header page="overview" name={data?.viewer.principal.name} onSignOut={onSignOut} />;
 }

@@ -1,3 +1,4 @@
+import { useEffect } from 'react';
 import { useQuery, useSubscription } from 'urql';
 import { graphql } from '../../typescript/generated/gql.ts';
 import type {
@@ -5,6 +6,7 @@ import type {
   RecentEventsQuery,
   RecentEventsQueryVariables,
 } from '../../typescript/generated/graphql.ts';
+import { clock } from './clock.ts';
 
 const RecentEvents = graphql(`
   query RecentEvents($last: Int!) {
@@ -48,46 +50,67 @@ type Delivery = Exclude<LiveEventsSubscription['events'], { __typename: 'Heartbe
 
 /** Events kept on screen. Higher: a long day fills the page; lower: bursts scroll away. */
 const SHOWN = 50;
+/** When the first reading failed. Higher: an empty list for longer; lower: needless load. */
+const RETRY_MS = 2_000;
 
 const newestFirst = (shown: readonly Delivery[] = [], { events }: LiveEventsSubscription): readonly Delivery[] =>
   events.__typename === 'Heartbeat' ? shown : [events, ...shown].slice(0, SHOWN);
 
+export interface EventListProps {
+  /** Whether events arrive as they happen. */
+  readonly live: boolean;
+  /** Told the cursor of each delivery. */
+  readonly onEvent: (cursor: string) => void;
+}
+
 /** The newest events, then what happens from there on: the subscription starts at the cursor that the query ended at. */
-export function EventList() {
-  const [{ data: recent }] = useQuery<RecentEventsQuery, RecentEventsQueryVariables>({
-    query: RecentEvents.toString(),
-    variables: { last: 20 },
-  });
-  const after = recent?.events.cursor ?? null;
-  const [{ data: live, error }] = useSubscription<LiveEventsSubscription, readonly Delivery[]>(
+export function EventList({ live, onEvent }: EventListProps) {
+  const recent = useRecent();
+  const after = recent?.cursor ?? null;
+  const [{ data: delivered = [] }] = useSubscription<LiveEventsSubscription, readonly Delivery[]>(
     { query: LiveEvents.toString(), variables: { after }, pause: after === null },
     newestFirst,
   );
-  const shown: readonly Delivery[] = [...(live ?? []), ...(recent?.events.events.toReversed() ?? [])].slice(0, SHOWN);
+  const newest = delivered[0]?.cursor;
+  useEffect(() => {
+    if (newest !== undefined) onEvent(newest);
+  }, [newest, onEvent]);
   return (
-    <section>
+    <section aria-label="Events">
       <h2>
-        Events <small className="soft">live</small>
+        Events <small className={live ? 'good' : 'busy'}>{live ? '● live' : '○ connecting …'}</small>
       </h2>
-      {error && <p role="alert">{error.message}</p>}
-      <ul className="events" aria-live="polite">
-        {shown.map((event) => (
-          <Line key={event.cursor} event={event} />
-        ))}
-      </ul>
+      {recent && <Log events={[...delivered, ...recent.events.toReversed()].slice(0, SHOWN)} />}
     </section>
   );
 }
 
-/** Local day and time, 24 hours, always as wide. */
-const FORMAT = new Intl.DateTimeFormat('en-GB', {
-  day: '2-digit',
-  month: 'short',
-  hour: '2-digit',
-  minute: '2-digit',
-  second: '2-digit',
-});
-const clock = (instant: string): string => FORMAT.format(new Date(instant)).replace(',', '');
+/** Asked until it is answered, then never again. */
+function useRecent(): RecentEventsQuery['events'] | undefined {
+  const [{ data, error }, readAgain] = useQuery<RecentEventsQuery, RecentEventsQueryVariables>({
+    query: RecentEvents.toString(),
+    variables: { last: 20 },
+  });
+  useEffect(() => {
+    if (!error) return;
+    const timer = setTimeout(() => readAgain({ requestPolicy: 'network-only' }), RETRY_MS);
+    return () => clearTimeout(timer);
+  }, [error, readAgain]);
+  return data?.events;
+}
+
+function Log({ events }: { readonly events: readonly Delivery[] }) {
+  return (
+    <div role="log" aria-label="Events, newest first">
+      {events.length === 0 && <p className="soft">Nothing has happened yet that this token may see.</p>}
+      <ul className="events">
+        {events.map((event) => (
+          <Line key={event.cursor} event={event} />
+        ))}
+      </ul>
+    </div>
+  );
+}
 
 function Line({ event }: { readonly event: Delivery }) {
   if (event.__typename === 'Gap') return <li className="busy">Some events are no longer kept ({event.reason}).</li>;

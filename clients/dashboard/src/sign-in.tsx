@@ -1,49 +1,62 @@
-import { useState, type SubmitEvent } from 'react';
-import { keepToken } from './session.ts';
+import { useEffect, useId, useRef, useState, type SubmitEvent } from 'react';
+import { keepToken, whyRefused } from './session.ts';
 
-const CHECK = JSON.stringify({ query: '{ viewer { principal { name } } }' });
+export interface SignInProps {
+  /** Why somebody who was signed in is here again. */
+  readonly reason?: string | null;
+  readonly onDone: () => void;
+}
 
 /** Asks for a token and keeps it only if the API knows it. */
-export function SignIn({ onDone }: { readonly onDone: () => void }) {
+export function SignIn({ reason = null, onDone }: SignInProps) {
   const [token, setToken] = useState('');
-  const [problem, setProblem] = useState<string | null>(null);
+  const [problem, setProblem] = useState(reason);
+  const [asking, setAsking] = useState(false);
+  const field = useRef<HTMLInputElement>(null);
+  const problemId = useId();
+  useEffect(() => field.current?.focus(), [problem]);
 
   async function submit(event: SubmitEvent) {
     event.preventDefault();
-    const refused = await check(token.trim());
-    if (refused) {
-      setProblem(refused);
-      return;
-    }
-    keepToken(token.trim());
+    const wanted = token.trim();
+    if (asking || wanted === '') return;
+    setAsking(true);
+    setProblem(null);
+    const refused = await whyRefused(wanted);
+    setAsking(false);
+    setProblem(refused);
+    if (refused !== null) return;
+    keepToken(wanted);
     onDone();
   }
 
   return (
-    <main className="sign-in">
+    <main className="purser sign-in">
       <h1>Purser</h1>
-      <p>Sign in with a token. The first administrator&rsquo;s is in the file that the start printed.</p>
+      <p>
+        Sign in with a token. The first administrator&rsquo;s is in the file <code>admin-token</code> that the start named.
+      </p>
       <form onSubmit={(event) => void submit(event)}>
         <label>
           Token
-          <input type="password" autoComplete="off" value={token} onChange={(event) => setToken(event.target.value)} autoFocus />
+          <input
+            ref={field}
+            type="password"
+            autoComplete="off"
+            spellCheck={false}
+            value={token}
+            onChange={(event) => setToken(event.target.value)}
+            aria-invalid={problem !== null}
+            aria-describedby={problemId}
+          />
         </label>
-        <button type="submit" disabled={token.trim() === ''}>
-          Sign in
+        <button type="submit" className="main" aria-disabled={asking || token.trim() === ''}>
+          {asking ? 'Signing in …' : 'Sign in'}
         </button>
       </form>
-      {problem && <p role="alert">{problem}</p>}
+      <p id={problemId} role="alert">
+        {problem}
+      </p>
     </main>
   );
-}
-
-async function check(token: string): Promise<string | null> {
-  try {
-    const headers = { 'content-type': 'application/json', authorization: `Bearer ${token}` };
-    const response = await fetch('/graphql', { method: 'POST', headers, body: CHECK });
-    if (response.ok) return null;
-    return response.status === 401 ? 'This token is unknown, expired or revoked.' : `The server answered ${response.status}.`;
-  } catch {
-    return 'The server does not answer.';
-  }
 }

@@ -1,0 +1,43 @@
+import type { ServerResponse } from 'node:http';
+import { join } from 'node:path';
+import express, { type RequestHandler } from 'express';
+
+/** Nothing from elsewhere runs or is asked, nobody frames us, no form leaves: each thing that a page needs is named. */
+const policy = (...allowed: readonly string[]): string =>
+  ["default-src 'none'", "base-uri 'none'", "form-action 'none'", "frame-ancestors 'none'", ...allowed].join('; ');
+
+/** What is not a page needs nothing at all. */
+export const CLOSED_POLICY = policy();
+
+const PAGE_POLICY = policy("script-src 'self'", "style-src 'self'", "img-src 'self' data:", "connect-src 'self'");
+
+/** The code editor makes its styles as it runs, works in workers and carries its fonts in its style sheet. */
+const EDITOR_POLICY = policy(
+  "script-src 'self'",
+  "worker-src 'self'",
+  "style-src 'self' 'unsafe-inline'",
+  "img-src 'self' data:",
+  "font-src 'self' data:",
+  "connect-src 'self'",
+);
+
+/** A file whose name changes with its content may be kept for ever; a page is asked about each time. */
+const KEPT = 'public, max-age=31536000, immutable';
+const ASKED = 'no-cache';
+
+/** The built pages below `folder` and what they load. */
+export function serveDashboard(folder: string): RequestHandler {
+  const page = (file: string, contentPolicy: string): RequestHandler => {
+    return (_request, response) => {
+      response.setHeader('Content-Security-Policy', contentPolicy);
+      response.setHeader('Cache-Control', ASKED);
+      response.sendFile(join(folder, file), { cacheControl: false });
+    };
+  };
+  const setHeaders = (response: ServerResponse): void => void response.setHeader('Cache-Control', KEPT);
+  return express
+    .Router()
+    .get('/', page('index.html', PAGE_POLICY))
+    .get('/graphiql', page('graphiql.html', EDITOR_POLICY))
+    .use('/assets', express.static(join(folder, 'assets'), { index: false, redirect: false, cacheControl: false, setHeaders }));
+}
