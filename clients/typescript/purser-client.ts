@@ -68,8 +68,11 @@ export class PurserClient {
     return this.#options.url;
   }
 
-  /** Runs a query or mutation and returns its data. */
-  async request<TResult, TVariables>(document: TypedDocument<TResult, TVariables>, variables: TVariables): Promise<TResult> {
+  /** Runs a query or mutation and returns its data; plain text is a document too, without types. */
+  async request<TResult, TVariables>(
+    document: TypedDocument<TResult, TVariables>,
+    variables: TVariables = {} as TVariables,
+  ): Promise<TResult> {
     const response = await this.#fetch('/graphql', post(document, variables, 'application/json'), this.#deadline());
     return dataOf((await this.#json(response)) as Answer<TResult>, response.status);
   }

@@ -1,14 +1,18 @@
 // The TypeScript client against the real API through a proxy that breaks: uploads that go on, streams, refusals and outages apart.
+import { execFile } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { artifactFile } from '../../clients/typescript/artifact-file.ts';
 import { PurserRefusal, PurserUnavailable } from '../../clients/typescript/errors.ts';
 import { PurserClient } from '../../clients/typescript/purser-client.ts';
+import { packageRoot as root } from '../../src/main/package-root.ts';
 import { startApi, type TestApi } from '../support/api.ts';
 import { startBreakableProxy, type BreakableProxy } from '../support/breakable-proxy.ts';
+import { builtNode, ensureBuilt } from '../support/build.ts';
 
 /** Large enough that several writes to the socket carry it. */
 const SIZE = 8 * 1024 * 1024;
@@ -94,5 +98,21 @@ describe('TypeScript client: refusals and outages apart', () => {
     const client = new PurserClient({ url: 'http://127.0.0.1:9', token: 'x' });
     await expect(client.request(document('{ viewer { actions } }'), {})).rejects.toThrow(PurserUnavailable);
     await expect(client.infer('http://127.0.0.1:9/a/b/c', { route: 'v2', body: '' })).rejects.toThrow(PurserUnavailable);
+  });
+});
+
+describe('TypeScript client: clients/typescript/README.md', () => {
+  test('its example is a plain script that works', async () => {
+    await ensureBuilt();
+    const page = readFileSync(join(root, 'clients', 'typescript', 'README.md'), 'utf8');
+    const [, script = ''] = /```js\n([^]*?)```/.exec(page) ?? [];
+    const { stdout, stderr } = await promisify(execFile)(builtNode, ['--input-type=module', '-e', script], {
+      cwd: root,
+      env: { ...process.env, PURSER_URL: api.url, PURSER_TOKEN: api.adminToken },
+    });
+    expect(stderr).toBe('');
+    expect(stdout).toMatch(/^admin sees 0 deployments\n/);
+    expect(stdout).toMatch(/^\S+Z Project crew\/deck was created\.$/m);
+    expect(stdout).toMatch(/\nnothing new\n$/);
   });
 });

@@ -24,7 +24,8 @@ function isStale(): boolean {
   const info = join(root, 'dist', '.tsbuildinfo');
   if (!existsSync(info) || !existsSync(builtEntry)) return true;
   const built = statSync(info).mtimeMs;
-  return readdirSync(join(root, 'src'), { recursive: true, withFileTypes: true })
+  return ['src', 'clients/cli', 'clients/typescript']
+    .flatMap((folder) => readdirSync(join(root, folder), { recursive: true, withFileTypes: true }))
     .filter((entry) => entry.name.endsWith('.ts'))
     .some((entry) => statSync(join(entry.parentPath, entry.name)).mtimeMs > built);
 }
