@@ -58,7 +58,8 @@ export class ModelServer {
 
   async #handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const answer = await this.#answer(request).catch(toErrorAnswer);
-    if (this.#draining) response.setHeader('connection', 'close');
+    // What is left of a body that was not read ends with the connection.
+    if (this.#draining || !request.complete) response.setHeader('connection', 'close');
     const text = JSON.stringify(answer.body, (_key, value: unknown) =>
       typeof value === 'bigint' ? JSON.rawJSON(value.toString()) : value,
     );
@@ -68,7 +69,7 @@ export class ModelServer {
   }
 
   async #answer(request: IncomingMessage): Promise<Answer> {
-    const path = new URL(request.url ?? '/', 'http://model').pathname;
+    const path = pathOf(request);
     if (path === '/v2' || path === '/v2/')
       return get(request, { name: 'purser-model-server', version: this.#options.serverVersion, extensions: [] });
     if (path === '/v2/health/live') return get(request, { live: true });
@@ -117,6 +118,8 @@ export class ModelServer {
   }
 }
 
+const pathOf = (request: IncomingMessage): string => (request.url ?? '/').split('?', 1)[0] ?? '/';
+
 const describe = ({ name, datatype, shape }: TensorSpec) => ({ name, datatype, shape });
 
 /** JSON has no NaN and no infinity; the protocol's JSON form cannot carry them, so they become null. */
@@ -143,7 +146,8 @@ function decode(segment: string | undefined): string {
 async function readBody(request: IncomingMessage): Promise<string> {
   const chunks: Buffer[] = [];
   let size = 0;
-  for await (const chunk of request as AsyncIterable<Buffer>) {
+  // Left early it is not destroyed: the refusal must still go out.
+  for await (const chunk of request.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
     size += chunk.length;
     if (size > MAX_BODY_BYTES) throw new BodyTooLarge(`The body is larger than ${MAX_BODY_BYTES} bytes.`);
     chunks.push(chunk);

@@ -43,6 +43,7 @@ export class OnnxModel {
   #batchable: boolean;
   #waiting: Waiting[] = [];
   #running = false;
+  #runs = 0;
 
   private constructor(session: ort.InferenceSession) {
     this.#session = session;
@@ -59,6 +60,11 @@ export class OnnxModel {
       logSeverityLevel: 3,
     });
     return new OnnxModel(session);
+  }
+
+  /** How often the model was run; fewer than requests where they came together. */
+  get runs(): number {
+    return this.#runs;
   }
 
   /** Runs the model on one request, possibly in one batch with others. Throws `ModelBusy` when too many wait. */
@@ -105,6 +111,7 @@ export class OnnxModel {
 
   async #run(inputs: readonly Tensor[]): Promise<readonly Tensor[]> {
     const feeds = Object.fromEntries(inputs.map((input) => [input.name, toOrt(input)]));
+    this.#runs += 1;
     const results = await this.#session.run(feeds);
     return this.outputs.flatMap(({ name, datatype }) => {
       const value = results[name];
