@@ -86,8 +86,11 @@ export class OfferingResolver {
     const outcome = await this.#service.setOverride(caller, { key: toOfferingKey(input.offering), pricePerHour });
     await context.changed();
     if (!outcome.ok) return { offering: null, userErrors: toUserErrors([outcome.error]) };
-    const priced = await pricedLoader(context, this.#service).load(outcome.value.offeringId);
-    return { offering: priced && toOfferingType(priced.offering), userErrors: [] };
+    const { offeringId, at } = outcome.value;
+    // The new price came into force after the operation began.
+    const [priced] = await this.#service.byIds(await context.read(), context.principal, [offeringId], Math.max(at, context.now));
+    pricedLoader(context, this.#service).prime(offeringId, priced ?? null);
+    return { offering: priced ? toOfferingType(priced.offering) : null, userErrors: [] };
   }
 }
 

@@ -131,11 +131,11 @@ export class PricesService {
     });
   }
 
-  /** Sets the price of an offering from now on, or (null) lets the observed one count again. */
+  /** Sets the price of an offering from now on, or (null) lets the observed one count again; `at` is when it came into force. */
   setOverride(
     caller: Caller,
     input: { readonly key: OfferingKey; readonly pricePerHour: PicoUsdPerHour | null },
-  ): Promise<Result<{ offeringId: Id }, Failure>> {
+  ): Promise<Result<{ offeringId: Id; at: Instant }, Failure>> {
     const body = {
       offering: offeringKeyText(input.key),
       pricePerHour: input.pricePerHour === null ? null : formatUsd(input.pricePerHour),
@@ -149,7 +149,7 @@ export class PricesService {
     tx: Transaction,
     principal: Principal,
     { key, pricePerHour }: { readonly key: OfferingKey; readonly pricePerHour: PicoUsdPerHour | null },
-  ): Promise<Result<{ offeringId: Id }, Failure>> {
+  ): Promise<Result<{ offeringId: Id; at: Instant }, Failure>> {
     const { store, clock, random } = this.#deps;
     const locked = mayDo(principal, 'price.write', PLATFORM) ? await store.lockOffering(tx, offeringIdOf(key)) : null;
     if (!locked) return err(notFound('offering', ['offering']));
@@ -185,6 +185,6 @@ export class PricesService {
       tx,
       priceChanged({ ...change, offering: locked.offering, version: locked.prices + 1, at: now, principal: principal.id }),
     );
-    return ok({ offeringId });
+    return ok({ offeringId, at: now });
   }
 }

@@ -1,3 +1,4 @@
+import { offeringIdOf } from '../../src/clouds/offering-key.ts';
 import { newId, type Id } from '../../src/kernel/id.ts';
 import type { Instant } from '../../src/kernel/instant.ts';
 import type { Transaction } from '../../src/kernel/transaction.ts';
@@ -20,10 +21,17 @@ export interface CostedWorld {
 /** The rows that a replica hangs on, with the same ids for the same seed; `name` names the team, the project and all below it. */
 export async function makeCostedWorld(tx: Transaction, seed: number, name: string): Promise<CostedWorld> {
   const random = seededRandom(seed);
-  const [teamId, projectId, modelId, versionId, deploymentId, revisionId, offeringId, clusterId, poolId, workloadId] = Array.from(
-    { length: 10 },
+  const [teamId, projectId, modelId, versionId, deploymentId, revisionId, clusterId, poolId, workloadId] = Array.from(
+    { length: 9 },
     () => newId(1, random),
-  ) as [Id, Id, Id, Id, Id, Id, Id, Id, Id, Id];
+  ) as [Id, Id, Id, Id, Id, Id, Id, Id, Id];
+  const offeringId = offeringIdOf({
+    provider: 'aws',
+    region: name,
+    zone: '',
+    instanceType: 'm5.large',
+    capacityType: 'on_demand',
+  });
   const run = (text: string, values: readonly unknown[]) => sqlOf(tx).execute(text, values);
   await run(`insert into team (id, name, version, created_at) values ($1, $2, 1, 1)`, [teamId, name]);
   await run(
