@@ -4,7 +4,7 @@ import type { Response } from 'graphql-sse';
 import { createHandler } from 'graphql-sse/lib/use/express';
 import type { Principal } from '../kernel/principal.ts';
 import { bearerOf, watchToken, type Authenticator } from './authenticate.ts';
-import { statusOf, type Gatekeeper } from './gatekeeper.ts';
+import { refusal, statusOf, tooManyStreams, type Gatekeeper } from './gatekeeper.ts';
 import { problemOf } from './problem.ts';
 import { runOnce, subscribeLive, type OperationSource } from './run-operation.ts';
 
@@ -40,7 +40,7 @@ export function serveEventStream(deps: EventStreamDeps, authenticatedOf: (locals
     if (request.accepts('text/event-stream')) request.headers.accept = 'text/event-stream';
     const handle = createHandler({
       authenticate: () => null,
-      onSubscribe: (_request, asked) => run(deps, source, asked as Asked),
+      onSubscribe: ({ method }, asked) => run(deps, source, { ...(asked as Asked), method }),
     });
     await handle(request, response);
   };
@@ -52,9 +52,17 @@ interface Asked {
   readonly variables?: Record<string, unknown> | null;
 }
 
-async function run(deps: EventStreamDeps, source: OperationSource, { query, operationName, variables }: Asked) {
+interface AskedBy extends Asked {
+  /** Of the HTTP request. */
+  readonly method: string;
+}
+
+async function run(deps: EventStreamDeps, source: OperationSource, { query, operationName, variables, method }: AskedBy) {
   const admitted = deps.gatekeeper.admit(query, operationName);
   if (!('document' in admitted)) return refused(admitted, source);
+  // A link or a prefetch must change nothing.
+  if (method === 'GET' && admitted.operation.operation === OperationTypeNode.MUTATION)
+    return refused([refusal('A mutation needs POST.', 'BAD_REQUEST', 405)], source);
   try {
     deps.gatekeeper.charge(source.principal, { ...admitted, variables: variables ?? {} });
   } catch (error) {
@@ -66,7 +74,9 @@ async function run(deps: EventStreamDeps, source: OperationSource, { query, oper
     operationName: operationName ?? null,
     variableValues: variables ?? null,
   };
-  return admitted.operation.operation === OperationTypeNode.SUBSCRIPTION ? subscribeLive(args, source) : runOnce(args, source);
+  if (admitted.operation.operation !== OperationTypeNode.SUBSCRIPTION) return runOnce(args, source);
+  const release = deps.gatekeeper.streams.take(source.principal);
+  return release ? subscribeLive(args, source, release) : refused([tooManyStreams()], source);
 }
 
 function refused(errors: readonly GraphQLError[], { requestId, logger }: OperationSource): Response {

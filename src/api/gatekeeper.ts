@@ -24,6 +24,7 @@ import { isIntrospection, limitsRule, MAX_TOKENS } from '../graphql/limits.ts';
 import { checkVariables } from '../graphql/safe-message.ts';
 import type { Clock } from '../kernel/clock.ts';
 import type { Principal } from '../kernel/principal.ts';
+import { callerKey, MAX_SOCKETS_PER_TOKEN, MAX_STREAMS_PER_TOKEN, Slots } from './slots.ts';
 
 /** Callers whose points are remembered. Higher costs memory; lower lets a crowd refill by pushing each other out. */
 const MAX_BUCKETS = 50_000;
@@ -49,6 +50,9 @@ export interface Operation {
 export class Gatekeeper {
   readonly #schema: GraphQLSchema;
   readonly #clock: Clock;
+  /** What a caller holds open, whatever the transport. */
+  readonly streams = new Slots(MAX_STREAMS_PER_TOKEN);
+  readonly sockets = new Slots(MAX_SOCKETS_PER_TOKEN);
   readonly #buckets = new LRUCache<string, CostBucket>({ max: MAX_BUCKETS });
 
   constructor(schema: GraphQLSchema, clock: Clock) {
@@ -88,7 +92,7 @@ export class Gatekeeper {
     const bucket = this.#bucketOf(principal, now);
     const left = take(bucket, cost, now);
     if (!left) throw refusal('Too many points spent: wait and repeat.', 'THROTTLED', 429, waitFor(bucket, cost, now));
-    this.#buckets.set(keyOf(principal), left);
+    this.#buckets.set(callerKey(principal), left);
     return cost;
   }
 
@@ -97,7 +101,7 @@ export class Gatekeeper {
     const now = this.#clock.now();
     const actual = Math.min(requested, Math.max(1, actualCost(data)));
     const left = take(this.#bucketOf(principal, now), actual - requested, now);
-    if (left) this.#buckets.set(keyOf(principal), left);
+    if (left) this.#buckets.set(callerKey(principal), left);
     return { requestedQueryCost: requested, actualQueryCost: actual, throttleStatus: this.#status(principal, now) };
   }
 
@@ -107,11 +111,9 @@ export class Gatekeeper {
   }
 
   #bucketOf(principal: Principal, now: number): CostBucket {
-    return this.#buckets.get(keyOf(principal)) ?? fullBucket(now);
+    return this.#buckets.get(callerKey(principal)) ?? fullBucket(now);
   }
 }
-
-const keyOf = (principal: Principal): string => principal.tokenId ?? principal.id;
 
 function parseLimited(text: unknown): DocumentNode | GraphQLError {
   if (typeof text !== 'string') return refusal('The request has no query.', 'BAD_REQUEST', 400);
@@ -125,6 +127,10 @@ function parseLimited(text: unknown): DocumentNode | GraphQLError {
 /** A refusal of the API itself, with the HTTP status it has on every transport that knows one. */
 export const refusal = (message: string, code: string, status: number, retryAfterMs?: number): GraphQLError =>
   new GraphQLError(message, { extensions: { code, http: { status }, ...(retryAfterMs === undefined ? {} : { retryAfterMs }) } });
+
+/** One subscription too many. */
+export const tooManyStreams = (): GraphQLError =>
+  refusal(`At most ${MAX_STREAMS_PER_TOKEN} subscriptions at once with one token.`, 'LIMIT_EXCEEDED', 429);
 
 /** The highest status that any of the errors asks for; 400 without one. */
 export function statusOf(errors: readonly GraphQLError[]): number {

@@ -23,16 +23,19 @@ export async function runOnce(args: ExecutionArgs, source: OperationSource): Pro
 
 /**
  * Runs a subscription. Every delivery is resolved in a context of its own, so that it shows the rows of its moment and holds no snapshot
- * between deliveries. `return()` ends it at once, also while it waits.
+ * between deliveries. `return()` ends it at once, also while it waits. `ended` is called when it is over, however that comes.
  */
 export async function subscribeLive(
   args: ExecutionArgs,
   source: OperationSource,
+  ended: () => void,
 ): Promise<AsyncGenerator<ExecutionResult, void, void> | ExecutionResult> {
   const stop = new AbortController();
   const signal = AbortSignal.any([source.signal, stop.signal]);
+  signal.addEventListener('abort', ended, { once: true });
+  if (signal.aborted) ended();
   const opening = new OperationContext({ ...source, now: source.now(), signal });
-  const stream = await createSourceEventStream({ ...args, contextValue: opening });
+  const stream = await open({ ...args, contextValue: opening }, stop);
   await opening.changed();
   if (!(Symbol.asyncIterator in stream)) return masked(stream, source);
   const deliveries = stream[Symbol.asyncIterator]();
@@ -65,6 +68,16 @@ export async function subscribeLive(
 function refusedAs(error: unknown): GraphQLError {
   if (error instanceof GraphQLError) return error;
   throw error;
+}
+
+/** A subscription that does not begin is over at once. */
+async function open(args: ExecutionArgs, stop: AbortController): Promise<AsyncIterable<unknown> | ExecutionResult> {
+  const stream = await createSourceEventStream(args).catch((error: unknown) => {
+    stop.abort();
+    throw error;
+  });
+  if (!(Symbol.asyncIterator in stream)) stop.abort();
+  return stream;
 }
 
 /** The answer with its errors as the caller may see them. */

@@ -4,8 +4,9 @@ import { useServer, type Extra } from 'graphql-ws/use/ws';
 import { WebSocketServer } from 'ws';
 import type { Principal } from '../kernel/principal.ts';
 import { bearerOf, watchToken, type Authenticator } from './authenticate.ts';
-import type { Gatekeeper } from './gatekeeper.ts';
+import { tooManyStreams, type Gatekeeper } from './gatekeeper.ts';
 import { problemOf } from './problem.ts';
+import { MAX_SOCKETS_PER_TOKEN } from './slots.ts';
 import { runOnce, subscribeLive, type OperationSource } from './run-operation.ts';
 
 /** Largest message, as for HTTP. Higher lets one frame cost much memory; lower refuses honest documents. */
@@ -16,6 +17,8 @@ const MAX_PER_SOCKET = 50;
 const INIT_TIMEOUT_MS = 5_000;
 /** Close code of graphql-transport-ws for "who are you". */
 const UNAUTHORIZED = 4_401;
+/** Close code of RFC 6455's registry, on which clients come back after a while. */
+const TRY_AGAIN_LATER = 1_013;
 
 export interface SocketDeps {
   readonly schema: GraphQLSchema;
@@ -63,7 +66,10 @@ export function serveWebSocket(http: Server, deps: SocketDeps): () => Promise<vo
       },
       execute: (args) => runOnce(args, args.contextValue as OperationSource).then(serializable),
       subscribe: async (args) => {
-        const live = await subscribeLive(args, args.contextValue as OperationSource);
+        const source = args.contextValue as OperationSource;
+        const release = deps.gatekeeper.streams.take(source.principal);
+        if (!release) return serializable({ errors: [sendable(problemOf(tooManyStreams(), source.requestId, source.logger))] });
+        const live = await subscribeLive(args, source, release);
         return Symbol.asyncIterator in live ? live : serializable(live);
       },
       onNext: (...[, , , , result]) => serializable(result),
@@ -86,7 +92,13 @@ async function openSession(deps: SocketDeps, extra: SessionExtra & Extra, author
   const bearer = bearerOf(authorization);
   const principal = bearer === null ? null : await deps.authenticator.authenticate(bearer);
   if (!principal || bearer === null) return false;
+  const release = deps.gatekeeper.sockets.take(principal);
+  if (!release) {
+    extra.socket.close(TRY_AGAIN_LATER, `At most ${MAX_SOCKETS_PER_TOKEN} sockets at once with one token`);
+    return false;
+  }
   const closed = new AbortController();
+  closed.signal.addEventListener('abort', release, { once: true });
   const cut = (): void => {
     closed.abort();
     extra.socket.close(UNAUTHORIZED, 'Unauthorized');

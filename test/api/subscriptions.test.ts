@@ -2,6 +2,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import WebSocket from 'ws';
 import { RECHECK_MS } from '../../src/api/authenticate.ts';
+import { MAX_SOCKETS_PER_TOKEN, MAX_STREAMS_PER_TOKEN } from '../../src/api/slots.ts';
 import { startApi, type TestApi } from '../support/api.ts';
 import { eventually } from '../support/eventually.ts';
 
@@ -211,5 +212,60 @@ describe('Events over server-sent events', () => {
       .then(() => (ended = true));
     await eventually(() => ended, 3_000);
     await reading;
+  });
+});
+
+describe('Events: one token holds so many connections and no more', () => {
+  const STREAM = 'subscription { events { __typename } }';
+  const openStream = (token: string, stop: AbortController) =>
+    fetch(`${api.url}/graphql/stream`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', accept: 'text/event-stream', authorization: `Bearer ${token}` },
+      body: JSON.stringify({ query: STREAM }),
+      signal: stop.signal,
+    });
+
+  /** Subscribes once more on a socket; resolves with the first thing that comes back. */
+  const subscribeOn = (client: ReturnType<TestApi['socket']>) =>
+    new Promise<string>((resolve) => {
+      const tell = (value: unknown) => resolve(JSON.stringify(value));
+      client.subscribe({ query: STREAM }, { next: tell, error: tell, complete: () => undefined });
+    });
+
+  test('streams of both transports count together, another token is not touched, and what has ended counts no more', async () => {
+    const { token } = await api.tokenFor('viewer', 'greedy');
+    const sockets = Array.from({ length: 3 }, () => api.socket(token));
+    for (const socket of sockets) await Promise.all(Array.from({ length: 50 }, () => subscribeOn(socket)));
+    const stop = new AbortController();
+    const streams = await Promise.all(Array.from({ length: MAX_STREAMS_PER_TOKEN - 150 }, () => openStream(token, stop)));
+    expect(new Set(streams.map(({ status }) => status))).toEqual(new Set([200]));
+    const refusedStream = await openStream(token, new AbortController());
+    expect(refusedStream.status).toBe(429);
+    expect(await refusedStream.text()).toContain('LIMIT_EXCEEDED');
+    const another = api.socket(token);
+    expect(await subscribeOn(another)).toContain('LIMIT_EXCEEDED');
+    const other = api.socket((await api.tokenFor('viewer', 'modest')).token);
+    expect(await subscribeOn(other)).toContain('Heartbeat');
+    await sockets[0]!.dispose();
+    await eventually(async () => (await subscribeOn(another)).includes('Heartbeat'));
+    stop.abort();
+    const last = new AbortController();
+    await eventually(async () => (await openStream(token, last)).status === 200);
+    last.abort();
+    for (const socket of [...sockets, another, other]) await socket.dispose();
+  });
+
+  test('sockets are bounded too: one more is told to come back later, and may when another has gone', async () => {
+    const { token } = await api.tokenFor('viewer', 'many-sockets');
+    const sockets = Array.from({ length: MAX_SOCKETS_PER_TOKEN }, () => api.socket(token));
+    await Promise.all(sockets.map(subscribeOn));
+    const codes: number[] = [];
+    const more = () => api.socket(token, { onClosed: (code) => codes.push(code) });
+    await subscribeOn(more());
+    expect(codes).toEqual([1_013]);
+    await sockets[0]!.dispose();
+    const late = more();
+    await eventually(async () => (await subscribeOn(late)).includes('Heartbeat'));
+    for (const socket of [...sockets, late]) await socket.dispose();
   });
 });
