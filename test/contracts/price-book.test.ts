@@ -78,7 +78,10 @@ describe('Price book: bundled prices, loaded once, with source and date', () => 
   test('an override wins until it is cleared, and each change is an event with before and after', async () => {
     now = START + 120_000;
     const set = { principal: admin, idempotencyKey: null };
-    expect(await service().setOverride(set, { key: KEY, pricePerHour: 1n })).toEqual({ ok: true, value: { offeringId: ID, at: now } });
+    expect(await service().setOverride(set, { key: KEY, pricePerHour: 1n })).toEqual({
+      ok: true,
+      value: { offeringId: ID, at: now },
+    });
     expect(await priceAt(now)).toBe(1n);
     now += 60_000;
     expect((await service().setOverride(set, { key: KEY, pricePerHour: null })).ok).toBe(true);
