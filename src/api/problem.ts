@@ -6,7 +6,7 @@ import { sqlStateOf } from '../persistence/sql-failure.ts';
 import type { Logger } from '../telemetry/logger.ts';
 
 /** When a repeat makes sense after something was away, in ms. */
-const OUTAGE_RETRY_MS = 1_000;
+export const OUTAGE_RETRY_MS = 1_000;
 
 /** Codes of the library and of our own refusals that a caller may read; everything else is a bug or an outage. */
 const PUBLIC = new Set([
@@ -69,7 +69,7 @@ const whatIsAway = (cause: unknown): string | null =>
   cause instanceof ClusterUnreachable ? 'cluster' : isOutage(cause) ? 'database' : null;
 
 /** The driver's words for a server that is away: no SQLSTATE but a system code, class 08, or a shutdown (57P). */
-function isOutage(error: unknown): boolean {
+export function isOutage(error: unknown): boolean {
   const state = sqlStateOf(error);
   if (state !== null) return state.startsWith('08') || state.startsWith('57P') || state === '53300';
   const text = String(error);

@@ -18,6 +18,7 @@ import { serveEventStream, type Authenticated } from './event-stream.ts';
 import type { EventResolver } from './event.resolver.ts';
 import { Gatekeeper } from './gatekeeper.ts';
 import { OperationContext } from './operation-context.ts';
+import { isOutage, OUTAGE_RETRY_MS } from './problem.ts';
 import type { OperationSource } from './run-operation.ts';
 import { serveWebSocket } from './web-socket.ts';
 
@@ -156,8 +157,8 @@ export class ApiServer {
       next(error);
       return;
     }
-    const problem = problemOfRequest(error.status ?? 500);
-    if (problem.status === 500)
+    const problem = error.status === undefined && isOutage(error) ? OUTAGE : problemOfRequest(error.status ?? 500);
+    if (problem.status >= 500)
       this.#deps.logger.error({ err: error, requestId: String(response.locals.requestId) }, 'a request failed');
     sendProblem(response, problem);
   };
@@ -199,7 +200,16 @@ interface Problem {
   readonly status: number;
   readonly code: string;
   readonly message: string;
+  readonly retryAfterMs?: number;
 }
+
+/** What an operation cannot tell itself, because it was not let in: the database that knows the token is away. */
+const OUTAGE: Problem = {
+  status: 503,
+  code: 'UNAVAILABLE',
+  message: 'What is behind this cannot be reached: repeat in a moment.',
+  retryAfterMs: OUTAGE_RETRY_MS,
+};
 
 function problemOfRequest(status: number): Problem {
   if (status === 413) return { status, code: 'LIMIT_EXCEEDED', message: `The body must be at most ${MAX_BODY_BYTES} bytes.` };
@@ -211,8 +221,11 @@ function problemOfRequest(status: number): Problem {
   };
 }
 
-function sendProblem(response: Response, { status, code, message }: Problem): void {
-  response.status(status).json({ errors: [{ message, extensions: { code, requestId: String(response.locals.requestId) } }] });
+function sendProblem(response: Response, { status, code, message, retryAfterMs }: Problem): void {
+  const retry = retryAfterMs === undefined ? {} : { retryAfterMs };
+  if (retryAfterMs !== undefined) response.setHeader('Retry-After', String(Math.ceil(retryAfterMs / 1_000)));
+  const extensions = { code, requestId: String(response.locals.requestId), ...retry };
+  response.status(status).json({ errors: [{ message, extensions }] });
 }
 
 const secureHeaders: RequestHandler = (_request, response, next) => {
