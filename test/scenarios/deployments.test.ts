@@ -147,6 +147,23 @@ describe('Deployments: guards, quotas and rights', () => {
       sqlOf(tx).execute(`update model_version set format = $1, runtime = $2`, [format, JSON.stringify(runtime)]),
     );
     expect(await plane.deploy(1)).toMatchObject({ ok: false, error: { code } });
+    expect(await rows(db.database, `select 1 from deployment`)).toEqual([]);
+  });
+});
+
+describe('Deployments: commands of users', () => {
+  test('the platform action alone is not enough: the installation must allow it too', async () => {
+    const runtime = { format: 'process', command: ['true'], port: 80, healthPath: '/', protocol: 'http', environment: {} };
+    await db.database.write(SCOPE, (tx) =>
+      sqlOf(tx).execute(`update model_version set format = 'process', runtime = $1`, [JSON.stringify(runtime)]),
+    );
+    const principal = { ...principalOf('operator', ground.teamId), platformActions: ['runtime.process' as const] };
+    const input = { project: { teamName: 'acme', name: 'demo' }, name: 'digits', model: 'digits', version: { number: 1 } };
+    const how = { dryRun: false, planHash: null, expectedVersion: null };
+    const refused = await plane.deploys.deploy({ principal, idempotencyKey: null }, input, how);
+    expect(refused).toMatchObject({ ok: false, error: { code: 'UNSUPPORTED' } });
+    const allowing = await makeControlPlane(ground, { holder: 'two', allowProcess: true });
+    expect(await allowing.deploys.deploy({ principal, idempotencyKey: null }, input, how)).toMatchObject({ ok: true });
   });
 });
 

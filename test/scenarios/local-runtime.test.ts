@@ -186,6 +186,8 @@ describe('Local runtime: tenancy does not end here', () => {
         const { secrets, victim } = JSON.parse(process.env.TARGETS);
         s.end(JSON.stringify({
           uid: process.getuid(), groups: process.getgroups(), cwd: process.cwd(), env: Object.keys(process.env).sort(),
+          home: (fs.statSync('.').mode & 0o777).toString(8), limits: fs.readFileSync('/proc/self/limits', 'utf8'),
+          capabilities: /CapEff:\\s+0+\\n[^]*CapBnd:\\s+0+\\n/.test(fs.readFileSync('/proc/self/status', 'utf8')),
           noNewPrivileges: /NoNewPrivs:\\s+1/.test(fs.readFileSync('/proc/self/status', 'utf8')),
           secrets: secrets.map((path) => attempt(() => fs.statSync(path).isDirectory() ? fs.readdirSync(path) : 0)),
           foreign: attempt(() => fs.readFileSync(victim)),
@@ -201,6 +203,13 @@ describe('Local runtime: tenancy does not end here', () => {
       const told = (await (await fetch(`http://${found.address ?? ''}/`)).json()) as Record<string, unknown>;
       expect(told).toMatchObject({ noNewPrivileges: true, foreign: 'EACCES', cwd: join(homes, found.replicaId) });
       expect(told.secrets).toEqual(secrets.map(() => 'EACCES'));
+      expect(told).toMatchObject({ home: '700', capabilities: true });
+      for (const [limit, value] of [
+        ['core file size', 0],
+        ['open files', 4096],
+        ['processes', 4096],
+      ] as const)
+        expect(told.limits).toMatch(new RegExp(`^Max ${limit} +${value} +${value} `, 'm'));
       expect(told.uid).toBeGreaterThan(100_000);
       expect(told.env).not.toContain('PURSER_DATA_DIR');
       expect(readFileSync(join(homes, victim.replicaId, 'model.onnx')).length).toBeGreaterThan(0);

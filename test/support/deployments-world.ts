@@ -132,7 +132,7 @@ export async function makeGround(database: Database, teamName: string, versions 
   return { database, clock, random, cluster, errors: new Map(), clusterId, teamId, projectId, teamName, offerings };
 }
 
-const versionOf = (
+export const versionOf = (
   ids: Pick<ModelVersion, 'id' | 'teamId' | 'projectId' | 'modelId' | 'number' | 'createdAt' | 'createdBy'>,
 ): ModelVersion => ({
   ...ids,
@@ -148,7 +148,12 @@ const versionOf = (
 /** A control plane on the ground: throw it away and make another one, as a restart does. */
 export async function makeControlPlane(
   ground: Ground,
-  options: { readonly database?: Database; readonly cluster?: ClusterPort; readonly holder?: string } = {},
+  options: {
+    readonly database?: Database;
+    readonly cluster?: ClusterPort;
+    readonly holder?: string;
+    readonly allowProcess?: boolean;
+  } = {},
 ) {
   const { clock, random, clusterId } = ground;
   const database = options.database ?? ground.database;
@@ -164,7 +169,10 @@ export async function makeControlPlane(
   const writer = new WishWriter({ ...shared, store, prices, quotas: new QuotasService(identity) });
   const clusters = new ClusterRepository();
   const common = { ...shared, store, writer, identity, models, prices, clusters, decisions, onChange: () => undefined };
-  const deploys = new DeployService({ ...common, settings: { regions: ['aws/us-east-1'], allowProcess: false } });
+  const deploys = new DeployService({
+    ...common,
+    settings: { regions: ['aws/us-east-1'], allowProcess: options.allowProcess ?? false },
+  });
   const deployments = new DeploymentsService(common);
   const lease = await acquire(ground.database, clusterId, options.holder ?? 'one');
   let held: Lease | null = lease;
