@@ -35,7 +35,8 @@ export class CostResolver {
   }
 
   @Query(() => CostBreakdownType, {
-    description: 'What things cost, from the ledger; open minutes are computed by the same rule.',
+    description:
+      'What things cost, from the ledger; open minutes are computed by the same rule. Costs of deployments of teams that you may read, whoever called them.',
   })
   async costs(
     @Args(() => CostsArgs) { range, groupBy, step, filter }: CostsArgs,

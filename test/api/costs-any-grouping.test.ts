@@ -25,7 +25,7 @@ const NOW = Date.now();
 const FROM = NOW - 3 * HOUR - 17_003;
 const random = seededRandom(31);
 const id = () => newId(FROM, random);
-const CALLERS = [id(), id(), id()];
+const CALLERS = [id(), id()];
 
 let api: TestApi;
 const worlds: CostedWorld[] = [];
@@ -48,6 +48,8 @@ beforeAll(async () => {
     }
     return acquireLease(tx, 'costs', 'test');
   });
+  // The second team calls the first one's deployment.
+  CALLERS.push(worlds[1]!.teamId);
   const metrics = makeCostMetrics(makeMetricRegistry());
   const deps = { database, store: new CostRepository(), clock: systemClock, logger: quietLogger, metrics, lease: () => lease };
   const counts = {
@@ -105,9 +107,12 @@ const QUERY = `query ($range: TimeRange!, $groupBy: [CostDimension!]!, $step: Co
   costs(range: $range, groupBy: $groupBy, step: $step, filter: $filter) { total { amount } estimated { amount } unpricedMs isEstimate
     rows { key { dimension value } period requests unpricedMs cost { amount } estimated { amount } ${parts.map((part) => `${part} { amount }`).join(' ')} } } }`;
 
-async function ask(from: number, to: number, more: object = {}): Promise<Costs> {
+async function ask(from: number, to: number, more: object = {}, token?: string): Promise<Costs> {
   const range = { from: new Date(from).toISOString(), to: new Date(to).toISOString() };
-  const answer = await api.gql<{ costs: Costs }>(QUERY, { variables: { range, groupBy: [], ...more } });
+  const answer = await api.gql<{ costs: Costs }>(QUERY, {
+    variables: { range, groupBy: [], ...more },
+    ...(token === undefined ? {} : { token }),
+  });
   if (!answer.data) throw new Error(answer.text);
   return answer.data.costs;
 }
@@ -157,6 +162,25 @@ describe('API: costs in any grouping', () => {
     const middle = Math.floor((FROM + 77 * MINUTE) / MINUTE) * MINUTE;
     const halves = [await ask(FROM, middle), await ask(middle, until)];
     expect(halves.reduce((sum, one) => sum + pico(one.total), 0n)).toBe(pico(whole.total));
+  });
+
+  test('the owner sees who called at what cost; the team that called sees nothing of a foreign deployment', async () => {
+    const until = NOW - HOUR;
+    const filter = { deployment: toGlobalId('Deployment', worlds[0]!.deploymentId) };
+    const [owner, caller] = [await api.tokenFor('viewer', 'acme'), await api.tokenFor('team_admin', 'bolt')];
+    const whole = await ask(FROM, until, { filter });
+    const seen = await ask(FROM, until, { groupBy: ['CALLER_TEAM'] }, owner.token);
+    expect(seen.total).toEqual(whole.total);
+    expect(seen.rows).toHaveLength(1 + CALLERS.length);
+    expect(pico(whole.total)).toBeGreaterThan(0n);
+    const callerTeam = toGlobalId('Team', worlds[1]!.teamId);
+    expect((await ask(FROM, until, { filter: { callerTeam } }, owner.token)).rows[0]!.requests).toBeGreaterThan(0);
+    for (const asked of [filter, { callerTeam, ...filter }]) {
+      expect(await ask(FROM, until, { filter: asked, groupBy: ['CALLER_TEAM'] }, caller.token)).toMatchObject({
+        total: { amount: '0' },
+        rows: [],
+      });
+    }
   });
 
   test('an unknown price is time without an amount, never a cost of zero that looks like one', async () => {
