@@ -1,6 +1,4 @@
 // One suite for every blob store: files in a folder, and objects on a real S3 server where the machine has one.
-import { execFileSync, spawnSync } from 'node:child_process';
-import { mkdtempSync, rmdirSync } from 'node:fs';
 import { mkdir, mkdtemp, rm, stat, symlink } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -10,6 +8,7 @@ import { BlobStoreFull, type BlobKey, type BlobStore } from '../../src/registry/
 import { DiskBlobStore } from '../../src/registry/disk-blob-store.adapter.ts';
 import { S3BlobStore } from '../../src/registry/s3-blob-store.adapter.ts';
 import { seededRandom } from '../support/actors.ts';
+import { canMount, mountSmallDisk } from '../support/small-disk.ts';
 import { hasS3Server, startS3Server } from '../support/s3-server.ts';
 
 const ONE = '00000000-0000-7000-8000-000000000001';
@@ -32,15 +31,6 @@ async function bytesOf(chunks: AsyncIterable<Uint8Array>): Promise<Buffer> {
   const all: Uint8Array[] = [];
   for await (const chunk of chunks) all.push(chunk);
   return Buffer.concat(all);
-}
-
-/** Only root can, and not in every container. */
-function canMount(): boolean {
-  const mount = mkdtempSync(join(tmpdir(), 'purser-mount-'));
-  const { status } = spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=1m', 'tmpfs', mount]);
-  if (status === 0) execFileSync('umount', [mount]);
-  rmdirSync(mount);
-  return status === 0;
 }
 
 function contract(store: () => BlobStore): void {
@@ -116,7 +106,7 @@ describe('Blob store on disk', () => {
     'a disk that runs full in the middle is told as such, and discarding gives the room back',
     async () => {
       const mount = await mkdtemp(join(tmpdir(), 'purser-small-'));
-      execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=1m', 'tmpfs', mount]);
+      const disk = mountSmallDisk(mount);
       try {
         const blobs = new DiskBlobStore(join(mount, 'blobs'));
         const key = keyOf(large, TWO);
@@ -124,7 +114,7 @@ describe('Blob store on disk', () => {
         await blobs.discard(key);
         expect(await blobs.append(keyOf(small), chunked(small))).toBe(small.length);
       } finally {
-        execFileSync('umount', [mount]);
+        disk.unmount();
         await rm(mount, { recursive: true });
       }
     },

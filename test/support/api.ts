@@ -39,6 +39,7 @@ export interface Ask {
 /** The API on a test database, with real services, on a free port. */
 export interface TestApi {
   readonly url: string;
+  readonly dataDir: string;
   readonly db: TestDatabase;
   readonly events: EventLog;
   readonly adminToken: string;
@@ -70,6 +71,7 @@ export async function startApi(): Promise<TestApi> {
   const gql = <T = unknown>(query: string, options?: Ask) => post<T>(url, adminToken, query, options);
   return {
     url,
+    dataDir,
     db,
     events,
     adminToken,
