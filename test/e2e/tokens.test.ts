@@ -1,5 +1,5 @@
-// The built product with a second router, one of which refuses to go on with an old table, and an OpenID Connect issuer of the test's own.
-// The control plane is frozen by SIGSTOP where a router must know by itself.
+// The built product, beside it a second control plane on the same database with a router of its own, and an OpenID Connect issuer of the
+// test's own. Of the routers one refuses to go on with an old table. Control planes are frozen by SIGSTOP where a router must know by itself.
 import { spawn, type ChildProcess } from 'node:child_process';
 import { copyFileSync, mkdtempSync, rmSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
@@ -23,6 +23,7 @@ let issuerUrl: string;
 let key: Awaited<ReturnType<typeof generateKeyPair>>['privateKey'];
 let purser: Installation;
 let second: Installation;
+let secondPlane: ChildProcess;
 let secondRouter: ChildProcess;
 
 beforeAll(async () => {
@@ -30,21 +31,28 @@ beforeAll(async () => {
   purser = await startInstallation({
     env: { PURSER_OIDC_ISSUER: issuerUrl, PURSER_OIDC_AUDIENCE: AUDIENCE, PURSER_MAX_TABLE_AGE_SECONDS: String(TABLE_AGE_S) },
   });
+  const ports = await freePorts();
+  secondPlane = run('serve', { ...purser.env, ...ports });
+  await eventually(async () => (await fetch(`http://127.0.0.1:${ports.PURSER_PORT ?? ''}/readyz`)).ok, 60_000);
   const dataDir = mkdtempSync(join(tmpdir(), 'purser-router-'));
   copyFileSync(join(purser.dataDir, 'router-token'), join(dataDir, 'router-token'));
-  const { PURSER_ROUTER_PORT } = await freePorts();
   // This one has no limit: it serves the last table for ever.
-  const env = { ...purser.env, PURSER_DATA_DIR: dataDir, PURSER_ROUTER_PORT, PURSER_MAX_TABLE_AGE_SECONDS: '' };
-  secondRouter = spawn(builtNode, [builtEntry, 'router'], { env, stdio: 'ignore' });
-  second = { ...purser, dataDir, routerUrl: `http://127.0.0.1:${PURSER_ROUTER_PORT ?? ''}` };
+  secondRouter = run('router', { ...purser.env, ...ports, PURSER_DATA_DIR: dataDir, PURSER_MAX_TABLE_AGE_SECONDS: '' });
+  second = { ...purser, dataDir, routerUrl: `http://127.0.0.1:${ports.PURSER_ROUTER_PORT ?? ''}` };
   await eventually(async () => (await fetch(`${second.routerUrl}/-/readyz`)).ok, 30_000);
 });
 afterAll(async () => {
-  secondRouter.kill('SIGTERM');
+  for (const child of [secondRouter, secondPlane]) {
+    const ended = new Promise((resolve) => child.once('exit', resolve));
+    child.kill('SIGTERM');
+    await ended;
+  }
   rmSync(second.dataDir, { recursive: true, force: true });
   await purser.remove();
   issuer.close();
 });
+
+const run = (name: string, env: NodeJS.ProcessEnv) => spawn(builtNode, [builtEntry, name], { env, stdio: 'ignore' });
 
 async function startIssuer(): Promise<void> {
   const pair = await generateKeyPair('ES256');
@@ -116,8 +124,8 @@ describe('Identity: tokens at routers', () => {
     const { secret: lasting } = await tokenFor(await invoker('lasts'));
     for (const token of [secret, lasting])
       await eventually(async () => (await onEveryRouter(token)).every((status) => status === 200));
-    const serve = purser.pidOf('serve');
-    process.kill(serve, 'SIGSTOP');
+    const planes = [purser.pidOf('serve'), secondPlane.pid ?? 0];
+    for (const pid of planes) process.kill(pid, 'SIGSTOP');
     try {
       await eventually(() => refusedByAll(secret));
       const late = Date.now() - expiresAt;
@@ -130,7 +138,7 @@ describe('Identity: tokens at routers', () => {
       expect(status.tableAgeMs).toBeGreaterThan(TABLE_AGE_S * 1_000);
       await eventually(async () => (await tableAgeMetric()) > TABLE_AGE_S);
     } finally {
-      process.kill(serve, 'SIGCONT');
+      for (const pid of planes) process.kill(pid, 'SIGCONT');
     }
     await eventually(async () => (await callOnce(purser, lasting)) === 200, 30_000);
     expect(await refusedByAll(secret)).toBe(true);
