@@ -31,7 +31,7 @@ export interface RouteTableDeps {
 
 const SCOPE: Scope = { kind: 'reconciler', loop: 'route-table' };
 /** How often other instances' commits are looked for. Higher lets a revoked token live longer than the second that is promised. */
-const CHECK_MS = 700;
+const CHECK_MS = 500;
 /** The table is made anew this often even if nothing was recorded: prices that come into force. */
 const REMAKE_MS = 30_000;
 
