@@ -285,12 +285,18 @@ export class IdentityResolver {
     @Ctx() context: ApiContext,
     @Arg('input', () => SetQuotaInput, { description: 'The limit.' }) input: SetQuotaInput,
     @Arg('idempotencyKey', () => String, keyArg) idempotencyKey?: string | null,
+    @Arg('expectedVersion', () => Int, {
+      nullable: true,
+      description: 'Refuse if its version is another; 0 = there is none yet.',
+    })
+    expectedVersion?: number | null,
   ): Promise<TeamPayload> {
     const outcome = await this.#service.setQuota(callerOf(context, idempotencyKey), {
       team: teamRef(input.team),
       project: input.project ? projectRef(input.project) : null,
       resource: input.resource,
       maximum: input.maximum,
+      expectedVersion: expectedVersion ?? null,
     });
     await context.changed();
     if (!outcome.ok) return { team: null, userErrors: toUserErrors([outcome.error]) };

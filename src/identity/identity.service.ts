@@ -279,6 +279,8 @@ export class IdentityService {
       readonly project: ProjectRef | null;
       readonly resource: QuotaResource;
       readonly maximum: string;
+      /** 0 = there is none yet; null = whatever it is. */
+      readonly expectedVersion?: number | null;
     },
   ): Promise<Result<{ teamId: Id }, Failure>> {
     return this.#run(caller, 'setQuota', input, async (tx) => {
@@ -294,17 +296,28 @@ export class IdentityService {
             path: ['input', 'maximum'],
           }),
         );
-      await this.#saveQuota(tx, caller, { teamId: team.id, projectId: project?.id ?? null, resource: input.resource, maximum });
+      const wanted = { teamId: team.id, projectId: project?.id ?? null, resource: input.resource, maximum };
+      const stale = await this.#saveQuota(tx, caller, wanted, input.expectedVersion ?? null);
+      if (stale) return err(stale);
       return ok({ teamId: team.id });
     });
   }
 
-  async #saveQuota(tx: Transaction, caller: Caller, wanted: Omit<Quota, 'id' | 'version'>): Promise<void> {
+  /** Writes first and judges by what it replaced: a refusal undoes it. */
+  async #saveQuota(
+    tx: Transaction,
+    caller: Caller,
+    wanted: Omit<Quota, 'id' | 'version'>,
+    expected: number | null,
+  ): Promise<Failure | null> {
     const { store } = this.#deps;
     const known = await store.findQuotas(tx, wanted.teamId, wanted.projectId, wanted.resource);
     const before = known.find((quota) => quota.projectId === wanted.projectId) ?? null;
     const after = await store.saveQuota(tx, { ...wanted, id: before?.id ?? this.#newId(), version: 1 });
     record(tx, quotaChanged(before, after, this.#cause(caller)));
+    const replaced = after.version - 1;
+    if (expected === null || expected === replaced) return null;
+    return failure('CONFLICT', `The quota is at version ${replaced} now: read it again.`, { path: ['expectedVersion'] });
   }
 
   /** A project's grant must lie in its team. */

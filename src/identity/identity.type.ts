@@ -96,10 +96,14 @@ export class QuotaType {
 
   @Field(() => ID, { nullable: true, description: 'The project that it limits; null = the whole team.' })
   projectId!: string | null;
+
+  @Field(() => Int, { description: 'Rises with every change; pass it as `expectedVersion`.' })
+  version!: number;
 }
 
 export const toQuotaType = (quota: Quota): QuotaType => ({
   resource: quota.resource,
+  version: quota.version,
   maximum: quota.resource === 'spend_per_hour' ? toMoney(quota.maximum).amount : String(quota.maximum),
   projectId: quota.projectId === null ? null : toGlobalId('Project', quota.projectId),
 });

@@ -148,6 +148,11 @@ export class ModelResolver {
   async setModelAlias(
     @Ctx() context: ApiContext,
     @Arg('input', () => SetModelAliasInput, { description: 'What.' }) input: SetModelAliasInput,
+    @Arg('expectedVersion', () => Int, {
+      nullable: true,
+      description: 'Refuse if its `generation` is another now; 0 = it must not exist yet.',
+    })
+    expectedVersion?: number | null,
     @Arg('idempotencyKey', () => String, KEY) idempotencyKey?: string | null,
   ): Promise<SetModelAliasPayload> {
     const caller = { principal: context.principal, idempotencyKey: idempotencyKey ?? null };
@@ -155,6 +160,7 @@ export class ModelResolver {
       model: modelRef(input.model),
       name: input.name,
       number: input.version,
+      expectedVersion: expectedVersion ?? null,
     });
     await context.changed();
     if (!outcome.ok) return { alias: null, userErrors: toUserErrors([outcome.error]) };

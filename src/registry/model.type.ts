@@ -125,6 +125,9 @@ export class ModelAliasType {
 
   @Field(() => String, { description: 'Name, unique in the model.' })
   name!: string;
+
+  @Field(() => Int, { description: 'Rises whenever it is moved; pass it as `expectedVersion`.' })
+  generation!: number;
 }
 
 @ObjectType('Model', { implements: NodeType, description: 'A line of versions under one name.' })
@@ -193,7 +196,11 @@ export const toModelVersionType = (row: ModelVersion): ModelVersionType => ({
   archivedAt: row.archivedAt,
 });
 
-export const toModelAliasType = (row: ModelAlias): ModelAliasType => ({ row, name: row.name });
+export const toModelAliasType = (row: ModelAlias): ModelAliasType => ({
+  row,
+  name: row.name,
+  generation: row.version,
+});
 
 export const toAliasChangeType = (change: AliasChange): ModelAliasChangeType => ({
   versionId: change.versionId,

@@ -160,14 +160,16 @@ export class ModelsService {
   /** Points an alias at a version; the same again changes nothing. */
   setAlias(
     caller: Caller,
-    input: { readonly model: ModelRef; readonly name: string; readonly number: number },
+    input: { readonly model: ModelRef; readonly name: string; readonly number: number; readonly expectedVersion?: number | null },
   ): Promise<Result<{ modelId: Id }, Failure>> {
+    const { expectedVersion = null } = input;
     return this.#run(caller, 'setModelAlias', input, async (tx) => {
       const found = await this.#writable(tx, caller, input.model);
       const version = found && (await this.#deps.store.version(tx, found.id, { number: input.number }));
       if (!found) return err(notFound('model', ['input', 'model']));
       if (!version) return err(notFound('version', ['input', 'version']));
-      const wrong = checkAliasName(input.name) ?? refuseArchived(version);
+      const present = (await this.#deps.store.aliases(tx, [found.id])).find(({ name }) => name === input.name)?.version ?? 0;
+      const wrong = checkAliasName(input.name) ?? refuseArchived(version) ?? refuseStaleAlias(present, expectedVersion);
       if (wrong) return err(wrong);
       await this.#pointAlias(tx, caller, { model: found, name: input.name, version });
       return ok({ modelId: found.id });
@@ -271,6 +273,12 @@ const readable = <T extends { readonly teamId: Id; readonly projectId: Id }>(
   principal: Principal,
   row: T | undefined,
 ): T | null => (row && mayDo(principal, 'model.read', row) ? row : null);
+
+/** 0 = there is none yet. */
+const refuseStaleAlias = (present: number, expected: number | null): Failure | null =>
+  expected === null || expected === present
+    ? null
+    : failure('CONFLICT', `The alias is at version ${present} now: read it again.`, { path: ['expectedVersion'] });
 
 const refuseArchived = (version: ModelVersion): Failure | null =>
   version.archivedAt === null

@@ -311,6 +311,14 @@ describe('Registry: models, immutable numbered versions, aliases with history', 
     );
     expect(history.map((change) => change.generation)).toEqual([3, 2, 1]);
     expect(codeOf(await service.setAlias(as(operator), { model: MODEL, name: 'stable', number: 99 }))).toBe('NOT_FOUND');
+    const guarded = (name: string, number: number, expectedVersion: number) =>
+      service.setAlias(as(operator), { model: MODEL, name, number, expectedVersion });
+    expect(codeOf(await guarded('stable', 2, 2))).toBe('CONFLICT');
+    expect(codeOf(await guarded('fresh', 2, 1))).toBe('CONFLICT');
+    const both = await Promise.all([guarded('stable', 2, 3), guarded('stable', 2, 3)]);
+    expect(both.filter(({ ok }) => ok)).toHaveLength(1);
+    valueOf(await guarded('fresh', 2, 0));
+    valueOf(await guarded('stable', 1, 4));
   });
 
   test('versions resolve by number, alias and latest; for others they are not there', async () => {

@@ -266,6 +266,19 @@ describe('Identity: quotas are set and asked', () => {
     value(await set('replicas', '2', { id: projectId }));
     value(await set('replicas', '3', { id: projectId }));
     value(await set('spend_per_hour', '0.5'));
+    const guarded = (expectedVersion: number) =>
+      identity.setQuota(by(admin), {
+        team: { id: team.teamId },
+        project: null,
+        resource: 'replicas',
+        maximum: '10',
+        expectedVersion,
+      });
+    expect(await guarded(0)).toMatchObject({
+      ok: false,
+      error: { code: 'CONFLICT', message: expect.stringContaining('version 1') as string },
+    });
+    expect((await Promise.all([guarded(1), guarded(1)])).filter(({ ok }) => ok)).toHaveLength(1);
     const check = (resource: 'replicas' | 'spend_per_hour', used: bigint, wanted: bigint) =>
       db.database.read({ kind: 'tenant', teamIds: [team.teamId] }, (tx) =>
         new QuotasService(store).check(tx, {

@@ -89,6 +89,18 @@ describe('API: the schema', () => {
     }
   });
 
+  test('every change of what is there takes the version that its caller has seen', () => {
+    // Things that are only made, and changes that mean the same whatever was there before.
+    const without = /^(create|register|archive|grant|revoke)|^setPriceOverride$/;
+    for (const { name, args } of Object.values(makeSchema().getMutationType()?.getFields() ?? {})) {
+      if (!without.test(name))
+        expect(
+          args.map((arg) => arg.name),
+          name,
+        ).toContain('expectedVersion');
+    }
+  });
+
   test('graphql-eslint finds nothing: recommended and Relay rules', async () => {
     const plugin = (await import('@graphql-eslint/eslint-plugin')).default;
     const rules = { ...plugin.configs['flat/schema-recommended'].rules, ...plugin.configs['flat/schema-relay'].rules };
