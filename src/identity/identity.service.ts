@@ -289,16 +289,9 @@ export class IdentityService {
         return err(notFound('team', ['input', 'team']));
       const project = input.project && (await this.#deps.store.findProject(tx, input.project));
       if (input.project && project?.teamId !== team.id) return err(notFound('project', ['input', 'project']));
-      const maximum = parseMaximum(input.resource, input.maximum);
-      if (maximum === null)
-        return err(
-          failure('INVALID_INPUT', 'maximum must be a whole number (USD for SPEND_PER_HOUR), not below zero.', {
-            path: ['input', 'maximum'],
-          }),
-        );
-      const wanted = { teamId: team.id, projectId: project?.id ?? null, resource: input.resource, maximum };
-      const stale = await this.#saveQuota(tx, caller, wanted, input.expectedVersion ?? null);
-      if (stale) return err(stale);
+      const place = { teamId: team.id, projectId: project?.id ?? null };
+      const refused = await this.#saveQuota(tx, caller, { ...input, ...place });
+      if (refused) return err(refused);
       return ok({ teamId: team.id });
     });
   }
@@ -307,13 +300,22 @@ export class IdentityService {
   async #saveQuota(
     tx: Transaction,
     caller: Caller,
-    wanted: Omit<Quota, 'id' | 'version'>,
-    expected: number | null,
+    wanted: Pick<Quota, 'teamId' | 'projectId' | 'resource'> & {
+      readonly maximum: string;
+      readonly expectedVersion?: number | null;
+    },
   ): Promise<Failure | null> {
     const { store } = this.#deps;
-    const known = await store.findQuotas(tx, wanted.teamId, wanted.projectId, wanted.resource);
-    const before = known.find((quota) => quota.projectId === wanted.projectId) ?? null;
-    const after = await store.saveQuota(tx, { ...wanted, id: before?.id ?? this.#newId(), version: 1 });
+    const { teamId, projectId, resource, expectedVersion: expected = null } = wanted;
+    const maximum = parseMaximum(resource, wanted.maximum);
+    if (maximum === null) {
+      const message = 'maximum must be a whole number (USD for SPEND_PER_HOUR), not below zero.';
+      return failure('INVALID_INPUT', message, { path: ['input', 'maximum'] });
+    }
+    const known = await store.findQuotas(tx, teamId, projectId, resource);
+    const before = known.find((quota) => quota.projectId === projectId) ?? null;
+    const id = before?.id ?? this.#newId();
+    const after = await store.saveQuota(tx, { id, teamId, projectId, resource, maximum, version: 1 });
     record(tx, quotaChanged(before, after, this.#cause(caller)));
     const replaced = after.version - 1;
     if (expected === null || expected === replaced) return null;
