@@ -121,6 +121,17 @@ describe('Deployments: guards, quotas and rights', () => {
     expect(await plane.deploy(1, { name: 'second', replicas: 1 })).toMatchObject({ ok: true });
   });
 
+  test('a project has a quota of its own, also of what it spends, and two at once do not both get the last of it', async () => {
+    const { teamId, projectId, clock, random } = ground;
+    const quota = { teamId, projectId, resource: 'spend_per_hour' as const, maximum: PICO_PER_USD / 5n, version: 1 };
+    await db.database.write(SCOPE, (tx) => new IdentityRepository().saveQuota(tx, { id: newId(clock.now(), random), ...quota }));
+    expect(await plane.deploy(1, { replicas: 3 })).toMatchObject({ ok: false, error: { code: 'QUOTA_EXCEEDED' } });
+    expect(await plane.deploy(1, { replicas: 1 })).toMatchObject({ ok: true });
+    const outcomes = await Promise.all(['second', 'third', 'fourth'].map((name) => plane.deploy(1, { name, replicas: 1 })));
+    const told = outcomes.map((outcome) => (outcome.ok ? 'deployed' : outcome.error.code));
+    expect(told.sort()).toEqual(['QUOTA_EXCEEDED', 'QUOTA_EXCEEDED', 'deployed']);
+  });
+
   test('nothing fits: NO_CAPACITY says which reasons', async () => {
     const outcome = await plane.deploy(1, { resources: { cpuMilli: 64_000, memoryMib: 256, accelerator: null } });
     expect(outcome).toMatchObject({ ok: false, error: { code: 'NO_CAPACITY' } });
