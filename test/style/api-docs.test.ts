@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { MAX_SOCKETS_PER_TOKEN, MAX_STREAMS_PER_TOKEN } from '../../src/api/slots.ts';
 import * as answers from '../../src/dataplane/answers.ts';
 import { DEFAULT_PAGE, MAX_PAGE } from '../../src/graphql/connection.type.ts';
 import { MAXIMUM_COST, RESTORE_PER_SECOND } from '../../src/graphql/cost.ts';
@@ -41,6 +42,8 @@ describe('docs/api.md', () => {
       aliases: told(MAX_ALIASES),
       'the same field in one place': told(MAX_REPEATS),
       'fields after fragments are spread': told(MAX_FIELDS),
+      'sockets at once with one token': told(MAX_SOCKETS_PER_TOKEN),
+      'subscriptions at once with one token, over both transports': told(MAX_STREAMS_PER_TOKEN),
     });
     expect(section('Limits')).toContain(`${told(MAXIMUM_COST)}, ${told(RESTORE_PER_SECOND)} come back per second`);
     expect(section('Lists')).toContain(`default ${DEFAULT_PAGE}, 1 to ${MAX_PAGE}`);
