@@ -53,12 +53,23 @@ export class ReportSpool {
   /** Writes and syncs; false when the spool is full and the report is lost. */
   append(report: UsageReport): boolean {
     const line = Buffer.from(`${JSON.stringify(report)}\n`);
-    if (this.#size + line.length > MAX_SPOOL_BYTES) return false;
-    writeSync(this.#fd, line);
-    fsyncSync(this.#fd);
+    if (this.#size + line.length > MAX_SPOOL_BYTES || !this.#write(line)) return false;
     this.#pending.push({ sequence: report.sequence, offset: this.#size, length: line.length - 1 });
     this.#size += line.length;
     this.#last = report.sequence;
+    return true;
+  }
+
+  /** A disk that is full may take a part of a line: it is taken back, or no later report would be where it is looked for. */
+  #write(line: Buffer): boolean {
+    let whole = false;
+    try {
+      if (writeSync(this.#fd, line) < line.length) return false;
+      fsyncSync(this.#fd);
+      whole = true;
+    } finally {
+      if (!whole) truncateSync(this.#file, this.#size);
+    }
     return true;
   }
 

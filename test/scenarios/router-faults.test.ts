@@ -41,7 +41,8 @@ async function freePort(): Promise<number> {
   return port;
 }
 
-async function routerProcess(folder: string, port: number, linkPort: number): Promise<ChildProcess> {
+/** `fileKiB` = what any file of it may grow to: its disk is full then. */
+async function routerProcess(folder: string, port: number, linkPort: number, fileKiB?: number): Promise<ChildProcess> {
   const env = {
     ...process.env,
     PURSER_DATA_DIR: folder,
@@ -49,7 +50,9 @@ async function routerProcess(folder: string, port: number, linkPort: number): Pr
     PURSER_LINK_PORT: String(linkPort),
     PURSER_LOG_LEVEL: 'fatal',
   };
-  const child = track(spawn(builtNode, [builtEntry, 'router'], { env, stdio: 'inherit' }));
+  const limit = fileKiB === undefined ? 'unlimited' : String(fileKiB);
+  const command = ['-c', `ulimit -f ${limit} && exec "$@"`, 'bash', builtNode, builtEntry, 'router'];
+  const child = track(spawn('bash', command, { env, stdio: 'inherit' }));
   await eventually(async () => (await fetch(`http://127.0.0.1:${port}/-/readyz`)).status === 200);
   return child;
 }
@@ -62,7 +65,7 @@ async function scene() {
   plane.set(table(1, [deployment('a/b/c', [revision(replicas.map((one) => replica(one.address)))])]));
   const [folder, port] = [dataFolder(), await freePort()];
   const url = `http://127.0.0.1:${port}/a/b/c/v2/models/m/infer`;
-  return { plane, replicas, folder, port, url, start: () => routerProcess(folder, port, plane.port) };
+  return { plane, replicas, folder, port, url, start: (fileKiB?: number) => routerProcess(folder, port, plane.port, fileKiB) };
 }
 
 /** Reports on the router's disk. */
@@ -134,5 +137,29 @@ describe('Router: SIGKILL under load', () => {
     expect(plane.sum('requests')).toBeGreaterThanOrEqual(certain);
     const keys = plane.reports.map((report) => `${report.source} ${report.sequence}`);
     expect(new Set(keys).size).toBe(keys.length);
+  });
+});
+
+describe('Router: its disk is full', () => {
+  it('costs usage and no request; what is on disk is delivered once there is somebody to take it', async () => {
+    const { plane, url, port, folder, start } = await scene();
+    const router = await start(3);
+    await plane.stop();
+    const load = new Load(url, bearer, 4);
+    const dropped = async () => {
+      const text = await (await fetch(`http://127.0.0.1:${port}/-/metrics`)).text();
+      return Number(/^purser_router_reports_dropped_total (\d+)$/m.exec(text)?.[1] ?? 0);
+    };
+    await eventually(async () => (await dropped()) >= 2, 30_000);
+    const kept = spooledReports(folder);
+    expect(kept).toBeGreaterThan(0);
+    await plane.start(plane.port);
+    await eventually(() => plane.reports.length >= kept + 2);
+    await load.stop();
+    expect(load.failed).toEqual([]);
+    router.kill('SIGTERM');
+    await exited(router);
+    expect(plane.sum('requests')).toBeLessThan(load.answers.length);
+    expect(plane.reports.map(({ sequence }) => sequence)).toEqual(plane.reports.map((_, i) => i + 1));
   });
 });
