@@ -116,6 +116,25 @@ describe('CLI: a model from nothing to a priced plan', () => {
     robot.close();
   });
 
+  test('every list is whole, however many pages it has', async () => {
+    const projects = Array.from({ length: 105 }, (_, n) => `pages/p${String(n).padStart(3, '0')}`);
+    await admin.json('teams', 'create', 'pages');
+    await Promise.all(projects.map((path) => admin.json('projects', 'create', path)));
+    await Promise.all(Array.from({ length: 22 }, (_, n) => admin.json('teams', 'create', `team-${n}`)));
+    const teams = await admin.json<{ name: string; projects: { nodes: { path: string }[] } }[]>('teams');
+    expect(teams.map(({ name }) => name)).toEqual(expect.arrayContaining(['pages', 'team-0', 'team-21']));
+    expect(teams.find(({ name }) => name === 'pages')?.projects.nodes.map(({ path }) => path)).toEqual(projects);
+  });
+
+  test('every list is one JSON document with --json, and a table without', async () => {
+    for (const command of ['teams', 'projects', 'principals', 'tokens', 'models', 'get', 'context']) {
+      expect(await admin.json(command), command).toBeInstanceOf(Array);
+      const { code, stdout } = await admin.run([command]);
+      expect(code, command).toBe(EXIT.OK);
+      expect(stdout, command).toMatch(/^[A-Z ]+\n/);
+    }
+  });
+
   test('costs can be asked in any grouping', async () => {
     const costs = await admin.json<{ total: { amount: string }; rows: unknown[] }>(
       'costs',

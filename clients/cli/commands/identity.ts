@@ -1,18 +1,20 @@
 import { randomUUID } from 'node:crypto';
 import type { Command } from 'commander';
 import { graphql } from '../../typescript/generated/gql.ts';
-import type { GrantInput, Role } from '../../typescript/generated/graphql.ts';
+import type { GrantInput, Role, TeamsQuery } from '../../typescript/generated/graphql.ts';
+import type { PurserClient } from '../../typescript/purser-client.ts';
 import type { Cli } from '../cli-context.ts';
 import { CommandFailure, EXIT } from '../exit-codes.ts';
 import { table } from '../output.ts';
-import { refuse } from '../refusals.ts';
+import { allNodes } from '../pages.ts';
+import { found, refuse } from '../refusals.ts';
 
 const Teams = graphql(`
-  query Teams {
-    teams(first: 100) {
+  query Teams($after: String) {
+    teams(first: 20, after: $after) {
       nodes {
         name
-        projects(first: 20) {
+        projects(first: 100) {
           nodes {
             path
             maxReplicas
@@ -20,6 +22,34 @@ const Teams = graphql(`
               amount
             }
           }
+          pageInfo {
+            hasNextPage
+            endCursor
+          }
+        }
+      }
+      pageInfo {
+        hasNextPage
+        endCursor
+      }
+    }
+  }
+`);
+
+const TeamProjects = graphql(`
+  query TeamProjects($team: String!, $after: String) {
+    team(by: { path: $team }) {
+      projects(first: 100, after: $after) {
+        nodes {
+          path
+          maxReplicas
+          maxSpendPerHour {
+            amount
+          }
+        }
+        pageInfo {
+          hasNextPage
+          endCursor
         }
       }
     }
@@ -61,8 +91,8 @@ const CreateProject = graphql(`
 `);
 
 const Principals = graphql(`
-  query Principals {
-    principals(first: 100) {
+  query Principals($after: String) {
+    principals(first: 100, after: $after) {
       nodes {
         id
         name
@@ -71,6 +101,10 @@ const Principals = graphql(`
           role
           scope
         }
+      }
+      pageInfo {
+        hasNextPage
+        endCursor
       }
     }
   }
@@ -94,8 +128,8 @@ const CreatePrincipal = graphql(`
 `);
 
 const Tokens = graphql(`
-  query Tokens {
-    tokens(first: 100) {
+  query Tokens($after: String) {
+    tokens(first: 100, after: $after) {
       nodes {
         id
         name
@@ -104,6 +138,10 @@ const Tokens = graphql(`
         createdAt
         expiresAt
         revokedAt
+      }
+      pageInfo {
+        hasNextPage
+        endCursor
       }
     }
   }
@@ -197,18 +235,33 @@ export function addIdentityCommands(program: Command, cli: () => Cli): void {
 }
 
 async function listTeams({ client, output }: Cli): Promise<void> {
-  const { teams } = await client().request(Teams, {});
-  const rowsOf = (name: string, projects: (typeof teams.nodes)[number]['projects']['nodes']) =>
-    projects.length === 0
-      ? [[name, '-', '-', '-']]
-      : projects.map((project) => [name, project.path, String(project.maxReplicas), `$${project.maxSpendPerHour.amount}`]);
-  output.result(teams.nodes, () =>
-    table(
-      ['team', 'project', 'max replicas', 'max spend per hour'],
-      teams.nodes.flatMap(({ name, projects }) => rowsOf(name, projects.nodes)),
-    ),
+  const api = client();
+  const seen = await allNodes(async (after) => (await api.request(Teams, { after })).teams);
+  const rows = await Promise.all(
+    seen.map(async ({ name, projects }) => ({ name, projects: await projectsOf(api, name, projects) })),
+  );
+  output.result(
+    rows.map(({ name, projects }) => ({ name, projects: { nodes: projects } })),
+    () => table(['team', 'project', 'max replicas', 'max spend per hour'], rows.flatMap(teamRows)),
   );
 }
+
+type Projects = TeamsQuery['teams']['nodes'][number]['projects'];
+
+/** The first page is there; the rest of a large team is asked for. */
+async function projectsOf(api: PurserClient, team: string, { nodes, pageInfo }: Projects): Promise<Projects['nodes']> {
+  if (!pageInfo.hasNextPage) return nodes;
+  const first = pageInfo.endCursor ?? null;
+  const rest = await allNodes(
+    async (after) => found((await api.request(TeamProjects, { team, after: after ?? first })).team, 'team').projects,
+  );
+  return [...nodes, ...rest];
+}
+
+const teamRows = ({ name, projects }: { readonly name: string; readonly projects: Projects['nodes'] }): string[][] =>
+  projects.length === 0
+    ? [[name, '-', '-', '-']]
+    : projects.map((project) => [name, project.path, String(project.maxReplicas), `$${project.maxSpendPerHour.amount}`]);
 
 async function createTeam({ client, output }: Cli, name: string): Promise<void> {
   const { createTeam: payload } = await client().request(CreateTeam, { input: { name }, idempotencyKey: randomUUID() });
@@ -226,11 +279,12 @@ async function createProject({ client, output }: Cli, path: string): Promise<voi
 }
 
 async function listPrincipals({ client, output }: Cli): Promise<void> {
-  const { principals } = await client().request(Principals, {});
-  output.result(principals.nodes, () =>
+  const api = client();
+  const rows = await allNodes(async (after) => (await api.request(Principals, { after })).principals);
+  output.result(rows, () =>
     table(
       ['principal', 'kind', 'id', 'roles'],
-      principals.nodes.map(({ name, kind, id, grants }) => [
+      rows.map(({ name, kind, id, grants }) => [
         name,
         kind,
         id,
@@ -261,11 +315,12 @@ async function createPrincipal({ client, output }: Cli, name: string, options: {
 }
 
 async function listTokens({ client, output }: Cli): Promise<void> {
-  const { tokens } = await client().request(Tokens, {});
-  output.result(tokens.nodes, () =>
+  const api = client();
+  const rows = await allNodes(async (after) => (await api.request(Tokens, { after })).tokens);
+  output.result(rows, () =>
     table(
       ['token', 'hint', 'created', 'expires', 'revoked', 'id'],
-      tokens.nodes.map(({ name, hint, createdAt, expiresAt, revokedAt, id }) => [
+      rows.map(({ name, hint, createdAt, expiresAt, revokedAt, id }) => [
         name,
         hint,
         createdAt,

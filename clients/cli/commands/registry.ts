@@ -39,9 +39,9 @@ const Models = graphql(`
 `);
 
 const Versions = graphql(`
-  query Versions($path: String!) {
+  query Versions($path: String!, $after: String) {
     model(by: { path: $path }) {
-      versions(first: 100) {
+      versions(first: 100, after: $after) {
         nodes {
           id
           number
@@ -56,6 +56,10 @@ const Versions = graphql(`
             runId
             sourceUrl
           }
+        }
+        pageInfo {
+          hasNextPage
+          endCursor
         }
       }
     }
@@ -244,8 +248,7 @@ async function listModels({ client, output }: Cli): Promise<void> {
 }
 
 async function listVersions({ client, output }: Cli, path: string): Promise<void> {
-  const { model } = await client().request(Versions, { path });
-  const rows = found(model, 'model').versions.nodes;
+  const rows = await versionsOf(client(), path);
   output.result(rows, () =>
     table(
       ['version', 'format', 'created', 'size', 'digest'],
@@ -259,6 +262,9 @@ async function listVersions({ client, output }: Cli, path: string): Promise<void
     ),
   );
 }
+
+const versionsOf = (api: PurserClient, path: string) =>
+  allNodes(async (after) => found((await api.request(Versions, { path, after })).model, 'model').versions);
 
 async function registerModel({ client, output }: Cli, path: string, description: string): Promise<void> {
   const { projectPath, name } = parsePath(path);
@@ -323,8 +329,7 @@ async function archiveVersion({ client, output }: Cli, path: string, number: num
 }
 
 async function versionId(api: PurserClient, path: string, number: number): Promise<string> {
-  const { model } = await api.request(Versions, { path });
-  const version = found(model, 'model').versions.nodes.find((candidate) => candidate.number === number);
+  const version = (await versionsOf(api, path)).find((candidate) => candidate.number === number);
   return found(version, 'version').id;
 }
 

@@ -631,10 +631,20 @@ export type FollowEventsSubscription = { events:
     | { __typename: 'Heartbeat', cursor: string }
    };
 
-export type TeamsQueryVariables = Exact<{ [key: string]: never; }>;
+export type TeamsQueryVariables = Exact<{
+  after?: string | null | undefined;
+}>;
 
 
-export type TeamsQuery = { teams: { nodes: Array<{ name: string, projects: { nodes: Array<{ path: string, maxReplicas: number, maxSpendPerHour: { amount: string } }> } }> } };
+export type TeamsQuery = { teams: { nodes: Array<{ name: string, projects: { nodes: Array<{ path: string, maxReplicas: number, maxSpendPerHour: { amount: string } }>, pageInfo: { hasNextPage: boolean, endCursor: string | null } } }>, pageInfo: { hasNextPage: boolean, endCursor: string | null } } };
+
+export type TeamProjectsQueryVariables = Exact<{
+  team: string;
+  after?: string | null | undefined;
+}>;
+
+
+export type TeamProjectsQuery = { team: { projects: { nodes: Array<{ path: string, maxReplicas: number, maxSpendPerHour: { amount: string } }>, pageInfo: { hasNextPage: boolean, endCursor: string | null } } } | null };
 
 export type CreateTeamMutationVariables = Exact<{
   input: CreateTeamInput;
@@ -652,10 +662,12 @@ export type CreateProjectMutationVariables = Exact<{
 
 export type CreateProjectMutation = { createProject: { project: { id: string, path: string } | null, userErrors: Array<{ code: UserErrorCode, message: string, path: Array<string> | null, hint: string | null }> } };
 
-export type PrincipalsQueryVariables = Exact<{ [key: string]: never; }>;
+export type PrincipalsQueryVariables = Exact<{
+  after?: string | null | undefined;
+}>;
 
 
-export type PrincipalsQuery = { principals: { nodes: Array<{ id: string, name: string, kind: PrincipalKind, grants: Array<{ role: Role, scope: string }> }> } };
+export type PrincipalsQuery = { principals: { nodes: Array<{ id: string, name: string, kind: PrincipalKind, grants: Array<{ role: Role, scope: string }> }>, pageInfo: { hasNextPage: boolean, endCursor: string | null } } };
 
 export type CreatePrincipalMutationVariables = Exact<{
   input: CreatePrincipalInput;
@@ -665,10 +677,12 @@ export type CreatePrincipalMutationVariables = Exact<{
 
 export type CreatePrincipalMutation = { createPrincipal: { principal: { id: string, name: string } | null, userErrors: Array<{ code: UserErrorCode, message: string, path: Array<string> | null, hint: string | null }> } };
 
-export type TokensQueryVariables = Exact<{ [key: string]: never; }>;
+export type TokensQueryVariables = Exact<{
+  after?: string | null | undefined;
+}>;
 
 
-export type TokensQuery = { tokens: { nodes: Array<{ id: string, name: string, hint: string, principalId: string, createdAt: string, expiresAt: string | null, revokedAt: string | null }> } };
+export type TokensQuery = { tokens: { nodes: Array<{ id: string, name: string, hint: string, principalId: string, createdAt: string, expiresAt: string | null, revokedAt: string | null }>, pageInfo: { hasNextPage: boolean, endCursor: string | null } } };
 
 export type CreateTokenMutationVariables = Exact<{
   input: CreateTokenInput;
@@ -726,10 +740,11 @@ export type ModelsQuery = { models: { nodes: Array<{ path: string, description: 
 
 export type VersionsQueryVariables = Exact<{
   path: string;
+  after?: string | null | undefined;
 }>;
 
 
-export type VersionsQuery = { model: { versions: { nodes: Array<{ id: string, number: number, format: ModelFormat, createdAt: string, archivedAt: string | null, artifact: { digest: string, sizeBytes: number } | null, lineage: { runId: string | null, sourceUrl: string | null } | null }> } } | null };
+export type VersionsQuery = { model: { versions: { nodes: Array<{ id: string, number: number, format: ModelFormat, createdAt: string, archivedAt: string | null, artifact: { digest: string, sizeBytes: number } | null, lineage: { runId: string | null, sourceUrl: string | null } | null }>, pageInfo: { hasNextPage: boolean, endCursor: string | null } } } | null };
 
 export type RegisterModelMutationVariables = Exact<{
   input: RegisterModelInput;
@@ -1249,11 +1264,11 @@ export const FollowEventsDocument = new TypedDocumentString(`
 }
     `) as unknown as TypedDocumentString<FollowEventsSubscription, FollowEventsSubscriptionVariables>;
 export const TeamsDocument = new TypedDocumentString(`
-    query Teams {
-  teams(first: 100) {
+    query Teams($after: String) {
+  teams(first: 20, after: $after) {
     nodes {
       name
-      projects(first: 20) {
+      projects(first: 100) {
         nodes {
           path
           maxReplicas
@@ -1261,11 +1276,38 @@ export const TeamsDocument = new TypedDocumentString(`
             amount
           }
         }
+        pageInfo {
+          hasNextPage
+          endCursor
+        }
       }
+    }
+    pageInfo {
+      hasNextPage
+      endCursor
     }
   }
 }
     `) as unknown as TypedDocumentString<TeamsQuery, TeamsQueryVariables>;
+export const TeamProjectsDocument = new TypedDocumentString(`
+    query TeamProjects($team: String!, $after: String) {
+  team(by: {path: $team}) {
+    projects(first: 100, after: $after) {
+      nodes {
+        path
+        maxReplicas
+        maxSpendPerHour {
+          amount
+        }
+      }
+      pageInfo {
+        hasNextPage
+        endCursor
+      }
+    }
+  }
+}
+    `) as unknown as TypedDocumentString<TeamProjectsQuery, TeamProjectsQueryVariables>;
 export const CreateTeamDocument = new TypedDocumentString(`
     mutation CreateTeam($input: CreateTeamInput!, $idempotencyKey: String) {
   createTeam(input: $input, idempotencyKey: $idempotencyKey) {
@@ -1299,8 +1341,8 @@ export const CreateProjectDocument = new TypedDocumentString(`
 }
     `) as unknown as TypedDocumentString<CreateProjectMutation, CreateProjectMutationVariables>;
 export const PrincipalsDocument = new TypedDocumentString(`
-    query Principals {
-  principals(first: 100) {
+    query Principals($after: String) {
+  principals(first: 100, after: $after) {
     nodes {
       id
       name
@@ -1309,6 +1351,10 @@ export const PrincipalsDocument = new TypedDocumentString(`
         role
         scope
       }
+    }
+    pageInfo {
+      hasNextPage
+      endCursor
     }
   }
 }
@@ -1330,8 +1376,8 @@ export const CreatePrincipalDocument = new TypedDocumentString(`
 }
     `) as unknown as TypedDocumentString<CreatePrincipalMutation, CreatePrincipalMutationVariables>;
 export const TokensDocument = new TypedDocumentString(`
-    query Tokens {
-  tokens(first: 100) {
+    query Tokens($after: String) {
+  tokens(first: 100, after: $after) {
     nodes {
       id
       name
@@ -1340,6 +1386,10 @@ export const TokensDocument = new TypedDocumentString(`
       createdAt
       expiresAt
       revokedAt
+    }
+    pageInfo {
+      hasNextPage
+      endCursor
     }
   }
 }
@@ -1556,9 +1606,9 @@ export const ModelsDocument = new TypedDocumentString(`
 }
     `) as unknown as TypedDocumentString<ModelsQuery, ModelsQueryVariables>;
 export const VersionsDocument = new TypedDocumentString(`
-    query Versions($path: String!) {
+    query Versions($path: String!, $after: String) {
   model(by: {path: $path}) {
-    versions(first: 100) {
+    versions(first: 100, after: $after) {
       nodes {
         id
         number
@@ -1573,6 +1623,10 @@ export const VersionsDocument = new TypedDocumentString(`
           runId
           sourceUrl
         }
+      }
+      pageInfo {
+        hasNextPage
+        endCursor
       }
     }
   }
