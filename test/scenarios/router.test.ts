@@ -100,13 +100,19 @@ describe('Router: retry within a budget', () => {
     const dying = await serve((request) => request.socket.destroy());
     const { address } = await serve(echo);
     const { url, plane, drain } = await routed([deployment('a/b/c', [revision([replica(dying.address), replica(address)])])]);
+    let stamped = 0n;
     for (let i = 0; i < 40; i += 1) {
       const answer = await fetch(`${url}/a/b/c/v2`, { method: 'POST', body: 'x', headers: bearer });
       expect(await answer.text()).toBe('x');
+      expect(answer.headers.get('purser-cost-final')).toBe('true');
+      stamped += parseUsd(answer.headers.get('purser-cost')!)!;
     }
     await drain();
     expect(plane.sum('requests')).toBe(40);
     expect(plane.sum('attempts')).toBeGreaterThan(40);
+    // The stamp is of all attempts, and what the usage rows carry.
+    const rows = plane.reports.flatMap((report) => report.rows);
+    expect(rows.reduce((sum, row) => sum + BigInt(row.stampedPicoUsd), 0n)).toBe(stamped);
   });
 });
 
@@ -120,6 +126,34 @@ describe('Router: without the control plane', () => {
     await eventually(() => plane.sum('requests') === 20);
     await drain();
     expect(plane.sum('requests')).toBe(20);
+  });
+});
+
+describe('Router: the age of its table', () => {
+  it('is told, and bounded where that is wished: an old table answers 503 until the control plane is back', async () => {
+    const { address } = await serve(echo);
+    const plane = new TestControlPlane();
+    await plane.start();
+    plane.set(table(1, [deployment('a/b/c', [revision([replica(address, null)])])]));
+    const { router, url } = await startRouter(dataFolder(), plane.port, { maxTableAgeMs: 300 });
+    closers.push(
+      () => plane.stop(),
+      () => router.drain(),
+    );
+    const ask = () => fetch(`${url}/a/b/c/`, { headers: bearer });
+    await eventually(async () => (await ask()).status === 200);
+    await plane.stop();
+    await eventually(async () => (await ask()).status === 503);
+    const refused = await ask();
+    expect([refused.headers.get('retry-after'), refused.headers.get('purser-request-id')]).toEqual(['1', expect.any(String)]);
+    expect(((await (await fetch(`${url}/-/status`)).json()) as { tableAgeMs: number }).tableAgeMs).toBeGreaterThan(300);
+    await plane.start(plane.port);
+    const again = await eventually(async () => {
+      const answer = await ask();
+      return answer.status === 200 && answer;
+    });
+    // Nobody knows a price of this replica: no stamp is better than a stamp of zero.
+    expect(again.headers.get('purser-cost')).toBeNull();
   });
 });
 

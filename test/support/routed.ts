@@ -136,14 +136,20 @@ export async function startRouter(
     name = 'router',
     clock = steadyClock,
     limits = {},
-  }: { readonly name?: string; readonly clock?: { nowUs(): number }; readonly limits?: RouterLimits } = {},
+    maxTableAgeMs = null,
+  }: {
+    readonly name?: string;
+    readonly clock?: { nowUs(): number };
+    readonly limits?: RouterLimits;
+    readonly maxTableAgeMs?: number | null;
+  } = {},
 ): Promise<{ router: Router; url: string }> {
   const router = new Router({
     name,
     folder: join(folder, `router-${name}`),
     linkUrl: `http://127.0.0.1:${linkPort}`,
     tokenFile: join(folder, 'router-token'),
-    maxTableAgeMs: null,
+    maxTableAgeMs,
     clock,
     random: systemRandom,
     logger: quietLogger,
