@@ -9,6 +9,7 @@ import { ContractError } from '../traffic/router-contract/fields.ts';
 import { MAX_REPORT_BYTES, parseUsageReport } from '../traffic/router-contract/parse-usage-report.ts';
 import type { ReportAnswer, UsageReport } from '../traffic/router-contract/usage-report.ts';
 import type { UsageSink } from '../traffic/usage-sink.port.ts';
+import { bearerOf, watchToken } from './authenticate.ts';
 
 /** Changes within this are one table. Higher: revocations and replicas come late; lower: a rollout sends a table per row. */
 const COALESCE_MS = 20;
@@ -31,6 +32,13 @@ export interface RouterLinkDeps {
 interface Refusal {
   readonly status: 400 | 403 | 413;
   readonly message: string;
+}
+
+/** Who asks, and how that was proved. */
+interface JoinedRouter {
+  readonly name: string;
+  readonly principal: Principal;
+  readonly bearer: string;
 }
 
 /** The control plane's side of the link: tables out, usage in. */
@@ -80,15 +88,15 @@ export class RouterLink {
     const route = `${request.method ?? ''} ${pathname}`;
     if (route === 'GET /metrics' && (router ?? isLoopback(request))) await this.#metrics(response);
     else if (!router) answer(response, 401, { error: 'A router token is needed.' });
-    else if (route === 'GET /link/v1/table') this.#stream(response, router.name);
+    else if (route === 'GET /link/v1/table') this.#stream(response, router);
     else if (route === 'POST /link/v1/reports') await this.#report(request, response, router.name);
     else answer(response, 404, { error: 'Not found.' });
   }
 
-  async #router(request: IncomingMessage): Promise<Principal | null> {
-    const match = /^Bearer (\S+)$/i.exec(request.headers.authorization ?? '');
-    const principal = match?.[1] ? await this.#deps.authenticate(match[1]) : null;
-    return principal?.kind === 'router' ? principal : null;
+  async #router(request: IncomingMessage): Promise<JoinedRouter | null> {
+    const bearer = bearerOf(request.headers.authorization);
+    const principal = bearer === null ? null : await this.#deps.authenticate(bearer);
+    return bearer !== null && principal?.kind === 'router' ? { name: principal.name, principal, bearer } : null;
   }
 
   async #metrics(response: ServerResponse): Promise<void> {
@@ -96,12 +104,17 @@ export class RouterLink {
     response.writeHead(200, { 'content-type': this.#deps.registry.contentType }).end(text);
   }
 
-  #stream(response: ServerResponse, router: string): void {
+  /** Until the router leaves, or its token is good no more: a table tells who may call what. */
+  #stream(response: ServerResponse, { name: router, principal, bearer }: JoinedRouter): void {
     void this.#joined(router);
+    const unwatch = watchToken(this.#deps, bearer, principal, () => response.destroy());
     response.writeHead(200, { 'content-type': 'text/event-stream', 'cache-control': 'no-store' });
     response.flushHeaders();
     this.#streams.set(response, router);
-    response.once('close', () => this.#streams.delete(response));
+    response.once('close', () => {
+      unwatch();
+      this.#streams.delete(response);
+    });
     const event = this.#tableEvent([router]);
     if (event) response.write(event);
   }

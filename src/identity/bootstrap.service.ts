@@ -6,6 +6,7 @@ import type { Random } from '../kernel/random.ts';
 import { hashOfToken, newToken, type TokenType } from '../kernel/token.ts';
 import type { Scope, Transaction } from '../kernel/transaction.ts';
 import type { Database } from '../persistence/database.ts';
+import { isLive } from './authentication.service.ts';
 import type { IdentityStore, PrincipalRecord } from './identity-store.port.ts';
 
 const SCOPE: Scope = { kind: 'reconciler', loop: 'bootstrap' };
@@ -60,9 +61,9 @@ export class BootstrapService {
     const { database, store, clock, random } = this.#deps;
     return database.write(SCOPE, async (tx) => {
       await store.lockFirstStart(tx);
-      const known = present && (await store.findTokenByHash(tx, hashOfToken(present)));
-      if (present && known && known.revokedAt === null && known.type === wanted.token) return present;
       const now = clock.now();
+      const known = present && (await store.findTokenByHash(tx, hashOfToken(present)));
+      if (present && known && isLive(known, now) && known.type === wanted.token) return present;
       const owner = (await store.findPlatformPrincipal(tx, wanted.kind, wanted.name)) ?? (await this.#create(tx, wanted, now));
       const text = newToken(wanted.token, random);
       await store.insertToken(tx, {

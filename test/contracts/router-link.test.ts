@@ -5,6 +5,7 @@ import type { Principal, PrincipalKind } from '../../src/kernel/principal.ts';
 import { makeMetricRegistry } from '../../src/telemetry/metrics.ts';
 import type { RouteTable } from '../../src/traffic/router-contract/route-table.ts';
 import type { UsageReport } from '../../src/traffic/router-contract/usage-report.ts';
+import { eventually } from '../support/eventually.ts';
 import { quietLogger } from '../support/quiet-logger.ts';
 import { deployment, id, replica, revision, table } from '../support/routed.ts';
 
@@ -18,6 +19,7 @@ const principal = (kind: PrincipalKind, name: string): Principal => ({
 });
 const principals: Record<string, Principal> = { good: principal('router', 'edge'), other: principal('service_account', 'edge') };
 
+let answerFor: (token: string) => Promise<Principal | null>;
 let current: RouteTable | null;
 let booked: UsageReport[];
 let listeners: Set<() => void>;
@@ -27,10 +29,11 @@ const known = replica('127.0.0.1:1');
 
 beforeEach(async () => {
   current = table(1, [deployment('a/b/c', [revision([known])])]);
+  answerFor = (token) => Promise.resolve(principals[token] ?? null);
   booked = [];
   listeners = new Set();
   link = new RouterLink({
-    authenticate: (token) => Promise.resolve(principals[token] ?? null),
+    authenticate: (token) => answerFor(token),
     tables: {
       current: () => current,
       changed: (listener) => {
@@ -55,8 +58,8 @@ afterEach(() => link.close());
 
 const bearer = (token: string) => ({ authorization: `Bearer ${token}` });
 
-async function* tables(signal: AbortSignal): AsyncGenerator<RouteTable> {
-  const answer = await fetch(`${url}/link/v1/table`, { headers: bearer('good'), signal });
+async function* tables(signal: AbortSignal, token = 'good'): AsyncGenerator<RouteTable> {
+  const answer = await fetch(`${url}/link/v1/table`, { headers: bearer(token), signal });
   let text = '';
   for await (const chunk of answer.body!.pipeThrough(new TextDecoderStream())) {
     const events = (text + chunk).split('\n\n');
@@ -115,6 +118,26 @@ describe('Router link: tables', () => {
     }
     expect(((await stream.next()).value as RouteTable).version.n).toBe(50);
     abort.abort();
+  });
+
+  it('ends when the token of the router is revoked, and goes on while nobody can tell', async () => {
+    let revoked = false;
+    let asked = 0;
+    const abort = new AbortController();
+    principals['doomed'] = principal('router', 'doomed');
+    answerFor = (token) => {
+      asked += 1;
+      if (token === 'doomed' && asked === 2) return Promise.reject(new Error('the database is away'));
+      return Promise.resolve(revoked ? null : (principals[token] ?? null));
+    };
+    const stream = tables(abort.signal, 'doomed');
+    await stream.next();
+    await eventually(() => asked > 2);
+    current = table(2, []);
+    for (const listener of listeners) listener();
+    expect(((await stream.next()).value as RouteTable).version.n).toBe(2);
+    revoked = true;
+    await expect(stream.next()).rejects.toThrow('terminated');
   });
 
   it.each(['/link/v1/table', '/link/v1/reports'])('%s is for routers only', async (path) => {

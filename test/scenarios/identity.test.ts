@@ -59,6 +59,9 @@ describe('Identity: first start', () => {
     const second = await bootstrap.adminToken(null);
     expect(second).not.toBe(first);
     expect((await authentication.authenticate(second))?.id).toBe((await authentication.authenticate(first))?.id);
+    const { tokenId } = (await authentication.authenticate(second))!;
+    value(await identity.revokeToken(by(admin), { tokenId: tokenId! }));
+    expect(await bootstrap.adminToken(second)).not.toBe(second);
   });
 
   test('a router token is of type router and may do nothing else', async () => {
