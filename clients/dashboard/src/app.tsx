@@ -39,7 +39,14 @@ interface SessionProps {
 function Session({ token, onLeave }: SessionProps) {
   const [live, setLive] = useState(false);
   const [happened, setHappened] = useState<string | null>(null);
-  const connection = useMemo(() => makeConnection(token, { onRefused: () => onLeave(REFUSED), onLive: setLive }), [token]);
+  const connection = useMemo(() => {
+    const onLive = (now: boolean) => {
+      setLive(now);
+      // Cut off may mean refused: the next reading tells.
+      if (!now) setHappened(`cut off at ${Date.now()}`);
+    };
+    return makeConnection(token, { onRefused: () => onLeave(REFUSED), onLive });
+  }, [token]);
   return (
     <Provider value={connection}>
       <NamedHeader onSignOut={() => onLeave(null)} />

@@ -4,6 +4,8 @@ import { socketUrl } from './socket-url.ts';
 
 /** Longest wait before the socket tries again. Higher: the page stays still after an outage; lower: a crowd knocks at each restart. */
 const MAX_WAIT_MS = 5_000;
+/** When a subscription that the server ended is asked for again. Higher: events come late after a restart; lower: a refusal is repeated in vain. */
+const AGAIN_MS = 1_000;
 /** A socket that says nothing is asked after so long, and given up after as long again. Higher: a dead one is noticed late. */
 const KEEP_ALIVE_MS = 10_000;
 
@@ -80,7 +82,7 @@ const followed =
       let unsubscribe: () => void = () => undefined;
       const again = () => {
         onLive(false);
-        void pause(MAX_WAIT_MS).then(follow);
+        void pause(AGAIN_MS).then(follow);
       };
       function follow() {
         if (ended) return;
