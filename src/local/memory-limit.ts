@@ -1,8 +1,9 @@
 import { existsSync, mkdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Id } from '../kernel/id.ts';
-import { residentMib, signalGroup } from './processes.ts';
+import { kill, residentMib, signalGroup } from './processes.ts';
 import type { ReplicaProcess } from './replica-record.ts';
+import { readOrNull } from './runtime-folder.ts';
 
 /** How replicas' memory is limited on this machine; the runtime says which. */
 export type MemoryLimitKind = 'cgroup-v2' | 'cgroup-v1' | 'rss-polled';
@@ -13,6 +14,8 @@ export interface MemoryLimit {
   place(replicaId: Id, process: ReplicaProcess, limitMib: number): void;
   /** Kills what is over its limit where the kernel does not; true if it did. Called each second. */
   enforce(process: ReplicaProcess, limitMib: number): boolean;
+  /** Kills whatever is still under the replica's limit, daemons that it left behind included, where the kernel knows them. */
+  clear(replicaId: Id): void;
   /** True if the kernel killed the replica for its memory since it was placed. */
   wasExceeded(replicaId: Id): boolean;
   release(replicaId: Id): void;
@@ -79,6 +82,11 @@ class CgroupLimit implements MemoryLimit {
     return false;
   }
 
+  clear(replicaId: Id): void {
+    const pids = readOrNull(join(this.#files.root, replicaId, 'cgroup.procs')) ?? '';
+    pids.split('\n').filter(Boolean).map(Number).forEach(kill);
+  }
+
   wasExceeded(replicaId: Id): boolean {
     const kills = this.#kills(replicaId);
     const told = this.#told.get(replicaId) ?? 0;
@@ -116,6 +124,10 @@ class PolledLimit implements MemoryLimit {
     if (process.pid === null || residentMib(process.pid) <= limitMib) return false;
     signalGroup(process, 'SIGKILL');
     return true;
+  }
+
+  clear(): void {
+    // The kernel does not keep them together here.
   }
 
   wasExceeded(): boolean {

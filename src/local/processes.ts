@@ -43,6 +43,30 @@ export function findByNonce(nonce: string): number | null {
 const hasNonce = (pid: number, nonce: string): boolean =>
   (readProc(`/proc/${pid}/environ`) ?? '').split('\0').includes(`${NONCE_VARIABLE}=${nonce}`);
 
+/** Ends everything that still carries the nonce: what a replica has started may have left its group. */
+export function killByNonce(nonce: string): void {
+  for (const name of readdirSync('/proc')) if (/^\d+$/.test(name) && hasNonce(Number(name), nonce)) kill(Number(name));
+}
+
+/** Gone is fine, and so is what became somebody else's. A negative pid is a group. */
+export function kill(pid: number): void {
+  try {
+    process.kill(pid, 'SIGKILL');
+  } catch (error) {
+    if (!['ESRCH', 'EPERM'].includes((error as NodeJS.ErrnoException).code ?? '')) throw error;
+  }
+}
+
+/** Users whose sockets listen on the port, on any address of this machine (`/proc/net/tcp`, state 0A). */
+export function usersListeningOn(port: number): readonly number[] {
+  const hex = port.toString(16).toUpperCase().padStart(4, '0');
+  const rows = ['/proc/net/tcp', '/proc/net/tcp6'].flatMap((path) => (readProc(path) ?? '').split('\n').slice(1));
+  return rows
+    .map((row) => row.trim().split(/\s+/))
+    .filter(([, local = '', , state]) => state === '0A' && local.endsWith(`:${hex}`))
+    .map((columns) => Number(columns[7]));
+}
+
 /** Resident memory in MiB; 0 if it is gone. */
 export function residentMib(pid: number): number {
   const match = /^VmRSS:\s+(\d+) kB/m.exec(readProc(`/proc/${pid}/status`) ?? '');

@@ -12,7 +12,7 @@ import type { Logger } from '../telemetry/logger.ts';
 import type { ArtifactCache } from './artifact-cache.ts';
 import type { MemoryLimit } from './memory-limit.ts';
 import { probe } from './probe.ts';
-import { findByNonce, isOurs, isRunning, signalGroup, startTimeOf } from './processes.ts';
+import { findByNonce, isOurs, isRunning, kill, killByNonce, signalGroup, startTimeOf, usersListeningOn } from './processes.ts';
 import type { ReplicaLog } from './replica-log.ts';
 import {
   afterFailure,
@@ -228,8 +228,7 @@ export class ReplicaRunner {
   /** The end of a process is handled once, whoever notices it first. */
   #ended(process: ReplicaProcess, how: string): void {
     if (this.#stopped || this.#record.process?.nonce !== process.nonce) return;
-    // What it has started may have outlived it. After a gap the group may be somebody else's by now.
-    if (this.#gapFrom === null) killLeftovers(process);
+    this.#killLeftovers(process);
     if (this.#record.drain) {
       this.#giveUp(this.#gapFrom !== null);
       return;
@@ -237,6 +236,15 @@ export class ReplicaRunner {
     const why = this.#killedFor || (this.#deps.memory.wasExceeded(this.#record.replicaId) ? this.#overLimit() : how);
     this.#failed(`The replica stopped: ${why}.`);
     this.#schedule();
+  }
+
+  /** What it has started may have outlived it: in its group, under its limit, or with its nonce. */
+  #killLeftovers(ended: ReplicaProcess): void {
+    // After a gap the group may be somebody else's by now.
+    const ownGroup = this.#gapFrom === null && ended.pid !== null && ended.pid > 1 && startTimeOf(ended.pid) === '';
+    if (ownGroup) kill(-ended.pid);
+    this.#deps.memory.clear(this.#record.replicaId);
+    killByNonce(ended.nonce);
   }
 
   #failed(message: string): void {
@@ -257,11 +265,20 @@ export class ReplicaRunner {
   async #look(process: ReplicaProcess): Promise<void> {
     const port = this.#record.port ?? this.#toldPort();
     if (port !== null && port !== this.#record.port) this.#update({ ...this.#record, port });
-    const failure = port === null ? 'it does not listen yet' : await probe(port, this.#record.spec.healthPath);
+    const failure = port === null ? 'it does not listen yet' : await this.#probe(port);
     if (this.#record.process?.nonce !== process.nonce || !isWanted(this.#record)) return;
     if (failure === null) this.#ready();
     else this.#notReady(process, failure);
     this.#gapFrom = null;
+  }
+
+  /** A process of another project that was quicker to take the port is not the replica, however well it answers. */
+  async #probe(port: number): Promise<string | null> {
+    const failure = await probe(port, this.#record.spec.healthPath);
+    const uid =
+      failure === null && stateOf(this.#record) !== 'serving' ? await this.#deps.userOf(this.#record.spec.projectId) : null;
+    if (uid === null) return failure;
+    return usersListeningOn(port).every((user) => user === uid) ? null : 'its port is held by a stranger';
   }
 
   #toldPort(): number | null {
@@ -333,12 +350,3 @@ function nextLook(record: ReplicaRecord, now: Instant): Instant | null {
 }
 
 const lastServed = (record: ReplicaRecord): Instant => (stateOf(record) === 'unready' ? (record.transitions.at(-1)?.at ?? 0) : 0);
-
-function killLeftovers(ended: ReplicaProcess): void {
-  if (ended.pid === null || ended.pid <= 1 || startTimeOf(ended.pid) !== '') return;
-  try {
-    process.kill(-ended.pid, 'SIGKILL');
-  } catch {
-    // Nobody was left.
-  }
-}

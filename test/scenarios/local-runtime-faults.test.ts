@@ -18,6 +18,7 @@ import { afterEach, describe, expect, test } from 'vitest';
 import type { ClusterPort, ObservedReplica } from '../../src/deployments/cluster.port.ts';
 import { ArtifactCache, KEEP_UNUSED_MS } from '../../src/local/artifact-cache.ts';
 import { LocalCluster } from '../../src/local/local-cluster.adapter.ts';
+import { startTimeOf } from '../../src/local/processes.ts';
 import { runtimePaths } from '../../src/local/runtime-folder.ts';
 import { ensureRuntime } from '../../src/local/spawn-runtime.ts';
 import { builtEntry, builtNode, ensureBuilt } from '../support/build.ts';
@@ -50,6 +51,7 @@ async function open(): Promise<TestRuntime> {
 const replica = (cluster: ClusterPort, wanted: (one: ObservedReplica) => boolean): Promise<ObservedReplica> =>
   eventually(async () => (await cluster.observe()).replicas.find(wanted) ?? false, 20_000);
 const isServing = (one: ObservedReplica): boolean => one.state === 'serving' && one.capacityUntil === null;
+const statesOf = (one: ObservedReplica): readonly string[] => one.transitions.map(({ state }) => state);
 const ask = async (one: ObservedReplica, path: string): Promise<string> =>
   (await fetch(`http://${one.address ?? ''}${path}`)).text();
 const PID = `if (q.url === '/pid') return s.end(String(process.pid));`;
@@ -132,6 +134,84 @@ describe('Local runtime: one per folder', () => {
     const outcomes = await Promise.all(all.map((cluster) => cluster.apply(spec, fence)));
     expect(outcomes.map(({ outcome }) => outcome).sort()).toEqual(['applied', 'unchanged', 'unchanged']);
     expect((await all[1]!.observe()).replicas).toHaveLength(1);
+  });
+});
+
+describe('Local runtime: which processes are its own', () => {
+  const tellingPid = httpCommand(`http.createServer((q, s) => { ${PID} s.end(); }).listen(process.env.PORT, '127.0.0.1');`);
+  /** Kills the runtime, changes what it wrote down of its replica's process, and starts another one. */
+  async function restartWith(runtime: TestRuntime, one: ObservedReplica, change: (process: object) => object): Promise<void> {
+    process.kill((await runtime.cluster.info()).pid, 'SIGKILL');
+    const file = join(runtime.dataDir, 'runtime', 'replicas', `${one.replicaId}.json`);
+    const record = JSON.parse(readFileSync(file, 'utf8')) as { process: object };
+    writeFileSync(file, JSON.stringify({ ...record, process: change(record.process) }));
+    await runtime.start();
+  }
+
+  test('killed between a spawn and writing its pid down, its successor finds the process by its nonce', async () => {
+    const runtime = await open();
+    await runtime.cluster.apply(workload(processRuntime(tellingPid)), fence);
+    const before = await replica(runtime.cluster, isServing);
+    const pid = await ask(before, '/pid');
+    await restartWith(runtime, before, (process) => ({ ...process, pid: null, startedAt: '' }));
+    const after = await replica(runtime.cluster, isServing);
+    expect([after.replicaId, after.restarts, await ask(after, '/pid')]).toEqual([before.replicaId, 0, pid]);
+  });
+
+  test('a pid that belongs to somebody else by now is neither adopted nor harmed', async () => {
+    const runtime = await open();
+    await runtime.cluster.apply(workload(processRuntime(tellingPid)), fence);
+    const before = await replica(runtime.cluster, isServing);
+    const stranger = spawn(builtNode, ['-e', 'setInterval(() => {}, 1000)'], { detached: true });
+    const pid = stranger.pid ?? 0;
+    opened.push({ close: () => isRunning(pid) && stranger.kill('SIGKILL') });
+    const old = Number(await ask(before, '/pid'));
+    const startedAt = startTimeOf(pid);
+    await restartWith(runtime, before, (was) => {
+      process.kill(old, 'SIGKILL');
+      return { ...was, pid, startedAt };
+    });
+    const after = await replica(runtime.cluster, (one) => isServing(one) && one.restarts === 1);
+    expect(Number(await ask(after, '/pid'))).not.toBe(pid);
+    expect(isRunning(pid)).toBe(true);
+  });
+
+  test.each(['SIGTERM', 'SIGKILL'] as const)(
+    'a daemon that a replica left in a session of its own ends with it: %s',
+    async (signal) => {
+      const { cluster } = await open();
+      const body = `const child = require('child_process').spawn(process.execPath, ['-e', 'setInterval(() => {}, 1000)'], { detached: true, stdio: 'ignore' });
+      http.createServer((q, s) => { ${PID} s.end(String(child.pid)); }).listen(process.env.PORT, '127.0.0.1');`;
+      const spec = workload(processRuntime(httpCommand(body)));
+      await cluster.apply(spec, fence);
+      const one = await replica(cluster, isServing);
+      const [pid, daemon] = [Number(await ask(one, '/pid')), Number(await ask(one, '/daemon'))];
+      expect(isRunning(daemon)).toBe(true);
+      if (signal === 'SIGTERM') await cluster.remove(spec.workloadId, fence);
+      else process.kill(pid, 'SIGKILL');
+      await eventually(() => !isRunning(daemon), 10_000);
+    },
+  );
+
+  test.skipIf(!isRoot)('who takes the port of another project’s replica first is not taken for it', async () => {
+    const { cluster } = await open();
+    // The replica never listens; a process of another project does, on the port that the replica was given.
+    const idle = workload(processRuntime(httpCommand(`console.log('port', process.env.PORT); setInterval(() => {}, 1000);`)));
+    await cluster.apply(idle, fence);
+    const port = await eventually(async () => {
+      const [one] = (await cluster.observe()).replicas;
+      const { lines } = await cluster.logs(one?.replicaId ?? '', { cursor: null, limit: 1 });
+      return lines[0]?.text.split(' ')[1] ?? false;
+    });
+    const thief = httpCommand(
+      `for (const port of [process.env.PORT, process.env.STOLEN]) http.createServer((q, s) => s.end('give me your requests')).listen(port, '127.0.0.1');`,
+    );
+    const other = workload(processRuntime(thief, { STOLEN: port }), { projectId: '00000000-0000-4000-8000-0000000000b2' });
+    await cluster.apply(other, fence);
+    await replica(cluster, (one) => isServing(one) && one.workloadId === other.workloadId);
+    expect(await (await fetch(`http://127.0.0.1:${port}/`)).text()).toBe('give me your requests');
+    const robbed = await replica(cluster, (one) => one.workloadId === idle.workloadId && one.message.includes('stranger'));
+    expect(statesOf(robbed)).toEqual(['starting']);
   });
 });
 
