@@ -36,6 +36,7 @@ interface Bench {
   readonly metering: MeteringService;
   readonly clock: { at: number };
   run(): Promise<number>;
+  prune(): Promise<void>;
 }
 
 const benches: Bench[] = [];
@@ -72,7 +73,7 @@ async function makeBench(): Promise<Bench> {
     await reconciler.execute(plan, new AbortController().signal);
     return plan.length;
   };
-  const bench = { db, world, metering: new MeteringService(deps), clock, run };
+  const bench = { db, world, metering: new MeteringService(deps), clock, run, prune: () => reconciler.prune() };
   benches.push(bench);
   return bench;
 }
@@ -260,6 +261,32 @@ describe('Metering and ledger: restatement', () => {
     await bench.metering.accept(report(2, [row(T0, 0, 1)], 0), { name: 'edge' });
     expect(await totals(bench)).toMatchObject({ lines: cost, minutes: '1', usage: '2' });
     expect(await bench.metering.accept(report(3, [], 0), { name: 'other' })).toMatchObject({ accepted: false });
+  });
+});
+
+describe('Metering and ledger: inputs are kept for 62 days', () => {
+  test('usage until then is given its cost, after that it is a quantity, and what is forgotten changes no figure', async () => {
+    const bench = await makeBench();
+    bench.clock.at = UNTIL + 30 * MINUTE;
+    for (const one of REPORTS) await bench.metering.accept(one, { name: 'edge' });
+    await bench.run();
+    const late = T0 + 2 * MINUTE;
+    const deliver = async (sequence: number, at: number) => {
+      bench.clock.at = at;
+      await bench.metering.accept(report(sequence, [row(late, 0, 1_000_000)], at), { name: 'edge' });
+      await bench.run();
+      return ledger(bench);
+    };
+    const before = await ledger(bench);
+    const after = await deliver(61, late + 62 * 86_400_000);
+    expect(after).not.toEqual(before);
+    expect(await deliver(62, late + 62 * 86_400_000 + 1)).toEqual(after);
+    expect(await totals(bench)).toMatchObject({ lines: (await totals(calm)).lines, minutes: '181', usage: '182' });
+    bench.clock.at = UNTIL + 64 * 86_400_000;
+    await bench.prune();
+    expect(await totals(bench)).toMatchObject({ minutes: null, usage: '182' });
+    expect(await bench.run()).toBe(0);
+    expect(await ledger(bench)).toEqual(after);
   });
 });
 
