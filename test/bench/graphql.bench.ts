@@ -1,4 +1,4 @@
-// Measures the CPU of one nested list (50 models → project, 3 versions each) over HTTP against a stock Apollo server with hand-written
+// Measures the CPU of one nested list (50 deployments → revision → model version → model → 3 versions) over HTTP against a stock Apollo server with hand-written
 // resolvers and loaders on the same rows. The client runs in the same process, so its own cost, measured against a server that
 // sends the same bytes, is taken off both.
 import 'reflect-metadata';
@@ -15,19 +15,17 @@ import { compose } from '../../src/main/compose.ts';
 import { readConfig } from '../../src/main/config.ts';
 import { ENTITIES } from '../../src/main/entities.ts';
 import { systemClock, systemRandom } from '../../src/main/system-clock.ts';
+import type { Database } from '../../src/persistence/database.ts';
 import { openDatabase } from '../../src/persistence/open-database.ts';
+import { DEPLOYMENTS, makeNestedDeployments, NESTED_QUERY, VERSIONS } from '../support/nested-deployments.ts';
 import { quietLogger } from '../support/quiet-logger.ts';
 import type { BenchRow } from './bench-row.ts';
 
-const MODELS = 50;
-const VERSIONS = 3;
 /** Rounds of each kind, interleaved; the median counts. */
 const ROUNDS = 7;
 const REQUESTS = 60;
 /** Points are counted per token: enough tokens that none runs dry. */
 const TOKENS = 24;
-
-const QUERY = `{ models(first: ${MODELS}) { nodes { id name project { path } versions(first: ${VERSIONS}) { nodes { id number } } } } }`;
 
 interface Target {
   readonly url: string;
@@ -43,7 +41,7 @@ export async function run(): Promise<BenchRow[]> {
   const plane = compose({ ...deps, config: readConfig({ PURSER_DATA_DIR: folder }, folder) });
   const admin = await plane.bootstrap.adminToken(null);
   const url = `http://127.0.0.1:${await plane.api.listen('127.0.0.1', 0)}/graphql`;
-  const ours: Target = { url, tokens: await seed(url, admin) };
+  const ours: Target = { url, tokens: await seed(opened.database, url, admin) };
   const stock = await startStock(opened.url);
   const plain = await startPlain(await (await ask(ours, 0)).text());
   try {
@@ -66,7 +64,7 @@ async function compare(ours: Target, stock: Target, plain: Target): Promise<Benc
   const client = median(figures.plain);
   const own = median(figures.ours) - client;
   const theirs = median(figures.stock) - client;
-  const name = `nested list, ${MODELS} models × ${VERSIONS} versions: CPU per request`;
+  const name = `nested list, ${DEPLOYMENTS} deployments, models × ${VERSIONS} versions: CPU per request`;
   return [
     { name: `${name}, Purser`, value: Math.round(own), unit: 'µs' },
     { name: `${name}, stock Apollo`, value: Math.round(theirs), unit: 'µs' },
@@ -86,29 +84,21 @@ async function cpuPerRequest(target: Target): Promise<number> {
   return (user + system) / REQUESTS;
 }
 
-const ask = ({ url, tokens }: Target, i: number, query = QUERY, variables: object = {}): Promise<Response> =>
+const ask = ({ url, tokens }: Target, i: number, query = NESTED_QUERY, variables: object = {}): Promise<Response> =>
   fetch(url, {
     method: 'POST',
     headers: { 'content-type': 'application/json', authorization: `Bearer ${tokens[i % tokens.length] ?? ''}` },
     body: JSON.stringify({ query, variables }),
   });
 
-/** Registers the models; answers with tokens to ask with. */
-async function seed(url: string, admin: string): Promise<string[]> {
+/** Makes the deployments; answers with tokens to ask with. */
+async function seed(database: Database, url: string, admin: string): Promise<string[]> {
   const gql = async <T>(query: string, variables: object = {}): Promise<T> => {
     const answer = (await (await ask({ url, tokens: [admin] }, 0, query, variables)).json()) as { data?: T; errors?: unknown };
     if (!answer.data) throw new Error(JSON.stringify(answer.errors));
     return answer.data;
   };
-  await gql('mutation { createTeam(input: { name: "bench" }) { userErrors { code } } }');
-  await gql('mutation { createProject(input: { team: { path: "bench" }, name: "lists" }) { userErrors { code } } }');
-  for (let i = 0; i < MODELS; i += 1) {
-    await gql(
-      'mutation ($name: String!) { registerModel(input: { project: { path: "bench/lists" }, name: $name }) { userErrors { code } } }',
-      { name: `model-${i}` },
-    );
-    for (let version = 0; version < VERSIONS; version += 1) await gql(REGISTER_VERSION, { path: `bench/lists/model-${i}` });
-  }
+  await makeNestedDeployments(database, gql);
   const { viewer } = await gql<{ viewer: { principal: { id: string } } }>('{ viewer { principal { id } } }');
   const tokens: string[] = [];
   for (let i = 0; i < TOKENS; i += 1) {
@@ -121,31 +111,37 @@ async function seed(url: string, admin: string): Promise<string[]> {
   return tokens;
 }
 
-const REGISTER_VERSION = `mutation ($path: String!) { registerModelVersion(input: {
-  model: { path: $path }, container: { image: "example.com/a/b:1" }, resources: { cpuMilli: 100, memoryMib: 64 } }) { userErrors { code } } }`;
-
 interface Running {
   readonly url: string;
   close(): Promise<unknown>;
 }
 
 const STOCK_SCHEMA = `
-  type Query { models(first: Int): ModelConnection! }
-  type ModelConnection { nodes: [Model!]! }
-  type Model { id: ID! name: String! project: Project! versions(first: Int): ModelVersionConnection! }
-  type Project { path: String! }
-  type ModelVersionConnection { nodes: [ModelVersion!]! }
-  type ModelVersion { id: ID! number: Int! }`;
+  type Query { deployments(first: Int): DeploymentConnection! }
+  type DeploymentConnection { nodes: [Deployment!]! }
+  type Deployment { id: ID! name: String! revision: Revision }
+  type Revision { number: Int! modelVersion: ModelVersion }
+  type ModelVersion { id: ID! number: Int! model: Model! }
+  type Model { id: ID! name: String! versions(first: Int): ModelVersionConnection! }
+  type ModelVersionConnection { nodes: [ModelVersion!]! }`;
 
-interface ModelRow {
+interface VersionRow {
   readonly id: string;
-  readonly name: string;
-  readonly project_id: string;
+  readonly number: number;
+  readonly model_id: string;
+}
+
+interface RevisionRow {
+  readonly number: number;
+  readonly deployment_id: string;
+  readonly model_version_id: string;
 }
 
 interface Loaders {
-  readonly projects: DataLoader<string, { path: string }>;
-  readonly versions: DataLoader<string, { id: string; number: number }[]>;
+  readonly revisions: DataLoader<string, RevisionRow | undefined>;
+  readonly modelVersions: DataLoader<string, VersionRow | undefined>;
+  readonly models: DataLoader<string, { id: string; name: string } | undefined>;
+  readonly versions: DataLoader<string, readonly VersionRow[]>;
 }
 
 /** A server as one would write it without any of ours: no identity, no limits, a pool, a loader per level. */
@@ -155,27 +151,35 @@ async function startStock(databaseUrl: string): Promise<Running> {
     (await pool.query<T>(text, values)).rows;
   const resolvers = {
     Query: {
-      models: async (_: unknown, { first }: { first: number }) => ({
-        nodes: await rows<ModelRow>('select id, name, project_id from model order by name limit $1', [first]),
+      deployments: async (_: unknown, { first }: { first: number }) => ({
+        nodes: await rows('select id, name from deployment order by name limit $1', [first]),
       }),
     },
+    Deployment: { revision: ({ id }: { id: string }, _: unknown, { revisions }: Loaders) => revisions.load(id) },
+    Revision: {
+      modelVersion: (row: RevisionRow, _: unknown, { modelVersions }: Loaders) => modelVersions.load(row.model_version_id),
+    },
+    ModelVersion: { model: (row: VersionRow, _: unknown, { models }: Loaders) => models.load(row.model_id) },
     Model: {
-      project: (model: ModelRow, _: unknown, { projects }: Loaders) => projects.load(model.project_id),
-      versions: async (model: ModelRow, { first }: { first: number }, { versions }: Loaders) => ({
-        nodes: (await versions.load(model.id)).slice(0, first),
+      versions: async ({ id }: { id: string }, { first }: { first: number }, { versions }: Loaders) => ({
+        nodes: (await versions.load(id)).slice(0, first),
       }),
     },
   };
+  const one = <T extends pg.QueryResultRow>(text: string, keyOf: (row: T) => string) =>
+    new DataLoader<string, T | undefined>(async (ids) => {
+      const byKey = new Map((await rows<T>(text, [ids])).map((row) => [keyOf(row), row]));
+      return ids.map((id) => byKey.get(id));
+    });
   const loaders = (): Loaders => ({
-    projects: new DataLoader(async (ids) => {
-      const found = await rows<{ id: string; path: string }>(
-        `select p.id, t.name || '/' || p.name as path from project p join team t on t.id = p.team_id where p.id = any ($1)`,
-        [ids],
-      );
-      return ids.map((id) => found.find((row) => row.id === id) ?? { path: '' });
-    }),
-    versions: new DataLoader(async (ids) => {
-      const found = await rows<{ id: string; number: number; model_id: string }>(
+    revisions: one<RevisionRow>(
+      'select number, deployment_id, model_version_id from revision where deployment_id = any ($1) order by number',
+      (row) => row.deployment_id,
+    ),
+    modelVersions: one<VersionRow>('select id, number, model_id from model_version where id = any ($1)', ({ id }) => id),
+    models: one<{ id: string; name: string }>('select id, name from model where id = any ($1)', ({ id }) => id),
+    versions: new DataLoader<string, readonly VersionRow[]>(async (ids) => {
+      const found = await rows<VersionRow>(
         'select id, number, model_id from model_version where model_id = any ($1) order by number desc',
         [ids],
       );
