@@ -105,6 +105,8 @@ describe('CLI on an installation', () => {
       );
       expect(rows[0]?.requests).toBe(2);
     }, 30_000);
+    const [replica] = await json<{ logs: { lines: { text: string }[] } }[]>('logs', 'example/demo/second');
+    expect(replica?.logs.lines.some(({ text }) => text.includes('serving'))).toBe(true);
     expect((await run('logs', 'example/demo/second')).stdout).toMatch(/^== \S+ \(revision 1\)\n\S+Z .*serving/);
     const { events } = await json<{ events: { type: string }[] }>(
       'events',
@@ -118,7 +120,11 @@ describe('CLI on an installation', () => {
 
   test('a second revision, and back to the first', async () => {
     expect((await run('deploy', 'example/demo/second', '--model', 'digits', '--concurrency', '2', '--wait')).code).toBe(EXIT.OK);
-    expect((await run('rollback', 'example/demo/second')).code).toBe(EXIT.OK);
+    expect(await json('rollback', 'example/demo/second')).toEqual({
+      path: 'example/demo/second',
+      generation: 3,
+      reasons: ['Back to revision 1 by request.'],
+    });
     await eventually(async () => {
       expect(await json('describe', 'example/demo/second')).toMatchObject({
         status: { phase: 'READY' },
@@ -157,24 +163,27 @@ describe('CLI on an installation', () => {
   });
 
   test('delete: it goes, its costs stay', async () => {
-    expect((await run('delete', 'example/demo/second')).code).toBe(EXIT.OK);
+    expect(await json('delete', 'example/demo/second')).toMatchObject({
+      path: 'example/demo/second',
+      reasons: ['Deleted by request.'],
+    });
     await eventually(async () => expect((await run('get')).stdout).not.toContain('example/demo/second'), 60_000);
     expect((await run('costs', '--by', 'deployment')).stdout).toContain('example/demo/second');
   });
 
   test('a reader that has seen enough ends a command without a word', async () => {
-    const { stdout, stderr } = await promisify(execFile)(
-      'bash',
-      [
-        '-o',
-        'pipefail',
-        '-c',
-        `"${COMMAND}" events --last 100 --json | head -c 20; "${COMMAND}" events --follow --last 100 | head -1`,
-      ],
-      { env: { ...purser.env, PURSER_CONFIG: join(folder, 'contexts.json') } },
-    );
-    expect(stdout.startsWith('{"events":[{"cursor"')).toBe(true);
-    expect(stderr).toBe('');
+    const env = { ...purser.env, PURSER_CONFIG: join(folder, 'contexts.json') };
+    const pipe = (line: string) => promisify(execFile)('bash', ['-o', 'pipefail', '-c', line], { env });
+    const listed = await pipe(`"${COMMAND}" events --last 100 --json | head -c 20`);
+    expect(listed).toEqual({ stdout: '{"events":[{"cursor"', stderr: '' });
+    const state = { ended: false };
+    const followed = pipe(`"${COMMAND}" events --follow --last 1 | head -1`).finally(() => (state.ended = true));
+    // A pipe tells that nobody reads any more when the next event is written.
+    await eventually(async () => {
+      expect((await run('teams', 'create', `told-${String(Date.now())}`)).code).toBe(EXIT.OK);
+      expect(state.ended).toBe(true);
+    }, 60_000);
+    expect((await followed).stderr).toBe('');
   });
 
   test('a follower goes on across a killed control plane: nothing lost, nothing twice', async () => {
