@@ -16,8 +16,22 @@ afterAll(() => db.close());
 
 const MAX_LIVES = 5;
 
+/** How a rollout to version 2 ends, by what its replicas do. */
+const ENDS = {
+  ready: (plane: ControlPlane, ground: Ground) =>
+    plane.until(({ phase }) => phase === 'READY' && ground.cluster.running()[0] === 'v2 serving ×2'),
+  failing: (plane: ControlPlane, ground: Ground) =>
+    plane.until(
+      ({ conditions }) =>
+        conditions.some(({ reason }) => reason === 'RolloutRolledBack') && ground.cluster.running().join() === 'v1 serving ×2',
+    ),
+} as const;
+
+type End = keyof typeof ENDS;
+
 /** Deploys version 1, then rolls out version `2` with one crash on the way. False if the crash point was never reached. */
-async function rollOut(ground: Ground, point: CrashPoint): Promise<boolean> {
+async function rollOut(ground: Ground, end: End, point: CrashPoint): Promise<boolean> {
+  ground.cluster.behaviours.set('2', end);
   const before = await makeControlPlane(ground);
   await before.deploy(1, { replicas: 2 });
   await before.until(({ phase }) => phase === 'READY');
@@ -27,7 +41,7 @@ async function rollOut(ground: Ground, point: CrashPoint): Promise<boolean> {
     try {
       const crashing =
         life === 1 ? { database: crasher.database(database), cluster: crasher.cluster(ground.cluster) } : { database };
-      await act(await makeControlPlane(ground, { ...crashing, holder: `life ${life}` }), ground);
+      await act(await makeControlPlane(ground, { ...crashing, holder: `life ${life}` }), ground, end);
       return crasher.fired;
     } catch (error) {
       if (!(error instanceof Crash)) throw error;
@@ -38,9 +52,9 @@ async function rollOut(ground: Ground, point: CrashPoint): Promise<boolean> {
   throw new Error('it died too often');
 }
 
-async function act(plane: ControlPlane, ground: Ground): Promise<void> {
+async function act(plane: ControlPlane, ground: Ground, end: End): Promise<void> {
   expect(await plane.deploy(2, {}, {}, `roll out ${ground.teamName}`)).toMatchObject({ ok: true });
-  await plane.until(({ phase }) => phase === 'READY' && ground.cluster.running()[0] === 'v2 serving ×2');
+  await ENDS[end](plane, ground);
   await plane.pass();
 }
 
@@ -81,18 +95,21 @@ const endState = async ({ teamId, cluster }: Ground) => ({
   ),
 });
 
-describe('Deployments: the control plane crashes at every step of a rollout', () => {
+describe.each([
+  ['a rollout', 'ready'],
+  ['a rollout that is rolled back by itself', 'failing'],
+] as const)('Deployments: the control plane crashes at every step of %s', (_what, end) => {
   test.each(['before', 'after'] as const)(
     '%s each transaction and effect: the same end state',
     { timeout: 300_000 },
     async (when) => {
-      const calm = await makeGround(db.database, `calm-${when}`);
-      expect(await rollOut(calm, { call: 1_000_000, when })).toBe(false);
+      const calm = await makeGround(db.database, `calm-${end}-${when}`);
+      expect(await rollOut(calm, end, { call: 1_000_000, when })).toBe(false);
       const wanted = await endState(calm);
       let call = 1;
       for (; ; call += 1) {
-        const ground = await makeGround(db.database, `crash-${when}-${call}`);
-        const fired = await rollOut(ground, { call, when });
+        const ground = await makeGround(db.database, `crash-${end}-${when}-${call}`);
+        const fired = await rollOut(ground, end, { call, when });
         expect({ call, ...(await endState(ground)) }).toEqual({ call, ...wanted });
         if (!fired) break;
       }
