@@ -1,6 +1,5 @@
-import type { ServerResponse } from 'node:http';
 import { join } from 'node:path';
-import express, { type RequestHandler } from 'express';
+import express, { type RequestHandler, type Response } from 'express';
 
 /** Nothing from elsewhere runs or is asked, nobody frames us, no form leaves: each thing that a page needs is named. */
 const policy = (...allowed: readonly string[]): string =>
@@ -34,10 +33,36 @@ export function serveDashboard(folder: string): RequestHandler {
       response.sendFile(join(folder, file), { cacheControl: false });
     };
   };
-  const setHeaders = (response: ServerResponse): void => void response.setHeader('Cache-Control', KEPT);
   return express
     .Router()
     .get('/', page('index.html', PAGE_POLICY))
     .get('/graphiql', page('graphiql.html', EDITOR_POLICY))
-    .use('/assets', express.static(join(folder, 'assets'), { index: false, redirect: false, cacheControl: false, setHeaders }));
+    .use(
+      '/assets',
+      preferCompressed,
+      express.static(join(folder, 'assets'), { index: false, redirect: false, cacheControl: false, setHeaders }),
+    );
+}
+
+/** The text files have a compressed copy from the build; a browser that takes it gets it under the file's own name. */
+const preferCompressed: RequestHandler = (request, response, next) => {
+  const [, type] = /\.(js|css)$/.exec(request.path) ?? [];
+  if (type === undefined) {
+    next();
+    return;
+  }
+  response.vary('Accept-Encoding');
+  if (request.acceptsEncodings('gzip')) {
+    request.url = `${request.path}.gz`;
+    response.locals.type = type;
+  }
+  next();
+};
+
+/** Named here once: the type is that of the file, whichever copy is sent. */
+function setHeaders(response: Response): void {
+  response.setHeader('Cache-Control', KEPT);
+  if (typeof response.locals.type !== 'string') return;
+  response.type(response.locals.type);
+  response.setHeader('Content-Encoding', 'gzip');
 }

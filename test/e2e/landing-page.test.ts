@@ -276,14 +276,20 @@ describe.skipIf(missingBrowser)(missingBrowser ?? 'Landing page in Chromium', ()
       expect(problems.splice(0).join()).toMatch(/inline script/);
     });
 
-    test('files are named by their content and kept for ever', async () => {
+    test('files are named by their content, kept for ever, and sent compressed to whoever takes that', async () => {
       const html = await (await fetch(`${purser.apiUrl}/`)).text();
       const assets = [...html.matchAll(/(?:src|href)="(\/[^"]*)"/g)].map(([, asset]) => asset ?? '');
       expect(assets.length).toBeGreaterThan(1);
       for (const asset of assets) {
         expect(asset).toMatch(/^\/assets\/[\w.-]+-[\w-]{8}\.(js|css)$/);
-        const { headers } = await fetch(purser.apiUrl + asset);
-        expect(headers.get('cache-control')).toBe('public, max-age=31536000, immutable');
+        const [packed, plain] = await Promise.all(
+          ['gzip', 'identity'].map((coding) => fetch(purser.apiUrl + asset, { headers: { 'accept-encoding': coding } })),
+        );
+        expect([packed?.headers.get('content-encoding'), plain?.headers.get('content-encoding')]).toEqual(['gzip', null]);
+        expect(packed?.headers.get('content-type')).toBe(plain?.headers.get('content-type'));
+        expect(packed?.headers.get('vary')).toBe('Accept-Encoding');
+        expect(packed?.headers.get('cache-control')).toBe('public, max-age=31536000, immutable');
+        expect(await packed?.text()).toBe(await plain?.text());
       }
       const missing = await fetch(`${purser.apiUrl}/assets/missing-12345678.js`);
       expect([missing.status, missing.headers.get('cache-control')]).toEqual([404, null]);
