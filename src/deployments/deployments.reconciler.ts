@@ -26,7 +26,8 @@ import type { DeploymentMetrics } from './deployments.metrics.ts';
 import { makeWorkloadSpec } from './make-workload-spec.ts';
 import { planCluster, type ClusterInput, type ClusterPlan, type DeploymentStep } from './plan-cluster.ts';
 import type { LoopPace } from './plan-workloads.ts';
-import type { Workload } from './replica.ts';
+import type { ReplicaEvidence } from './replica-evidence.port.ts';
+import { isHeld, type Replica, type Workload } from './replica.ts';
 import type { RevisionErrorSource } from './revision-errors.port.ts';
 
 export interface DeploymentsReconcilerDeps {
@@ -36,6 +37,8 @@ export interface DeploymentsReconcilerDeps {
   readonly decisions: Pick<DecisionsService, 'record'>;
   /** Null = nobody counts errors. */
   readonly errors: RevisionErrorSource | null;
+  /** Null = nobody meters requests. */
+  readonly evidence: ReplicaEvidence | null;
   readonly artifacts: ArtifactGrants;
   readonly metrics: DeploymentMetrics;
   readonly clusterId: Id;
@@ -73,7 +76,7 @@ export class DeploymentsReconciler implements Reconciliation<PassInput, PassPlan
     const observation = await this.#observe();
     const seenAt = this.#seenAt;
     if (observation) this.#seenAt = observation.observedAt;
-    const rows = await this.#deps.database.read(SCOPE, (tx) => this.#load(tx));
+    const rows = await this.#deps.database.read(SCOPE, (tx) => this.#load(tx, observation));
     return { lease, cluster: { ...rows, observation, seenAt } };
   }
 
@@ -107,20 +110,33 @@ export class DeploymentsReconciler implements Reconciliation<PassInput, PassPlan
     }
   }
 
-  async #load(tx: Transaction): Promise<Omit<ClusterInput, 'observation' | 'seenAt'>> {
+  async #load(tx: Transaction, observation: ClusterObservation | null): Promise<Omit<ClusterInput, 'observation' | 'seenAt'>> {
     const { store, prices, clusterId, clock } = this.#deps;
     const now = clock.now();
     const deployments = await store.deploymentsOn(tx, clusterId);
     const ids = deployments.map(({ id }) => id);
     const rollouts = await store.rollouts(tx, ids);
     const workloads = await store.workloadsOn(tx, clusterId);
-    const replicas = await store.replicasOn(tx, clusterId, now - RECENT_MS);
+    const known = await store.replicasOn(tx, clusterId, now - RECENT_MS);
+    const replicas = observation ? await this.#withEvidence(tx, known, observation) : known;
     const offerings = [...new Set([...workloads, ...replicas].map(({ offeringId }) => offeringId))];
     const rates = new Map([...(await prices.believedAt(tx, offerings, now))].map(([id, row]) => [id, row.effective]));
     const revisions = await store.revisions(tx, ids);
     const shifting = rollouts.filter(({ state }) => state === 'shifting');
     const errors = await this.#errorsOf(tx, shifting);
     return { deployments, revisions, rollouts, workloads, replicas, rates, errors, refusals: this.#refusalsOf(workloads) };
+  }
+
+  /** Those that are gone without anybody having seen it lived at least until their last request. */
+  async #withEvidence(tx: Transaction, known: Replica[], { replicas, observedAt }: ClusterObservation): Promise<Replica[]> {
+    const seen = new Set(replicas.map(({ replicaId }) => replicaId));
+    const lost = known.filter((replica) => isHeld(replica) && !seen.has(replica.id)).map(({ id }) => id);
+    if (!this.#deps.evidence || lost.length === 0) return known;
+    const served = await this.#deps.evidence.lastServed(tx, lost);
+    return known.map((replica) => {
+      const until = Math.min(served.get(replica.id) ?? 0, observedAt);
+      return until > replica.lastEvidenceAt ? { ...replica, lastEvidenceAt: until } : replica;
+    });
   }
 
   #errorsOf(tx: Transaction, shifting: readonly { readonly toRevisionId: Id; readonly startedAt: Instant }[]) {

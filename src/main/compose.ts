@@ -5,6 +5,7 @@ import { EventResolver } from '../api/event.resolver.ts';
 import { RouterLink } from '../api/router-link.ts';
 import { makeSchema } from '../api/schema.ts';
 import { ApiServer } from '../api/server.ts';
+import { ReplicaEvidenceRepository } from '../costs/replica-evidence.repository.ts';
 import { RevisionErrorRepository } from '../costs/revision-errors.repository.ts';
 import { makeDeploymentMetrics } from '../deployments/deployments.metrics.ts';
 import type { LoopPace } from '../deployments/plan-workloads.ts';
@@ -39,6 +40,7 @@ export function compose(deps: ComposeDeps) {
     ...services,
     store: services.deploymentStore,
     errors: new RevisionErrorRepository(),
+    evidence: new ReplicaEvidenceRepository(),
     metrics: makeDeploymentMetrics(registry),
     artifacts: signedArtifactGrants({ apiUrl: `http://${config.host}:${config.port}`, secret, clock }),
     pace: PACE,

@@ -1,5 +1,6 @@
 import { offeringIdOf } from '../../src/clouds/offering-key.ts';
 import type { Offering } from '../../src/clouds/offering.ts';
+import { ReplicaEvidenceRepository } from '../../src/costs/replica-evidence.repository.ts';
 import { DecisionRepository } from '../../src/decisions/decision.repository.ts';
 import { DecisionsService } from '../../src/decisions/decisions.service.ts';
 import type { ClusterPort } from '../../src/deployments/cluster.port.ts';
@@ -185,6 +186,7 @@ export async function makeControlPlane(
     ...common,
     metrics: makeDeploymentMetrics(registry),
     errors,
+    evidence: new ReplicaEvidenceRepository(),
     artifacts,
     clusterId,
     cluster,
