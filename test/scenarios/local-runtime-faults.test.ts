@@ -33,6 +33,7 @@ import {
   type TestRuntime,
 } from '../support/local-runtime.ts';
 import { isRunning } from '../support/live-system.ts';
+import { canMount, mountSmallDisk } from '../support/small-disk.ts';
 
 const fence = { epoch: 1 };
 const NOBODY = 65_534;
@@ -99,7 +100,8 @@ describe('Local runtime: logs', () => {
     const { cluster, dataDir } = await open();
     const LINES = 90_000;
     const body = `http.createServer((q, s) => { s.end(); if (q.url !== '/talk') return;
-      let n = 0; const some = () => { for (let i = 0; i < 5000; i += 1) console.log(String(n++).padEnd(120, '.')); if (n < ${LINES}) setTimeout(some, 100); }; some();
+      let n = 0; const some = () => { for (let i = 0; i < 5000; i += 1) console.log(String(n++).padEnd(120, '.')); if (n >= ${LINES}) clearInterval(talk); };
+      const talk = setInterval(some, 100);
     }).listen(process.env.PORT, '127.0.0.1');`;
     await cluster.apply(workload(processRuntime(httpCommand(body))), fence);
     const { replicaId } = await ask(await replica(cluster, isServing), '/talk').then(() => replica(cluster, isServing));
@@ -212,6 +214,42 @@ describe('Local runtime: which processes are its own', () => {
     expect(await (await fetch(`http://127.0.0.1:${port}/`)).text()).toBe('give me your requests');
     const robbed = await replica(cluster, (one) => one.workloadId === idle.workloadId && one.message.includes('stranger'));
     expect(statesOf(robbed)).toEqual(['starting']);
+  });
+});
+
+describe('Local runtime: its disk is full', () => {
+  test.skipIf(!canMount())('it goes on watching and answering, and once there is room it starts again what crashed', async () => {
+    await ensureBuilt();
+    const dataDir = mkdtempSync(join(tmpdir(), 'purser-full-'));
+    const disk = mountSmallDisk(dataDir);
+    const env = { PATH: process.env.PATH, PURSER_LOG_LEVEL: 'silent', PURSER_ALLOW_PROCESS: '1' };
+    const cluster = await ensureRuntime({ dataDir, node: builtNode, entry: builtEntry, env });
+    opened.push({
+      close: async () => {
+        await cluster.shutdown({ andReplicas: true });
+        await eventually(() => disk.unmount());
+        rmSync(dataDir, { recursive: true, force: true });
+      },
+    });
+    const { pid: runtime } = await cluster.info();
+    await cluster.apply(
+      workload(
+        processRuntime(httpCommand(`http.createServer((q, s) => { ${PID} s.end(); }).listen(process.env.PORT, '127.0.0.1');`)),
+      ),
+      fence,
+    );
+    const before = await replica(cluster, isServing);
+    const filler = join(dataDir, 'filler');
+    expect(() => writeFileSync(filler, Buffer.alloc(2 << 20))).toThrow('ENOSPC');
+    const alive = readFileSync(join(dataDir, 'runtime', 'alive'), 'utf8');
+    process.kill(Number(await ask(before, '/pid')), 'SIGKILL');
+    await replica(cluster, (one) => one.state === 'unready');
+    // Longer than signs of life are apart.
+    await eventually(() => Date.now() - Number(alive) > 7_000, 10_000);
+    expect((await cluster.info()).pid).toBe(runtime);
+    rmSync(filler);
+    expect((await replica(cluster, isServing)).replicaId).toBe(before.replicaId);
+    expect((await cluster.info()).pid).toBe(runtime);
   });
 });
 

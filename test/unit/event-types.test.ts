@@ -44,7 +44,7 @@ const deployment = {
   ...owner,
   ...{ id: 'deployment', teamName: 'acme', projectName: 'demo', name: 'digits', generation: 2, version: 7, phase: 'READY' },
   ...{ deletedAt: null, goneAt: null, spec: { replicas: 1, maxSpendPerHour: PICO_PER_USD } },
-} as unknown as Deployment;
+} as Deployment;
 const scaled = { ...deployment, spec: { ...deployment.spec, replicas: 3 } };
 const deleted = { ...deployment, deletedAt: 5_000 };
 const rollout = {
@@ -56,7 +56,7 @@ const rollout = {
   reason: null,
   endedAt: null,
   version: 1,
-} as unknown as Rollout;
+} as Rollout;
 const replica = {
   ...owner,
   ...{
@@ -68,7 +68,7 @@ const replica = {
     capacityUntil: null,
     transitions: 1,
   },
-} as unknown as Replica;
+} as Replica;
 const project = {
   id: 'project',
   teamId: 'team',
@@ -78,7 +78,10 @@ const project = {
   maxSpendPerHour: 1n,
   version: 1,
 } as Project;
-const person = { id: 'person', kind: 'person', name: 'ada', teamId: 'team', grants: [] } as unknown as PrincipalRecord;
+const person: PrincipalRecord = {
+  ...{ id: 'person', kind: 'person', name: 'ada', teamId: 'team', issuer: null, subject: null },
+  ...{ platformActions: [], createdAt: 1, disabledAt: null, grants: [] },
+};
 const token = {
   id: 'token',
   teamId: 'team',
