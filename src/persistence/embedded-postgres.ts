@@ -1,5 +1,5 @@
-import { createHash } from 'node:crypto';
-import { chmod, chown, mkdir, readFile, readdir, rm, writeFile } from 'node:fs/promises';
+import { createHash, randomBytes } from 'node:crypto';
+import { chmod, chown, link, mkdir, readFile, readdir, realpath, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { withFileLock } from './file-lock.ts';
@@ -9,6 +9,8 @@ import { identityOf, isSameProcess, type ProcessIdentity } from './process-ident
 
 /** Where PostgreSQL's files are when root runs Purser: outside any home or clone, which its user could not enter. */
 const SYSTEM_FOLDER = '/var/lib/purser';
+/** In the data folder: the name of its place below `SYSTEM_FOLDER`. */
+const PLACE_FILE = 'database-place';
 /** Longest path of a unix socket on Linux (`sun_path` without its NUL); the socket's own name is `.s.PGSQL.5432`. */
 const MAX_SOCKET_PATH = 107;
 const SOCKET_NAME = '.s.PGSQL.5432';
@@ -126,23 +128,57 @@ async function isLive(path: string): Promise<boolean> {
 /** Folder, user and programs for a data folder; makes what is missing. */
 async function placeOf(options: EmbeddedOptions): Promise<PostgresServerOptions> {
   const root = process.getuid?.() === 0;
-  const hash = createHash('sha256').update(options.dataDir).digest('hex');
+  const name = await placeName(options.dataDir);
   const home = root ? (options.systemFolder ?? SYSTEM_FOLDER) : join(options.dataDir, 'postgres');
-  const folder = root ? join(home, hash.slice(0, 16)) : home;
-  const uid = root ? FIRST_UID + (Number.parseInt(hash.slice(0, 8), 16) % UIDS) : null;
+  const folder = root ? join(home, name) : home;
+  const uid = root ? FIRST_UID + (Number.parseInt(name.slice(0, 8), 16) % UIDS) : null;
   await mkdir(join(folder, 'instances'), { recursive: true, mode: 0o755 });
+  if (root) await refuseCopy(options.dataDir, folder, name);
   if (root) await chmod(home, 0o755);
   await chmod(folder, root ? 0o711 : 0o700);
   await chmod(join(folder, 'instances'), 0o700);
   const binaries = await bundledBinaries(home);
-  return { binaries, folder, uid, socketFolder: await socketFolderOf(folder, hash, uid), settings: options.settings ?? {} };
+  return { binaries, folder, uid, socketFolder: await socketFolderOf(folder, name, uid), settings: options.settings ?? {} };
+}
+
+/**
+ * The name of what belongs to a data folder but lies outside it, kept inside: a folder that was moved finds its database again, and one
+ * that was removed and made anew starts with an empty one. Instances that start at once agree on one name.
+ */
+async function placeName(dataDir: string): Promise<string> {
+  await mkdir(dataDir, { recursive: true, mode: 0o700 });
+  const file = join(dataDir, PLACE_FILE);
+  const proposal = `${file}.${process.pid}-${randomBytes(4).toString('hex')}`;
+  await writeFile(proposal, randomBytes(8).toString('hex'), { mode: 0o600 });
+  await link(proposal, file).catch(unlessThere);
+  await rm(proposal);
+  return (await readFile(file, 'utf8')).trim();
+}
+
+function unlessThere(error: NodeJS.ErrnoException): void {
+  if (error.code !== 'EEXIST') throw error;
+}
+
+/** Two data folders never share one database: the second is a copy of the first. */
+async function refuseCopy(dataDir: string, folder: string, name: string): Promise<void> {
+  const here = await realpath(dataDir);
+  const note = join(folder, 'data-dir');
+  const other = await readFile(note, 'utf8').catch(() => here);
+  const othersName = other === here ? null : await readFile(join(other, PLACE_FILE), 'utf8').catch(() => null);
+  if (othersName === name) {
+    throw new EmbeddedDatabaseError(
+      `${here} is a copy of ${other}, whose database it would share: set PURSER_DATA_DIR to the original, or remove ` +
+        `${join(here, PLACE_FILE)} to start with an empty database.`,
+    );
+  }
+  await writeFile(note, here, { mode: 0o600 });
 }
 
 /** `<folder>/run`, or a short folder of our own when that would be longer than a socket's path may be. */
-async function socketFolderOf(folder: string, hash: string, uid: number | null): Promise<string> {
+async function socketFolderOf(folder: string, name: string, uid: number | null): Promise<string> {
   const near = join(folder, 'run');
   const fits = Buffer.byteLength(join(near, SOCKET_NAME)) <= MAX_SOCKET_PATH;
-  const path = fits ? near : join(tmpdir(), `purser-database-${hash.slice(0, 16)}`);
+  const path = fits ? near : join(tmpdir(), `purser-database-${name}`);
   try {
     await mkdir(path, { recursive: true, mode: 0o700 });
     if (uid !== null) await chown(path, uid, uid);

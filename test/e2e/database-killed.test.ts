@@ -2,17 +2,8 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { pidOf } from '../../src/persistence/postgres-server.ts';
 import { eventually } from '../support/eventually.ts';
-import { startInstallation, type Installation } from '../support/installation.ts';
-import {
-  ask,
-  callDigits,
-  callOnce,
-  change,
-  countedRequests,
-  databaseFolder,
-  rowsOf,
-  untilReady,
-} from '../support/live-system.ts';
+import { databaseFolder, startInstallation, type Installation } from '../support/installation.ts';
+import { ask, callDigits, callOnce, change, countedRequests, rowsOf, untilReady } from '../support/live-system.ts';
 
 const WRITERS = 8;
 let purser: Installation;

@@ -3,11 +3,12 @@ import { readFileSync, readdirSync } from 'node:fs';
 import { request } from 'node:http';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { runtimePaths } from '../../src/local/runtime-folder.ts';
 import { pidOf } from '../../src/persistence/postgres-server.ts';
 import { builtNode } from '../support/build.ts';
 import { eventually } from '../support/eventually.ts';
-import { startInstallation, type Installation } from '../support/installation.ts';
-import { change, databaseFolder, deployVersion, look, untilReady, DIGITS } from '../support/live-system.ts';
+import { databaseFolder, startInstallation, type Installation } from '../support/installation.ts';
+import { change, deployVersion, look, untilReady, DIGITS } from '../support/live-system.ts';
 import { Load } from '../support/load.ts';
 
 let purser: Installation;
@@ -126,7 +127,7 @@ async function secretsOf() {
   const [record] = readdirSync(join(runtime, 'replicas'))
     .map((name) => JSON.parse(readFileSync(join(runtime, 'replicas', name), 'utf8')) as ReplicaFile)
     .filter(({ spec }) => spec.path === DIGITS);
-  const home = join('/var/lib/purser/replicas', databaseFolder(purser.dataDir).split('/').at(-1) ?? '', record?.replicaId ?? '');
+  const home = join(runtimePaths(purser.dataDir, true).homes, record?.replicaId ?? '');
   const runtimePid = (JSON.parse(readFileSync(join(runtime, 'runtime.pid'), 'utf8')) as { pid: number }).pid;
   return {
     read: [

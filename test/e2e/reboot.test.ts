@@ -5,17 +5,8 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { pidOf } from '../../src/persistence/postgres-server.ts';
 import { eventually } from '../support/eventually.ts';
-import { startInstallation, type Installation } from '../support/installation.ts';
-import {
-  callDigits,
-  databaseFolder,
-  deployVersion,
-  DIGITS,
-  isRunning,
-  look,
-  rowsOf,
-  untilReady,
-} from '../support/live-system.ts';
+import { databaseFolder, startInstallation, type Installation } from '../support/installation.ts';
+import { callDigits, deployVersion, DIGITS, isRunning, look, rowsOf, untilReady } from '../support/live-system.ts';
 
 const SECOND = 'example/demo/second';
 let purser: Installation;

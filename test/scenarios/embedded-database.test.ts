@@ -1,6 +1,6 @@
 // Starts the real embedded server in a folder of its own, with several instances as processes where a SIGKILL is meant.
 import { spawn, type ChildProcess } from 'node:child_process';
-import { chmod, mkdtemp, readdir, rm, stat, writeFile } from 'node:fs/promises';
+import { chmod, cp, mkdtemp, readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
@@ -133,6 +133,30 @@ describe('Embedded database: one server per data folder, for as long as somebody
     await expect(joinEmbeddedPostgres(optionsOf('three'))).rejects.toThrow(
       /was written by PostgreSQL 17, and this version of Purser brings 18/,
     );
+  });
+
+  it.skipIf(!asRoot)(
+    'a data folder that was moved finds it again, and a copy of one is refused',
+    { timeout: 120_000 },
+    async () => {
+      const opened = await joinEmbeddedPostgres(optionsOf('moved'));
+      await opened.leave();
+      await cp(join(root, 'moved'), join(root, 'copied'), { recursive: true });
+      await expect(joinEmbeddedPostgres(optionsOf('copied'))).rejects.toThrow(/copied is a copy of .*moved, whose database/);
+      await rename(join(root, 'moved'), join(root, 'elsewhere'));
+      const again = await joinEmbeddedPostgres(optionsOf('elsewhere'));
+      expect(again.socketFolder).toBe(opened.socketFolder);
+      await again.leave();
+    },
+  );
+
+  it('a data folder that was removed starts with an empty one', { timeout: 120_000 }, async () => {
+    const first = await openDatabase(optionsOf('removed'));
+    await first.close();
+    await rm(join(root, 'removed'), { recursive: true });
+    const second = await openDatabase(optionsOf('removed'));
+    expect(second.migrated).toEqual(MIGRATIONS.map(({ name }) => name));
+    await second.close();
   });
 
   it('finds a shorter place for its socket when the folder’s path is too long', { timeout: 120_000 }, async () => {

@@ -1,9 +1,9 @@
 import { spawn, type ChildProcess } from 'node:child_process';
-import { createHash } from 'node:crypto';
 import { chownSync, mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs';
 import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { runtimePaths } from '../../src/local/runtime-folder.ts';
 import { packageRoot as root } from '../../src/main/package-root.ts';
 
 const START_TIMEOUT_MS = 120_000;
@@ -77,10 +77,14 @@ async function freshPlace(settings: NodeJS.ProcessEnv = {}): Promise<Pick<Instal
   return { dataDir, env: { ...process.env, ...(await freePorts()), PURSER_DATA_DIR: dataDir, ...settings } };
 }
 
+/** Where the embedded database of an installation has its files and its socket. */
+export function databaseFolder(dataDir: string, asRoot = process.getuid?.() === 0): string {
+  return asRoot ? join('/var/lib/purser', readFileSync(join(dataDir, 'database-place'), 'utf8')) : join(dataDir, 'postgres');
+}
+
 /** What root's installations keep outside their data folder. */
 function systemFolders(dataDir: string): readonly string[] {
-  const key = createHash('sha256').update(dataDir).digest('hex').slice(0, 16);
-  return process.getuid?.() === 0 ? [join('/var/lib/purser', key), join('/var/lib/purser/replicas', key)] : [];
+  return process.getuid?.() === 0 ? [databaseFolder(dataDir), runtimePaths(dataDir, true).homes] : [];
 }
 
 function untilPrinted(child: ChildProcess, exited: Promise<number | null>): Promise<string> {

@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { inferBody } from '../../clients/cli/demo.ts';
@@ -6,7 +5,7 @@ import { packageRoot as root } from '../../src/main/package-root.ts';
 import { makeClient } from '../../src/persistence/connection.ts';
 import { socketUrl } from '../../src/persistence/postgres-server.ts';
 import { eventually } from './eventually.ts';
-import type { Installation } from './installation.ts';
+import { databaseFolder, type Installation } from './installation.ts';
 import { Load } from './load.ts';
 
 /** The deployment that every start brings up. */
@@ -130,13 +129,6 @@ export function isRunning(pid: number): boolean {
   } catch {
     return false;
   }
-}
-
-/** Where the embedded database of an installation has its files and its socket. */
-export function databaseFolder(dataDir: string, asRoot = process.getuid?.() === 0): string {
-  return asRoot
-    ? join('/var/lib/purser', createHash('sha256').update(dataDir).digest('hex').slice(0, 16))
-    : join(dataDir, 'postgres');
 }
 
 /** Rows of the installation's database, past every wall. */
