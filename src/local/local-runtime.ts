@@ -176,7 +176,16 @@ export class LocalRuntime {
     if (now - this.#prunedAt >= PRUNE_EVERY_MS) this.#prune(now);
     if (now - this.#aliveAt < ALIVE_EVERY_MS) return;
     this.#aliveAt = now;
-    writeDurably(this.#file('alive'), String(now));
+    this.#noteAlive(now);
+  }
+
+  /** On a full disk it goes on watching: only the bound of an estimated time grows. */
+  #noteAlive(now: Instant): void {
+    try {
+      writeDurably(this.#file('alive'), String(now));
+    } catch (error) {
+      this.#deps.logger.error({ err: error }, 'the sign of life could not be written');
+    }
   }
 
   #prune(now: Instant): void {

@@ -62,15 +62,13 @@ export class ReplicaLog {
     }
   }
 
-  /** Copied, not renamed: the replica goes on writing to the file that it has open. */
+  /** Copied, not renamed: the replica goes on writing to the file that it has open. Without room for the copy the older lines are lost. */
   #rotate(stream: Stream): void {
     const file = this.#file(stream);
-    copyFileSync(file, `${file}.turning`);
-    // What came during the copy comes along; only what comes between these two lines and the last is lost.
-    for (let copied = sizeOf(`${file}.turning`); copied < sizeOf(file); copied = sizeOf(`${file}.turning`))
-      appendFileSync(`${file}.turning`, readRange(file, copied, sizeOf(file) - copied));
-    const end = this.#base(stream) + sizeOf(`${file}.turning`);
-    renameSync(`${file}.turning`, `${file}.1`);
+    const copied = copyOrDrop(file, `${file}.turning`);
+    const end = this.#base(stream) + (copied ? sizeOf(`${file}.turning`) : sizeOf(file));
+    if (copied) renameSync(`${file}.turning`, `${file}.1`);
+    else truncateSync(file, 0);
     // Not synced to disk: this must be short, and after a reboot the replica is another one.
     writeFileSync(`${file}.base.new`, String(end));
     renameSync(`${file}.base.new`, `${file}.base`);
@@ -159,6 +157,21 @@ const endOf = (lines: readonly Line[], otherwise: number | undefined): number =>
 function parseCursor(cursor: string): Record<Stream, number> | null {
   const match = /^(\d{1,15})-(\d{1,15})$/.exec(cursor);
   return match ? { stdout: Number(match[1]), stderr: Number(match[2]) } : null;
+}
+
+/** False if there is no room: then neither a copy nor an older file is there. */
+function copyOrDrop(file: string, copy: string): boolean {
+  try {
+    copyFileSync(file, copy);
+    // What came during the copy comes along; only what comes between here and the emptying is lost.
+    for (let copied = sizeOf(copy); copied < sizeOf(file); copied = sizeOf(copy))
+      appendFileSync(copy, readRange(file, copied, sizeOf(file) - copied));
+    return true;
+  } catch {
+    rmSync(copy, { force: true });
+    rmSync(`${file}.1`, { force: true });
+    return false;
+  }
 }
 
 const sizeOf = (path: string): number => statSync(path, { throwIfNoEntry: false })?.size ?? 0;

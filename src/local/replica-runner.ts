@@ -158,6 +158,8 @@ export class ReplicaRunner {
       this.#update({ ...this.#record, startAt: null, process, attemptFrom: process.spawnedAt });
       await this.#spawn(process, prepared);
     } catch (error) {
+      // It may run already, and nobody would know of it.
+      killByNonce(nonce);
       this.#failed((error as Error).message);
     }
   }
@@ -221,8 +223,19 @@ export class ReplicaRunner {
 
   #watchExit(child: ChildProcess, process: ReplicaProcess): void {
     child.once('exit', (code, signal) =>
-      this.#ended(process, signal ? `its process was ended by ${signal}` : `its process ended with status ${code ?? 0}`),
+      this.#exited(process, signal ? `its process was ended by ${signal}` : `its process ended with status ${code ?? 0}`),
     );
+  }
+
+  /** What cannot be written down is told, and tried again when the replica is next looked at: a full disk must not end the runtime. */
+  #exited(process: ReplicaProcess, how: string): void {
+    try {
+      this.#ended(process, how);
+    } catch (error) {
+      this.#deps.logger.error({ err: error, replica: this.#record.replicaId }, 'the end of a replica could not be written down');
+      this.#deps.changed();
+      this.#schedule();
+    }
   }
 
   /** The end of a process is handled once, whoever notices it first. */

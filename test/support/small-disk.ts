@@ -9,7 +9,7 @@ const mount = (folder: string): number | null =>
 /** A real file system of 1 MiB over a folder, so that a disk can run full. */
 export function mountSmallDisk(folder: string): { unmount(): void } {
   if (mount(folder) !== 0) throw new Error('this machine lets nobody mount');
-  return { unmount: () => void execFileSync('umount', [folder]) };
+  return { unmount: () => void execFileSync('umount', [folder], { stdio: 'ignore' }) };
 }
 
 /** Only root can mount, and not in every container. */
