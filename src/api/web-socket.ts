@@ -5,7 +5,7 @@ import { WebSocketServer } from 'ws';
 import type { Principal } from '../kernel/principal.ts';
 import { bearerOf, watchToken, type Authenticator } from './authenticate.ts';
 import { tooManyStreams, type Gatekeeper } from './gatekeeper.ts';
-import { problemOf } from './problem.ts';
+import { isOutage, problemOf } from './problem.ts';
 import { MAX_SOCKETS_PER_TOKEN } from './slots.ts';
 import { runOnce, subscribeLive, type OperationSource } from './run-operation.ts';
 
@@ -56,6 +56,8 @@ export function serveWebSocket(http: Server, deps: SocketDeps): () => Promise<vo
   });
   const server = useServer<Record<string, unknown>, SessionExtra>(
     {
+      // Else the library tells whoever is connected what went wrong inside.
+      isProd: true,
       connectionInitWaitTimeout: INIT_TIMEOUT_MS,
       onConnect: ({ connectionParams, extra }) => openSession(deps, extra, connectionParams?.['authorization']),
       onDisconnect: ({ extra }) => endSession(extra.session),
@@ -90,7 +92,11 @@ function isForeign(origin: string | undefined, host: string | undefined): boolea
 
 async function openSession(deps: SocketDeps, extra: SessionExtra & Extra, authorization: unknown): Promise<boolean> {
   const bearer = bearerOf(authorization);
-  const principal = bearer === null ? null : await deps.authenticator.authenticate(bearer);
+  const principal = bearer === null ? null : await deps.authenticator.authenticate(bearer).catch(outageOf);
+  if (principal === OUTAGE) {
+    extra.socket.close(TRY_AGAIN_LATER, 'What is behind this cannot be reached: come back in a moment');
+    return false;
+  }
   if (!principal || bearer === null) return false;
   const release = deps.gatekeeper.sockets.take(principal);
   if (!release) {
@@ -107,6 +113,14 @@ async function openSession(deps: SocketDeps, extra: SessionExtra & Extra, author
   // It may have gone while the token was looked up; nobody would end the watch then.
   if (extra.socket.readyState !== extra.socket.OPEN) endSession(extra.session);
   return true;
+}
+
+const OUTAGE = Symbol('outage');
+
+/** An outage says nothing about the token; anything else is a bug. */
+function outageOf(error: unknown): typeof OUTAGE {
+  if (isOutage(error)) return OUTAGE;
+  throw error;
 }
 
 function endSession(session: Session | undefined): void {

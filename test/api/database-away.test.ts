@@ -1,8 +1,10 @@
 // The API over a database that nobody listens for: what callers are told, and what the client makes of it.
+import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import WebSocket from 'ws';
 import { PurserClient } from '../../clients/typescript/purser-client.ts';
 import { PurserUnavailable } from '../../clients/typescript/errors.ts';
 import { newToken } from '../../src/kernel/token.ts';
@@ -49,6 +51,16 @@ describe('API: the database is away', () => {
     const text = await response.text();
     if (method === 'POST')
       expect(JSON.parse(text)).toMatchObject({ errors: [{ extensions: { code: 'UNAVAILABLE', retryAfterMs: 1000 } }] });
+  });
+
+  test('a socket is closed with the request to come back, and learns nothing of what is inside', async () => {
+    const socket = new WebSocket(`${url.replace('http', 'ws')}/graphql`, 'graphql-transport-ws');
+    const closed = once(socket, 'close') as Promise<[number, Buffer]>;
+    await once(socket, 'open');
+    socket.send(JSON.stringify({ type: 'connection_init', payload: { authorization: `Bearer ${token}` } }));
+    const [code, reason] = await closed;
+    expect(code).toBe(1013);
+    expect(reason.toString()).not.toContain(folder);
   });
 
   test('the client takes it for an outage and goes on trying', async () => {
