@@ -10,6 +10,7 @@ import { Migration20261121000700_deployments } from './Migration20261121000700_d
 import { Migration20261121000800_costs } from './Migration20261121000800_costs.ts';
 import { Migration20261121000900_rollout_history } from './Migration20261121000900_rollout_history.ts';
 import { Migration20261121001000_upload_claims } from './Migration20261121001000_upload_claims.ts';
+import { Migration20261121001100_limits_history } from './Migration20261121001100_limits_history.ts';
 
 /** Every migration, oldest first. A list and not a folder scan: the same in sources, in the build and in tests. */
 export const MIGRATIONS: readonly (new (...args: ConstructorParameters<typeof Migration>) => Migration)[] = [
@@ -24,4 +25,5 @@ export const MIGRATIONS: readonly (new (...args: ConstructorParameters<typeof Mi
   Migration20261121000800_costs,
   Migration20261121000900_rollout_history,
   Migration20261121001000_upload_claims,
+  Migration20261121001100_limits_history,
 ];

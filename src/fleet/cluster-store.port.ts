@@ -1,4 +1,5 @@
 import type { Id } from '../kernel/id.ts';
+import type { Instant } from '../kernel/instant.ts';
 import type { Transaction } from '../kernel/transaction.ts';
 import type { Cluster, Pool } from './cluster.ts';
 
@@ -13,7 +14,8 @@ export interface ClusterStore {
   pools(tx: Transaction, clusterIds: readonly Id[]): Promise<Pool[]>;
   pool(tx: Transaction, id: Id): Promise<Pool | null>;
   /** False if a cluster of this name exists; it waits for one that is being made. */
-  insertCluster(tx: Transaction, cluster: Cluster): Promise<boolean>;
+  insertCluster(tx: Transaction, cluster: Cluster, principal: string): Promise<boolean>;
   insertPool(tx: Transaction, pool: Pool): Promise<boolean>;
-  updateCluster(tx: Transaction, cluster: Cluster): Promise<void>;
+  /** Its new version is in `cluster`; writes its history, too, like the insertion. */
+  updateCluster(tx: Transaction, cluster: Cluster, cause: { readonly at: Instant; readonly principal: string }): Promise<void>;
 }

@@ -1,5 +1,7 @@
 import type { Id } from '../kernel/id.ts';
+import type { Instant } from '../kernel/instant.ts';
 import type { Transaction } from '../kernel/transaction.ts';
+import { appendHistory } from '../persistence/history.ts';
 import { sqlOf } from '../persistence/sql.ts';
 import type { Cluster, Pool } from './cluster.ts';
 import type { ClusterStore } from './cluster-store.port.ts';
@@ -8,6 +10,12 @@ const CLUSTER = `select id, name, kind, machine_id as "machineId", cordoned, ver
   observed_at as "observedAt", conditions from cluster`;
 const POOL = `select id, cluster_id as "clusterId", name, capacity_type as "capacityType", offering_id as "offeringId", version,
   created_at as "createdAt" from pool`;
+
+const appendCluster = (tx: Transaction, cluster: Cluster, { at, principal }: { at: Instant; principal: string }): Promise<void> =>
+  appendHistory(tx, 'cluster_history', {
+    ...{ cluster_id: cluster.id, generation: cluster.version, machine_id: cluster.machineId, cordoned: String(cluster.cordoned) },
+    ...{ valid_from: at, principal },
+  });
 
 export class ClusterRepository implements ClusterStore {
   async cluster(tx: Transaction, by: { id: Id } | { name: string }): Promise<Cluster | null> {
@@ -39,10 +47,12 @@ export class ClusterRepository implements ClusterStore {
     return row ?? null;
   }
 
-  async insertCluster(tx: Transaction, cluster: Cluster): Promise<boolean> {
+  async insertCluster(tx: Transaction, cluster: Cluster, principal: string): Promise<boolean> {
     const text = `insert into cluster (id, name, kind, machine_id, version, created_at) values ($1, $2, $3, $4, $5, $6) on conflict do nothing`;
     const values = [cluster.id, cluster.name, cluster.kind, cluster.machineId, cluster.version, cluster.createdAt];
-    return (await sqlOf(tx).execute(text, values)) === 1;
+    const inserted = (await sqlOf(tx).execute(text, values)) === 1;
+    if (inserted) await appendCluster(tx, cluster, { at: cluster.createdAt, principal });
+    return inserted;
   }
 
   async insertPool(tx: Transaction, pool: Pool): Promise<boolean> {
@@ -51,8 +61,9 @@ export class ClusterRepository implements ClusterStore {
     return (await sqlOf(tx).execute(text, values)) === 1;
   }
 
-  async updateCluster(tx: Transaction, cluster: Cluster): Promise<void> {
+  async updateCluster(tx: Transaction, cluster: Cluster, cause: { at: Instant; principal: string }): Promise<void> {
     const values = [cluster.id, cluster.machineId, cluster.cordoned, cluster.version];
     await sqlOf(tx).execute(`update cluster set machine_id = $2, cordoned = $3, version = $4 where id = $1`, values);
+    await appendCluster(tx, cluster, cause);
   }
 }

@@ -43,7 +43,7 @@ export class FleetService {
     const at = clock.now();
     const blank = { cordoned: false, version: 1, createdAt: at, removedAt: null, observedAt: null, conditions: [] };
     const wanted: Cluster = { id: newId(at, random), name, kind: 'local', machineId, ...blank };
-    if (await store.insertCluster(tx, wanted))
+    if (await store.insertCluster(tx, wanted, REGISTRAR))
       record(tx, clusterRegistered({ before: null, after: wanted, at, principal: REGISTRAR }));
     const found = await store.cluster(tx, { name });
     invariant(found?.kind === 'local', `a cluster named ${name} exists and is not local`);
@@ -105,16 +105,18 @@ export class FleetService {
       }
       if (before.cordoned === input.cordoned) return ok({ clusterId: before.id });
       const after = { ...before, cordoned: input.cordoned, version: before.version + 1 };
-      await this.#deps.store.updateCluster(tx, after);
-      record(tx, clusterCordoned({ before, after, at: this.#deps.clock.now(), principal: caller.principal.id }));
+      const cause = { at: this.#deps.clock.now(), principal: caller.principal.id };
+      await this.#deps.store.updateCluster(tx, after, cause);
+      record(tx, clusterCordoned({ before, after, ...cause }));
       return ok({ clusterId: before.id });
     });
   }
 
   async #move(tx: Transaction, before: Cluster, machineId: string): Promise<Cluster> {
     const after = { ...before, machineId, version: before.version + 1 };
-    await this.#deps.store.updateCluster(tx, after);
-    record(tx, clusterMoved({ before, after, at: this.#deps.clock.now(), principal: REGISTRAR }));
+    const cause = { at: this.#deps.clock.now(), principal: REGISTRAR };
+    await this.#deps.store.updateCluster(tx, after, cause);
+    record(tx, clusterMoved({ before, after, ...cause }));
     return after;
   }
 }

@@ -39,6 +39,12 @@ export interface TokenRecord {
   readonly revokedAt: Instant | null;
 }
 
+/** Who changes something, and when. */
+export interface Cause {
+  readonly at: Instant;
+  readonly principal: string;
+}
+
 export interface ListWindow {
   /** Sort key of the last item seen; null = from the start. */
   readonly after: string | null;
@@ -57,9 +63,10 @@ export interface IdentityStore {
   /** Those of one team that lie in the given places. */
   listProjects(tx: Transaction, teamId: Id, places: Places, window: ListWindow): Promise<readonly Project[]>;
   insertTeam(tx: Transaction, team: Team): Promise<void>;
-  insertProject(tx: Transaction, project: Project): Promise<void>;
+  /** Writes its history, too, like every method that takes a cause. */
+  insertProject(tx: Transaction, project: Project, cause: Cause): Promise<void>;
   /** False if the version is no longer `expected`. */
-  updateProject(tx: Transaction, project: Project, expected: number): Promise<boolean>;
+  updateProject(tx: Transaction, project: Project, change: Cause & { readonly expected: number }): Promise<boolean>;
 
   findPrincipal(tx: Transaction, id: Id): Promise<PrincipalRecord | null>;
   findPerson(tx: Transaction, issuer: string, subject: string): Promise<PrincipalRecord | null>;
@@ -86,7 +93,7 @@ export interface IdentityStore {
   findQuotas(tx: Transaction, teamId: Id, projectId: Id | null, resource: QuotaResource): Promise<readonly Quota[]>;
   listQuotas(tx: Transaction, teamId: Id): Promise<readonly Quota[]>;
   /** Makes or replaces the limit; the row as it is then, with the version that this change gave it. */
-  saveQuota(tx: Transaction, quota: Quota): Promise<Quota>;
+  saveQuota(tx: Transaction, quota: Quota, cause: Cause): Promise<Quota>;
 
   /** Held to the end of the transaction, so that instances that start at once make the first principals once. */
   lockFirstStart(tx: Transaction): Promise<void>;

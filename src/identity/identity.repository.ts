@@ -3,9 +3,10 @@ import type { Instant } from '../kernel/instant.ts';
 import { invariant } from '../kernel/invariant.ts';
 import type { Grant, PrincipalKind } from '../kernel/principal.ts';
 import type { Transaction } from '../kernel/transaction.ts';
+import { appendHistory } from '../persistence/history.ts';
 import { sqlOf } from '../persistence/sql.ts';
 import type { Places } from './authorize.ts';
-import type { IdentityStore, ListWindow, PrincipalRecord, TokenRecord } from './identity-store.port.ts';
+import type { Cause, IdentityStore, ListWindow, PrincipalRecord, TokenRecord } from './identity-store.port.ts';
 import type { Quota, QuotaResource } from './quotas.ts';
 import type { Project, Team } from './team.ts';
 
@@ -25,6 +26,12 @@ type QuotaRow = Omit<Quota, 'maximum'> & { readonly maximum: string };
 
 const toProject = (row: ProjectRow): Project => ({ ...row, maxSpendPerHour: BigInt(row.maxSpendPerHour) });
 const toQuota = (row: QuotaRow): Quota => ({ ...row, maximum: BigInt(row.maximum) });
+
+const appendProject = (tx: Transaction, project: Project, { at, principal }: Cause): Promise<void> =>
+  appendHistory(tx, 'project_history', {
+    ...{ project_id: project.id, generation: project.version, team_id: project.teamId, max_replicas: project.maxReplicas },
+    ...{ max_spend_per_hour: String(project.maxSpendPerHour), valid_from: at, principal },
+  });
 
 /** Identity in PostgreSQL; row-level security narrows every statement to the transaction's scope. */
 export class IdentityRepository implements IdentityStore {
@@ -73,7 +80,7 @@ export class IdentityRepository implements IdentityStore {
     ]);
   }
 
-  async insertProject(tx: Transaction, project: Project): Promise<void> {
+  async insertProject(tx: Transaction, project: Project, cause: Cause): Promise<void> {
     await sqlOf(tx).execute(
       `insert into project (id, team_id, name, max_replicas, max_spend_per_hour, version, created_at) values ($1, $2, $3, $4, $5, $6, $7)`,
       [
@@ -86,13 +93,15 @@ export class IdentityRepository implements IdentityStore {
         project.createdAt,
       ],
     );
+    await appendProject(tx, project, cause);
   }
 
-  async updateProject(tx: Transaction, project: Project, expected: number): Promise<boolean> {
+  async updateProject(tx: Transaction, project: Project, { expected, ...cause }: Cause & { expected: number }): Promise<boolean> {
     const changed = await sqlOf(tx).execute(
       `update project set max_replicas = $2, max_spend_per_hour = $3, version = $4 where id = $1 and version = $5`,
       [project.id, project.maxReplicas, String(project.maxSpendPerHour), project.version, expected],
     );
+    if (changed === 1) await appendProject(tx, project, cause);
     return changed === 1;
   }
 
@@ -226,7 +235,7 @@ export class IdentityRepository implements IdentityStore {
     ).map(toQuota);
   }
 
-  async saveQuota(tx: Transaction, quota: Quota): Promise<Quota> {
+  async saveQuota(tx: Transaction, quota: Quota, { at, principal }: Cause): Promise<Quota> {
     const [row] = await sqlOf(tx).query<QuotaRow>(
       `insert into quota (id, team_id, project_id, resource, maximum, version) values ($1, $2, $3, $4, $5, 1)
        on conflict (team_id, project_id, resource) do update set maximum = excluded.maximum, version = quota.version + 1
@@ -234,6 +243,10 @@ export class IdentityRepository implements IdentityStore {
       [quota.id, quota.teamId, quota.projectId, quota.resource, String(quota.maximum)],
     );
     invariant(row, 'an upsert returns its row');
+    await appendHistory(tx, 'quota_history', {
+      ...{ quota_id: row.id, generation: row.version, team_id: row.teamId, project_id: row.projectId },
+      ...{ resource: row.resource, maximum: row.maximum, valid_from: at, principal },
+    });
     return toQuota(row);
   }
 

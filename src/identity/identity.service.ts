@@ -130,7 +130,7 @@ export class IdentityService {
         if (await this.#deps.store.findProject(tx, { teamName: team.name, name: input.name })) {
           return err(failure('ALREADY_EXISTS', 'The team has a project of this name.', { path: ['input', 'name'] }));
         }
-        await this.#deps.store.insertProject(tx, project);
+        await this.#deps.store.insertProject(tx, project, this.#cause(caller));
         record(tx, projectChanged(null, project, this.#cause(caller)));
         return ok({ projectId: project.id });
       },
@@ -157,7 +157,8 @@ export class IdentityService {
           path: ['expectedVersion'],
         });
         if (input.expectedVersion !== null && input.expectedVersion !== before.version) return err(stale);
-        if (!(await this.#deps.store.updateProject(tx, after, before.version))) return err(stale);
+        const change = { ...this.#cause(caller), expected: before.version };
+        if (!(await this.#deps.store.updateProject(tx, after, change))) return err(stale);
         record(tx, projectChanged(before, after, this.#cause(caller)));
         return ok({ projectId: after.id });
       },
@@ -315,7 +316,7 @@ export class IdentityService {
     const known = await store.findQuotas(tx, teamId, projectId, resource);
     const before = known.find((quota) => quota.projectId === projectId) ?? null;
     const id = before?.id ?? this.#newId();
-    const after = await store.saveQuota(tx, { id, teamId, projectId, resource, maximum, version: 1 });
+    const after = await store.saveQuota(tx, { id, teamId, projectId, resource, maximum, version: 1 }, this.#cause(caller));
     record(tx, quotaChanged(before, after, this.#cause(caller)));
     const replaced = after.version - 1;
     if (expected === null || expected === replaced) return null;

@@ -10,7 +10,7 @@ export type HistoryRow = Readonly<Record<string, string | number | object | null
 
 /**
  * Appends a row to a `*_history` table, in the transaction that changed the row whose twin it is. Must name the key columns,
- * `generation`, `team_id`, `valid_from` and `principal`. A repeated (key, generation) is a bug and throws.
+ * `generation`, `valid_from`, `principal` and, of a tenant's, `team_id`. A repeated (key, generation) is a bug and throws.
  */
 export async function appendHistory(tx: Transaction, table: string, row: HistoryRow): Promise<void> {
   const columns = Object.keys(row);

@@ -164,7 +164,7 @@ describe('Registry: artifacts by reference and digest', () => {
       maximum: BigInt(digits.length + 1500),
       version: 1,
     };
-    await db.database.write(SYSTEM, (tx) => identity.saveQuota(tx, quota));
+    await db.database.write(SYSTEM, (tx) => identity.saveQuota(tx, quota, { at: now, principal: 'test' }));
     const bytes = Buffer.from('quota'.repeat(200));
     let consumed = 0;
     const chunks = (async function* () {
@@ -177,7 +177,8 @@ describe('Registry: artifacts by reference and digest', () => {
       'QUOTA_EXCEEDED',
     );
     expect(consumed).toBe(bytes.length);
-    await db.database.write(SYSTEM, (tx) => sqlOf(tx).execute(`delete from quota`));
+    const wide = { ...quota, maximum: 10n ** 9n };
+    await db.database.write(SYSTEM, (tx) => identity.saveQuota(tx, wide, { at: now, principal: 'test' }));
   });
 
   test('an abandoned upload gives its quota and its bytes back after its lifetime, one that is gone on with does not', async () => {

@@ -14,6 +14,7 @@ import { planText, setPriceOf } from '../support/deployment-plans.ts';
 import { makeControlPlane, makeGround, rows, type ControlPlane, type Ground } from '../support/deployments-world.ts';
 
 const SCOPE = { kind: 'reconciler', loop: 'test' } as const;
+const CAUSE = { at: 0, principal: 'test' };
 let db: TestDatabase;
 let ground: Ground;
 let plane: ControlPlane;
@@ -112,7 +113,9 @@ describe('Deployments: guards, quotas and rights', () => {
   test('quotas of team and project', async () => {
     const { teamId, clock, random } = ground;
     const quota = { teamId, projectId: null, resource: 'replicas' as const, maximum: 3n, version: 1 };
-    await db.database.write(SCOPE, (tx) => new IdentityRepository().saveQuota(tx, { id: newId(clock.now(), random), ...quota }));
+    await db.database.write(SCOPE, (tx) =>
+      new IdentityRepository().saveQuota(tx, { id: newId(clock.now(), random), ...quota }, CAUSE),
+    );
     expect(await plane.deploy(1, { replicas: 2 })).toMatchObject({ ok: true });
     expect(await plane.deploy(1, { name: 'second', replicas: 2 })).toMatchObject({
       ok: false,
@@ -124,7 +127,9 @@ describe('Deployments: guards, quotas and rights', () => {
   test('a project has a quota of its own, also of what it spends, and two at once do not both get the last of it', async () => {
     const { teamId, projectId, clock, random } = ground;
     const quota = { teamId, projectId, resource: 'spend_per_hour' as const, maximum: PICO_PER_USD / 5n, version: 1 };
-    await db.database.write(SCOPE, (tx) => new IdentityRepository().saveQuota(tx, { id: newId(clock.now(), random), ...quota }));
+    await db.database.write(SCOPE, (tx) =>
+      new IdentityRepository().saveQuota(tx, { id: newId(clock.now(), random), ...quota }, CAUSE),
+    );
     expect(await plane.deploy(1, { replicas: 3 })).toMatchObject({ ok: false, error: { code: 'QUOTA_EXCEEDED' } });
     expect(await plane.deploy(1, { replicas: 1 })).toMatchObject({ ok: true });
     const outcomes = await Promise.all(['second', 'third', 'fourth'].map((name) => plane.deploy(1, { name, replicas: 1 })));

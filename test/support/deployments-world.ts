@@ -93,15 +93,19 @@ export async function makeGround(database: Database, teamName: string, versions 
   const clusterId = await database.write(SCOPE, async (tx) => {
     await identity.insertTeam(tx, { id: teamId, name: teamName, version: 1, createdAt: clock.now() });
     const limits = { maxReplicas: 10, maxSpendPerHour: 5n * PICO_PER_USD };
-    await identity.insertProject(tx, {
-      id: projectId,
-      teamId,
-      teamName,
-      name: 'demo',
-      ...limits,
-      version: 1,
-      createdAt: clock.now(),
-    });
+    await identity.insertProject(
+      tx,
+      {
+        id: projectId,
+        teamId,
+        teamName,
+        name: 'demo',
+        ...limits,
+        version: 1,
+        createdAt: clock.now(),
+      },
+      { at: clock.now(), principal: 'test' },
+    );
     await models.insertModel(tx, {
       id: modelId,
       ...owner,
