@@ -1,4 +1,4 @@
-import { chmodSync, existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { CommandFailure, EXIT } from './exit-codes.ts';
@@ -30,8 +30,11 @@ export function readContexts(env: NodeJS.ProcessEnv): ContextFile {
 export function writeContexts(env: NodeJS.ProcessEnv, file: ContextFile): void {
   const path = filePath(env);
   mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
-  writeFileSync(`${path}.new`, `${JSON.stringify(file, null, 2)}\n`, { mode: 0o600 });
-  chmodSync(`${path}.new`, 0o600);
+  // The default folder is ours alone; one that the user named is theirs.
+  if (env.PURSER_CONFIG === undefined) chmodSync(dirname(path), 0o700);
+  // What an interrupted write left may be readable by others.
+  rmSync(`${path}.new`, { force: true });
+  writeFileSync(`${path}.new`, `${JSON.stringify(file, null, 2)}\n`, { mode: 0o600, flag: 'wx' });
   renameSync(`${path}.new`, path);
 }
 

@@ -140,7 +140,10 @@ abstract class ChangeArgs {
   @Field(() => String, { nullable: true, description: 'Makes a repeat safe: the same key and input is done once.' })
   idempotencyKey?: string | null;
 
-  @Field(() => Int, { nullable: true, description: 'Refuse if its `version` is another now; for `deploy`, 0 = it must not exist yet.' })
+  @Field(() => Int, {
+    nullable: true,
+    description: 'Refuse if its `version` is another now; for `deploy`, 0 = it must not exist yet.',
+  })
   expectedVersion?: number | null;
 }
 

@@ -1,7 +1,8 @@
 // The real command line in process against the real API on a test database: exit codes, documents, contexts, files and streams.
-import { statSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { runCli } from '../../clients/cli/cli.ts';
 import { EXIT, EXIT_MEANINGS, type ExitCode } from '../../clients/cli/exit-codes.ts';
 import { startApi, type TestApi } from '../support/api.ts';
 import { startBreakableProxy } from '../support/breakable-proxy.ts';
@@ -35,6 +36,26 @@ describe('CLI: contexts and login', () => {
     expect((await cli.run(['whoami', '--context', 'elsewhere'])).code).toBe(EXIT.UNAUTHENTICATED);
     expect((await cli.run(['logout'])).code).toBe(EXIT.OK);
     expect((await cli.run(['whoami'])).code).toBe(EXIT.UNAUTHENTICATED);
+    cli.close();
+  });
+
+  test('folder and file are closed to others even where they were open before', async () => {
+    const cli = openCli();
+    const home = join(cli.folder, 'home');
+    mkdirSync(join(home, 'purser'), { recursive: true, mode: 0o755 });
+    writeFileSync(join(home, 'purser', 'contexts.json'), '{"current":null,"contexts":{}}', { mode: 0o644 });
+    writeFileSync(join(home, 'purser', 'contexts.json.new'), 'left over', { mode: 0o666 });
+    writeFileSync(join(cli.folder, 'token'), api.adminToken, { mode: 0o600 });
+    const code = await runCli(['login', '--url', api.url, '--token-file', join(cli.folder, 'token')], {
+      env: { XDG_CONFIG_HOME: home },
+      write: () => undefined,
+      writeError: () => undefined,
+      stopped: () => new AbortController().signal,
+    });
+    expect(code).toBe(EXIT.OK);
+    expect(statSync(join(home, 'purser')).mode & 0o777).toBe(0o700);
+    expect(statSync(join(home, 'purser', 'contexts.json')).mode & 0o777).toBe(0o600);
+    expect(readdirSync(join(home, 'purser'))).toEqual(['contexts.json']);
     cli.close();
   });
 
