@@ -65,6 +65,8 @@ export class ReplicaRunner {
   /** From when to when nobody watched; a change found at the first look after it is estimated. */
   #gapFrom: Instant | null = null;
   #killedFor = '';
+  /** Nonce of the process whose exit is told to us. */
+  #child = '';
   #timedOut = false;
 
   constructor(record: ReplicaRecord, deps: RunnerDeps) {
@@ -141,7 +143,8 @@ export class ReplicaRunner {
   async #watch(process: ReplicaProcess): Promise<void> {
     this.#deps.logOf(this.#record.replicaId).watch(this.#now());
     if (!isRunning(process)) {
-      this.#ended(process, 'its process ended');
+      // A child of our own tells by itself, and how; an adopted one is nobody's child here.
+      if (this.#child !== process.nonce) this.#ended(process, 'its process ended');
       return;
     }
     if (this.#deps.memory.enforce(process, this.#record.spec.resources.memoryMib)) this.#killedFor = this.#overLimit();
@@ -222,6 +225,7 @@ export class ReplicaRunner {
   }
 
   #watchExit(child: ChildProcess, process: ReplicaProcess): void {
+    this.#child = process.nonce;
     child.once('exit', (code, signal) =>
       this.#exited(process, signal ? `its process was ended by ${signal}` : `its process ended with status ${code ?? 0}`),
     );

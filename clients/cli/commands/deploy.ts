@@ -284,5 +284,7 @@ function outcomeOf(phase: string, rollout: string): WaitState['outcome'] {
 
 function reasonsOf({ conditions }: Watched['status'], why: string): string {
   const unmet = conditions.filter((condition) => condition.type !== 'Progressing' && condition.status !== 'True');
-  return [...unmet.map((condition) => condition.message), why].filter(Boolean).join(' ') || 'waiting for the first look';
+  const messages = unmet.map((condition) => condition.message);
+  const known = messages.some((message) => message.includes(why));
+  return [...messages, known ? '' : why].filter(Boolean).join(' ') || 'waiting for the first look';
 }
