@@ -1,3 +1,4 @@
+import { readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { createLocalJWKSet, errors, jwtVerify, type JSONWebKeySet, type JWTVerifyGetKey } from 'jose';
 import type { Clock } from '../kernel/clock.ts';
 import type { Instant } from '../kernel/instant.ts';
@@ -19,6 +20,8 @@ export interface OidcVerifierOptions {
   readonly issuer: string;
   readonly audience: string;
   readonly clock: Clock;
+  /** Where the last keys are kept, so that a restart while the issuer is away shuts nobody out; null = in memory only. */
+  readonly file: string | null;
 }
 
 interface Keys {
@@ -34,7 +37,8 @@ export class JoseOidcVerifier implements OidcVerifier {
   readonly issuer: string;
   readonly audience: string;
   readonly #clock: Clock;
-  #keys: Keys | null = null;
+  readonly #file: string | null;
+  #keys: Keys | null;
   #askedAt: Instant = Number.NEGATIVE_INFINITY;
   #failed = false;
   #asking: Promise<void> | null = null;
@@ -43,6 +47,8 @@ export class JoseOidcVerifier implements OidcVerifier {
     this.issuer = options.issuer;
     this.audience = options.audience;
     this.#clock = options.clock;
+    this.#file = options.file;
+    this.#keys = readKept(options);
   }
 
   async verify(token: string): Promise<OidcClaims | null> {
@@ -89,7 +95,7 @@ export class JoseOidcVerifier implements OidcVerifier {
     this.#asking = fetchKeys(this.issuer)
       .then(
         (keys) => {
-          if (keys.text !== this.#keys?.text) this.#keys = keys;
+          if (keys.text !== this.#keys?.text) this.#learn(keys);
           this.#failed = false;
         },
         () => {
@@ -99,15 +105,37 @@ export class JoseOidcVerifier implements OidcVerifier {
       .finally(() => (this.#asking = null));
     return this.#asking;
   }
+
+  #learn(keys: Keys): void {
+    this.#keys = keys;
+    if (this.#file === null) return;
+    try {
+      writeFileSync(`${this.#file}.new`, JSON.stringify({ issuer: this.issuer, keys: keys.text }), { mode: 0o600 });
+      renameSync(`${this.#file}.new`, this.#file);
+    } catch {
+      // A full disk costs no more than the copy.
+    }
+  }
 }
+
+/** Null for none, and for those of an issuer that was configured before. */
+function readKept({ file, issuer }: OidcVerifierOptions): Keys | null {
+  try {
+    const kept = JSON.parse(readFileSync(file ?? '', 'utf8')) as { readonly issuer: string; readonly keys: string };
+    return kept.issuer === issuer ? toKeys(kept.keys) : null;
+  } catch {
+    return null;
+  }
+}
+
+const toKeys = (text: string): Keys => ({ text, find: createLocalJWKSet(JSON.parse(text) as JSONWebKeySet) });
 
 async function fetchKeys(issuer: string): Promise<Keys> {
   const found = (await fetchJson(`${issuer.replace(/\/$/, '')}/.well-known/openid-configuration`)) as Record<string, unknown>;
   // OpenID Connect Discovery 1.0 §4.3: a document of another issuer would let its keys speak for this one.
   if (found['issuer'] !== issuer) throw new Error(`${issuer} is described by another issuer.`);
   const { keys } = (await fetchJson(String(found['jwks_uri']))) as JSONWebKeySet;
-  const text = JSON.stringify({ keys });
-  return { text, find: createLocalJWKSet(JSON.parse(text) as JSONWebKeySet) };
+  return toKeys(JSON.stringify({ keys }));
 }
 
 async function fetchJson(url: string): Promise<unknown> {

@@ -70,7 +70,9 @@ type Foundation = ReturnType<typeof makeFoundation>;
 export function makeCatalogue(shared: Foundation) {
   const { config, secret } = shared;
   const identityStore = new IdentityRepository();
-  const oidc = config.oidc ? new JoseOidcVerifier({ ...config.oidc, clock: shared.clock }) : null;
+  const oidc = config.oidc
+    ? new JoseOidcVerifier({ ...config.oidc, clock: shared.clock, file: join(config.dataDir, 'oidc-keys.json') })
+    : null;
   const quotas = new QuotasService(identityStore);
   const priceStore = new PriceRepository();
   const clusterStore = new ClusterRepository();

@@ -1,6 +1,9 @@
 // A real OpenID Connect provider on a loopback port issues tokens; its own key then signs the bad ones, so that only one thing is wrong.
+import { mkdtempSync, rmSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { CompactSign, exportJWK, generateKeyPair, SignJWT, type JWK } from 'jose';
 import Provider from 'oidc-provider';
 import { afterAll, beforeAll, describe, expect, it, test } from 'vitest';
@@ -69,7 +72,7 @@ beforeAll(async () => {
   const answer = provider.callback();
   server.on('request', (request, response) => void answer(request, response));
   db = await openTestDatabase();
-  verifier = new JoseOidcVerifier({ issuer, audience: AUDIENCE, clock: systemClock });
+  verifier = new JoseOidcVerifier({ issuer, audience: AUDIENCE, clock: systemClock, file: null });
   const deps = { database: db.database, clock: systemClock, random: systemRandom, store };
   authentication = new AuthenticationService({ ...deps, oidc: verifier });
   identity = new IdentityService({ ...deps, commands: new Commands(deps) });
@@ -193,13 +196,14 @@ describe('Identity: OIDC bearer tokens of the configured issuer', () => {
   });
 
   it('refuses, without failing, while the issuer cannot be reached or speaks for another', async () => {
-    const nowhere = new JoseOidcVerifier({ issuer: 'http://127.0.0.1:9', audience: AUDIENCE, clock: systemClock });
+    const nowhere = new JoseOidcVerifier({ issuer: 'http://127.0.0.1:9', audience: AUDIENCE, clock: systemClock, file: null });
     expect(await nowhere.verify(await signed({}))).toBeNull();
     expect(nowhere.keys()).toBeNull();
     const alias = new JoseOidcVerifier({
       issuer: issuer.replace('127.0.0.1', 'localhost'),
       audience: AUDIENCE,
       clock: systemClock,
+      file: null,
     });
     expect(await alias.verify(await signed({}))).toBeNull();
     expect(alias.keys()).toBeNull();
@@ -231,12 +235,16 @@ async function movableIssuer() {
     new SignJWT({ iss: address, aud: AUDIENCE, sub: 'alice', exp: seconds() + 600 })
       .setProtectedHeader({ alg: 'ES256', kid })
       .sign(keys[0]!.key);
+  const folder = mkdtempSync(join(tmpdir(), 'purser-oidc-'));
   await rotate('first');
   const close = () => {
     http.closeAllConnections();
     http.close();
+    rmSync(folder, { recursive: true });
   };
-  return { told, clock, rotate, token, close, verifier: new JoseOidcVerifier({ issuer: address, audience: AUDIENCE, clock }) };
+  const restarted = (issuer = address) =>
+    new JoseOidcVerifier({ issuer, audience: AUDIENCE, clock, file: join(folder, 'keys.json') });
+  return { told, clock, rotate, token, close, restarted, verifier: restarted() };
 }
 
 describe('Identity: the keys of the issuer', () => {
@@ -276,6 +284,18 @@ describe('Identity: the keys of the issuer', () => {
     // An hour later by the clock of the verifier alone: the token itself has not expired.
     expect(await issuer.verifier.verify(token)).toMatchObject({ subject: 'alice' });
     expect(performance.now() - started).toBeLessThan(2_000);
+    issuer.close();
+  });
+
+  it('are known after a restart while the issuer is away, and never taken for those of another', async () => {
+    const issuer = await movableIssuer();
+    const token = await issuer.token();
+    await issuer.verifier.verify(token);
+    issuer.told.mode = 'fails';
+    const restarted = issuer.restarted();
+    expect(restarted.keys()).toContain('"kid":"first"');
+    expect(await restarted.verify(token)).toMatchObject({ subject: 'alice' });
+    expect(issuer.restarted('http://127.0.0.1:9').keys()).toBeNull();
     issuer.close();
   });
 
