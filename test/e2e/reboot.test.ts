@@ -56,12 +56,22 @@ async function processesOf({ dataDir }: Installation): Promise<number[]> {
   return all.filter((one) => one !== undefined && one !== null);
 }
 
+const upload = (method: string, { headers = {}, body = null as string | null } = {}) =>
+  fetch(`${purser.apiUrl}/projects/example/demo/artifacts/sha256:${'a'.repeat(64)}`, {
+    method,
+    body,
+    headers: { authorization: `Bearer ${purser.adminToken}`, ...headers },
+  });
+
 describe('After a reboot', () => {
   test('everything that was wished for runs again from the database alone, under new replicas, and the time between costs nothing', async () => {
     await deployVersion(purser, { project: { path: 'example/demo' }, name: 'second', model: 'digits', replicas: 2 });
     await untilReady(purser, SECOND);
     const before = [...(await look(purser)).replicas, ...(await look(purser, SECOND)).replicas].map(({ id }) => id);
     expect(before).toHaveLength(3);
+    const range = { 'content-range': 'bytes 0-9/20' };
+    expect((await upload('PUT', { headers: range, body: '0123456789' })).status).toBe(202);
+    await rowsOf(purser, `update artifact set touched_at = 0 where state = 'uploading'`);
     const processes = await processesOf(purser);
     expect(processes.length).toBeGreaterThan(7);
     for (const pid of processes) process.kill(pid, 'SIGKILL');
@@ -103,6 +113,11 @@ describe('After a reboot', () => {
       `select min(capacity_from) as from from replica where capacity_until is null`,
     );
     expect(Number(from)).toBeGreaterThanOrEqual(on);
+  });
+
+  test('an upload that nobody went on with for days was forgotten at the start, with its quota', async () => {
+    expect((await upload('HEAD')).status).toBe(404);
+    expect(await rowsOf(purser, `select 1 from artifact where state = 'uploading'`)).toEqual([]);
   });
 
   test('its files name the present processes again', async () => {
