@@ -14,7 +14,7 @@ import { ModelType, ModelVersionType, toModelVersionType } from '../registry/mod
 import type { ModelsService } from '../registry/models.service.ts';
 import { allowedActions } from './allowed-actions.ts';
 import type { ClusterPort } from './cluster.port.ts';
-import { deploymentPath } from './deployment.ts';
+import { deploymentPath, type Deployment } from './deployment.ts';
 import { DeploymentBy, DeploymentFilter } from './deployment.input.ts';
 import {
   decisionsOfLoader,
@@ -233,9 +233,14 @@ export class ModelDeploymentsResolver {
     this.#service = service;
   }
 
-  @FieldResolver(() => [DeploymentType], { description: 'The deployments that run a version of it now.' })
-  async deployments(@Root() model: ModelType, @Ctx() context: ApiContext): Promise<DeploymentType[]> {
-    return (await deploymentsOfModelLoader(context, this.#service).load(model.row.id)).map(toDeploymentType);
+  @FieldResolver(() => DeploymentConnection, { description: 'The deployments that run a version of it now, by path.' })
+  async deployments(
+    @Root() model: ModelType,
+    @Ctx() context: ApiContext,
+    @Arg('first', () => Int, { defaultValue: DEFAULT_PAGE, description: 'At most 100.' }) first: number,
+    @Arg('after', () => String, { nullable: true, description: 'Cursor to go on behind.' }) after?: string | null,
+  ) {
+    return pageByPath(await deploymentsOfModelLoader(context, this.#service).load(model.row.id), first, after);
   }
 }
 
@@ -247,10 +252,27 @@ export class ModelVersionDeploymentsResolver {
     this.#service = service;
   }
 
-  @FieldResolver(() => [DeploymentType], { description: 'The deployments that run it now.' })
-  async deployments(@Root() version: ModelVersionType, @Ctx() context: ApiContext): Promise<DeploymentType[]> {
-    return (await deploymentsOfVersionLoader(context, this.#service).load(version.row.id)).map(toDeploymentType);
+  @FieldResolver(() => DeploymentConnection, { description: 'The deployments that run it now, by path.' })
+  async deployments(
+    @Root() version: ModelVersionType,
+    @Ctx() context: ApiContext,
+    @Arg('first', () => Int, { defaultValue: DEFAULT_PAGE, description: 'At most 100.' }) first: number,
+    @Arg('after', () => String, { nullable: true, description: 'Cursor to go on behind.' }) after?: string | null,
+  ) {
+    return pageByPath(await deploymentsOfVersionLoader(context, this.#service).load(version.row.id), first, after);
   }
+}
+
+/** A page of rows that one statement read for all parents of a level. */
+function pageByPath(rows: readonly Deployment[], first: number, after: string | null | undefined) {
+  const limit = pageSize(first);
+  const behind = decodeCursor(after) ?? '';
+  const rest = rows
+    .map((row) => ({ row, path: deploymentPath(row) }))
+    .filter(({ path }) => path > behind)
+    .sort((a, b) => (a.path < b.path ? -1 : 1));
+  const items = rest.slice(0, limit).map(({ row }) => row);
+  return toConnection({ items, hasNextPage: rest.length > limit, totalCount: rows.length }, toDeploymentType, deploymentPath);
 }
 
 /** How `node(id)` finds deployments, their revisions and replicas. */

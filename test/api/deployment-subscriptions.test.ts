@@ -103,6 +103,31 @@ describe('API: the live status of one deployment', () => {
     expect((await ask(token)).data).toEqual({ node: null, events: { events: [] } });
   });
 
+  test('the deployments of a model and of a version are read page by page', async () => {
+    for (const name of ['digits-b', 'digits-c']) expect(await plane.deploy(1, { name })).toMatchObject({ ok: true });
+    const page = 'deployments(first: 2, after: $after) { nodes { path } totalCount pageInfo { hasNextPage endCursor } }';
+    const query = `query ($after: String) { model(by: { path: "acme/demo/digits" }) { ${page} versions(first: 3) { nodes { number ${page} } } } }`;
+    interface Page {
+      readonly nodes: { readonly path: string }[];
+      readonly totalCount: number;
+      readonly pageInfo: { readonly hasNextPage: boolean; readonly endCursor: string };
+    }
+    const ask = async (after: string | null) => {
+      const { data } = await api.gql<{
+        model: { deployments: Page; versions: { nodes: { number: number; deployments: Page }[] } };
+      }>(query, { variables: { after } });
+      return [data?.model.deployments, data?.model.versions.nodes.find(({ number }) => number === 1)?.deployments];
+    };
+    const first = await ask(null);
+    const second = await ask(first[0]?.pageInfo.endCursor ?? null);
+    for (const index of [0, 1]) {
+      expect(first[index]).toMatchObject({ totalCount: 3, pageInfo: { hasNextPage: true } });
+      expect(second[index]?.pageInfo.hasNextPage).toBe(false);
+      const paths = [first, second].flatMap((pages) => pages[index]?.nodes.map(({ path }) => path) ?? []);
+      expect(paths).toEqual(['acme/demo/digits', 'acme/demo/digits-b', 'acme/demo/digits-c']);
+    }
+  });
+
   test('it tells the deletion and ends when nothing runs any more', async () => {
     const { seen, state, client } = follow<Shown>(api.adminToken, STATUS, id);
     await eventually(() => seen.length > 0);
