@@ -234,3 +234,26 @@ describe('Router: what HTTP allows a caller', () => {
     await eventually(() => connection.closed);
   });
 });
+
+describe('Router: bytes of callers', () => {
+  it('whatever byte is in a path, a header or its name is passed on or refused, and never looks like a dead replica', async () => {
+    const { url } = await start([deployment('a/b/c', [revision([replica(await serve(fine))])])]);
+    const statuses = new Map<string, number>();
+    const heads = Array.from({ length: 255 }, (_, n) => String.fromCharCode(n + 1)).flatMap((byte) => [
+      `GET /a/b/c/x${byte}y HTTP/1.1\r\n${AUTH}\r\n`,
+      `GET /a/b/c/x?q=${byte}y HTTP/1.1\r\n${AUTH}\r\n`,
+      `GET /a/b/c/ HTTP/1.1\r\n${AUTH}x-a: b${byte}d\r\n\r\n`,
+      `GET /a/b/c/ HTTP/1.1\r\n${AUTH}x-${byte}a: b\r\n\r\n`,
+    ]);
+    for (const head of heads) {
+      const caller = new RawCaller(url);
+      caller.socket.write(Buffer.from(head, 'latin1'));
+      await new Promise((resolve) => caller.socket.once('data', resolve));
+      const status = caller.text().slice(9, 12);
+      statuses.set(status, (statuses.get(status) ?? 0) + 1);
+      caller.socket.destroy();
+    }
+    expect([...statuses.keys()].sort()).toEqual(['200', '400']);
+    expect(statuses.get('200')).toBeGreaterThan(400);
+  });
+});
