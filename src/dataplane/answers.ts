@@ -49,9 +49,13 @@ export function refuse(response: ServerResponse, requestId: string, refusal: Ref
 /** A body that nobody wants any more is read and dropped for a while, so that the caller gets the answer; then the connection ends. */
 export function linger(request: IncomingMessage): void {
   if (request.complete) return;
-  request.resume();
-  const timer = setTimeout(() => request.socket.destroy(), LINGER_MS);
-  const stop = (): void => clearTimeout(timer);
+  const { socket } = request;
+  const timer = setTimeout(() => socket.destroy(), LINGER_MS);
+  const stop = (): void => {
+    clearTimeout(timer);
+    socket.off('close', stop);
+  };
   request.once('end', stop);
-  request.socket.once('close', stop);
+  socket.once('close', stop);
+  request.resume();
 }

@@ -167,6 +167,21 @@ describe('Router: callers that take too much', () => {
     await eventually(() => slow.closed && stranger.closed);
   });
 
+  it('one that is refused a hundred times over one connection leaves nothing behind', async () => {
+    const { url } = await start([deployment('a/b/c', [revision([replica(await serve(fine))])])]);
+    const warnings: string[] = [];
+    const listen = (warning: Error): void => void warnings.push(warning.message);
+    process.on('warning', listen);
+    closers.push(() => process.off('warning', listen));
+    const caller = new RawCaller(url);
+    for (let n = 1; n <= 100; n += 1) {
+      caller.send('POST /a/b/c/ HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\n');
+      await eventually(() => caller.text().split('HTTP/1.1 401 ').length === n + 1);
+      caller.send('late');
+    }
+    expect([caller.closed, warnings]).toEqual([false, []]);
+  });
+
   it('one that reads nothing of its answer is cut, and the replica is free again', async () => {
     const address = await serve((_, response) => void response.end(Buffer.alloc(64 * 1024 * 1024)));
     const rows = [deployment('a/b/c', [revision([replica(address)], { concurrency: 1 })])];
