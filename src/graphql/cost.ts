@@ -22,7 +22,7 @@ export const RESTORE_PER_SECOND = 500;
 const MUTATION_COST = 10;
 
 /**
- * Points that a document may cost at most: one per object, a list's objects times its page. Scalars are free. The page is `first` or
+ * Points that a document may cost at most: one per object, a list's objects times its page. Scalars are free. The page is `ids`, `first` or
  * `last`, from the text or the variables, else the default; it is never more than the largest page.
  */
 export function estimateCost(
@@ -42,8 +42,9 @@ export function estimateCost(
         enter(field) {
           const factor = factors.at(-1) ?? 1;
           const type = info.getType();
-          if (type && isCompositeType(getNamedType(type))) cost += factor;
-          factors.push(factor * pageOf(field, variables));
+          const named = namedIn(field, variables);
+          if (type && isCompositeType(getNamedType(type))) cost += factor * (named ?? 1);
+          factors.push(factor * (named ?? pageOf(field, variables)));
         },
         leave: () => void factors.pop(),
       },
@@ -80,8 +81,10 @@ function fragmentCosts() {
         Field: {
           enter(field) {
             const type = info.getType();
-            if (type && isCompositeType(getNamedType(type))) cost += factors.at(-1) ?? 1;
-            factors.push((factors.at(-1) ?? 1) * pageOf(field, variables));
+            const factor = factors.at(-1) ?? 1;
+            const named = namedIn(field, variables);
+            if (type && isCompositeType(getNamedType(type))) cost += factor * (named ?? 1);
+            factors.push(factor * (named ?? pageOf(field, variables)));
           },
           leave: () => void factors.pop(),
         },
@@ -107,6 +110,14 @@ function pageOf(field: FieldNode, variables: Readonly<Record<string, unknown>>):
         ? Number(argument.value.value)
         : DEFAULT_PAGE;
   return typeof given === 'number' && given >= 1 ? Math.min(given, MAX_PAGE) : DEFAULT_PAGE;
+}
+
+/** How many things `ids` names, at most a largest page; null for a field without it. */
+function namedIn(field: FieldNode, variables: Readonly<Record<string, unknown>>): number | null {
+  const value = field.arguments?.find(({ name }) => name.value === 'ids')?.value;
+  if (!value) return null;
+  const given = value.kind === Kind.VARIABLE ? variables[value.name.value] : value.kind === Kind.LIST ? value.values : [value];
+  return Math.min(Array.isArray(given) ? given.length : 1, MAX_PAGE);
 }
 
 /** A field whose selection has `nodes` or `edges` is a connection with the default page. */

@@ -50,6 +50,11 @@ const HOSTILE: readonly (readonly [string, string, object?])[] = [
   ],
   ['a literal nested without end', `{ teams(first: ${'['.repeat(400)}1${']'.repeat(400)}) { nodes { id } } }`],
   ['more ids than allowed', 'query ($i: [ID!]!) { nodes(ids: $i) { id } }', { i: Array.from({ length: 101 }, () => SECRET) }],
+  [
+    'many pages of many things by their ids',
+    'query ($i: [ID!]!) { nodes(ids: $i) { ... on Model { versions(first: 100) { nodes { model { id } } } } } }',
+    { i: Array.from({ length: 100 }, () => SECRET) },
+  ],
   ['operations without end', Array.from({ length: 200 }, (_, i) => `query q${i} { viewer { actions } }`).join(' ')],
   ['a subscription where none can be', 'subscription { events { __typename } }'],
   ['an unknown operation name is needed', 'query a { viewer { actions } } query b { viewer { actions } }'],

@@ -49,7 +49,7 @@ describe('API limits: the shape of a document', () => {
 });
 
 const schema = buildSchema(`
-  type Query { items(first: Int): ItemConnection!  one: Item  name: String }
+  type Query { items(first: Int): ItemConnection!  byIds(ids: [ID!]!): [Item]!  one: Item  name: String }
   type Mutation { make: Item }
   type ItemConnection { nodes: [Item!]!  edges: [Edge!]! }
   type Edge { node: Item! }
@@ -71,6 +71,8 @@ describe('API limits: points', () => {
     ['query ($n: Int) { items(first: $n) { nodes { parent { id } } } }', { n: 3 }, 7],
     ['{ items(first: 10) { nodes { items(first: 10) { nodes { id } } } } }', {}, 1 + 10 + 10 + 100],
     ['{ one { ...f } } fragment f on Item { parent { id } }', {}, 2],
+    ['{ byIds(ids: ["a", "b", "c"]) { parent { id } } }', {}, 6],
+    ['query ($i: [ID!]!) { byIds(ids: $i) { items(first: 10) { nodes { id } } } }', { i: ['a', 'b'] }, 2 + 2 + 20],
     ['mutation { make { id } }', {}, 11],
   ])('%s', (text, variables, expected) => {
     expect(cost(text, variables)).toBe(expected);
