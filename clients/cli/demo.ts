@@ -93,9 +93,6 @@ const MakeDeployment = graphql(`
 const Ready = graphql(`
   query DemoReady($path: String!, $range: TimeRange!) {
     deployment(by: { path: $path }) {
-      endpoint {
-        url
-      }
       status {
         phase
         conditions {
@@ -126,18 +123,26 @@ export interface DemoAnswer {
   readonly cost: string | null;
 }
 
+export interface DemoOptions {
+  readonly folder: string;
+  /** Where this machine reaches the router, whatever callers are told. */
+  readonly routerUrl: string;
+  readonly timeoutMs: number;
+}
+
 interface DemoCase {
   readonly input: readonly number[];
   readonly label: number;
 }
 
 /**
- * Brings `example/demo/digits` up unless it is there, waits until it is ready and sends it a few requests. Safe to repeat.
- * `folder` holds `digits.onnx` and `cases.json`; throws after `timeoutMs`.
+ * Brings `example/demo/digits` up unless it is there, waits until it is ready and sends it a few requests through the router at
+ * `routerUrl`. Safe to repeat. `folder` holds `digits.onnx` and `cases.json`; throws after `timeoutMs`.
  */
-export async function runDemo(client: PurserClient, options: { folder: string; timeoutMs: number }): Promise<DemoReport> {
+export async function runDemo(client: PurserClient, options: DemoOptions): Promise<DemoReport> {
   await ensureDeployed(client, options.folder);
-  const endpoint = await waitUntilReady(client, options.timeoutMs);
+  await waitUntilReady(client, options.timeoutMs);
+  const endpoint = `${options.routerUrl}/${DEMO.path}`;
   const cases = JSON.parse(readFileSync(join(options.folder, 'cases.json'), 'utf8')) as DemoCase[];
   const answers: DemoAnswer[] = [];
   for (const example of cases.slice(0, 5)) answers.push(await ask(client, endpoint, example));
@@ -166,11 +171,11 @@ const POLL_MS = 150;
 /** From a deployment that says it is ready to a router that has heard of it; after a restart its first table is the last one of before. */
 const ANSWER_TIMEOUT_MS = 20_000;
 
-async function waitUntilReady(client: PurserClient, timeoutMs: number): Promise<string> {
+async function waitUntilReady(client: PurserClient, timeoutMs: number): Promise<void> {
   const deadline = Date.now() + timeoutMs;
   for (;;) {
     const { deployment } = await client.request(Ready, { path: DEMO.path, range: lastDay() });
-    if (deployment?.status.phase === 'READY') return deployment.endpoint.url;
+    if (deployment?.status.phase === 'READY') return;
     if (Date.now() > deadline) {
       const why = deployment?.status.conditions
         .filter((condition) => condition.status !== 'True')

@@ -42,7 +42,7 @@ export function compose(deps: ComposeDeps) {
     errors: new RevisionErrorRepository(),
     evidence: new ReplicaEvidenceRepository(),
     metrics: makeDeploymentMetrics(registry),
-    artifacts: signedArtifactGrants({ apiUrl: `http://${config.host}:${config.port}`, secret, clock }),
+    artifacts: signedArtifactGrants({ apiUrl: config.apiUrl, secret, clock }),
     pace: PACE,
   };
   const setReady = (value: boolean) => {

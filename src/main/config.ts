@@ -14,6 +14,7 @@ const Environment = z.object({
   PURSER_HOST: z.string().min(1).default('127.0.0.1'),
   PURSER_PORT: port(4000),
   PURSER_ROUTER_PORT: port(8080),
+  PURSER_ROUTER_URL: z.url({ protocol: /^https?$/ }).optional(),
   PURSER_LINK_PORT: port(4001),
   PURSER_LINK_HOST: z.string().min(1).default('127.0.0.1'),
   PURSER_DATA_DIR: z.string().min(1).default('.purser'),
@@ -50,6 +51,11 @@ export interface Config {
   readonly host: string;
   readonly port: number;
   readonly routerPort: number;
+  /** Where this machine reaches them. */
+  readonly apiUrl: string;
+  readonly routerUrl: string;
+  /** Where callers reach the router, without a slash at its end. */
+  readonly publicRouterUrl: string;
   readonly linkHost: string;
   readonly linkPort: number;
   /** Absolute. */
@@ -86,6 +92,9 @@ export function readConfig(env: NodeJS.ProcessEnv, cwd: string): Config {
     host: values.PURSER_HOST,
     port: values.PURSER_PORT,
     routerPort: values.PURSER_ROUTER_PORT,
+    apiUrl: localUrl(values.PURSER_HOST, values.PURSER_PORT),
+    routerUrl: localUrl(values.PURSER_HOST, values.PURSER_ROUTER_PORT),
+    publicRouterUrl: (values.PURSER_ROUTER_URL ?? localUrl(values.PURSER_HOST, values.PURSER_ROUTER_PORT)).replace(/\/+$/, ''),
     linkHost: values.PURSER_LINK_HOST,
     linkPort: values.PURSER_LINK_PORT,
     dataDir: resolve(cwd, values.PURSER_DATA_DIR),
@@ -99,6 +108,12 @@ export function readConfig(env: NodeJS.ProcessEnv, cwd: string): Config {
     maxTableAgeMs: values.PURSER_MAX_TABLE_AGE_SECONDS === undefined ? null : values.PURSER_MAX_TABLE_AGE_SECONDS * 1000,
     logLevel: values.PURSER_LOG_LEVEL,
   };
+}
+
+/** Who listens on every address is reached on loopback. */
+function localUrl(host: string, port: number): string {
+  const name = ['0.0.0.0', '::'].includes(host) ? '127.0.0.1' : host;
+  return `http://${name.includes(':') ? `[${name}]` : name}:${port}`;
 }
 
 const PORTS = ['PURSER_PORT', 'PURSER_ROUTER_PORT', 'PURSER_LINK_PORT'] as const;

@@ -66,10 +66,7 @@ function catalogueResolvers({ identity, models, prices, fleet, decisions, deploy
 function operationResolvers(services: Services): [unknown, object][] {
   const { config, models, decisions, deploy, deployments, served, clusters, costs, snapshots, events } = services;
   return [
-    [
-      DeploymentResolver,
-      new DeploymentResolver({ deployments, decisions, routerUrl: `http://${config.host}:${config.routerPort}` }),
-    ],
+    [DeploymentResolver, new DeploymentResolver({ deployments, decisions, routerUrl: config.publicRouterUrl })],
     [DeploymentStatusResolver, new DeploymentStatusResolver(deployments)],
     [DeploymentMutationsResolver, new DeploymentMutationsResolver({ deploy, deployments, decisions })],
     [RevisionResolver, new RevisionResolver(models)],

@@ -16,6 +16,8 @@ import { systemClock, systemRandom } from './system-clock.ts';
 
 /** `purser serve`: one instance of the control plane, until SIGTERM or SIGINT. Replicas outlive it. */
 export async function serve(): Promise<void> {
+  // From the beginning: whoever is asked to stop while it starts still gives back what it has started, the database above all.
+  const asked = terminated();
   const config = readConfig(process.env, process.cwd());
   const logger = makeLogger('control-plane', config.logLevel);
   prepareDataFolder(config.dataDir);
@@ -36,7 +38,7 @@ export async function serve(): Promise<void> {
     const machine = machineId(join(config.dataDir, 'machine-id'), systemClock, systemRandom);
     await plane.start({ ...config, machineId: machine, cluster });
     logger.info({ port: config.port, migrated: opened.migrated }, 'the control plane serves');
-    await terminated();
+    await asked;
     logger.info('stopping');
     await plane.stop();
   } finally {
@@ -48,8 +50,7 @@ export async function serve(): Promise<void> {
 /** Resolves at the first SIGTERM or SIGINT; later ones change nothing. */
 const terminated = (): Promise<void> =>
   new Promise((resolve) => {
-    process.on('SIGTERM', () => resolve());
-    process.on('SIGINT', () => resolve());
+    for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => resolve());
   });
 
 /** The first administrator's and the router's token, each in a file that only this user can read. */

@@ -71,6 +71,7 @@ export class Supervisor {
 
   #spawn(name: string, backoffMs: number, onExit: (code: number | null) => boolean): void {
     this.#timers.delete(name);
+    if (this.#stopping) return;
     const startedAt = this.#options.clock.now();
     const child = this.#spawnOnce(name);
     this.#running.set(name, child);
@@ -109,7 +110,7 @@ export class Supervisor {
     return this.#running.get(name)?.process.pid ?? null;
   }
 
-  /** Nothing is restarted from now on. */
+  /** Nothing is started or restarted from now on. */
   freeze(): void {
     this.#stopping = true;
     for (const timer of this.#timers.values()) clearTimeout(timer);

@@ -37,9 +37,9 @@ export async function up(): Promise<void> {
     console.error('Starting …');
     await startAll(supervisor, config);
     const token = readFileSync(join(config.dataDir, 'admin-token'), 'utf8').trim();
-    const client = new PurserClient({ url: apiUrl(config), token });
+    const client = new PurserClient({ url: config.apiUrl, token });
     const folder = join(packageRoot, 'deploy', 'example', 'digits');
-    const report = await runDemo(client, { folder, timeoutMs: DEMO_TIMEOUT_MS });
+    const report = await runDemo(client, { folder, routerUrl: config.routerUrl, timeoutMs: DEMO_TIMEOUT_MS });
     console.log(summary(config, report));
   } catch (error) {
     await stop();
@@ -48,8 +48,8 @@ export async function up(): Promise<void> {
 }
 
 async function startAll(supervisor: Supervisor, config: Config): Promise<void> {
-  await startOne(supervisor, 'serve', `${apiUrl(config)}/readyz`);
-  await startOne(supervisor, 'router', `${routerUrl(config)}/-/readyz`);
+  await startOne(supervisor, 'serve', `${config.apiUrl}/readyz`);
+  await startOne(supervisor, 'router', `${config.routerUrl}/-/readyz`);
 }
 
 /** A process that stops before it was ever ready is given up, with its own last words; later it is restarted for ever. */
@@ -110,9 +110,6 @@ function once(body: () => Promise<void>): () => Promise<void> {
   return () => (running ??= body());
 }
 
-const apiUrl = (config: Config): string => `http://${config.host}:${config.port}`;
-const routerUrl = (config: Config): string => `http://${config.host}:${config.routerPort}`;
-
 function summary(config: Config, report: DemoReport): string {
   const right = report.answers.filter((answer) => answer.expected === answer.predicted).length;
   const tokenFile = join(config.dataDir, 'admin-token');
@@ -120,9 +117,9 @@ function summary(config: Config, report: DemoReport): string {
   return `
 Purser is up.
 
-  dashboard    ${apiUrl(config)}/
-  GraphQL      ${apiUrl(config)}/graphql   (GraphiQL: ${apiUrl(config)}/graphiql)
-  router       ${routerUrl(config)}/
+  dashboard    ${config.apiUrl}/
+  GraphQL      ${config.apiUrl}/graphql   (GraphiQL: ${config.apiUrl}/graphiql)
+  router       ${config.routerUrl}/
   admin token  ${tokenFile}
 
 ${DEMO.path} answered ${report.answers.length} requests, ${right} of them right.
@@ -134,7 +131,7 @@ Ask the model yourself:
 
 Ask the control plane:
   curl -s -H "Authorization: Bearer $(cat ${tokenFile})" -H 'Content-Type: application/json' \\
-    -d '{"query":"{ deployments { nodes { path status { phase } monthlyEstimate { amount } } } }"}' ${apiUrl(config)}/graphql
+    -d '{"query":"{ deployments { nodes { path status { phase } monthlyEstimate { amount } } } }"}' ${config.apiUrl}/graphql
 
 Ctrl-C stops everything.`;
 }

@@ -1,5 +1,5 @@
 import { spawn, type ChildProcess } from 'node:child_process';
-import { chownSync, mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs';
+import { chownSync, existsSync, mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs';
 import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -67,7 +67,7 @@ export async function startInstallation(options: InstallationOptions = {}): Prom
     stop,
     remove: async () => {
       await stop();
-      for (const folder of [dataDir, ...systemFolders(dataDir)]) rmSync(folder, { recursive: true, force: true });
+      removeData(dataDir);
     },
   };
 }
@@ -82,9 +82,15 @@ export function databaseFolder(dataDir: string, asRoot = process.getuid?.() === 
   return asRoot ? join('/var/lib/purser', readFileSync(join(dataDir, 'database-place'), 'utf8')) : join(dataDir, 'postgres');
 }
 
-/** What root's installations keep outside their data folder. */
+/** The data folder of something that runs no more, and what belongs to it elsewhere. */
+export function removeData(dataDir: string): void {
+  for (const folder of [dataDir, ...systemFolders(dataDir)]) rmSync(folder, { recursive: true, force: true });
+}
+
+/** What root's installations keep outside their data folder; one that was ended early has no database. */
 function systemFolders(dataDir: string): readonly string[] {
-  return process.getuid?.() === 0 ? [databaseFolder(dataDir), runtimePaths(dataDir, true).homes] : [];
+  if (process.getuid?.() !== 0 || !existsSync(join(dataDir, 'database-place'))) return [];
+  return [databaseFolder(dataDir), runtimePaths(dataDir, true).homes];
 }
 
 function untilPrinted(child: ChildProcess, exited: Promise<number | null>): Promise<string> {

@@ -25,9 +25,18 @@ describe('Configuration', () => {
     [{ PURSER_DATABASE_URL: 'mysql://x' }, 'PURSER_DATABASE_URL'],
     [{ PURSER_DATABASE_OWNER_URL: 'postgres://x/y' }, 'PURSER_DATABASE_OWNER_URL is set without PURSER_DATABASE_URL'],
     [{ PURSER_BLOB_STORE: 's3' }, 'PURSER_S3_BUCKET'],
+    [{ PURSER_ROUTER_URL: 'ftp://x' }, 'PURSER_ROUTER_URL'],
     [{ PURSER_OIDC_ISSUER: 'not a url' }, 'PURSER_OIDC_ISSUER'],
   ])('refuses %o in a sentence that names the variable', (env, variable) => {
     expect(() => readConfig(env, '/')).toThrow(variable);
+  });
+
+  test.each([
+    [{ PURSER_HOST: '0.0.0.0' }, 'http://127.0.0.1:8080', 'http://127.0.0.1:8080'],
+    [{ PURSER_HOST: '::1', PURSER_ROUTER_PORT: '81' }, 'http://[::1]:81', 'http://[::1]:81'],
+    [{ PURSER_ROUTER_URL: 'https://models.example.com/' }, 'http://127.0.0.1:8080', 'https://models.example.com'],
+  ])('tells where the router is reached from here and by callers: %o', (env, routerUrl, publicRouterUrl) => {
+    expect(readConfig(env, '/')).toMatchObject({ routerUrl, publicRouterUrl });
   });
 
   test('takes an empty variable for one that is not set', () => {

@@ -840,7 +840,7 @@ export type DemoReadyQueryVariables = Exact<{
 }>;
 
 
-export type DemoReadyQuery = { deployment: { endpoint: { url: string }, status: { phase: DeploymentPhase, conditions: Array<{ status: string, message: string }> }, costs: { total: { amount: string } } } | null };
+export type DemoReadyQuery = { deployment: { status: { phase: DeploymentPhase, conditions: Array<{ status: string, message: string }> }, costs: { total: { amount: string } } } | null };
 
 export type SignedInQueryVariables = Exact<{ [key: string]: never; }>;
 
@@ -1810,9 +1810,6 @@ export const DemoDeploymentDocument = new TypedDocumentString(`
 export const DemoReadyDocument = new TypedDocumentString(`
     query DemoReady($path: String!, $range: TimeRange!) {
   deployment(by: {path: $path}) {
-    endpoint {
-      url
-    }
     status {
       phase
       conditions {
