@@ -2,7 +2,9 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { readdirSync } from 'node:fs';
 import { MIGRATIONS } from '../../migrations/list.ts';
-import { pendingMigrations } from '../../src/persistence/migrate.ts';
+import { makeClient } from '../../src/persistence/connection.ts';
+import { migrate, pendingMigrations } from '../../src/persistence/migrate.ts';
+import { APP_ROLE } from '../../src/persistence/roles.ts';
 import { sqlOf } from '../../src/persistence/sql.ts';
 import { openTestDatabase, type TestDatabase } from '../support/database.ts';
 
@@ -64,6 +66,37 @@ describe('Storage: migrations', () => {
   it('every file of the folder is in the list, oldest first', () => {
     const files = readdirSync(new URL('../../migrations', import.meta.url)).filter((file) => file.startsWith('Migration'));
     expect(MIGRATIONS.map(({ name }) => `${name}.ts`)).toEqual(files.sort());
+  });
+
+  it('rows from before a history have their first generation in it', async () => {
+    const old = await openTestDatabase();
+    const admin = makeClient(old.superUrl, 'test');
+    await admin.connect();
+    try {
+      const [team, project] = ['00000000-0000-7000-8000-000000000001', '00000000-0000-7000-8000-000000000002'];
+      await admin.query(`drop table project_history, quota_history, cluster_history`);
+      await admin.query(`delete from migration where name = 'Migration20261121001100_limits_history'`);
+      await admin.query(`insert into team (id, name, version, created_at) values ('${team}', 'crew', 1, 0)`);
+      await admin.query(`insert into project values ('${project}', '${team}', 'deck', 3, 500, 4, 1000)`);
+      await admin.query(`insert into quota values ('${project}', '${team}', null, 'replicas', 9, 2)`);
+      await admin.query(
+        `insert into cluster (id, name, kind, version, created_at) values ('${project}', 'local', 'local', 5, 7)`,
+      );
+      expect(await migrate(old.ownerUrl, APP_ROLE)).toEqual(['Migration20261121001100_limits_history']);
+      const { rows } = await admin.query(
+        `select 'project' as kind, generation, valid_from::int from project_history
+         union all select 'quota', generation, null from quota_history
+         union all select 'cluster', generation, valid_from::int from cluster_history`,
+      );
+      expect(rows).toEqual([
+        { kind: 'project', generation: 4, valid_from: 1000 },
+        { kind: 'quota', generation: 2, valid_from: null },
+        { kind: 'cluster', generation: 5, valid_from: 7 },
+      ]);
+    } finally {
+      await admin.end();
+      await old.close();
+    }
   });
 
   it('run on the server that this suite is meant for', async () => {
