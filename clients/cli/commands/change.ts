@@ -4,7 +4,7 @@ import { graphql } from '../../typescript/generated/gql.ts';
 import type { Cli } from '../cli-context.ts';
 import { CommandFailure, EXIT } from '../exit-codes.ts';
 import { wholeNumber } from '../output.ts';
-import { costLine, type CostOfPlan } from '../plans.ts';
+import { costLine, peakLine, type CostOfPlan } from '../plans.ts';
 import { found, refuse } from '../refusals.ts';
 
 const Rollback = graphql(`
@@ -247,6 +247,6 @@ const planText = (plan: ShownPlan): string =>
     ...plan.actions.map(({ message }) => `- ${message}`),
     ...plan.risks.map((risk) => `Risk: ${risk}`),
     costLine(plan),
-    `At most ${plan.peakReplicas} replicas at a time on the way.${plan.expiresAt ? ` Valid until ${plan.expiresAt}.` : ''}`,
+    peakLine(plan),
     `Next: the same command with --plan-hash ${plan.hash} instead of --plan`,
   ].join('\n');

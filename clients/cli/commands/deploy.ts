@@ -7,7 +7,7 @@ import type { Cli } from '../cli-context.ts';
 import { CommandFailure, EXIT } from '../exit-codes.ts';
 import { money, table, wholeNumber } from '../output.ts';
 import { parsePath } from '../paths.ts';
-import { costLine } from '../plans.ts';
+import { costLine, peakLine } from '../plans.ts';
 import { found, refuse } from '../refusals.ts';
 
 const Deploy = graphql(`
@@ -222,7 +222,7 @@ function planText(plan: Plan, path: string): string {
     '',
     ...plan.risks.map((risk) => `Risk: ${risk}`),
     costLine(plan),
-    `At most ${plan.peakReplicas} replicas at a time on the way.${plan.expiresAt ? ` Valid until ${plan.expiresAt}.` : ''}`,
+    peakLine(plan),
     `Next: purser deploy ${path} --plan-hash ${plan.hash} --wait (with the same options)`,
   ].join('\n');
 }
