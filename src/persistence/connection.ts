@@ -9,7 +9,7 @@ const STATEMENT_TIMEOUT_MS = 30_000;
 const QUERY_TIMEOUT_MS = 35_000;
 /** A client that holds a transaction and does nothing is cut off. Higher keeps locks of a frozen process, lower hurts long bodies. */
 const IDLE_IN_TRANSACTION_TIMEOUT_MS = 60_000;
-/** How long a request waits for a free connection. Higher queues without end under overload, lower fails in short bursts. */
+/** How long a request waits for a free connection, and any connection for its server. Higher queues without end under overload, lower fails in short bursts. */
 const ACQUIRE_TIMEOUT_MS = 15_000;
 
 const { INT8, DATE, TIMESTAMP, TIMESTAMPTZ, INTERVAL } = pg.types.builtins;
@@ -94,7 +94,7 @@ function isFatal(error: unknown): boolean {
 
 /** One connection of its own, outside the pool: for LISTEN and for migrations. The caller ends it. */
 export function makeClient(url: string, applicationName: string): pg.Client {
-  const client = new pg.Client(connectionConfig(url, applicationName));
+  const client = new pg.Client({ ...connectionConfig(url, applicationName), connectionTimeoutMillis: ACQUIRE_TIMEOUT_MS });
   client.on('error', () => undefined);
   return client;
 }

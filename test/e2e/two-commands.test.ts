@@ -1,11 +1,12 @@
 // Starts the built product as a user does, on free ports and a folder of its own, and looks at it from outside only.
-import { execFileSync, spawnSync } from 'node:child_process';
-import { readFileSync, rmSync, statSync } from 'node:fs';
+import { execFileSync, spawn, spawnSync } from 'node:child_process';
+import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, statSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { isAlive } from '../../src/persistence/process-identity.ts';
 import { eventually } from '../support/eventually.ts';
-import { freePorts, startInstallation, type Installation } from '../support/installation.ts';
+import { freePorts, removeData, startInstallation, type Installation } from '../support/installation.ts';
 
 const root = join(import.meta.dirname, '..', '..');
 /** Debian's `nobody`: a user that exists everywhere and owns nothing. */
@@ -29,6 +30,19 @@ function start(settings: NodeJS.ProcessEnv, user: { uid?: number } = {}): { stat
     ...user,
   });
   return { status, told: stderr.trim() };
+}
+
+/** Whatever still runs with this data folder in its environment or its arguments. */
+function processesOf(dataDir: string): readonly number[] {
+  const told = (pid: string, file: string) => {
+    try {
+      return readFileSync(`/proc/${pid}/${file}`, 'utf8').includes(dataDir);
+    } catch {
+      return false;
+    }
+  };
+  const pids = readdirSync('/proc').filter((name) => /^\d+$/.test(name));
+  return pids.filter((pid) => told(pid, 'environ') || told(pid, 'cmdline')).map(Number);
 }
 
 /** One that was ended may still be waiting for its restart. */
@@ -120,6 +134,24 @@ describe('Two commands: npm start', () => {
     expect(told).toMatch(
       /^purser: The data folder \S+ cannot be used, because this user may not write to it: set PURSER_DATA_DIR /,
     );
+  });
+
+  test.each<[string, (dataDir: string) => boolean]>([
+    ['at once', (dataDir) => existsSync(join(dataDir, 'supervisor.pid'))],
+    ['while the control plane starts', (dataDir) => existsSync(join(dataDir, 'admin-token'))],
+    ['while the router starts', (dataDir) => existsSync(join(dataDir, 'router-router'))],
+  ])('Ctrl-C %s ends the start and leaves nothing behind', async (_when, reached) => {
+    const dataDir = mkdtempSync(join(tmpdir(), 'purser-e2e-'));
+    const env = { ...process.env, ...(await freePorts()), PURSER_DATA_DIR: dataDir };
+    const child = spawn(join(root, 'node_modules/node/bin/node'), [join(root, 'dist/src/main/purser.js'), 'up'], {
+      env,
+      stdio: 'ignore',
+    });
+    await eventually(() => reached(dataDir), 60_000);
+    child.kill('SIGINT');
+    await eventually(() => child.exitCode !== null || child.signalCode !== null, 60_000);
+    await eventually(() => processesOf(dataDir).length === 0);
+    removeData(dataDir);
   });
 
   test('no request fails while the control plane is killed', async () => {
