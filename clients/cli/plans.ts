@@ -1,7 +1,7 @@
 import { money } from './output.ts';
 
 /** What a plan says of money. */
-interface CostOfPlan {
+export interface CostOfPlan {
   readonly costDelta: { readonly amount: string };
   readonly monthlyEstimate: { readonly amount: string };
 }
