@@ -46,7 +46,7 @@ class FollowArgs {
   @Field(() => EventFilterInput, { nullable: true, description: 'What to see.' })
   filter?: EventFilterInput | null;
 
-  @Field(() => Int, { nullable: true, description: 'Instead of `after`: begin with the newest so many, at most 100.' })
+  @Field(() => Int, { nullable: true, description: 'Without `after`: begin with the newest so many, at most 100.' })
   last?: number | null;
 }
 
@@ -115,7 +115,8 @@ export class EventResolver {
     if (!mayDoSomewhere(principal, 'event.read')) return;
     const filter = await this.#filter(context, args.filter);
     await context.changed();
-    const after = args.last ? await this.#before(principal, filter, args.last) : parseCursor(args.after);
+    const given = parseCursor(args.after);
+    const after = given ?? (args.last ? await this.#before(principal, filter, args.last) : null);
     yield* this.#log.follow(scopeOf(principal), { after, filter, signal, may: (event) => maySee(principal, event) });
   }
 

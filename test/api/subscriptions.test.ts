@@ -70,6 +70,13 @@ describe('Events over graphql-transport-ws', () => {
     await eventually(() => eventsOf(seen).length >= 1);
     expect(eventsOf(seen)[0]?.message).toContain('newest');
     await client.dispose();
+    // Who comes back with the same variables and a cursor goes on there.
+    const again = follow(api.adminToken, { last: 100, after: eventsOf(seen)[0]?.cursor });
+    await eventually(() => again.seen.length > 0);
+    await createTeam('after-the-newest');
+    await eventually(() => eventsOf(again.seen).length > 0);
+    expect(eventsOf(again.seen).map(({ message }) => message)).toEqual(['Team after-the-newest was created.']);
+    await again.client.dispose();
   });
 
   test('another team sees nothing of it', async () => {
