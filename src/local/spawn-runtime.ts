@@ -27,16 +27,29 @@ export async function ensureRuntime(options: SpawnRuntimeOptions): Promise<Local
   mkdirSync(paths.folder, { recursive: true, mode: 0o700 });
   let running = spawnRuntime(options, paths.folder);
   for (let waited = 0; waited < START_TIMEOUT_MS; waited += POLL_MS) {
-    if (await answers(cluster)) return cluster;
+    if ((await answers(cluster)) && (await isSettled(cluster, running))) return cluster;
     await sleep(POLL_MS);
     // It gives way to one that still holds the folder; if that one was about to end, somebody must follow it.
-    if (running.ended) running = spawnRuntime(options, paths.folder);
+    if (running.ended && !(await answers(cluster))) running = spawnRuntime(options, paths.folder);
   }
   throw new ClusterUnreachable(`The local runtime did not start; see ${join(paths.folder, 'runtime.log')}.`);
 }
 
+/** True once no other one is on its way: a runtime that starts late would else follow one that has been stopped meanwhile. */
+const isSettled = async (cluster: LocalCluster, running: Spawned): Promise<boolean> =>
+  running.ended ||
+  cluster.info().then(
+    ({ pid }) => pid === running.pid,
+    () => false,
+  );
+
+interface Spawned {
+  readonly pid: number | undefined;
+  ended: boolean;
+}
+
 /** Its output goes to a file that is opened here, so that its last words are kept even if nobody is left to read them. */
-function spawnRuntime(options: SpawnRuntimeOptions, folder: string): { ended: boolean } {
+function spawnRuntime(options: SpawnRuntimeOptions, folder: string): Spawned {
   const log = openSync(join(folder, 'runtime.log'), 'a', 0o600);
   const env = { ...options.env, PURSER_DATA_DIR: options.dataDir };
   const child = spawn(options.node, ['--enable-source-maps', options.entry, 'runtime'], {
@@ -46,7 +59,7 @@ function spawnRuntime(options: SpawnRuntimeOptions, folder: string): { ended: bo
     stdio: ['ignore', log, log],
   });
   closeSync(log);
-  const state = { ended: false };
+  const state = { pid: child.pid, ended: false };
   const end = () => {
     state.ended = true;
   };

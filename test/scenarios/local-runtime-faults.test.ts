@@ -118,6 +118,19 @@ describe('Local runtime: logs', () => {
   });
 });
 
+/** Processes that were started with this data folder, replicas left out. */
+const runtimesOf = (dataDir: string): number[] =>
+  readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name) && isRunning(Number(name)))
+    .filter((name) => {
+      try {
+        return readFileSync(`/proc/${name}/environ`, 'utf8').split('\0').includes(`PURSER_DATA_DIR=${dataDir}`);
+      } catch {
+        return false;
+      }
+    })
+    .map(Number);
+
 describe('Local runtime: one per folder', () => {
   test('three started at once are one, and what it runs is run once', async () => {
     await ensureBuilt();
@@ -136,6 +149,8 @@ describe('Local runtime: one per folder', () => {
     const outcomes = await Promise.all(all.map((cluster) => cluster.apply(spec, fence)));
     expect(outcomes.map(({ outcome }) => outcome).sort()).toEqual(['applied', 'unchanged', 'unchanged']);
     expect((await all[1]!.observe()).replicas).toHaveLength(1);
+    // Nobody who gave way is still on its way: one that came late would outlive them all.
+    expect(runtimesOf(dataDir)).toEqual([pids[0]]);
   });
 });
 
