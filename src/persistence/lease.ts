@@ -38,8 +38,10 @@ export async function acquireLease(tx: Transaction, name: string, holder: string
     [name, holder],
   );
   if (free.length === 0) return null;
+  // At least the milliseconds since 1970: a database that was restored or made anew still outranks what its clusters saw before.
   const [row] = await sql.query<{ epoch: number }>(
-    `update lease set holder = $2, epoch = epoch + 1, expires_at = purser_now_ms() + $3 where name = $1 returning epoch`,
+    `update lease set holder = $2, epoch = greatest(epoch + 1, purser_now_ms()), expires_at = purser_now_ms() + $3
+      where name = $1 returning epoch`,
     [name, holder, LEASE_MS],
   );
   return row ? { name, holder, epoch: row.epoch } : null;

@@ -81,7 +81,7 @@ describe('Several control planes on one database', () => {
       const now = await leases();
       return now.every(({ holder }, n) => holder !== before[n]?.holder) && now;
     }, 40_000);
-    expect(taken.map(({ epoch }, n) => Number(epoch) - Number(before[n]?.epoch))).toEqual(taken.map(() => 1));
+    expect(taken.every(({ epoch }, n) => Number(epoch) > Number(before[n]?.epoch))).toBe(true);
     const [rowsBefore, toldBefore] = [await written(), told()];
     process.kill(frozen, 'SIGCONT');
     // Its API is back and tells what the other did: it has seen the database since.
