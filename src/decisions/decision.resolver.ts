@@ -1,15 +1,13 @@
 import { Args, Ctx, Query, Resolver } from 'type-graphql';
 import { decodeCursor, toConnection } from '../graphql/connection.type.ts';
 import type { ApiContext } from '../graphql/context.ts';
-import { fromGlobalId } from '../graphql/global-id.ts';
+import { fromGlobalId, NOWHERE } from '../graphql/global-id.ts';
 import type { NodeSource } from '../graphql/node.type.ts';
 import { pageSize } from '../graphql/page.ts';
 import { isId } from '../kernel/id.ts';
 import { DecisionsArgs } from './decision.input.ts';
 import { DecisionConnection, toDecisionType } from './decision.type.ts';
 import type { DecisionsService } from './decisions.service.ts';
-
-const NOWHERE = '00000000-0000-0000-0000-000000000000';
 
 @Resolver()
 export class DecisionResolver {

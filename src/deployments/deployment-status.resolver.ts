@@ -1,13 +1,10 @@
 import { GraphQLError } from 'graphql';
 import { Arg, Ctx, ID, Resolver, Subscription } from 'type-graphql';
 import type { ApiContext } from '../graphql/context.ts';
-import { idOfType } from '../graphql/global-id.ts';
+import { idOfType, NOWHERE } from '../graphql/global-id.ts';
 import { deploymentLoader } from './deployment.loader.ts';
 import { DeploymentType, toDeploymentType } from './deployment.type.ts';
 import type { DeploymentsService } from './deployments.service.ts';
-
-/** Matches no row: an id of another type is as absent as a foreign one. */
-const NOWHERE = '00000000-0000-0000-0000-000000000000';
 
 /** The live status of one deployment. */
 @Resolver()

@@ -1,6 +1,7 @@
 import { ArgsType, Field, ID, InputType, Int } from 'type-graphql';
 import type { CapacityType } from '../clouds/offering.ts';
 import { CapacityTypeName } from '../clouds/offering.type.ts';
+import { IDEMPOTENCY_KEY } from '../graphql/idempotency-key.ts';
 import { oneOf } from '../graphql/one-of.ts';
 import { Decimal } from '../graphql/scalars.ts';
 import { ProjectBy } from '../identity/identity.input.ts';
@@ -137,7 +138,7 @@ abstract class ChangeArgs {
   @Field(() => String, { nullable: true, description: 'Run exactly this plan and not dearer, or nothing.' })
   planHash?: string | null;
 
-  @Field(() => String, { nullable: true, description: 'Makes a repeat safe: the same key and input is done once.' })
+  @Field(() => String, IDEMPOTENCY_KEY)
   idempotencyKey?: string | null;
 
   @Field(() => Int, {

@@ -3,7 +3,7 @@ import { DecisionType, toDecisionType } from '../decisions/decision.type.ts';
 import type { DecisionsService } from '../decisions/decisions.service.ts';
 import { DEFAULT_PAGE, decodeCursor, toConnection } from '../graphql/connection.type.ts';
 import type { ApiContext } from '../graphql/context.ts';
-import { idOfType } from '../graphql/global-id.ts';
+import { idOfType, NOWHERE } from '../graphql/global-id.ts';
 import { MoneyType, toMoney } from '../graphql/money.type.ts';
 import type { NodeSource } from '../graphql/node.type.ts';
 import { pageSize } from '../graphql/page.ts';
@@ -50,7 +50,6 @@ import { HOURS_PER_MONTH } from './plan.ts';
 import type { Revision } from './revision.ts';
 import { effectiveWeights } from './rollout.ts';
 
-const NOWHERE = '00000000-0000-0000-0000-000000000000';
 /** Lines of one answer. Higher: large answers; lower: many calls to read a stack trace. */
 const MAX_LINES = 1_000;
 

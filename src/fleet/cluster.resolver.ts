@@ -2,18 +2,16 @@ import DataLoader from 'dataloader';
 import { Arg, Ctx, Field, FieldResolver, ID, InputType, Int, Mutation, Query, Resolver, Root } from 'type-graphql';
 import { DEFAULT_PAGE, decodeCursor, toConnection } from '../graphql/connection.type.ts';
 import type { ApiContext } from '../graphql/context.ts';
-import { idOfType } from '../graphql/global-id.ts';
+import { idOfType, NOWHERE } from '../graphql/global-id.ts';
+import { IDEMPOTENCY_KEY } from '../graphql/idempotency-key.ts';
 import type { NodeSource } from '../graphql/node.type.ts';
 import { pageSize } from '../graphql/page.ts';
 import { toUserErrors } from '../graphql/payload.type.ts';
+import { callerOf } from '../identity/identity.resolver.ts';
 import type { Id } from '../kernel/id.ts';
 import { ClusterConnection, ClusterType, CordonClusterPayload, PoolType, toClusterType, toPoolType } from './cluster.type.ts';
 import type { Pool } from './cluster.ts';
 import type { FleetService } from './fleet.service.ts';
-
-/** An id that matches no row: a wrong global id is as absent as a foreign one. */
-const NOWHERE = '00000000-0000-0000-0000-000000000000';
-const KEY = { nullable: true, description: 'Makes a repeat safe: the same key and input is done once.' };
 
 @InputType('CordonClusterInput', { description: 'Whether a cluster takes new replicas.' })
 export class CordonClusterInput {
@@ -55,11 +53,11 @@ export class ClusterResolver {
   async cordonCluster(
     @Ctx() context: ApiContext,
     @Arg('input', () => CordonClusterInput, { description: 'What.' }) input: CordonClusterInput,
-    @Arg('idempotencyKey', () => String, KEY) idempotencyKey?: string | null,
+    @Arg('idempotencyKey', () => String, IDEMPOTENCY_KEY) idempotencyKey?: string | null,
     @Arg('expectedVersion', () => Int, { nullable: true, description: 'Refused if the cluster has changed since.' })
     expectedVersion?: number | null,
   ): Promise<CordonClusterPayload> {
-    const caller = { principal: context.principal, idempotencyKey: idempotencyKey ?? null };
+    const caller = callerOf(context, idempotencyKey);
     const clusterId = idOfType('Cluster', input.cluster) ?? NOWHERE;
     const outcome = await this.#service.cordon(caller, {
       clusterId,

@@ -1,5 +1,8 @@
 import { isId, type Id } from '../kernel/id.ts';
 
+/** An id that no row has: a wrong global id is as absent as a foreign one. */
+export const NOWHERE: Id = '00000000-0000-0000-0000-000000000000';
+
 /** An opaque global id: base64url of `<GraphQL type>:<uuid>`. */
 export const toGlobalId = (typeName: string, id: Id): string => Buffer.from(`${typeName}:${id}`).toString('base64url');
 

@@ -7,7 +7,8 @@ import type { Grant } from '../kernel/principal.ts';
 import { err, ok, type Result } from '../kernel/result.ts';
 import { DEFAULT_PAGE, decodeCursor, toConnection } from '../graphql/connection.type.ts';
 import type { ApiContext } from '../graphql/context.ts';
-import { idOfType } from '../graphql/global-id.ts';
+import { idOfType, NOWHERE } from '../graphql/global-id.ts';
+import { IDEMPOTENCY_KEY } from '../graphql/idempotency-key.ts';
 import type { NodeSource } from '../graphql/node.type.ts';
 import { pageSize, toPage } from '../graphql/page.ts';
 import { toUserErrors } from '../graphql/payload.type.ts';
@@ -25,7 +26,7 @@ import {
   UpdateProjectInput,
   type GrantInput,
 } from './identity.input.ts';
-import type { IdentityService, ProjectRef, TeamRef } from './identity.service.ts';
+import type { Caller, IdentityService, ProjectRef, TeamRef } from './identity.service.ts';
 import {
   CreateTokenPayload,
   PrincipalConnection,
@@ -48,10 +49,7 @@ import {
   ViewerType,
 } from './identity.type.ts';
 
-/** An id that matches no row: a wrong global id is as absent as a foreign one. */
-const NOWHERE = '00000000-0000-0000-0000-000000000000';
-
-export const teamRef = (by: TeamBy): TeamRef => (by.path ? { name: by.path } : { id: idOfType('Team', by.id ?? '') ?? NOWHERE });
+const teamRef = (by: TeamBy): TeamRef => (by.path ? { name: by.path } : { id: idOfType('Team', by.id ?? '') ?? NOWHERE });
 
 export function projectRef(by: ProjectBy): ProjectRef {
   if (!by.path) return { id: idOfType('Project', by.id ?? '') ?? NOWHERE };
@@ -61,8 +59,6 @@ export function projectRef(by: ProjectBy): ProjectRef {
 
 /** Grants in one input. Higher: one request does many look-ups; lower: a principal of many teams takes several. */
 const MAX_GRANTS = 50;
-
-const keyArg = { nullable: true, description: 'Makes a repeat safe: the same key and input is done once.' };
 
 @Resolver()
 export class IdentityResolver {
@@ -136,7 +132,7 @@ export class IdentityResolver {
   async createTeam(
     @Ctx() context: ApiContext,
     @Arg('input', () => CreateTeamInput, { description: 'The team.' }) input: CreateTeamInput,
-    @Arg('idempotencyKey', () => String, keyArg) idempotencyKey?: string | null,
+    @Arg('idempotencyKey', () => String, IDEMPOTENCY_KEY) idempotencyKey?: string | null,
   ): Promise<TeamPayload> {
     const outcome = await this.#service.createTeam(callerOf(context, idempotencyKey), { name: input.name });
     await context.changed();
@@ -149,7 +145,7 @@ export class IdentityResolver {
   async createProject(
     @Ctx() context: ApiContext,
     @Arg('input', () => CreateProjectInput, { description: 'The project.' }) input: CreateProjectInput,
-    @Arg('idempotencyKey', () => String, keyArg) idempotencyKey?: string | null,
+    @Arg('idempotencyKey', () => String, IDEMPOTENCY_KEY) idempotencyKey?: string | null,
   ): Promise<ProjectPayload> {
     const { maxSpendPerHour, maxReplicas, name } = input;
     const outcome = await this.#service.createProject(callerOf(context, idempotencyKey), {
@@ -167,7 +163,7 @@ export class IdentityResolver {
     @Arg('input', () => UpdateProjectInput, { description: 'What changes.' }) input: UpdateProjectInput,
     @Arg('expectedVersion', () => Int, { nullable: true, description: 'Refuse if it changed since.' })
     expectedVersion?: number | null,
-    @Arg('idempotencyKey', () => String, keyArg) idempotencyKey?: string | null,
+    @Arg('idempotencyKey', () => String, IDEMPOTENCY_KEY) idempotencyKey?: string | null,
   ): Promise<ProjectPayload> {
     const outcome = await this.#service.updateProject(callerOf(context, idempotencyKey), {
       project: projectRef(input.project),
@@ -189,7 +185,7 @@ export class IdentityResolver {
   async createPrincipal(
     @Ctx() context: ApiContext,
     @Arg('input', () => CreatePrincipalInput, { description: 'The principal.' }) input: CreatePrincipalInput,
-    @Arg('idempotencyKey', () => String, keyArg) idempotencyKey?: string | null,
+    @Arg('idempotencyKey', () => String, IDEMPOTENCY_KEY) idempotencyKey?: string | null,
   ): Promise<PrincipalPayload> {
     const grants = await this.#grants(context, input.grants, ['input', 'grants']);
     if (!grants.ok) return { principal: null, userErrors: toUserErrors([grants.error]) };
@@ -206,7 +202,7 @@ export class IdentityResolver {
   async grantRole(
     @Ctx() context: ApiContext,
     @Arg('input', () => ChangeRoleInput, { description: 'To whom, and which.' }) input: ChangeRoleInput,
-    @Arg('idempotencyKey', () => String, keyArg) idempotencyKey?: string | null,
+    @Arg('idempotencyKey', () => String, IDEMPOTENCY_KEY) idempotencyKey?: string | null,
   ): Promise<PrincipalPayload> {
     const grants = await this.#grants(context, [input.grant], ['input', 'grant']);
     const [grant] = grants.ok ? grants.value : [];
@@ -224,7 +220,7 @@ export class IdentityResolver {
   async revokeRole(
     @Ctx() context: ApiContext,
     @Arg('input', () => ChangeRoleInput, { description: 'From whom, and which.' }) input: ChangeRoleInput,
-    @Arg('idempotencyKey', () => String, keyArg) idempotencyKey?: string | null,
+    @Arg('idempotencyKey', () => String, IDEMPOTENCY_KEY) idempotencyKey?: string | null,
   ): Promise<PrincipalPayload> {
     const grants = await this.#grants(context, [input.grant], ['input', 'grant']);
     const [grant] = grants.ok ? grants.value : [];
@@ -247,7 +243,7 @@ export class IdentityResolver {
   async createToken(
     @Ctx() context: ApiContext,
     @Arg('input', () => CreateTokenInput, { description: 'The token.' }) input: CreateTokenInput,
-    @Arg('idempotencyKey', () => String, keyArg) idempotencyKey?: string | null,
+    @Arg('idempotencyKey', () => String, IDEMPOTENCY_KEY) idempotencyKey?: string | null,
   ): Promise<CreateTokenPayload> {
     const scope = input.scope ? await this.#grants(context, input.scope, ['input', 'scope']) : ok(null);
     if (!scope.ok) return { token: null, secret: null, userErrors: toUserErrors([scope.error]) };
@@ -269,7 +265,7 @@ export class IdentityResolver {
   async revokeToken(
     @Ctx() context: ApiContext,
     @Arg('input', () => RevokeTokenInput, { description: 'Which.' }) input: RevokeTokenInput,
-    @Arg('idempotencyKey', () => String, keyArg) idempotencyKey?: string | null,
+    @Arg('idempotencyKey', () => String, IDEMPOTENCY_KEY) idempotencyKey?: string | null,
   ): Promise<TokenPayload> {
     const outcome = await this.#service.revokeToken(callerOf(context, idempotencyKey), {
       tokenId: idOfType('Token', input.token) ?? NOWHERE,
@@ -284,7 +280,7 @@ export class IdentityResolver {
   async setQuota(
     @Ctx() context: ApiContext,
     @Arg('input', () => SetQuotaInput, { description: 'The limit.' }) input: SetQuotaInput,
-    @Arg('idempotencyKey', () => String, keyArg) idempotencyKey?: string | null,
+    @Arg('idempotencyKey', () => String, IDEMPOTENCY_KEY) idempotencyKey?: string | null,
     @Arg('expectedVersion', () => Int, {
       nullable: true,
       description: 'Refuse if its version is another; 0 = there is none yet.',
@@ -338,7 +334,8 @@ function idCursor(after: string | null | undefined): string | null {
   throw new GraphQLError('after must be a cursor that an earlier answer gave.', { extensions: { code: 'BAD_USER_INPUT' } });
 }
 
-export const callerOf = (context: ApiContext, idempotencyKey: string | null | undefined) => ({
+/** Who asks for a change, as services want it. */
+export const callerOf = (context: ApiContext, idempotencyKey: string | null | undefined): Caller => ({
   principal: context.principal,
   idempotencyKey: idempotencyKey ?? null,
 });

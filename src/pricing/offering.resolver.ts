@@ -4,10 +4,12 @@ import { offeringKeyText } from '../clouds/offering-key.ts';
 import { OfferingType, toOfferingType } from '../clouds/offering.type.ts';
 import { decodeCursor, toConnection } from '../graphql/connection.type.ts';
 import type { ApiContext } from '../graphql/context.ts';
+import { IDEMPOTENCY_KEY } from '../graphql/idempotency-key.ts';
 import type { NodeSource } from '../graphql/node.type.ts';
 import { pageSize } from '../graphql/page.ts';
 import { toUserErrors } from '../graphql/payload.type.ts';
 import { TimeRangeInput } from '../graphql/time-range.input.ts';
+import { callerOf } from '../identity/identity.resolver.ts';
 import type { Id } from '../kernel/id.ts';
 import { parseUsd } from '../kernel/money.ts';
 import {
@@ -28,7 +30,6 @@ import {
 import type { OfferingCursor, OfferingFilter, PricedOffering } from './price-store.port.ts';
 import type { PricesService } from './prices.service.ts';
 
-const KEY = { nullable: true, description: 'Makes a repeat safe: the same key and input is done once.' };
 /** Stands for "no price" in a cursor; no amount looks like it. */
 const NO_PRICE = '-';
 
@@ -79,9 +80,9 @@ export class OfferingResolver {
   async setPriceOverride(
     @Ctx() context: ApiContext,
     @Arg('input', () => SetPriceOverrideInput, { description: 'What.' }) input: SetPriceOverrideInput,
-    @Arg('idempotencyKey', () => String, KEY) idempotencyKey?: string | null,
+    @Arg('idempotencyKey', () => String, IDEMPOTENCY_KEY) idempotencyKey?: string | null,
   ): Promise<SetPriceOverridePayload> {
-    const caller = { principal: context.principal, idempotencyKey: idempotencyKey ?? null };
+    const caller = callerOf(context, idempotencyKey);
     const pricePerHour = input.pricePerHour ? parseUsd(input.pricePerHour) : null;
     const outcome = await this.#service.setOverride(caller, { key: toOfferingKey(input.offering), pricePerHour });
     await context.changed();

@@ -1,11 +1,12 @@
 import { Arg, Ctx, FieldResolver, Int, Mutation, Query, Resolver, Root } from 'type-graphql';
 import { DEFAULT_PAGE, decodeCursor, toConnection } from '../graphql/connection.type.ts';
 import type { ApiContext } from '../graphql/context.ts';
-import { idOfType } from '../graphql/global-id.ts';
+import { idOfType, NOWHERE } from '../graphql/global-id.ts';
+import { IDEMPOTENCY_KEY } from '../graphql/idempotency-key.ts';
 import type { NodeSource } from '../graphql/node.type.ts';
 import { pageSize } from '../graphql/page.ts';
 import { toUserErrors } from '../graphql/payload.type.ts';
-import { projectRef } from '../identity/identity.resolver.ts';
+import { callerOf, projectRef } from '../identity/identity.resolver.ts';
 import { ProjectType, toProjectType } from '../identity/identity.type.ts';
 import { failure, type Failure } from '../kernel/failure.ts';
 import { modelPath } from './model.ts';
@@ -39,10 +40,6 @@ import {
 import type { ModelRef, ModelsService } from './models.service.ts';
 import type { ModelVersion, Runtime } from './model-version.ts';
 import { toResources } from './resources.type.ts';
-
-/** An id that matches no row: a wrong global id is as absent as a foreign one. */
-const NOWHERE = '00000000-0000-0000-0000-000000000000';
-const KEY = { nullable: true, description: 'Makes a repeat safe: the same key and input is done once.' };
 
 export function modelRef(by: ModelBy): ModelRef {
   if (!by.path) return { id: idOfType('Model', by.id ?? '') ?? NOWHERE };
@@ -116,9 +113,9 @@ export class ModelResolver {
   async registerModel(
     @Ctx() context: ApiContext,
     @Arg('input', () => RegisterModelInput, { description: 'What.' }) input: RegisterModelInput,
-    @Arg('idempotencyKey', () => String, KEY) idempotencyKey?: string | null,
+    @Arg('idempotencyKey', () => String, IDEMPOTENCY_KEY) idempotencyKey?: string | null,
   ): Promise<RegisterModelPayload> {
-    const caller = { principal: context.principal, idempotencyKey: idempotencyKey ?? null };
+    const caller = callerOf(context, idempotencyKey);
     const { name, description } = input;
     const outcome = await this.#service.registerModel(caller, { project: projectRef(input.project), name, description });
     await context.changed();
@@ -131,11 +128,11 @@ export class ModelResolver {
   async registerModelVersion(
     @Ctx() context: ApiContext,
     @Arg('input', () => RegisterModelVersionInput, { description: 'What.' }) input: RegisterModelVersionInput,
-    @Arg('idempotencyKey', () => String, KEY) idempotencyKey?: string | null,
+    @Arg('idempotencyKey', () => String, IDEMPOTENCY_KEY) idempotencyKey?: string | null,
   ): Promise<RegisterModelVersionPayload> {
     const runtime = runtimeOf(input);
     if (!runtime) return { modelVersion: null, userErrors: toUserErrors([notExactlyOne()]) };
-    const caller = { principal: context.principal, idempotencyKey: idempotencyKey ?? null };
+    const caller = callerOf(context, idempotencyKey);
     const lineage = input.lineage ? { runId: input.lineage.runId ?? null, sourceUrl: input.lineage.sourceUrl ?? null } : null;
     const draft = { runtime, artifactDigest: input.artifactDigest ?? null, resources: toResources(input.resources), lineage };
     const outcome = await this.#service.registerVersion(caller, { model: modelRef(input.model), ...draft });
@@ -153,9 +150,9 @@ export class ModelResolver {
       description: 'Refuse if its `generation` is another now; 0 = it must not exist yet.',
     })
     expectedVersion?: number | null,
-    @Arg('idempotencyKey', () => String, KEY) idempotencyKey?: string | null,
+    @Arg('idempotencyKey', () => String, IDEMPOTENCY_KEY) idempotencyKey?: string | null,
   ): Promise<SetModelAliasPayload> {
-    const caller = { principal: context.principal, idempotencyKey: idempotencyKey ?? null };
+    const caller = callerOf(context, idempotencyKey);
     const outcome = await this.#service.setAlias(caller, {
       model: modelRef(input.model),
       name: input.name,
@@ -173,9 +170,9 @@ export class ModelResolver {
   async archiveModelVersion(
     @Ctx() context: ApiContext,
     @Arg('input', () => ArchiveModelVersionInput, { description: 'Which.' }) input: ArchiveModelVersionInput,
-    @Arg('idempotencyKey', () => String, KEY) idempotencyKey?: string | null,
+    @Arg('idempotencyKey', () => String, IDEMPOTENCY_KEY) idempotencyKey?: string | null,
   ): Promise<ArchiveModelVersionPayload> {
-    const caller = { principal: context.principal, idempotencyKey: idempotencyKey ?? null };
+    const caller = callerOf(context, idempotencyKey);
     const outcome = await this.#service.archiveVersion(caller, {
       versionId: idOfType('ModelVersion', input.modelVersion) ?? NOWHERE,
     });
