@@ -6,6 +6,7 @@ import type { Clock } from '../kernel/clock.ts';
 import { isDigest, startDigest, type Digest, type RunningDigest } from '../kernel/digest.ts';
 import { failure, notFound, type Failure } from '../kernel/failure.ts';
 import { newId, type Id } from '../kernel/id.ts';
+import { isName } from '../kernel/name.ts';
 import { scopeOf, type Principal } from '../kernel/principal.ts';
 import type { Random } from '../kernel/random.ts';
 import { err, ok, type Result } from '../kernel/result.ts';
@@ -83,7 +84,7 @@ export class ArtifactsService implements SignatureSource {
    */
   async upload(principal: Principal, upload: Upload): Promise<Result<ArtifactStatus, Failure>> {
     const body = new WholeBody(upload.chunks);
-    const outcome = await this.#upload(principal, { ...upload, chunks: body });
+    const outcome = namesProject(upload) ? await this.#upload(principal, { ...upload, chunks: body }) : err(notFound('project'));
     await body.drain();
     return outcome;
   }
@@ -178,7 +179,7 @@ export class ArtifactsService implements SignatureSource {
       await store.lockUse(tx, project.teamId);
       const existing = await store.artifact(tx, project.id, upload.digest);
       if (existing?.state === 'stored') return ok(existing);
-      const refused = await this.#checkQuota(tx, project, upload.sizeBytes - (existing?.sizeBytes ?? 0));
+      const refused = refuseOtherSize(existing, upload) ?? (await this.#checkQuota(tx, project, upload, existing));
       if (refused) return err(refused);
       const key = { projectId: project.id, teamId: project.teamId, digest: upload.digest };
       const artifact: Artifact = { ...key, sizeBytes: upload.sizeBytes, state: 'uploading', createdAt: clock.now() };
@@ -186,9 +187,10 @@ export class ArtifactsService implements SignatureSource {
     });
   }
 
-  async #checkQuota(tx: Transaction, project: Project, wanted: number): Promise<Failure | null> {
+  async #checkQuota(tx: Transaction, project: Project, upload: Upload, existing: Artifact | null): Promise<Failure | null> {
     const use = await this.#deps.store.use(tx, project.teamId, project.id);
-    return this.#deps.quotas.check(tx, { ...targetOf(project), resource: 'artifact_bytes', use, wanted: BigInt(wanted) });
+    const wanted = BigInt(upload.sizeBytes - (existing?.sizeBytes ?? 0));
+    return this.#deps.quotas.check(tx, { ...targetOf(project), resource: 'artifact_bytes', use, wanted });
   }
 
   async #receive(writing: Writing, upload: Upload): Promise<Result<ArtifactStatus, Failure>> {
@@ -202,7 +204,8 @@ export class ArtifactsService implements SignatureSource {
     }
     const digest = startDigest();
     if (staged > 0) for await (const chunk of blobs.openStaged(artifact)) digest.add(chunk);
-    const receivedBytes = await blobs.append(artifact, claim.guard(hashing(upload.chunks, digest)));
+    const chunks = atMost(upload.chunks, artifact.sizeBytes - staged + 1);
+    const receivedBytes = await blobs.append(artifact, claim.guard(hashing(chunks, digest)));
     if (receivedBytes < artifact.sizeBytes) return ok({ stored: false, receivedBytes, sizeBytes: artifact.sizeBytes });
     await claim.confirm();
     if (receivedBytes > artifact.sizeBytes || digest.end() !== artifact.digest) {
@@ -228,7 +231,8 @@ export class ArtifactsService implements SignatureSource {
     await this.#deps.database.write(scope, (tx) => this.#deps.store.remove(tx, artifact, writer));
   }
 
-  #find(principal: Principal, action: 'artifact.read', ref: ArtifactRef): Promise<{ artifact: Artifact } | null> {
+  async #find(principal: Principal, action: 'artifact.read', ref: ArtifactRef): Promise<{ artifact: Artifact } | null> {
+    if (!namesProject(ref) || !isDigest(ref.digest)) return null;
     return this.#deps.database.read(scopeOf(principal), async (tx) => {
       const project = await this.#deps.identity.findProject(tx, { teamName: ref.teamName, name: ref.projectName });
       if (!project || !mayDo(principal, action, targetOf(project))) return null;
@@ -251,6 +255,16 @@ interface Writing {
 
 const underWay = (): Failure => failure('IN_PROGRESS', 'This artifact is being uploaded already.', { retryAfterMs: 1000 });
 
+/** What can be no name never reaches the database, whose text holds no NUL. */
+const namesProject = ({ teamName, projectName }: ArtifactRef): boolean => isName(teamName) && isName(projectName);
+
+/** The room is reserved for the size that was told first: with less, bytes would be kept that no quota counts. */
+function refuseOtherSize(existing: Artifact | null, upload: Upload): Failure | null {
+  if (!existing || upload.offset === 0 || upload.sizeBytes === existing.sizeBytes) return null;
+  const message = `The upload was begun as ${existing.sizeBytes} bytes: go on with that size, or send it whole again.`;
+  return failure('CONFLICT', message);
+}
+
 const targetOf = (project: Project): { teamId: Id; projectId: Id } => ({ teamId: project.teamId, projectId: project.id });
 
 const mismatch = (): Failure =>
@@ -271,6 +285,16 @@ function checkUpload({
   if (sizeBytes < 1 || sizeBytes > MAX_ARTIFACT_BYTES)
     return failure('INVALID_INPUT', `An artifact has 1 to ${MAX_ARTIFACT_BYTES} bytes.`);
   return offset < 0 || offset > sizeBytes ? failure('INVALID_INPUT', 'The offset lies outside the artifact.') : null;
+}
+
+/** One byte more than was promised tells that the body is too long; what follows takes no room. */
+async function* atMost(chunks: AsyncIterable<Uint8Array>, bytes: number): AsyncGenerator<Uint8Array> {
+  let left = bytes;
+  for await (const chunk of chunks) {
+    yield chunk.subarray(0, left);
+    left -= chunk.length;
+    if (left <= 0) return;
+  }
 }
 
 async function* hashing(chunks: AsyncIterable<Uint8Array>, digest: RunningDigest): AsyncGenerator<Uint8Array> {

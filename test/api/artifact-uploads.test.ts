@@ -1,5 +1,5 @@
 // Artifact bytes over real HTTP: what a client is told when the digest is wrong, the line is cut, the disk is full or it may not.
-import { mkdirSync, readdirSync } from 'node:fs';
+import { mkdirSync, readdirSync, statSync } from 'node:fs';
 import { request, type ClientRequest } from 'node:http';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -28,6 +28,9 @@ const blobs = () =>
   readdirSync(join(api.dataDir, 'artifacts'), { recursive: true })
     .map(String)
     .filter((name) => name.includes('/'));
+
+const keptBytes = () =>
+  blobs().reduce((sum, name) => sum + (statSync(join(api.dataDir, 'artifacts', name), { throwIfNoEntry: false })?.size ?? 0), 0);
 
 /** Sends the head of an upload and some of its bytes, and keeps the line open. */
 function begin(url: string, sizeBytes: number, first: Uint8Array): Promise<ClientRequest> {
@@ -78,6 +81,46 @@ describe('API: artifact uploads', () => {
     expect((await get(url)).status).toBe(404);
     expect((await put(url, bytes.subarray(70_000), range(70_000))).status).toBe(201);
     expect((await get(url)).headers.get('content-length')).toBe('200000');
+  });
+
+  test('a body that is longer than it said takes no more room than it said, however long it goes on', async () => {
+    const [promised, sent] = [10, 32 * 1024 * 1024];
+    const headers = {
+      authorization: `Bearer ${operator}`,
+      'content-range': `bytes 0-9/${promised}`,
+      'transfer-encoding': 'chunked',
+    };
+    const upload = request(urlOf(Buffer.from('0123456789 and on')), { method: 'PUT', headers });
+    const answered = new Promise<number>((resolve) => upload.once('response', (answer) => resolve(answer.statusCode ?? 0)));
+    await new Promise<void>((resolve) => upload.write(Buffer.alloc(sent, 7), () => resolve()));
+    expect(keptBytes()).toBeLessThan(sent / 4);
+    upload.end();
+    expect(await answered).toBe(422);
+  });
+
+  test('an upload goes on with the size that it was begun with, so that what is kept is what the quota counts', async () => {
+    await api.gql('mutation { createProject(input: { team: { path: "crew" }, name: "hold" }) { userErrors { code } } }');
+    const limit = 'team: { path: "crew" }, project: { path: "crew/hold" }, resource: ARTIFACT_BYTES, maximum: "2000"';
+    await api.gql(`mutation { setQuota(input: { ${limit} }) { userErrors { code } } }`);
+    const url = (text: string) => urlOf(Buffer.from(text)).replace('/deck/', '/hold/');
+    const part = { 'content-range': 'bytes 0-1499/1900' };
+    expect((await put(url('first'), Buffer.alloc(1500), part)).status).toBe(202);
+    expect(await told(await put(url('first'), Buffer.alloc(0), { 'content-range': 'bytes 1-1/1' }))).toEqual([409, 'CONFLICT']);
+    expect(await told(await put(url('second'), Buffer.alloc(1500), part))).toEqual([413, 'QUOTA_EXCEEDED']);
+  });
+
+  test('a path that can name nothing is not there, whatever bytes it has', async () => {
+    const odd = [
+      'crew/deck/artifacts/%00',
+      'crew/%00/artifacts/sha256:1',
+      '%00/deck/artifacts/sha256:1',
+      'crew/deck/artifacts/..%2f..',
+    ];
+    for (const path of odd) {
+      expect((await get(`${api.url}/projects/${path}`)).status).toBe(404);
+      expect((await get(`${api.url}/projects/${path}`, operator, 'HEAD')).status).toBe(404);
+      expect((await put(`${api.url}/projects/${path}`, Buffer.from('x'))).status).toBeLessThan(500);
+    }
   });
 
   test('a project of another team, one that is not there and an artifact that is not there are one and the same', async () => {
