@@ -1,5 +1,5 @@
 import type { Id } from '../kernel/id.ts';
-import { HOUR_MS, MINUTE_MS, type Instant } from '../kernel/instant.ts';
+import { HOUR_MS, hourOf, MINUTE_MS, type Instant } from '../kernel/instant.ts';
 import type { PicoUsd } from '../kernel/money.ts';
 import type { CostedReplica } from './cost-store.port.ts';
 import { costOfMinute, minutesBetween, type Violation } from './settle.ts';
@@ -42,7 +42,7 @@ const OLDER_HOURS = 6;
 
 /** The hours of pass `n`: this one and the one before, and in turn a few of those that can still be restated. */
 export function hoursToAudit(n: number, now: Instant, keepMs: number): Instant[] {
-  const current = now - (now % HOUR_MS);
+  const current = hourOf(now);
   const older = Math.floor(keepMs / HOUR_MS) - 2;
   const turn = Array.from({ length: OLDER_HOURS }, (_, i) => current - (2 + ((n * OLDER_HOURS + i) % older)) * HOUR_MS);
   return [current, current - HOUR_MS, ...turn];

@@ -1,5 +1,5 @@
-import type { Id } from '../kernel/id.ts';
-import { HOUR_MS, MINUTE_MS, minuteOf, type Instant } from '../kernel/instant.ts';
+import type { Visible } from '../identity/authorize.ts';
+import { HOUR_MS, hourOf, MINUTE_MS, minuteOf, type Instant } from '../kernel/instant.ts';
 import type { PicoUsd } from '../kernel/money.ts';
 import type { LineShare } from './attribute-costs.ts';
 import type { CostedReplica } from './cost-store.port.ts';
@@ -26,19 +26,14 @@ export type CostStep = (typeof COST_STEPS)[number];
 /** Only what has one of the listed values in each given dimension. */
 export type CostFilter = Partial<Record<CostDimension, readonly string[]>>;
 
-/** Whose costs may be seen; null = everybody's. */
-export interface CostAccess {
-  readonly teamIds: readonly Id[];
-  readonly projectIds: readonly Id[];
-}
-
 export interface CostQuestion {
   readonly from: Instant;
   readonly to: Instant;
   readonly groupBy: readonly CostDimension[];
   readonly step: CostStep | null;
   readonly filter: CostFilter;
-  readonly access: CostAccess | null;
+  /** Whose costs may be seen; null = everybody's. */
+  readonly access: Visible | null;
   /** Only lines that were written before this instant; null = all. */
   readonly asOf: Instant | null;
 }
@@ -95,7 +90,7 @@ export const NOTHING: CostSums = {
 const AMOUNTS = ['cost', 'list', 'busy', 'idle', 'starting', 'draining', 'unready', 'unattributed', 'estimated'] as const;
 const COUNTS = ['unpricedMs', 'requests', 'errors', 'busyUs', 'inputTokens', 'outputTokens', 'unattributedRequests'] as const;
 
-export function addSums(a: CostSums, b: CostSums): CostSums {
+function addSums(a: CostSums, b: CostSums): CostSums {
   const amounts = Object.fromEntries(AMOUNTS.map((name) => [name, a[name] + b[name]]));
   const counts = Object.fromEntries(COUNTS.map((name) => [name, a[name] + b[name]]));
   return { ...NOTHING, ...amounts, ...counts };
@@ -125,9 +120,9 @@ export const effectiveRange = (from: Instant, to: Instant): { from: Instant; to:
 });
 
 /** The start of the step that `at` lies in. */
-export function periodOf(step: CostStep | null, at: Instant): Instant | null {
+function periodOf(step: CostStep | null, at: Instant): Instant | null {
   if (step === null) return null;
-  if (step === 'HOUR') return at - (at % HOUR_MS);
+  if (step === 'HOUR') return hourOf(at);
   const day = new Date(at);
   return step === 'DAY' ? at - (at % (24 * HOUR_MS)) : Date.UTC(day.getUTCFullYear(), day.getUTCMonth());
 }
@@ -166,7 +161,7 @@ export function concerns(question: CostQuestion, replica: CostedReplica): boolea
   return wanted && isVisible(question.access, replica);
 }
 
-const isVisible = (access: CostAccess | null, replica: CostedReplica): boolean =>
+const isVisible = (access: Visible | null, replica: CostedReplica): boolean =>
   access === null || access.teamIds.includes(replica.teamId) || access.projectIds.includes(replica.projectId);
 
 const valuesOf = (replica: CostedReplica, line: LineShare): Record<CostDimension, string> => ({

@@ -1,4 +1,4 @@
-import { mayDo } from '../identity/authorize.ts';
+import { visibleTo } from '../identity/authorize.ts';
 import type { Id } from '../kernel/id.ts';
 import { MINUTE_MS, minuteOf, type Instant } from '../kernel/instant.ts';
 import type { Principal } from '../kernel/principal.ts';
@@ -10,7 +10,6 @@ import {
   mergeRows,
   rowOfLine,
   totalOf,
-  type CostAccess,
   type CostDimension,
   type CostFilter,
   type CostQuestion,
@@ -78,7 +77,7 @@ export class CostsService {
       groupBy: input.groupBy,
       step: input.step ?? null,
       filter: input.filter ?? {},
-      access: accessOf(principal),
+      access: visibleTo(principal, 'cost.read'),
       asOf: input.asOf ?? null,
     };
     const open = question.asOf === null ? await this.#openRows(tx, question, input.now) : { rows: [], earliest: null };
@@ -169,15 +168,5 @@ function openSpan(replica: ReplicaProgress, question: CostQuestion, now: Instant
     replicaId: replica.replicaId,
     from: Math.max(question.from, replica.closedUntil),
     to: Math.min(question.to, minuteOf(end + MINUTE_MS - 1)),
-  };
-}
-
-/** Everybody's costs for a platform role, else those of the teams and projects that the principal's grants cover. */
-function accessOf(principal: Principal): CostAccess | null {
-  const readable = principal.grants.filter((grant) => mayDo(principal, 'cost.read', grant));
-  if (readable.some(({ teamId }) => teamId === null)) return null;
-  return {
-    teamIds: readable.flatMap(({ teamId, projectId }) => (projectId === null && teamId !== null ? [teamId] : [])),
-    projectIds: readable.flatMap(({ projectId }) => projectId ?? []),
   };
 }

@@ -1,3 +1,4 @@
+import type { Visible } from '../identity/authorize.ts';
 import type { Id } from '../kernel/id.ts';
 import type { Instant } from '../kernel/instant.ts';
 import type { Transaction } from '../kernel/transaction.ts';
@@ -7,7 +8,7 @@ import type { PastAlias, PastReplica, PastRollout, PastWish } from './snapshot.t
 export interface PastQuestion {
   readonly instant: Instant;
   /** Teams and projects that the caller may read; null = all. */
-  readonly visible: { readonly teamIds: readonly Id[]; readonly projectIds: readonly Id[] } | null;
+  readonly visible: Visible | null;
   /** Sort key of the last one seen. */
   readonly after: string | null;
   readonly limit: number;

@@ -1,5 +1,5 @@
 import type { DeploymentStore } from '../deployments/deployment-store.port.ts';
-import { placesOf, type Action } from '../identity/authorize.ts';
+import { visibleTo, type Action } from '../identity/authorize.ts';
 import type { Id } from '../kernel/id.ts';
 import type { Instant } from '../kernel/instant.ts';
 import type { PicoUsd } from '../kernel/money.ts';
@@ -83,7 +83,9 @@ export class SnapshotService {
 /** Lines of any minute up to the instant, written before it. */
 const until = (instant: Instant) => ({ from: 0, to: instant, asOf: instant, now: instant });
 
-function questionOf(principal: Principal, action: Action, { instant, after, first }: PastPage): PastQuestion {
-  const { all, teamIds, projectIds } = placesOf(principal.grants, action);
-  return { instant, after, limit: first, visible: all ? null : { teamIds, projectIds } };
-}
+const questionOf = (principal: Principal, action: Action, { instant, after, first }: PastPage): PastQuestion => ({
+  instant,
+  after,
+  limit: first,
+  visible: visibleTo(principal, action),
+});

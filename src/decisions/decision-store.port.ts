@@ -1,3 +1,4 @@
+import type { Visible } from '../identity/authorize.ts';
 import type { Json } from '../kernel/event.ts';
 import type { Id } from '../kernel/id.ts';
 import type { Instant } from '../kernel/instant.ts';
@@ -20,7 +21,7 @@ export interface DecisionsQuestion {
   readonly subjectId: Id | null;
   readonly kind: DecisionKind | null;
   /** Teams and projects that the caller may read; null = all. */
-  readonly visible: { readonly teamIds: readonly Id[]; readonly projectIds: readonly Id[] } | null;
+  readonly visible: Visible | null;
   /** Newest first, only ids below this; null = from the newest. */
   readonly before: Id | null;
   readonly limit: number;

@@ -1,7 +1,8 @@
-import { mayDo } from '../identity/authorize.ts';
+import { mayDo, visibleTo } from '../identity/authorize.ts';
 import type { Clock } from '../kernel/clock.ts';
 import type { Json } from '../kernel/event.ts';
 import { newId, type Id } from '../kernel/id.ts';
+import type { Instant } from '../kernel/instant.ts';
 import type { Principal } from '../kernel/principal.ts';
 import type { Random } from '../kernel/random.ts';
 import type { Transaction } from '../kernel/transaction.ts';
@@ -27,7 +28,7 @@ export class DecisionsService {
   }
 
   /** Keeps a plan for ten minutes; answers until when. */
-  async keepPlan(tx: Transaction, shown: Omit<ShownPlan, 'createdAt' | 'expiresAt'>): Promise<number> {
+  async keepPlan(tx: Transaction, shown: Omit<ShownPlan, 'createdAt' | 'expiresAt'>): Promise<Instant> {
     const now = this.#deps.clock.now();
     const expiresAt = now + PLAN_KEPT_MS;
     await this.#deps.store.prunePlans(tx, now);
@@ -57,7 +58,7 @@ export class DecisionsService {
     },
   ): Promise<{ items: Decision[]; hasNextPage: boolean }> {
     const { first, ...question } = page;
-    const rows = await this.#deps.store.list(tx, { ...question, visible: visibleTo(principal), limit: first });
+    const rows = await this.#deps.store.list(tx, { ...question, visible: visibleTo(principal, 'decision.read'), limit: first });
     return { items: rows.slice(0, first), hasNextPage: rows.length > first };
   }
 
@@ -75,14 +76,4 @@ export class DecisionsService {
       ({ subjectId }) => subjectId,
     );
   }
-}
-
-/** The teams and projects whose decisions the principal may read; null = all. Asks the action table, grant by grant. */
-function visibleTo(principal: Principal): { teamIds: Id[]; projectIds: Id[] } | null {
-  const grants = principal.grants.filter((grant) => mayDo({ ...principal, grants: [grant] }, 'decision.read', grant));
-  if (grants.some((grant) => grant.teamId === null)) return null;
-  return {
-    teamIds: grants.flatMap((grant) => (grant.projectId === null && grant.teamId !== null ? [grant.teamId] : [])),
-    projectIds: grants.flatMap((grant) => grant.projectId ?? []),
-  };
 }

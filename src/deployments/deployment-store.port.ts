@@ -1,7 +1,8 @@
+import type { Visible } from '../identity/authorize.ts';
 import type { Id } from '../kernel/id.ts';
 import type { Instant } from '../kernel/instant.ts';
 import type { Transaction } from '../kernel/transaction.ts';
-import type { Deployment, DeploymentPhase, DeploymentSpec } from './deployment.ts';
+import type { Deployment, DeploymentPhase } from './deployment.ts';
 import type { ReplicaChange } from './observe-replicas.ts';
 import type { Replica, Workload } from './replica.ts';
 import type { Revision } from './revision.ts';
@@ -21,7 +22,7 @@ export interface DeploymentsQuestion {
   /** Part of the name; null = any. */
   readonly nameContains: string | null;
   /** Teams and projects that the caller may read; null = all. */
-  readonly visible: { readonly teamIds: readonly Id[]; readonly projectIds: readonly Id[] } | null;
+  readonly visible: Visible | null;
   /** `team/project/name` of the last one seen. */
   readonly after: string | null;
   readonly limit: number;
@@ -32,14 +33,6 @@ export interface HeldCapacity {
   readonly projectId: Id;
   readonly offeringId: Id;
   readonly replicas: number;
-}
-
-/** Who wished for a generation, and when. */
-export interface WishRecord {
-  readonly spec: DeploymentSpec | null;
-  readonly generation: number;
-  readonly validFrom: Instant;
-  readonly principal: string;
 }
 
 /** Deployments and everything below them. Reads see what the transaction's scope sees; each is one statement whatever the number of rows. */

@@ -6,7 +6,7 @@ import type { Id } from '../kernel/id.ts';
 import type { Transaction } from '../kernel/transaction.ts';
 import type { Deployment } from './deployment.ts';
 import type { DeploymentsService } from './deployments.service.ts';
-import type { Replica, Workload } from './replica.ts';
+import type { Replica } from './replica.ts';
 import type { Revision } from './revision.ts';
 import type { Rollout } from './rollout.ts';
 
@@ -25,9 +25,6 @@ export const rolloutsLoader = (context: ApiContext, service: DeploymentsService)
 
 export const replicasLoader = (context: ApiContext, service: DeploymentsService) =>
   context.loader('deployment.replicas', () => grouped<Replica>(context, service.replicas));
-
-export const workloadsLoader = (context: ApiContext, service: DeploymentsService) =>
-  context.loader('deployment.workloads', () => grouped<Workload>(context, service.workloads));
 
 export const hourlyLoader = (context: ApiContext, service: DeploymentsService) =>
   context.loader(

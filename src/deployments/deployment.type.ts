@@ -1,6 +1,7 @@
 import { Field, ID, Int, ObjectType, registerEnumType } from 'type-graphql';
 import { DecisionType } from '../decisions/decision.type.ts';
 import { connectionOf } from '../graphql/connection.type.ts';
+import { upperCaseNames } from '../graphql/enum-names.ts';
 import { toGlobalId } from '../graphql/global-id.ts';
 import { MoneyType, toMoney } from '../graphql/money.type.ts';
 import { NodeType } from '../graphql/node.type.ts';
@@ -12,17 +13,14 @@ import type { Protocol } from '../registry/model-version.ts';
 import { ProtocolName } from '../registry/model.type.ts';
 import { ResourcesType } from '../registry/resources.type.ts';
 import { DEPLOYMENT_ACTIONS, type DeploymentAction } from './allowed-actions.ts';
-import type { ReplicaState } from './cluster.port.ts';
+import { REPLICA_STATES, type ReplicaState } from './cluster.port.ts';
 import { DEPLOYMENT_PHASES, deploymentPath, type Deployment, type DeploymentPhase } from './deployment.ts';
 import { PlanType } from './plan.type.ts';
 import type { Replica } from './replica.ts';
 import type { Revision } from './revision.ts';
 import { ROLLOUT_STATES, type Rollout, type RolloutState } from './rollout.ts';
 
-const same = <T extends string>(names: readonly T[]): Record<string, T> =>
-  Object.fromEntries(names.map((name) => [name.toUpperCase(), name]));
-
-export const DeploymentPhaseName = same<DeploymentPhase>(DEPLOYMENT_PHASES);
+export const DeploymentPhaseName = upperCaseNames<DeploymentPhase>(DEPLOYMENT_PHASES);
 registerEnumType(DeploymentPhaseName, {
   name: 'DeploymentPhase',
   description: 'Where a deployment stands, in one word; the conditions say why.',
@@ -37,7 +35,7 @@ registerEnumType(DeploymentPhaseName, {
   },
 });
 
-export const DeploymentActionName = same<DeploymentAction>(DEPLOYMENT_ACTIONS);
+export const DeploymentActionName = upperCaseNames<DeploymentAction>(DEPLOYMENT_ACTIONS);
 registerEnumType(DeploymentActionName, {
   name: 'DeploymentAction',
   description: 'What can be done with a deployment.',
@@ -50,7 +48,7 @@ registerEnumType(DeploymentActionName, {
   },
 });
 
-export const ReplicaStateName = same<ReplicaState>(['starting', 'serving', 'unready', 'draining']);
+export const ReplicaStateName = upperCaseNames<ReplicaState>(REPLICA_STATES);
 registerEnumType(ReplicaStateName, {
   name: 'ReplicaState',
   description: 'What a replica does; every millisecond of its life is in exactly one state.',
@@ -62,7 +60,7 @@ registerEnumType(ReplicaStateName, {
   },
 });
 
-export const RolloutStateName = same<RolloutState>(ROLLOUT_STATES);
+export const RolloutStateName = upperCaseNames<RolloutState>(ROLLOUT_STATES);
 registerEnumType(RolloutStateName, {
   name: 'RolloutState',
   description: 'How far a rollout is.',

@@ -2,7 +2,7 @@ import type { DecisionKind } from '../decisions/decision.ts';
 import type { DecisionsService } from '../decisions/decisions.service.ts';
 import type { ClusterStore } from '../fleet/cluster-store.port.ts';
 import type { Pool } from '../fleet/cluster.ts';
-import { mayDo, placesOf } from '../identity/authorize.ts';
+import { mayDo, visibleTo } from '../identity/authorize.ts';
 import type { Caller, ProjectRef } from '../identity/identity.service.ts';
 import type { IdentityStore } from '../identity/identity-store.port.ts';
 import type { Clock } from '../kernel/clock.ts';
@@ -23,7 +23,7 @@ import { planChange } from './plan-change.ts';
 import type { CurrentDeployment } from './plan-deployment.ts';
 import { planToJson } from './plan-json.ts';
 import type { Plan, PlanAction } from './plan.ts';
-import type { Replica, Workload } from './replica.ts';
+import type { Replica } from './replica.ts';
 import type { Revision } from './revision.ts';
 import { effectiveWeights, type Rollout } from './rollout.ts';
 import { ShownPlans } from './shown-plans.service.ts';
@@ -126,13 +126,12 @@ export class DeploymentsService {
     const project = page.project && (await this.#deps.identity.findProject(tx, page.project));
     if (page.project && !project) return { items: [], hasNextPage: false };
     const { phases, nameContains, after, first } = page;
-    const visible = visibleTo(principal);
     const rows = await this.#deps.store.deployments(tx, {
       projectId: project?.id ?? null,
       phases,
       nameContains,
       after,
-      visible,
+      visible: visibleTo(principal, 'deployment.read'),
       limit: first,
     });
     return { items: rows.slice(0, first), hasNextPage: rows.length > first };
@@ -155,7 +154,6 @@ export class DeploymentsService {
   revisions = (tx: Transaction, ids: readonly Id[]): Promise<Revision[]> => this.#deps.store.revisions(tx, ids);
   rollouts = (tx: Transaction, ids: readonly Id[]): Promise<Rollout[]> => this.#deps.store.rollouts(tx, ids);
   replicas = (tx: Transaction, ids: readonly Id[]): Promise<Replica[]> => this.#deps.store.replicas(tx, ids);
-  workloads = (tx: Transaction, ids: readonly Id[]): Promise<Workload[]> => this.#deps.store.workloads(tx, ids);
   revisionsByIds = (tx: Transaction, ids: readonly Id[]): Promise<Revision[]> => this.#deps.store.revisionsByIds(tx, ids);
 
   /** Pico-USD per hour of each deployment as wished now: replicas of every workload that is not being given up. */
@@ -390,10 +388,4 @@ function previousRevision({ revisions, rollout, deployment }: CurrentDeployment)
   const from = revisions.find(({ id }) => id === rollout?.fromRevisionId);
   if (from && from.number !== present) return from;
   return revisions.filter(({ number }) => number < present).at(-1);
-}
-
-/** The teams and projects whose deployments the principal may read; null = all. */
-function visibleTo({ grants }: Principal): { teamIds: Id[]; projectIds: Id[] } | null {
-  const { all, teamIds, projectIds } = placesOf(grants, 'deployment.read');
-  return all ? null : { teamIds: [...teamIds], projectIds: [...projectIds] };
 }

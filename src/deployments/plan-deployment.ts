@@ -40,7 +40,7 @@ export interface PlannedRevision {
   readonly existing: Revision | null;
   readonly number: number;
   readonly spec: RevisionSpec;
-  /** Null = traffic goes there already. */
+  /** False = traffic goes there already. */
   readonly needsRollout: boolean;
 }
 

@@ -3,7 +3,7 @@ import type { Id } from '../kernel/id.ts';
 import type { PicoUsd, PicoUsdPerHour } from '../kernel/money.ts';
 import type { RejectionCode } from '../scheduler/filter-offerings.ts';
 
-/** Hours in a month for estimates: 365.25 days / 12. */
+/** Hours in a month for estimates: those of a year of 365 days / 12, as cloud providers count. */
 export const HOURS_PER_MONTH = 730n;
 
 export type PlanActionKind =

@@ -1,6 +1,7 @@
 import type { DecisionsService } from '../decisions/decisions.service.ts';
 import { failure, type Failure } from '../kernel/failure.ts';
 import type { Id } from '../kernel/id.ts';
+import type { Instant } from '../kernel/instant.ts';
 import type { Principal } from '../kernel/principal.ts';
 import type { Transaction } from '../kernel/transaction.ts';
 import { mayRun, type Plan } from './plan.ts';
@@ -23,7 +24,7 @@ export class ShownPlans {
   }
 
   /** Keeps it; answers until when it can be run. */
-  keep(tx: Transaction, { principal, ...owner }: PlanOwner, plan: Plan): Promise<number> {
+  keep(tx: Transaction, { principal, ...owner }: PlanOwner, plan: Plan): Promise<Instant> {
     return this.#decisions.keepPlan(tx, { ...owner, principalId: principal.id, hash: plan.hash, plan: planToJson(plan) });
   }
 

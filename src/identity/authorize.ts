@@ -76,6 +76,15 @@ export function placesOf(grants: readonly Grant[], action: Action): Places {
   };
 }
 
+/** Teams and projects whose rows may be listed. */
+export type Visible = Pick<Places, 'teamIds' | 'projectIds'>;
+
+/** Where the principal may do it, as a condition for lists; null = everywhere. */
+export function visibleTo({ grants }: Principal, action: Action): Visible | null {
+  const { all, teamIds, projectIds } = placesOf(grants, action);
+  return all ? null : { teamIds, projectIds };
+}
+
 /** True if whoever has role `all` may do everything that role `some` may, by the table. */
 export const roleContains = (all: Role, some: Role): boolean =>
   Object.values<readonly Role[]>(ACTIONS).every((roles) => !roles.includes(some) || roles.includes(all));

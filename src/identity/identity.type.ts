@@ -2,6 +2,7 @@ import { Field, ID, Int, ObjectType, registerEnumType } from 'type-graphql';
 import type { Instant } from '../kernel/instant.ts';
 import type { PrincipalKind, Role } from '../kernel/principal.ts';
 import { connectionOf } from '../graphql/connection.type.ts';
+import { upperCaseNames } from '../graphql/enum-names.ts';
 import { toGlobalId } from '../graphql/global-id.ts';
 import { MoneyType, toMoney } from '../graphql/money.type.ts';
 import { NodeType } from '../graphql/node.type.ts';
@@ -11,10 +12,7 @@ import type { PrincipalRecord, TokenRecord } from './identity-store.port.ts';
 import type { Quota, QuotaResource } from './quotas.ts';
 import { projectPath, type Project, type Team } from './team.ts';
 
-const same = <T extends string>(names: readonly T[]): Record<string, T> =>
-  Object.fromEntries(names.map((name) => [name.toUpperCase(), name]));
-
-export const RoleName = same<Role>(['platform_admin', 'team_admin', 'operator', 'viewer', 'invoker']);
+export const RoleName = upperCaseNames<Role>(['platform_admin', 'team_admin', 'operator', 'viewer', 'invoker']);
 registerEnumType(RoleName, {
   name: 'Role',
   description: 'What a grant lets somebody do.',
@@ -27,7 +25,7 @@ registerEnumType(RoleName, {
   },
 });
 
-export const PrincipalKindName = same<PrincipalKind>(['person', 'service_account', 'router', 'workload']);
+export const PrincipalKindName = upperCaseNames<PrincipalKind>(['person', 'service_account', 'router', 'workload']);
 registerEnumType(PrincipalKindName, {
   name: 'PrincipalKind',
   description: 'What kind of caller it is.',
@@ -39,7 +37,7 @@ registerEnumType(PrincipalKindName, {
   },
 });
 
-export const QuotaResourceName = same<QuotaResource>(['replicas', 'artifact_bytes', 'spend_per_hour']);
+export const QuotaResourceName = upperCaseNames<QuotaResource>(['replicas', 'artifact_bytes', 'spend_per_hour']);
 registerEnumType(QuotaResourceName, {
   name: 'QuotaResource',
   description: 'What a quota limits.',

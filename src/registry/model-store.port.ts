@@ -1,3 +1,4 @@
+import type { Visible } from '../identity/authorize.ts';
 import type { Id } from '../kernel/id.ts';
 import type { Instant } from '../kernel/instant.ts';
 import type { Transaction } from '../kernel/transaction.ts';
@@ -15,7 +16,7 @@ export interface ModelsQuestion {
   /** Part of the name; null = any. */
   readonly nameContains: string | null;
   /** Teams and projects that the caller may read; null = all. */
-  readonly visible: { readonly teamIds: readonly Id[]; readonly projectIds: readonly Id[] } | null;
+  readonly visible: Visible | null;
   /** `team/project/name` of the last one seen. */
   readonly after: string | null;
   readonly limit: number;

@@ -1,5 +1,5 @@
 import { record } from '../events/event-log.ts';
-import { mayDo } from '../identity/authorize.ts';
+import { mayDo, visibleTo } from '../identity/authorize.ts';
 import type { Caller, ProjectRef } from '../identity/identity.service.ts';
 import type { IdentityStore } from '../identity/identity-store.port.ts';
 import type { Project } from '../identity/team.ts';
@@ -68,7 +68,7 @@ export class ModelsService {
     const rows = await this.#deps.store.models(tx, {
       ...question,
       projectId: project?.id ?? null,
-      visible: visibleTo(principal),
+      visible: visibleTo(principal, 'model.read'),
     });
     return { items: rows.slice(0, page.first), hasNextPage: rows.length > page.first };
   }
@@ -284,13 +284,3 @@ const refuseArchived = (version: ModelVersion): Failure | null =>
   version.archivedAt === null
     ? null
     : failure('PRECONDITION_FAILED', 'This version is archived.', { path: ['input', 'version'] });
-
-/** The teams and projects whose models the principal may read; null = all. Asks the action table, grant by grant. */
-function visibleTo(principal: Principal): { teamIds: Id[]; projectIds: Id[] } | null {
-  const grants = principal.grants.filter((grant) => mayDo({ ...principal, grants: [grant] }, 'model.read', grant));
-  if (grants.some((grant) => grant.teamId === null)) return null;
-  return {
-    teamIds: grants.flatMap((grant) => (grant.projectId === null && grant.teamId !== null ? [grant.teamId] : [])),
-    projectIds: grants.flatMap((grant) => grant.projectId ?? []),
-  };
-}
