@@ -1,4 +1,5 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { createServer as createTlsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import type { Id } from '../kernel/id.ts';
 import type { Principal } from '../kernel/principal.ts';
@@ -26,6 +27,8 @@ export interface RouterLinkDeps {
   readonly tables: RouteTableSource;
   readonly usage: UsageSink;
   readonly registry: MetricRegistry;
+  /** Certificate and key (PEM); null = plain HTTP. */
+  readonly tls: { readonly cert: string; readonly key: string } | null;
   readonly logger: Logger;
 }
 
@@ -53,12 +56,13 @@ export class RouterLink {
 
   constructor(deps: RouterLinkDeps) {
     this.#deps = deps;
-    this.#server = createServer((request, response) => {
+    const onRequest = (request: IncomingMessage, response: ServerResponse): void => {
       this.#onRequest(request, response).catch((error: unknown) => {
         deps.logger.error({ error: (error as Error).stack }, 'a link request failed');
         answer(response, 500, { error: 'Try again.' });
       });
-    });
+    };
+    this.#server = deps.tls ? createTlsServer(deps.tls, onRequest) : createServer(onRequest);
   }
 
   /** Resolves with the port. */

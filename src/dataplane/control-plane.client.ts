@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { request } from 'undici';
+import { Agent, request } from 'undici';
 import type { Logger } from '../telemetry/logger.ts';
 import { parseRouteTable } from '../traffic/router-contract/parse-route-table.ts';
 import type { RouteTable } from '../traffic/router-contract/route-table.ts';
@@ -14,6 +14,8 @@ const LAST_RETRY_MS = 3_000;
 
 export interface ControlPlaneClientDeps {
   readonly url: string;
+  /** Certificates (PEM) that it must be signed by; null = whatever Node trusts. */
+  readonly ca: string | null;
   readonly tokenFile: string;
   readonly logger: Logger;
   readonly random: () => number;
@@ -25,11 +27,13 @@ export interface ControlPlaneClientDeps {
 export class ControlPlaneClient {
   readonly #deps: ControlPlaneClientDeps;
   readonly #stop = new AbortController();
+  readonly #dispatcher: Agent;
   #retryMs = FIRST_RETRY_MS;
   #wake: (() => void) | null = null;
 
   constructor(deps: ControlPlaneClientDeps) {
     this.#deps = deps;
+    this.#dispatcher = new Agent(deps.ca === null ? {} : { connect: { ca: deps.ca } });
   }
 
   async listen(): Promise<void> {
@@ -49,6 +53,7 @@ export class ControlPlaneClient {
   /** True = counted; false = refused for good (malformed); throws = try again. */
   async report(json: string): Promise<boolean> {
     const answer = await request(`${this.#deps.url}/link/v1/reports`, {
+      dispatcher: this.#dispatcher,
       method: 'POST',
       headers: { ...this.#authorization(), 'content-type': 'application/json' },
       body: json,
@@ -70,6 +75,7 @@ export class ControlPlaneClient {
 
   async #listenOnce(): Promise<void> {
     const { statusCode, body } = await request(`${this.#deps.url}/link/v1/table`, {
+      dispatcher: this.#dispatcher,
       headers: { ...this.#authorization(), accept: 'text/event-stream' },
       signal: this.#stop.signal,
       headersTimeout: SILENCE_MS,

@@ -54,6 +54,8 @@ export interface RouterDeps {
   /** Of this router alone: table, spool. */
   readonly folder: string;
   readonly linkUrl: string;
+  /** Certificates (PEM) that the link must be signed by; null = whatever Node trusts. */
+  readonly linkCa: string | null;
   readonly tokenFile: string;
   /** Refuse to serve a table that was not confirmed for this long; null = serve it for ever. */
   readonly maxTableAgeMs: number | null;
@@ -96,6 +98,7 @@ export class Router {
     });
     this.#link = new ControlPlaneClient({
       url: deps.linkUrl,
+      ca: deps.linkCa,
       tokenFile: deps.tokenFile,
       logger: deps.logger,
       random: () => deps.random.fraction(),

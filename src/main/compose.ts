@@ -9,6 +9,7 @@ import { ReplicaEvidenceRepository } from '../costs/replica-evidence.repository.
 import { RevisionErrorRepository } from '../costs/revision-errors.repository.ts';
 import { makeDeploymentMetrics } from '../deployments/deployments.metrics.ts';
 import type { LoopPace } from '../deployments/plan-workloads.ts';
+import { readSetting } from './config.ts';
 import { packageRoot } from './package-root.ts';
 import { signedArtifactGrants } from './signed-artifact-grants.ts';
 import { makeResolvers } from './make-resolvers.ts';
@@ -34,6 +35,10 @@ export function compose(deps: ComposeDeps) {
     tables: services.routeTable,
     usage: services.metering,
     registry,
+    tls: config.linkTls && {
+      cert: readSetting('PURSER_LINK_TLS_CERT', config.linkTls.certFile),
+      key: readSetting('PURSER_LINK_TLS_KEY', config.linkTls.keyFile),
+    },
     logger,
   });
   const clusterLoop = {

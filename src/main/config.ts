@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { z } from 'zod';
 
@@ -17,6 +18,9 @@ const Environment = z.object({
   PURSER_ROUTER_URL: z.url({ protocol: /^https?$/ }).optional(),
   PURSER_LINK_PORT: port(4001),
   PURSER_LINK_HOST: z.string().min(1).default('127.0.0.1'),
+  PURSER_LINK_TLS_CERT: z.string().optional(),
+  PURSER_LINK_TLS_KEY: z.string().optional(),
+  PURSER_LINK_TLS_CA: z.string().optional(),
   PURSER_DATA_DIR: z.string().min(1).default('.purser'),
   PURSER_DATABASE_URL: z.string().startsWith('postgres').optional(),
   PURSER_DATABASE_OWNER_URL: z.string().startsWith('postgres').optional(),
@@ -58,6 +62,12 @@ export interface Config {
   readonly publicRouterUrl: string;
   readonly linkHost: string;
   readonly linkPort: number;
+  /** What routers call. */
+  readonly linkUrl: string;
+  /** Files with what the link shows; null = plain HTTP. */
+  readonly linkTls: { readonly certFile: string; readonly keyFile: string } | null;
+  /** File with what a router trusts at the link; null = plain HTTP. */
+  readonly linkCaFile: string | null;
   /** Absolute. */
   readonly dataDir: string;
   /** Undefined = the embedded database. */
@@ -97,6 +107,7 @@ export function readConfig(env: NodeJS.ProcessEnv, cwd: string): Config {
     publicRouterUrl: (values.PURSER_ROUTER_URL ?? localUrl(values.PURSER_HOST, values.PURSER_ROUTER_PORT)).replace(/\/+$/, ''),
     linkHost: values.PURSER_LINK_HOST,
     linkPort: values.PURSER_LINK_PORT,
+    ...linkOf(values, cwd),
     dataDir: resolve(cwd, values.PURSER_DATA_DIR),
     databaseUrl: values.PURSER_DATABASE_URL,
     databaseOwnerUrl: values.PURSER_DATABASE_OWNER_URL,
@@ -110,10 +121,33 @@ export function readConfig(env: NodeJS.ProcessEnv, cwd: string): Config {
   };
 }
 
+/** A file that a setting names, read when the process starts. */
+export function readSetting(name: string, path: string): string {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch (error) {
+    throw new ConfigError(`${name} names ${path}, which cannot be read: ${(error as Error).message}.`);
+  }
+}
+
 /** Who listens on every address is reached on loopback. */
 function localUrl(host: string, port: number): string {
   const name = ['0.0.0.0', '::'].includes(host) ? '127.0.0.1' : host;
   return `http://${name.includes(':') ? `[${name}]` : name}:${port}`;
+}
+
+/** A router beside the control plane trusts the certificate itself unless it is told whom to trust. */
+function linkOf(values: z.output<typeof Environment>, cwd: string): Pick<Config, 'linkUrl' | 'linkTls' | 'linkCaFile'> {
+  const { PURSER_LINK_TLS_CERT: cert, PURSER_LINK_TLS_KEY: key } = values;
+  if ((cert === undefined) !== (key === undefined))
+    throw new ConfigError('PURSER_LINK_TLS_CERT and PURSER_LINK_TLS_KEY go together: set both or neither.');
+  const ca = values.PURSER_LINK_TLS_CA ?? cert;
+  const plain = localUrl(values.PURSER_LINK_HOST, values.PURSER_LINK_PORT);
+  return {
+    linkUrl: ca ? plain.replace('http:', 'https:') : plain,
+    linkTls: cert && key ? { certFile: resolve(cwd, cert), keyFile: resolve(cwd, key) } : null,
+    linkCaFile: ca ? resolve(cwd, ca) : null,
+  };
 }
 
 const PORTS = ['PURSER_PORT', 'PURSER_ROUTER_PORT', 'PURSER_LINK_PORT'] as const;

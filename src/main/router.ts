@@ -3,7 +3,7 @@ import { Router } from '../dataplane/router.ts';
 import type { MicroClock } from '../dataplane/micro-clock.ts';
 import { makeLogger } from '../telemetry/logger.ts';
 import { makeMetricRegistry } from '../telemetry/metrics.ts';
-import { readConfig } from './config.ts';
+import { readConfig, readSetting } from './config.ts';
 import { prepareDataFolder } from './data-folder.ts';
 import { listenError } from './start-error.ts';
 import { PooledRandom } from './pooled-random.ts';
@@ -17,7 +17,8 @@ export async function router(): Promise<void> {
   const instance = new Router({
     name: config.routerName,
     folder: join(config.dataDir, `router-${config.routerName}`),
-    linkUrl: `http://${config.linkHost}:${config.linkPort}`,
+    linkUrl: config.linkUrl,
+    linkCa: config.linkCaFile === null ? null : readSetting('PURSER_LINK_TLS_CA', config.linkCaFile),
     tokenFile: join(config.dataDir, 'router-token'),
     maxTableAgeMs: config.maxTableAgeMs,
     clock: steadyClock,

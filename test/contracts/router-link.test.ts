@@ -51,6 +51,7 @@ beforeEach(async () => {
     },
     registry: makeMetricRegistry(),
     logger: quietLogger,
+    tls: null,
   });
   url = `http://127.0.0.1:${await link.listen('127.0.0.1', 0)}`;
 });

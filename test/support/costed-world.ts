@@ -3,7 +3,7 @@ import { newId, type Id } from '../../src/kernel/id.ts';
 import type { Instant } from '../../src/kernel/instant.ts';
 import type { Transaction } from '../../src/kernel/transaction.ts';
 import { sqlOf } from '../../src/persistence/sql.ts';
-import type { ReplicaState } from '../../src/costs/replica-life.ts';
+import type { ReplicaState } from '../../src/deployments/cluster.port.ts';
 import { seededRandom } from './actors.ts';
 
 export interface CostedWorld {

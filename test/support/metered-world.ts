@@ -89,6 +89,7 @@ export class MeteredWorld {
       usage: { joined: (router) => this.#metering.joined(router), accept: (report, router) => this.#accept(report, router) },
       registry: makeMetricRegistry(),
       logger: quietLogger,
+      tls: null,
     });
   }
 

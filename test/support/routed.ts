@@ -4,7 +4,7 @@ import { mkdtempSync, writeFileSync } from 'node:fs';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { RouterLink } from '../../src/api/router-link.ts';
+import { RouterLink, type RouterLinkDeps } from '../../src/api/router-link.ts';
 import { Router, type RouterLimits } from '../../src/dataplane/router.ts';
 import { newId } from '../../src/kernel/id.ts';
 import type { Principal } from '../../src/kernel/principal.ts';
@@ -85,7 +85,7 @@ export class TestControlPlane {
   #link: RouterLink | null = null;
   port = 0;
 
-  async start(port = 0): Promise<void> {
+  async start(port = 0, tls: RouterLinkDeps['tls'] = null): Promise<void> {
     const router: Principal = { id: id(), kind: 'router', name: 'router', grants: [], platformActions: [], tokenId: null };
     this.#link = new RouterLink({
       authenticate: (token) => Promise.resolve(token === 'router-token' ? router : null),
@@ -107,6 +107,7 @@ export class TestControlPlane {
       },
       registry: makeMetricRegistry(),
       logger: quietLogger,
+      tls,
     });
     this.port = await this.#link.listen('127.0.0.1', port);
   }
@@ -137,17 +138,20 @@ export async function startRouter(
     clock = steadyClock,
     limits = {},
     maxTableAgeMs = null,
+    link = { url: `http://127.0.0.1:${linkPort}`, ca: null },
   }: {
     readonly name?: string;
     readonly clock?: { nowUs(): number };
     readonly limits?: RouterLimits;
     readonly maxTableAgeMs?: number | null;
+    readonly link?: { readonly url: string; readonly ca: string | null };
   } = {},
 ): Promise<{ router: Router; url: string }> {
   const router = new Router({
     name,
     folder: join(folder, `router-${name}`),
-    linkUrl: `http://127.0.0.1:${linkPort}`,
+    linkUrl: link.url,
+    linkCa: link.ca,
     tokenFile: join(folder, 'router-token'),
     maxTableAgeMs,
     clock,

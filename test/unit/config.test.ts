@@ -25,6 +25,7 @@ describe('Configuration', () => {
     [{ PURSER_DATABASE_URL: 'mysql://x' }, 'PURSER_DATABASE_URL'],
     [{ PURSER_DATABASE_OWNER_URL: 'postgres://x/y' }, 'PURSER_DATABASE_OWNER_URL is set without PURSER_DATABASE_URL'],
     [{ PURSER_BLOB_STORE: 's3' }, 'PURSER_S3_BUCKET'],
+    [{ PURSER_LINK_TLS_KEY: 'key.pem' }, 'PURSER_LINK_TLS_CERT and PURSER_LINK_TLS_KEY go together'],
     [{ PURSER_ROUTER_URL: 'ftp://x' }, 'PURSER_ROUTER_URL'],
     [{ PURSER_OIDC_ISSUER: 'not a url' }, 'PURSER_OIDC_ISSUER'],
   ])('refuses %o in a sentence that names the variable', (env, variable) => {
@@ -37,6 +38,16 @@ describe('Configuration', () => {
     [{ PURSER_ROUTER_URL: 'https://models.example.com/' }, 'http://127.0.0.1:8080', 'https://models.example.com'],
   ])('tells where the router is reached from here and by callers: %o', (env, routerUrl, publicRouterUrl) => {
     expect(readConfig(env, '/')).toMatchObject({ routerUrl, publicRouterUrl });
+  });
+
+  test('a router trusts the certificate of the control plane beside it, or whom it is told to trust', () => {
+    const files = { PURSER_LINK_TLS_CERT: 'cert.pem', PURSER_LINK_TLS_KEY: 'key.pem' };
+    expect(readConfig(files, '/etc')).toMatchObject({ linkUrl: 'https://127.0.0.1:4001', linkCaFile: '/etc/cert.pem' });
+    expect(readConfig({ PURSER_LINK_TLS_CA: 'ca.pem', PURSER_LINK_HOST: 'plane' }, '/etc')).toMatchObject({
+      linkUrl: 'https://plane:4001',
+      linkTls: null,
+      linkCaFile: '/etc/ca.pem',
+    });
   });
 
   test('takes an empty variable for one that is not set', () => {
