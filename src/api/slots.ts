@@ -2,7 +2,7 @@ import type { Principal } from '../kernel/principal.ts';
 
 /** Live subscriptions of one token, over all its sockets and event streams. Higher: one caller holds much memory; lower: a team's dashboards share too few. */
 export const MAX_STREAMS_PER_TOKEN = 200;
-/** Sockets of one token; each proves it again every second. Higher: more look-ups for nothing; lower: tabs and programs push each other out. */
+/** Sockets of one token; each proves it again twice a second. Higher: more look-ups for nothing; lower: tabs and programs push each other out. */
 export const MAX_SOCKETS_PER_TOKEN = 50;
 
 /** How many of something each caller holds at the moment, up to a limit. */

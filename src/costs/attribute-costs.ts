@@ -1,9 +1,10 @@
+import type { ReplicaState } from '../deployments/cluster.port.ts';
 import type { Id } from '../kernel/id.ts';
 import { MINUTE_MS, type Instant } from '../kernel/instant.ts';
 import { invariant } from '../kernel/invariant.ts';
 import { costOfInterval, splitByLargestRemainder, type PicoUsd, type PicoUsdPerHour } from '../kernel/money.ts';
 import type { UsageKind } from '../traffic/router-contract/usage-report.ts';
-import { piecesOf, type Piece, type ReplicaLife, type ReplicaState } from './replica-life.ts';
+import { piecesOf, type Piece, type ReplicaLife } from './replica-life.ts';
 
 /** The three prices of one row in pico-dollars per hour, or the three amounts in pico-dollars that they lead to. */
 export interface Amounts {

@@ -1,3 +1,4 @@
+import type { ReplicaState } from '../deployments/cluster.port.ts';
 import type { Id } from '../kernel/id.ts';
 import { hourOf, type Instant } from '../kernel/instant.ts';
 import type { Transaction } from '../kernel/transaction.ts';
@@ -6,7 +7,7 @@ import { believedSteps, OVERRIDE_SOURCE, type PriceRow } from '../pricing/price-
 import type { UsageRow } from '../traffic/router-contract/usage-report.ts';
 import type { BusyGroup, UsageGroup } from './attribute-costs.ts';
 import type { CostedReplica, CostStore, MeteredReplica, ReplicaProgress, UsageSource } from './cost-store.port.ts';
-import type { ReplicaLife, ReplicaState } from './replica-life.ts';
+import type { ReplicaLife } from './replica-life.ts';
 import type { BookedLine } from './restate.ts';
 import type { MinuteLine } from './settle.ts';
 

@@ -1,6 +1,5 @@
+import type { ReplicaState } from '../deployments/cluster.port.ts';
 import type { Instant } from '../kernel/instant.ts';
-
-export type ReplicaState = 'starting' | 'serving' | 'unready' | 'draining';
 
 /** A replica as its runtime observed it: a slot with a beginning, an end, and one state at each instant between. */
 export interface ReplicaLife {

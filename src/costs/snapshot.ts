@@ -1,3 +1,4 @@
+import type { ReplicaState } from '../deployments/cluster.port.ts';
 import type { DeploymentSpec, TrafficWeight } from '../deployments/deployment.ts';
 import type { Revision } from '../deployments/revision.ts';
 import { effectiveWeights, type Rollout } from '../deployments/rollout.ts';
@@ -5,7 +6,6 @@ import type { Id } from '../kernel/id.ts';
 import type { Instant } from '../kernel/instant.ts';
 import type { PicoUsdPerHour } from '../kernel/money.ts';
 import { believedRowAt, type PriceRow } from '../pricing/price-book.ts';
-import type { ReplicaState } from './replica-life.ts';
 
 /** What was written in the last moments may still be on its way: a snapshot of it could change. Higher refuses more, lower could lie. */
 export const UNSETTLED_MS = 10_000;

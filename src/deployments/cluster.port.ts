@@ -1,6 +1,7 @@
 import type { Id } from '../kernel/id.ts';
 import type { Instant } from '../kernel/instant.ts';
 import type { Resources } from '../kernel/resources.ts';
+import type { Protocol } from '../registry/model-version.ts';
 
 /** Proof of leadership that travels with every effect. A cluster remembers the highest epoch it has seen per installation. */
 export interface Fence {
@@ -20,8 +21,6 @@ export type ReplicaRuntime =
   | { readonly format: 'process'; readonly command: readonly string[]; readonly environment: Readonly<Record<string, string>> }
   | { readonly format: 'container'; readonly image: string; readonly environment: Readonly<Record<string, string>> };
 
-export type InferenceProtocol = 'oip' | 'openai' | 'http';
-
 /** A revision on one pool of one cluster with a replica count: everything a cluster needs to run it, and nothing else. */
 export interface WorkloadSpec {
   readonly workloadId: Id;
@@ -40,7 +39,7 @@ export interface WorkloadSpec {
   readonly replicas: number;
   readonly resources: Resources;
   readonly runtime: ReplicaRuntime;
-  readonly protocol: InferenceProtocol;
+  readonly protocol: Protocol;
   /** The port that a container exposes. A process is told its own by `PORT`, so that replicas on one machine never clash; ignored for `onnx`. */
   readonly port: number | null;
   /** HTTP path that answers 2xx once a replica may be sent requests. */

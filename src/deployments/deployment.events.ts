@@ -1,16 +1,8 @@
-import type { EventDraft, Json, Severity } from '../kernel/event.ts';
-import type { Instant } from '../kernel/instant.ts';
+import type { Cause, EventDraft, Json, Severity } from '../kernel/event.ts';
 import { formatUsd } from '../kernel/money.ts';
 import { deploymentPath, type Deployment } from './deployment.ts';
 import { isHeld, type Replica } from './replica.ts';
 import type { Rollout } from './rollout.ts';
-
-/** Who changed something, and when. */
-export interface Cause {
-  readonly at: Instant;
-  /** A principal id, or `reconciler:deployments`. */
-  readonly principal: string;
-}
 
 /** `before` null = created; a deletion has `deletedAt` in `after` alone. */
 export function deploymentChanged(before: Deployment | null, after: Deployment, cause: Cause): EventDraft {

@@ -6,6 +6,7 @@ import type { Instant } from '../kernel/instant.ts';
 import { isName, NAME_RULE } from '../kernel/name.ts';
 import type { PicoUsdPerHour } from '../kernel/money.ts';
 import type { Resources } from '../kernel/resources.ts';
+import type { VersionTarget } from '../registry/model-version.ts';
 
 export const DEPLOYMENT_PHASES = ['PENDING', 'DEPLOYING', 'READY', 'DEGRADED', 'HIBERNATED', 'FAILED', 'DELETING'] as const;
 
@@ -18,12 +19,10 @@ export interface TrafficWeight {
   readonly weight: number;
 }
 
-/** Which version the owner asked for; an alias is resolved when the wish is made. */
-export type VersionTarget = { readonly number: number } | { readonly alias: string } | { readonly latest: true };
-
 /** What the owner wishes for; a change of it is a new generation. */
 export interface DeploymentSpec {
   readonly model: string;
+  /** Resolved when the wish is made. */
   readonly version: VersionTarget;
   /** Replicas of each revision that gets traffic. */
   readonly replicas: number;

@@ -1,7 +1,7 @@
 import { record } from '../events/event-log.ts';
 import type { DecisionsService } from '../decisions/decisions.service.ts';
 import type { Clock } from '../kernel/clock.ts';
-import type { EventDraft } from '../kernel/event.ts';
+import type { Cause, EventDraft } from '../kernel/event.ts';
 import type { Id } from '../kernel/id.ts';
 import type { Instant } from '../kernel/instant.ts';
 import type { Scope, Transaction } from '../kernel/transaction.ts';
@@ -12,14 +12,7 @@ import type { Reconciliation } from '../reconcile/loop.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import type { ArtifactGrants } from './artifact-grants.port.ts';
 import { ClusterUnreachable, type ApplyResult, type ClusterObservation, type ClusterPort } from './cluster.port.ts';
-import {
-  deploymentChanged,
-  deploymentGone,
-  phaseChanged,
-  replicaChanged,
-  rolloutChanged,
-  type Cause,
-} from './deployment.events.ts';
+import { deploymentChanged, deploymentGone, phaseChanged, replicaChanged, rolloutChanged } from './deployment.events.ts';
 import type { Deployment } from './deployment.ts';
 import type { DeploymentStore } from './deployment-store.port.ts';
 import type { DeploymentMetrics } from './deployments.metrics.ts';

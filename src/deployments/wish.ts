@@ -1,13 +1,8 @@
 import type { CapacityType } from '../clouds/offering.ts';
 import type { PicoUsdPerHour } from '../kernel/money.ts';
 import type { Resources } from '../kernel/resources.ts';
-import {
-  DEFAULT_CONCURRENCY,
-  DEFAULT_DEADLINE_MS,
-  DEFAULT_QUEUE_LIMIT,
-  type DeploymentSpec,
-  type VersionTarget,
-} from './deployment.ts';
+import type { VersionTarget } from '../registry/model-version.ts';
+import { DEFAULT_CONCURRENCY, DEFAULT_DEADLINE_MS, DEFAULT_QUEUE_LIMIT, type DeploymentSpec } from './deployment.ts';
 
 /** What a caller says of a deployment; what is left out stays as it is, or takes its default. */
 export interface WishInput {

@@ -1,5 +1,5 @@
+import type { Cause } from '../kernel/event.ts';
 import type { Id } from '../kernel/id.ts';
-import type { Instant } from '../kernel/instant.ts';
 import type { Transaction } from '../kernel/transaction.ts';
 import type { Cluster, Pool } from './cluster.ts';
 
@@ -17,5 +17,5 @@ export interface ClusterStore {
   insertCluster(tx: Transaction, cluster: Cluster, principal: string): Promise<boolean>;
   insertPool(tx: Transaction, pool: Pool): Promise<boolean>;
   /** Its new version is in `cluster`; writes its history, too, like the insertion. */
-  updateCluster(tx: Transaction, cluster: Cluster, cause: { readonly at: Instant; readonly principal: string }): Promise<void>;
+  updateCluster(tx: Transaction, cluster: Cluster, cause: Cause): Promise<void>;
 }

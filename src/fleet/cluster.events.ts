@@ -1,12 +1,9 @@
-import type { EventDraft, Json } from '../kernel/event.ts';
-import type { Instant } from '../kernel/instant.ts';
+import type { Cause, EventDraft, Json } from '../kernel/event.ts';
 import type { Cluster } from './cluster.ts';
 
-export interface ClusterChange {
+export interface ClusterChange extends Cause {
   readonly before: Cluster | null;
   readonly after: Cluster;
-  readonly at: Instant;
-  readonly principal: string;
 }
 
 export const clusterRegistered = (change: ClusterChange): EventDraft =>

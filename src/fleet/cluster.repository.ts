@@ -1,5 +1,5 @@
+import type { Cause } from '../kernel/event.ts';
 import type { Id } from '../kernel/id.ts';
-import type { Instant } from '../kernel/instant.ts';
 import type { Transaction } from '../kernel/transaction.ts';
 import { appendHistory } from '../persistence/history.ts';
 import { sqlOf } from '../persistence/sql.ts';
@@ -11,12 +11,13 @@ const CLUSTER = `select id, name, kind, machine_id as "machineId", cordoned, ver
 const POOL = `select id, cluster_id as "clusterId", name, capacity_type as "capacityType", offering_id as "offeringId", version,
   created_at as "createdAt" from pool`;
 
-const appendCluster = (tx: Transaction, cluster: Cluster, { at, principal }: { at: Instant; principal: string }): Promise<void> =>
+const appendCluster = (tx: Transaction, cluster: Cluster, { at, principal }: Cause): Promise<void> =>
   appendHistory(tx, 'cluster_history', {
     ...{ cluster_id: cluster.id, generation: cluster.version, machine_id: cluster.machineId, cordoned: String(cluster.cordoned) },
     ...{ valid_from: at, principal },
   });
 
+/** Clusters and pools in PostgreSQL. */
 export class ClusterRepository implements ClusterStore {
   async cluster(tx: Transaction, by: { id: Id } | { name: string }): Promise<Cluster | null> {
     const [column, value] = 'id' in by ? ['id', by.id] : ['name', by.name];
@@ -61,7 +62,7 @@ export class ClusterRepository implements ClusterStore {
     return (await sqlOf(tx).execute(text, values)) === 1;
   }
 
-  async updateCluster(tx: Transaction, cluster: Cluster, cause: { at: Instant; principal: string }): Promise<void> {
+  async updateCluster(tx: Transaction, cluster: Cluster, cause: Cause): Promise<void> {
     const values = [cluster.id, cluster.machineId, cluster.cordoned, cluster.version];
     await sqlOf(tx).execute(`update cluster set machine_id = $2, cordoned = $3, version = $4 where id = $1`, values);
     await appendCluster(tx, cluster, cause);

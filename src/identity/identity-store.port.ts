@@ -1,3 +1,4 @@
+import type { Cause } from '../kernel/event.ts';
 import type { Id } from '../kernel/id.ts';
 import type { Instant } from '../kernel/instant.ts';
 import type { Grant, PrincipalKind } from '../kernel/principal.ts';
@@ -39,12 +40,6 @@ export interface TokenRecord {
   readonly revokedAt: Instant | null;
 }
 
-/** Who changes something, and when. */
-export interface Cause {
-  readonly at: Instant;
-  readonly principal: string;
-}
-
 export interface ListWindow {
   /** Sort key of the last item seen; null = from the start. */
   readonly after: string | null;
@@ -55,8 +50,7 @@ export interface ListWindow {
 export interface IdentityStore {
   findTeam(tx: Transaction, by: { id: Id } | { name: string }): Promise<Team | null>;
   findProject(tx: Transaction, by: { id: Id } | { teamName: string; name: string }): Promise<Project | null>;
-  /** In the order of the given ids' rows; absent ones are left out. */
-  teamsById(tx: Transaction, ids: readonly Id[]): Promise<readonly Team[]>;
+  /** In no order; absent ones are left out. */
   projectsById(tx: Transaction, ids: readonly Id[]): Promise<readonly Project[]>;
   /** One more than the limit, ordered by name. */
   listTeams(tx: Transaction, window: ListWindow): Promise<readonly Team[]>;
@@ -86,8 +80,9 @@ export interface IdentityStore {
   insertToken(tx: Transaction, token: TokenRecord): Promise<void>;
   /** False if it was revoked before. */
   revokeToken(tx: Transaction, id: Id, at: Instant): Promise<boolean>;
-  /** Every token that is neither revoked nor expired, and every person with an issuer: for the route table. */
+  /** Every token that is neither revoked nor expired: for the route table. */
   liveTokens(tx: Transaction, now: Instant): Promise<readonly TokenRecord[]>;
+  /** Every principal that is not disabled: for the route table. */
   allPrincipals(tx: Transaction): Promise<readonly PrincipalRecord[]>;
 
   findQuotas(tx: Transaction, teamId: Id, projectId: Id | null, resource: QuotaResource): Promise<readonly Quota[]>;

@@ -1,16 +1,9 @@
-import type { EventDraft, Json } from '../kernel/event.ts';
+import type { Cause, EventDraft, Json } from '../kernel/event.ts';
 import type { Id } from '../kernel/id.ts';
-import type { Instant } from '../kernel/instant.ts';
 import type { Grant } from '../kernel/principal.ts';
 import type { PrincipalRecord, TokenRecord } from './identity-store.port.ts';
 import type { Quota } from './quotas.ts';
 import { projectPath, type Project, type Team } from './team.ts';
-
-interface Cause {
-  readonly at: Instant;
-  /** Principal id. */
-  readonly principal: string;
-}
 
 const base = ({ at, principal }: Cause) => ({ at, principal, deploymentId: null, severity: 'info' as const });
 

@@ -1,3 +1,4 @@
+import type { Cause } from '../kernel/event.ts';
 import type { Id } from '../kernel/id.ts';
 import type { Instant } from '../kernel/instant.ts';
 import { invariant } from '../kernel/invariant.ts';
@@ -6,7 +7,7 @@ import type { Transaction } from '../kernel/transaction.ts';
 import { appendHistory } from '../persistence/history.ts';
 import { sqlOf } from '../persistence/sql.ts';
 import type { Places } from './authorize.ts';
-import type { Cause, IdentityStore, ListWindow, PrincipalRecord, TokenRecord } from './identity-store.port.ts';
+import type { IdentityStore, ListWindow, PrincipalRecord, TokenRecord } from './identity-store.port.ts';
 import type { Quota, QuotaResource } from './quotas.ts';
 import type { Project, Team } from './team.ts';
 
@@ -48,10 +49,6 @@ export class IdentityRepository implements IdentityStore {
         ? await sql.query<ProjectRow>(`${PROJECT} where p.id = $1`, [by.id])
         : await sql.query<ProjectRow>(`${PROJECT} where t.name = $1 and p.name = $2`, [by.teamName, by.name]);
     return row ? toProject(row) : null;
-  }
-
-  teamsById(tx: Transaction, ids: readonly Id[]): Promise<readonly Team[]> {
-    return sqlOf(tx).query<Team>(`${TEAM} where id = any ($1::uuid[])`, [ids]);
   }
 
   async projectsById(tx: Transaction, ids: readonly Id[]): Promise<readonly Project[]> {

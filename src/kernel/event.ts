@@ -6,6 +6,13 @@ export type Json = null | boolean | number | string | readonly Json[] | { readon
 
 export type Severity = 'info' | 'warning' | 'error';
 
+/** Who changes something, and when. */
+export interface Cause {
+  readonly at: Instant;
+  /** A principal id, or `reconciler:<loop>`. */
+  readonly principal: string;
+}
+
 /**
  * An event before it has a position. Built by one constructor per type in a feature's `*.events.ts`, from (before, after), and
  * appended in the transaction that makes the change.

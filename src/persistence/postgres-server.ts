@@ -38,7 +38,6 @@ const SETTINGS = {
   max_wal_size: '512MB',
   log_min_messages: 'warning',
   log_line_prefix: '%m [%p] ',
-  // Names in byte order everywhere, whatever the machine's language.
   timezone: 'UTC',
 } as const;
 
@@ -55,6 +54,7 @@ export async function initialise(options: PostgresServerOptions): Promise<void> 
   await rm(partial, { recursive: true, force: true });
   await mkdir(partial, { mode: 0o700 });
   if (options.uid !== null) await chown(partial, NOBODY, NOBODY);
+  // Names in byte order everywhere, whatever the machine's language.
   const args = ['-D', partial, '-U', 'postgres', '--auth=trust', '--encoding=UTF8', '--locale=C', '--no-instructions'];
   const identity = options.uid === null ? {} : { uid: NOBODY, gid: NOBODY };
   await run(options.binaries.initdb, args, { ...identity, env: { PATH: '/usr/bin:/bin' }, cwd: '/' }).catch((error: unknown) => {

@@ -58,6 +58,7 @@ interface PriceColumns {
 
 type Joined = OfferingRow & (PriceColumns | { readonly price_id: null });
 
+/** Offerings and the price book in PostgreSQL: platform-wide rows. */
 export class PriceRepository implements PriceStore {
   async lockBook(tx: Transaction): Promise<void> {
     await sqlOf(tx).query(`select pg_advisory_xact_lock($1)`, [BOOK_LOCK]);

@@ -49,6 +49,7 @@ export class LeaseKeeper {
     await this.#loop.stop();
     const lease = this.#lease;
     this.#change(null);
+    // What cannot be given back ends by itself.
     if (lease) await this.#deps.database.write(SCOPE, (tx) => releaseLease(tx, lease)).catch(() => undefined);
   }
 

@@ -10,6 +10,7 @@ const USE_LOCK = 7_203_912;
 const COLUMNS = `project_id as "projectId", team_id as "teamId", digest, size_bytes as "sizeBytes", state, created_at as "createdAt"`;
 const OF_WRITER = `project_id = $1 and digest = $2 and writer = $3 and state = 'uploading'`;
 
+/** Claims to artifacts in PostgreSQL; row-level security narrows every statement to the transaction's scope. */
 export class ArtifactRepository implements ArtifactStore {
   async artifact(tx: Transaction, projectId: Id, digest: Digest): Promise<Artifact | null> {
     const [row] = await sqlOf(tx).query<Artifact>(`select ${COLUMNS} from artifact where project_id = $1 and digest = $2`, [

@@ -3,7 +3,7 @@ import type { Id } from '../kernel/id.ts';
 import type { Instant } from '../kernel/instant.ts';
 import type { Transaction } from '../kernel/transaction.ts';
 import type { AliasChange, Model, ModelAlias } from './model.ts';
-import type { ModelVersion } from './model-version.ts';
+import type { ModelVersion, VersionTarget } from './model-version.ts';
 
 export interface ModelPath {
   readonly teamName: string;
@@ -45,11 +45,7 @@ export interface ModelStore {
   raiseVersion(tx: Transaction, modelId: Id): Promise<void>;
 
   versionsByIds(tx: Transaction, ids: readonly Id[]): Promise<ModelVersion[]>;
-  version(
-    tx: Transaction,
-    modelId: Id,
-    which: { readonly number: number } | { readonly alias: string } | { readonly latest: true },
-  ): Promise<ModelVersion | null>;
+  version(tx: Transaction, modelId: Id, which: VersionTarget): Promise<ModelVersion | null>;
   versions(tx: Transaction, question: VersionsQuestion): Promise<ModelVersion[]>;
   /** The highest number given so far; 0 = none. */
   lastNumber(tx: Transaction, modelId: Id): Promise<number>;

@@ -7,6 +7,9 @@ export type ModelFormat = 'onnx' | 'container' | 'process';
 
 export type Protocol = 'oip' | 'openai' | 'http';
 
+/** Which version of a model is meant; an alias leads where it points now, the latest is the newest that is not archived. */
+export type VersionTarget = { readonly number: number } | { readonly alias: string } | { readonly latest: true };
+
 /** One input or output of a model; a dimension of -1 is free. */
 export interface Tensor {
   readonly name: string;

@@ -5,7 +5,7 @@ import { appendHistory } from '../persistence/history.ts';
 import { sqlOf } from '../persistence/sql.ts';
 import type { AliasChange, Model, ModelAlias } from './model.ts';
 import type { ModelPath, ModelsQuestion, ModelStore, VersionsQuestion } from './model-store.port.ts';
-import type { ModelVersion } from './model-version.ts';
+import type { ModelVersion, VersionTarget } from './model-version.ts';
 
 const MODEL = `select m.id, m.team_id as "teamId", m.project_id as "projectId", t.name as "teamName", p.name as "projectName", m.name,
     m.description, m.version, m.created_at as "createdAt", m.created_by as "createdBy"
@@ -23,6 +23,7 @@ type VersionRow = Omit<ModelVersion, 'artifact'> & {
   readonly artifact_size_bytes: number | null;
 };
 
+/** Models, versions and aliases in PostgreSQL; row-level security narrows every statement to the transaction's scope. */
 export class ModelRepository implements ModelStore {
   async model(tx: Transaction, by: { id: Id } | ModelPath | { projectId: Id; name: string }): Promise<Model | null> {
     const [row] = await sqlOf(tx).query<Model>(...modelBy(by));
@@ -67,11 +68,7 @@ export class ModelRepository implements ModelStore {
     return rows.map(toVersion);
   }
 
-  async version(
-    tx: Transaction,
-    modelId: Id,
-    which: { number: number } | { alias: string } | { latest: true },
-  ): Promise<ModelVersion | null> {
+  async version(tx: Transaction, modelId: Id, which: VersionTarget): Promise<ModelVersion | null> {
     const from = `select ${VERSION_COLUMNS} from model_version v`;
     const values: unknown[] = [modelId];
     let rest = `where v.model_id = $1 and v.archived_at is null order by v.number desc limit 1`;

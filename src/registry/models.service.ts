@@ -23,7 +23,7 @@ import {
   type VersionDraft,
 } from './model.ts';
 import type { ModelPath, ModelStore, VersionsQuestion } from './model-store.port.ts';
-import type { ModelVersion } from './model-version.ts';
+import type { ModelVersion, VersionTarget } from './model-version.ts';
 import { aliasChanged, modelRegistered, versionArchived, versionRegistered } from './registry.events.ts';
 import type { SignatureSource } from './signature-source.port.ts';
 
@@ -37,7 +37,6 @@ export interface ModelsDeps {
 }
 
 export type ModelRef = { readonly id: Id } | ModelPath;
-export type VersionChoice = { readonly number: number } | { readonly alias: string } | { readonly latest: true };
 
 export interface ModelsPage {
   readonly project: ProjectRef | null;
@@ -110,7 +109,7 @@ export class ModelsService {
   async resolveVersion(
     tx: Transaction,
     principal: Principal,
-    wanted: { readonly projectId: Id; readonly model: string; readonly version: VersionChoice },
+    wanted: { readonly projectId: Id; readonly model: string; readonly version: VersionTarget },
   ): Promise<ModelVersion | null> {
     const model = await this.#deps.store.model(tx, { projectId: wanted.projectId, name: wanted.model });
     if (!model || !mayDo(principal, 'model.read', model)) return null;

@@ -1,14 +1,10 @@
-import type { EventDraft, Json } from '../kernel/event.ts';
-import type { Id } from '../kernel/id.ts';
-import type { Instant } from '../kernel/instant.ts';
+import type { Cause, EventDraft, Json } from '../kernel/event.ts';
 import { modelPath, type Model } from './model.ts';
 import type { ModelVersion } from './model-version.ts';
 
-/** Who changes a model, and when; `model` is as it is after the change. */
-export interface RegistryChange {
+/** `model` is as it is after the change. */
+export interface RegistryChange extends Cause {
   readonly model: Model;
-  readonly at: Instant;
-  readonly principal: Id;
 }
 
 export const modelRegistered = (change: RegistryChange): EventDraft =>

@@ -12,7 +12,8 @@ import {
   type RatedStep,
 } from '../../src/costs/attribute-costs.ts';
 import { count, wasCounted, type HighWater } from '../../src/costs/high-water.ts';
-import { piecesOf, type ReplicaState } from '../../src/costs/replica-life.ts';
+import { piecesOf } from '../../src/costs/replica-life.ts';
+import type { ReplicaState } from '../../src/deployments/cluster.port.ts';
 import { restate, type BookedLine } from '../../src/costs/restate.ts';
 import { costOfInterval } from '../../src/kernel/money.ts';
 
