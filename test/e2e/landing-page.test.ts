@@ -81,7 +81,7 @@ describe.skipIf(missingBrowser)(missingBrowser ?? 'Landing page in Chromium', ()
     await deployVersion(purser, { project: { path: project }, name, model: name });
   }
 
-  describe('Signing in', () => {
+  describe('Landing page: signing in', () => {
     test.each(['purser_admin_wrong', 'not € a token'])('a wrong token, %s, is refused in words and not kept', async (token) => {
       await page.goto(purser.apiUrl);
       await signIn(page, token);
@@ -110,7 +110,7 @@ describe.skipIf(missingBrowser)(missingBrowser ?? 'Landing page in Chromium', ()
     });
   });
 
-  describe('Deployments, models and costs', () => {
+  describe('Landing page: deployments, models and costs', () => {
     test('the deployment is there with its state, replicas and version', async () => {
       const row = rowOf('example/demo/digits');
       await row.getByText('READY').waitFor();
@@ -161,7 +161,7 @@ describe.skipIf(missingBrowser)(missingBrowser ?? 'Landing page in Chromium', ()
     });
   });
 
-  describe('Who sees what', () => {
+  describe('Landing page: who sees what', () => {
     test('a viewer sees the project that it may see, and no other', async () => {
       const { secret } = await createToken('watcher', { role: 'VIEWER', project: { path: 'example/demo' } });
       const opened = await openSignedIn(secret);
@@ -191,7 +191,7 @@ describe.skipIf(missingBrowser)(missingBrowser ?? 'Landing page in Chromium', ()
     });
   });
 
-  describe('Events', () => {
+  describe('Landing page: events', () => {
     test('an event appears by itself, without a reload', async () => {
       await createTeam('seen-live');
       await page.getByText('Team seen-live was created.').waitFor();
@@ -223,7 +223,7 @@ describe.skipIf(missingBrowser)(missingBrowser ?? 'Landing page in Chromium', ()
     });
   });
 
-  describe('GraphiQL', () => {
+  describe('Landing page: GraphiQL', () => {
     test('runs a query with the same sign-in', async () => {
       await page.getByRole('link', { name: 'GraphiQL' }).click();
       await page.getByText('monthlyEstimate').first().waitFor(PATIENT);
@@ -249,7 +249,7 @@ describe.skipIf(missingBrowser)(missingBrowser ?? 'Landing page in Chromium', ()
     });
   });
 
-  describe('What the browser is told', () => {
+  describe('Landing page: what the browser is told', () => {
     test.each(['/', '/graphiql'])(
       '%s runs only scripts of its own, is framed by nobody, and is asked about each time',
       async (path) => {

@@ -44,7 +44,7 @@ async function tables(since: number): Promise<Table[]> {
 
 const isExpected = ({ name }: Table): boolean => name === 'lease' || LEDGER.test(name);
 
-describe('A steady state', () => {
+describe('Deployments: a steady state', () => {
   test('writes nothing but the leases, in all loops of the control plane, beside the ledger of its idle minutes', async () => {
     // Usage of the start's own requests is told within seconds; then nothing is left to do.
     const since = await eventually(async () => {

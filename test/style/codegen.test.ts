@@ -7,7 +7,7 @@ import config from '../../clients/typescript/codegen.ts';
 
 const root = join(import.meta.dirname, '..', '..');
 
-describe('The generated TypeScript client', () => {
+describe('API: the generated TypeScript client', () => {
   test('is what the schema and the documents say (npm run codegen)', async () => {
     const files = (await generate({ ...config, cwd: root, silent: true }, false)) as { filename: string; content: string }[];
     expect(files.length).toBeGreaterThanOrEqual(3);

@@ -25,7 +25,7 @@ function isThere(page: string, target: string): boolean {
   return [...read(file).matchAll(/^#+ (.+)$/gm)].some(([, heading = '']) => anchorOf(heading) === anchor);
 }
 
-describe('The pages', () => {
+describe('README and docs: links and proofs', () => {
   test('point at files and headings that are there', () => {
     const broken = pages.flatMap((page) =>
       [...read(page).matchAll(/\]\(([^)\s]+)\)/g)]

@@ -12,7 +12,7 @@ const tracked = () => execFileSync('git', ['ls-files'], { cwd: root, encoding: '
 /** All matches of a pattern's first group. */
 const matches = (text: string, pattern: RegExp) => [...text.matchAll(pattern)].map((match) => match[1]!);
 
-describe('The prose says what is there', () => {
+describe('README and docs: the prose says what is there', () => {
   test('docs/architecture.md names every folder of src, and no other', () => {
     const named = matches(read('docs/architecture.md'), /^\| `src\/([a-z]+)\/`/gm);
     expect([...named].sort()).toEqual(folders('src').sort());
