@@ -57,14 +57,25 @@ export function kill(pid: number): void {
   }
 }
 
-/** Users whose sockets listen on the port, on any address of this machine (`/proc/net/tcp`, state 0A). */
+/** 127.0.0.1 as `/proc/net/tcp` and, mapped, `/proc/net/tcp6` write it. */
+const LOOPBACK = ['0100007F', '0000000000000000FFFF00000100007F'];
+/** Every address: what nobody listens on more exactly. */
+const ANY = ['00000000', '0'.repeat(32)];
+
+/**
+ * Users of the sockets that take a connection to 127.0.0.1 on the port (`/proc/net/tcp`, state 0A). The same port of another address
+ * of this machine is nobody's business: whoever holds it must not keep others from starting.
+ */
 export function usersListeningOn(port: number): readonly number[] {
   const hex = port.toString(16).toUpperCase().padStart(4, '0');
   const rows = ['/proc/net/tcp', '/proc/net/tcp6'].flatMap((path) => (readProc(path) ?? '').split('\n').slice(1));
-  return rows
-    .map((row) => row.trim().split(/\s+/))
-    .filter(([, local = '', , state]) => state === '0A' && local.endsWith(`:${hex}`))
-    .map((columns) => Number(columns[7]));
+  const listening = rows.map((row) => row.trim().split(/\s+/)).filter(([, , , state]) => state === '0A');
+  const usersAt = (addresses: readonly string[]): number[] =>
+    listening
+      .filter(([, local]) => addresses.some((address) => local === `${address}:${hex}`))
+      .map((columns) => Number(columns[7]));
+  const exact = usersAt(LOOPBACK);
+  return exact.length > 0 ? exact : usersAt(ANY);
 }
 
 /** Resident memory in MiB; 0 if it is gone. */

@@ -1,7 +1,6 @@
 import {
   appendFileSync,
   closeSync,
-  copyFileSync,
   mkdirSync,
   openSync,
   readSync,
@@ -21,6 +20,10 @@ type Stream = (typeof STREAMS)[number];
 
 /** A log file is turned over at this size and one older file is kept. Higher: more disk per replica; lower: less history. */
 const ROTATE_BYTES = 8 * 1024 * 1024;
+/** Of a file that is turned over so much of its end is kept. Higher: a replica that floods its log holds the runtime up and takes disk; lower: less of a burst. */
+const COPY_BYTES = 32 * 1024 * 1024;
+/** Copies of what came during the copy. Higher: a flood is followed for longer; lower: more is lost of a burst. */
+const COPY_ROUNDS = 3;
 /** What one page looks at. Higher: memory per call; lower: more calls to read a burst. */
 const PAGE_BYTES = 256 * 1024;
 /** Marks of when the file had which size; older ones are joined. Higher: memory; lower: coarser times. */
@@ -65,10 +68,10 @@ export class ReplicaLog {
   /** Copied, not renamed: the replica goes on writing to the file that it has open. Without room for the copy the older lines are lost. */
   #rotate(stream: Stream): void {
     const file = this.#file(stream);
-    const copied = copyOrDrop(file, `${file}.turning`);
-    const end = this.#base(stream) + (copied ? sizeOf(`${file}.turning`) : sizeOf(file));
-    if (copied) renameSync(`${file}.turning`, `${file}.1`);
-    else truncateSync(file, 0);
+    const copied = copyEndOrDrop(file, `${file}.turning`);
+    const end = this.#base(stream) + (copied ?? sizeOf(file));
+    if (copied === null) truncateSync(file, 0);
+    else renameSync(`${file}.turning`, `${file}.1`);
     // Not synced to disk: this must be short, and after a reboot the replica is another one.
     writeFileSync(`${file}.base.new`, String(end));
     renameSync(`${file}.base.new`, `${file}.base`);
@@ -159,18 +162,22 @@ function parseCursor(cursor: string): Record<Stream, number> | null {
   return match ? { stdout: Number(match[1]), stderr: Number(match[2]) } : null;
 }
 
-/** False if there is no room: then neither a copy nor an older file is there. */
-function copyOrDrop(file: string, copy: string): boolean {
+/** Copies the end of the file and says how far in it the copy goes; null if there is no room: then neither a copy nor an older file is there. */
+function copyEndOrDrop(file: string, copy: string): number | null {
   try {
-    copyFileSync(file, copy);
-    // What came during the copy comes along; only what comes between here and the emptying is lost.
-    for (let copied = sizeOf(copy); copied < sizeOf(file); copied = sizeOf(copy))
-      appendFileSync(copy, readRange(file, copied, sizeOf(file) - copied));
-    return true;
+    let copied = Math.max(0, sizeOf(file) - COPY_BYTES);
+    writeFileSync(copy, '', { mode: 0o600 });
+    // What came during the copy comes along, unless it comes as fast as it can be copied: what follows until the emptying is lost.
+    for (let round = 0; round < COPY_ROUNDS && copied < sizeOf(file); round += 1) {
+      const piece = readRange(file, copied, COPY_BYTES);
+      appendFileSync(copy, piece);
+      copied += piece.length;
+    }
+    return copied;
   } catch {
     rmSync(copy, { force: true });
     rmSync(`${file}.1`, { force: true });
-    return false;
+    return null;
   }
 }
 

@@ -7,14 +7,17 @@ import {
   mkdtempSync,
   readFileSync,
   rmSync,
+  statSync,
   symlinkSync,
   truncateSync,
   writeFileSync,
 } from 'node:fs';
+import { createServer, type AddressInfo, type Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { LocalCluster } from '../../src/local/local-cluster.adapter.ts';
+import { usersListeningOn } from '../../src/local/processes.ts';
 import { ReplicaLog } from '../../src/local/replica-log.ts';
 import { runtimePaths } from '../../src/local/runtime-folder.ts';
 import { isOpen, stageProgram } from '../../src/local/stage-program.ts';
@@ -27,6 +30,7 @@ const NOBODY = 65_534;
 const isRoot = process.getuid?.() === 0;
 let folder: string;
 const children: ChildProcess[] = [];
+const servers: Server[] = [];
 
 beforeAll(() => ensureBuilt());
 afterEach(async () => {
@@ -34,6 +38,7 @@ afterEach(async () => {
     const ended = new Promise((resolve) => child.once('exit', resolve));
     if (child.exitCode === null && child.kill('SIGKILL')) await ended;
   }
+  for (const server of servers.splice(0)) server.close();
   rmSync(folder, { recursive: true, force: true });
 });
 
@@ -87,6 +92,34 @@ describe('Local runtime: replicas as users who cannot see the clone', () => {
   });
 });
 
+describe('Local runtime: whose port it is', () => {
+  const listenOn = async (port: number, host: string): Promise<AddressInfo> => {
+    const server = createServer();
+    servers.push(server);
+    await new Promise<void>((resolve) => server.listen(port, host, resolve));
+    return server.address() as AddressInfo;
+  };
+
+  test.skipIf(!isRoot)('whoever takes a connection to it, not who holds the same port of another address', async () => {
+    newFolder();
+    const { port } = await listenOn(0, '127.0.0.1');
+    const stranger = spawn(
+      builtNode,
+      ['-e', `require('net').createServer().listen(${port}, '127.0.0.2', () => console.log('up'))`],
+      {
+        ...{ uid: NOBODY, gid: NOBODY, cwd: '/' },
+      },
+    );
+    children.push(stranger);
+    await new Promise((resolve) => stranger.stdout.once('data', resolve));
+    expect(usersListeningOn(port)).toEqual([0]);
+    const everywhere = await listenOn(0, '0.0.0.0');
+    expect(usersListeningOn(everywhere.port)).toEqual([0]);
+    const both = await listenOn(0, '::');
+    expect(usersListeningOn(both.port)).toEqual([0]);
+  });
+});
+
 describe('Local runtime: logs are turned over by size', () => {
   test('the cursor goes on across a turn, and the older file is kept', () => {
     const log = new ReplicaLog(newFolder());
@@ -124,6 +157,22 @@ describe('Local runtime: logs are turned over by size', () => {
     write('after a second turn\n');
     expect(textsOf(page.cursor)).toEqual(['last', 'after a second turn']);
     expect(textsOf('0-0')).toEqual(['half', 'last', 'after a second turn']);
+  });
+
+  test('of a flood only the end is kept, and the turn does not wait for the flood to stop', () => {
+    const log = new ReplicaLog(newFolder());
+    const file = join(folder, 'stdout.log');
+    writeFileSync(file, '');
+    truncateSync(file, 400 * 1024 * 1024);
+    writeFileSync(file, '\nthe last of the flood\n', { flag: 'a' });
+    log.watch(1);
+    expect(statSync(`${file}.1`).size).toBeLessThanOrEqual(96 * 1024 * 1024);
+    expect(statSync(file).size).toBe(0);
+    writeFileSync(file, 'after it\n', { flag: 'a' });
+    const { lines, cursor } = log.page({ cursor: null, limit: 2 }, 2);
+    expect(lines.map(({ text }) => text)).toEqual(['the last of the flood', 'after it']);
+    writeFileSync(file, 'later\n', { flag: 'a' });
+    expect(log.page({ cursor, limit: 2 }, 3).lines.map(({ text }) => text)).toEqual(['later']);
   });
 
   test('a page holds at most what was asked for, and the next goes on there', () => {
