@@ -108,11 +108,19 @@ export const isBeyondLimits = (error: GraphQLError): boolean =>
   error.extensions.isBeyondLimits === true ||
   error.message.startsWith(`Syntax Error: Document contains more than ${MAX_TOKENS} tokens`);
 
+/** Text that the database can hold: no NUL, no half of a surrogate pair. */
+export const isStorable = (text: string): boolean => !text.includes('\0') && text.isWellFormed();
+
 /** The limits as a validation rule. */
 export const limitsRule: ValidationRule = (context: ValidationContext): ASTVisitor => ({
   Document(document) {
     const excess = excessOf(shapeOf(document), isIntrospection(document));
     if (excess) context.reportError(new GraphQLError(excess, { extensions: { code: 'LIMIT_EXCEEDED', isBeyondLimits: true } }));
     return excess ? false : undefined;
+  },
+  StringValue(node) {
+    if (isStorable(node.value)) return;
+    const message = 'A text has a character that cannot be stored (NUL).';
+    context.reportError(new GraphQLError(message, { nodes: node, extensions: { code: 'BAD_USER_INPUT' } }));
   },
 });

@@ -7,7 +7,7 @@ import {
   type GraphQLSchema,
   type OperationDefinitionNode,
 } from 'graphql';
-import { isBeyondLimits } from './limits.ts';
+import { isBeyondLimits, isStorable } from './limits.ts';
 
 const VALUE_NODES = new Set([
   'IntValue',
@@ -58,8 +58,20 @@ export function checkVariables(
       const why = ABOUT_NAMES.test(message) ? ` ${message}` : '';
       errors.push(badInput(`Variable "$${name}" does not fit its type ${String(type)}${place}.${why}`));
     });
+    if (!holdsStorable(given)) errors.push(badInput(`Variable "$${name}" has a character that cannot be stored (NUL).`));
   }
   return errors;
+}
+
+/** Of any JSON, however deep it is nested: nothing here calls itself. */
+function holdsStorable(value: unknown): boolean {
+  const left = [value];
+  while (left.length > 0) {
+    const next = left.pop();
+    if (typeof next === 'string' && !isStorable(next)) return false;
+    if (typeof next === 'object' && next !== null) left.push(...Object.keys(next), ...(Object.values(next) as unknown[]));
+  }
+  return true;
 }
 
 const badInput = (message: string) =>

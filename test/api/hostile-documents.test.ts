@@ -36,6 +36,17 @@ const HOSTILE: readonly (readonly [string, string, object?])[] = [
     'mutation ($i: CreateTeamInput!) { createTeam(input: $i) { userErrors { code } } }',
     { i: { name: 'x', [`field`]: SECRET } },
   ],
+  ['a NUL in a text', `{ deployment(by: { path: "a/b/\\u0000${SECRET}" }) { id } }`],
+  [
+    'a NUL in a variable',
+    'mutation ($i: CreateTeamInput!, $k: String) { createTeam(input: $i, idempotencyKey: $k) { userErrors { code } } }',
+    { i: { name: 'x' }, k: `\0${SECRET}` },
+  ],
+  [
+    'half a character in a variable',
+    'query ($t: String) { events(filter: { project: $t }) { cursor } }',
+    { t: `${SECRET}\ud800` },
+  ],
   ['both fields of a one-of', `{ team(by: { id: "${SECRET}", path: "${SECRET}" }) { id } }`],
   [
     'an unknown enum value',
