@@ -25,8 +25,8 @@ const RETRY_MS = 1_000;
 const SYSTEM: Scope = { kind: 'reconciler', loop: 'events' };
 
 /**
- * Appends events to the log, with the transaction or not at all. They are held back and inserted as its last statement, after the
- * ORM's flush, so that their order is drawn under the row locks of the change itself.
+ * Appends events to the log, with the transaction or not at all. They are held back and inserted as its last statement,
+ * so that their order is drawn under the row locks of the change itself.
  */
 export function record(tx: Transaction, ...drafts: readonly EventDraft[]): void {
   const open = openTransactionOf(tx);

@@ -1,7 +1,6 @@
 import { openDatabase } from '../persistence/open-database.ts';
 import { readConfig } from './config.ts';
 import { prepareDataFolder } from './data-folder.ts';
-import { ENTITIES } from './entities.ts';
 
 /** `purser migrate`: brings the database up to date and stops. Safe to repeat and to run at once with others. */
 export async function migrate(): Promise<void> {
@@ -11,7 +10,6 @@ export async function migrate(): Promise<void> {
     url: config.databaseUrl,
     ownerUrl: config.databaseOwnerUrl,
     dataDir: config.dataDir,
-    entities: ENTITIES,
     applicationName: 'purser migrate',
   });
   console.log(opened.migrated.length > 0 ? `Migrated: ${opened.migrated.join(', ')}` : 'The database is up to date.');

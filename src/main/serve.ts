@@ -9,7 +9,6 @@ import { compose, type Parts } from './compose.ts';
 import { readConfig, type Config } from './config.ts';
 import { ControlPlane } from './control-plane.ts';
 import { prepareDataFolder } from './data-folder.ts';
-import { ENTITIES } from './entities.ts';
 import { machineId } from './machine-id.ts';
 import { packageRoot } from './package-root.ts';
 import { systemClock, systemRandom } from './system-clock.ts';
@@ -25,7 +24,6 @@ export async function serve(): Promise<void> {
     url: config.databaseUrl,
     ownerUrl: config.databaseOwnerUrl,
     dataDir: config.dataDir,
-    entities: ENTITIES,
   });
   const { database } = opened;
   try {

@@ -1,11 +1,4 @@
-import {
-  DataloaderType,
-  IsolationLevel,
-  MikroORM,
-  type AnyEntity,
-  type EntitySchema,
-  type MetadataStorage,
-} from '@mikro-orm/core';
+import { IsolationLevel, MikroORM } from '@mikro-orm/core';
 import { PostgreSqlDriver, type EntityManager } from '@mikro-orm/postgresql';
 import { PostgresDialect } from 'kysely';
 import type pg from 'pg';
@@ -21,8 +14,6 @@ const MAX_CONNECTIONS = 12;
 
 export interface DatabaseOptions {
   readonly url: string;
-  /** The list in `main/entities.ts`. */
-  readonly entities: readonly unknown[];
   readonly maxConnections?: number;
   readonly applicationName?: string;
   /** How long a client waits for an answer before it is destroyed, in ms. */
@@ -60,10 +51,8 @@ export class Database {
       driverOptions: new PostgresDialect({ pool: honestPool(pool) }),
       dbName: 'purser',
       ensureDatabase: false,
-      entities: options.entities as EntitySchema<AnyEntity>[],
-      dataloader: DataloaderType.ALL,
+      entities: [],
       discovery: { warnWhenNoEntities: false },
-      ignoreUndefinedInQuery: false,
       logger: () => undefined,
     });
     return new Database(options.url, orm, pool);
@@ -86,7 +75,7 @@ export class Database {
     return { tx, end: () => (ended ??= this.#rollback(tx)) };
   }
 
-  /** READ COMMITTED. The ORM is flushed, then recorded events are appended, then it commits; a throw rolls everything back. */
+  /** READ COMMITTED. Recorded events are appended, then it commits; a throw rolls everything back. */
   async write<T>(scope: Scope, body: (tx: Transaction) => Promise<T>): Promise<T> {
     const tx = await this.#begin(scope, true);
     let value: T;
@@ -121,11 +110,6 @@ export class Database {
     return makeClient(this.url, applicationName);
   }
 
-  /** Metadata of the entities, for the test that compares them with the tables. */
-  get metadata(): MetadataStorage {
-    return this.#orm.getMetadata();
-  }
-
   /** Waits for open transactions, then ends all connections. */
   async close(): Promise<void> {
     if (!this.#pool.ending) await this.#pool.end();
@@ -150,7 +134,6 @@ export class Database {
 
   async #commit(tx: Transaction): Promise<void> {
     const open = openTransactionOf(tx);
-    await open.em.flush();
     await appendToOutbox(open.sql, open.recorded);
     await open.em.commit();
     forget(tx);

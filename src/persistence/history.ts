@@ -1,5 +1,4 @@
 import { invariant } from '../kernel/invariant.ts';
-import type { Instant } from '../kernel/instant.ts';
 import type { Transaction } from '../kernel/transaction.ts';
 import { sqlOf } from './sql.ts';
 
@@ -21,26 +20,6 @@ export async function appendHistory(tx: Transaction, table: string, row: History
   const values = columns.map((column) => asParameter(row[column]));
   const places = columns.map((_, index) => `$${index + 1}`);
   await sqlOf(tx).execute(`insert into ${table} (${columns.join(', ')}) values (${places.join(', ')})`, values);
-}
-
-/** The row of `table` that was valid at `at`; undefined before the first. `key` names the thing, for example `{ deployment_id }`. */
-export async function historyAt<R>(
-  tx: Transaction,
-  table: string,
-  key: Readonly<Record<string, string>>,
-  at: Instant,
-): Promise<R | undefined> {
-  const columns = Object.keys(key);
-  invariant(
-    [table, ...columns].every((name) => IDENTIFIER.test(name)),
-    `history: bad identifier in ${table}`,
-  );
-  const where = columns.map((column, index) => `${column} = $${index + 2}`).join(' and ');
-  const [row] = await sqlOf(tx).query<R>(
-    `select * from ${table} where valid_from <= $1 and ${where} order by valid_from desc, generation desc limit 1`,
-    [at, ...Object.values(key)],
-  );
-  return row;
 }
 
 const asParameter = (value: string | number | object | null | undefined): unknown =>

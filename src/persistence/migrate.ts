@@ -25,10 +25,6 @@ export async function migrate(ownerUrl: string, app: string): Promise<string[]> 
   }
 }
 
-/** Names of the migrations that have not run. */
-export const pendingMigrations = (ownerUrl: string): Promise<string[]> =>
-  withMigrator(ownerUrl, async (migrator) => (await migrator.getPending()).map(({ name }) => name));
-
 async function withMigrator<T>(ownerUrl: string, body: (migrator: MikroORM['migrator']) => Promise<T>): Promise<T> {
   const pool = makePool({ url: ownerUrl, max: 2, applicationName: 'purser migrate', statementTimeoutMs: 0, queryTimeoutMs: 0 });
   // The migrator creates a database that it does not find under this name.

@@ -26,8 +26,6 @@ export interface OpenDatabaseOptions {
   readonly ownerUrl?: string | undefined;
   /** Absolute; where the embedded server belongs. */
   readonly dataDir: string;
-  /** The list in `main/entities.ts`. */
-  readonly entities: readonly unknown[];
   readonly maxConnections?: number;
   readonly applicationName?: string;
   /** As root: where the embedded server's files are, instead of the system's place. */
@@ -69,7 +67,6 @@ async function connect(options: OpenDatabaseOptions, urls: Urls, embedded: Embed
   await asClient(urls.app, refuseUnsafeRole);
   const database = await Database.connect({
     url: urls.app,
-    entities: options.entities,
     ...(options.maxConnections === undefined ? {} : { maxConnections: options.maxConnections }),
     ...(options.applicationName === undefined ? {} : { applicationName: options.applicationName }),
   });

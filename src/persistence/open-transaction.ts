@@ -6,6 +6,7 @@ import type { Sql } from './sql-executor.ts';
 
 /** What an opaque `Transaction` stands for; only `persistence/` looks behind it. */
 export interface OpenTransaction {
+  /** Commits or rolls back; nothing is mapped by it. */
   readonly em: EntityManager;
   readonly sql: Sql;
   readonly scope: Scope;

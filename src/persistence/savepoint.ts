@@ -2,14 +2,13 @@ import type { Transaction } from '../kernel/transaction.ts';
 import { openTransactionOf } from './open-transaction.ts';
 
 /**
- * Runs `body` behind a savepoint. If `keep` says no, or the body throws, its writes, its unflushed entities and the events that it
- * recorded are undone and the transaction goes on; a throw is passed on after that.
+ * Runs `body` behind a savepoint. If `keep` says no, or the body throws, its writes and the events that it recorded are
+ * undone and the transaction goes on; a throw is passed on after that.
  */
 export async function withSavepoint<T>(tx: Transaction, body: () => Promise<T>, keep: (value: T) => boolean): Promise<T> {
   const open = openTransactionOf(tx);
   const recordedBefore = open.recorded;
   const undo = async (): Promise<void> => {
-    open.em.clear();
     open.recorded = recordedBefore;
     await open.sql.execute('rollback to savepoint body');
   };
@@ -20,7 +19,6 @@ export async function withSavepoint<T>(tx: Transaction, body: () => Promise<T>, 
       await undo();
       return value;
     }
-    await open.em.flush();
     await open.sql.execute('release savepoint body');
     return value;
   } catch (error) {

@@ -10,7 +10,6 @@ import { PurserUnavailable } from '../../clients/typescript/errors.ts';
 import { newToken } from '../../src/kernel/token.ts';
 import { compose } from '../../src/main/compose.ts';
 import { readConfig } from '../../src/main/config.ts';
-import { ENTITIES } from '../../src/main/entities.ts';
 import { systemClock, systemRandom } from '../../src/main/system-clock.ts';
 import { Database } from '../../src/persistence/database.ts';
 import { socketUrl } from '../../src/persistence/postgres-server.ts';
@@ -24,7 +23,7 @@ const token = newToken('user', systemRandom);
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'purser-away-'));
-  database = await Database.connect({ url: socketUrl(folder, 'purser_app', 'purser'), entities: ENTITIES });
+  database = await Database.connect({ url: socketUrl(folder, 'purser_app', 'purser') });
   const config = readConfig({ PURSER_DATA_DIR: folder }, folder);
   ({ api } = compose({ config, database, secret: 'x', clock: systemClock, random: systemRandom, logger: quietLogger }));
   url = `http://127.0.0.1:${await api.listen('127.0.0.1', 0)}`;

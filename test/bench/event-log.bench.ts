@@ -37,7 +37,7 @@ const draft = (version: number): EventDraft => ({
 export async function run(): Promise<BenchRow[]> {
   const folder = await mkdtemp(join(tmpdir(), 'purser-bench-'));
   await chmod(folder, 0o755);
-  const opened = await openDatabase({ dataDir: join(folder, 'data'), systemFolder: join(folder, 'system'), entities: [] });
+  const opened = await openDatabase({ dataDir: join(folder, 'data'), systemFolder: join(folder, 'system') });
   const log = new EventLog({ database: opened.database, clock: { now: () => Date.now() }, logger: quietLogger });
   await log.start();
   try {

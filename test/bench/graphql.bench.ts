@@ -13,7 +13,6 @@ import DataLoader from 'dataloader';
 import pg from 'pg';
 import { compose } from '../../src/main/compose.ts';
 import { readConfig } from '../../src/main/config.ts';
-import { ENTITIES } from '../../src/main/entities.ts';
 import { systemClock, systemRandom } from '../../src/main/system-clock.ts';
 import type { Database } from '../../src/persistence/database.ts';
 import { openDatabase } from '../../src/persistence/open-database.ts';
@@ -36,7 +35,7 @@ interface Target {
 export async function run(): Promise<BenchRow[]> {
   const folder = await mkdtemp(join(tmpdir(), 'purser-bench-'));
   await chmod(folder, 0o755);
-  const opened = await openDatabase({ dataDir: join(folder, 'data'), systemFolder: join(folder, 'system'), entities: ENTITIES });
+  const opened = await openDatabase({ dataDir: join(folder, 'data'), systemFolder: join(folder, 'system') });
   const deps = { database: opened.database, secret: 'bench', clock: systemClock, random: systemRandom, logger: quietLogger };
   const plane = compose({ ...deps, config: readConfig({ PURSER_DATA_DIR: folder }, folder) });
   const admin = await plane.bootstrap.adminToken(null);

@@ -3,13 +3,10 @@ import { createServer, connect, type Server, type Socket } from 'node:net';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { defineEntity, p } from '@mikro-orm/core';
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import type { Scope, Transaction } from '../../src/kernel/transaction.ts';
-import { InstantColumn, IntegerColumn } from '../../src/persistence/columns.ts';
 import { Database } from '../../src/persistence/database.ts';
-import { entityManagerOf } from '../../src/persistence/entity-manager.ts';
-import { appendHistory, historyAt } from '../../src/persistence/history.ts';
+import { appendHistory } from '../../src/persistence/history.ts';
 import { withSavepoint } from '../../src/persistence/savepoint.ts';
 import { sqlOf } from '../../src/persistence/sql.ts';
 import { openTestDatabase, type TestDatabase } from '../support/database.ts';
@@ -50,6 +47,24 @@ describe('Database: transactions', () => {
     expect(() => sqlOf(ended)).toThrow(/ended/);
   });
 
+  it('writes nothing of a body that was undone behind a savepoint, and all of what came before and after it', async () => {
+    const keep = (tx: Transaction, name: string, kept: boolean) =>
+      withSavepoint(
+        tx,
+        () => insert(tx, name),
+        () => kept,
+      );
+    await db.database.write(LOOP, async (tx) => {
+      await insert(tx, 'before');
+      await keep(tx, 'undone', false);
+      await keep(tx, 'kept', true);
+      await insert(tx, 'after');
+    });
+    const digests = `select digest from price_book_load where digest in ('before', 'undone', 'kept', 'after') order by digest`;
+    const rows = await db.database.read(LOOP, (tx) => sqlOf(tx).query(digests));
+    expect(rows).toEqual([{ digest: 'after' }, { digest: 'before' }, { digest: 'kept' }]);
+  });
+
   it('gives int8 as number, numeric as text, jsonb parsed, several queries at once', async () => {
     const [[row], other] = await db.database.read(LOOP, (tx) =>
       Promise.all([
@@ -79,8 +94,12 @@ describe('Database: transactions', () => {
           principal: 'p',
         });
     });
-    const at = (instant: number) => db.database.read(LOOP, (tx) => historyAt<{ spec: unknown }>(tx, table, thing, instant));
-    expect([await at(99), (await at(100))?.spec, (await at(199))?.spec, (await at(1_000))?.spec]).toEqual([
+    const at = async (instant: number) => {
+      const valid = `select spec from ${table} where valid_from <= $1 order by valid_from desc limit 1`;
+      const [row] = await db.database.read(LOOP, (tx) => sqlOf(tx).query<{ spec: unknown }>(valid, [instant]));
+      return row?.spec;
+    };
+    expect([await at(99), await at(100), await at(199), await at(1_000)]).toEqual([
       undefined,
       { generation: 1 },
       { generation: 1 },
@@ -89,62 +108,8 @@ describe('Database: transactions', () => {
   });
 });
 
-const Probe = defineEntity({
-  name: 'Probe',
-  tableName: 'orm_probe',
-  properties: {
-    id: p.uuid().primary(),
-    amount: p.type(IntegerColumn),
-    seenAt: p.type(InstantColumn).fieldName('seen_at'),
-    note: p.text().nullable(),
-    spec: p.json<{ a: number }>(),
-  },
-});
-
-describe('Database: the ORM inside a transaction', () => {
-  const ids = ['00000000-0000-7000-8000-000000000001', '00000000-0000-7000-8000-000000000002'] as const;
-  let database: Database;
-
-  beforeAll(async () => {
-    await sqlSetup(
-      `create table orm_probe (id uuid primary key, amount numeric(38,0) not null, seen_at bigint not null, note text, spec jsonb not null); grant select, insert, update on orm_probe to purser_app`,
-    );
-    database = await Database.connect({ url: db.appUrl, entities: [Probe] });
-  });
-  afterAll(() => database.close());
-
-  const create = (tx: Transaction, id: string) =>
-    entityManagerOf(tx).create(
-      Probe,
-      { id, amount: 10n ** 30n, seenAt: 1_700_000_000_000, note: null, spec: { a: 1 } },
-      { persist: true },
-    );
-  const find = (id: string) => database.read(LOOP, (tx) => entityManagerOf(tx).findOne(Probe, { id }));
-
-  it('is flushed before the commit and gives back money as bigint and instants as numbers', async () => {
-    await database.write(LOOP, (tx) => Promise.resolve(void create(tx, ids[0])));
-    expect(await find(ids[0])).toMatchObject({ amount: 10n ** 30n, seenAt: 1_700_000_000_000, note: null, spec: { a: 1 } });
-    await database.write(LOOP, async (tx) => {
-      const probe = await entityManagerOf(tx).findOneOrFail(Probe, { id: ids[0] });
-      probe.amount += 1n;
-    });
-    expect((await find(ids[0]))?.amount).toBe(10n ** 30n + 1n);
-  });
-
-  it('writes nothing of a body that was undone', async () => {
-    const keepNothing = (tx: Transaction) =>
-      withSavepoint(
-        tx,
-        () => Promise.resolve(void create(tx, ids[1])),
-        () => false,
-      );
-    await database.write(LOOP, keepNothing);
-    expect(await find(ids[1])).toBeNull();
-  });
-});
-
 async function sqlSetup(statement: string): Promise<void> {
-  const owner = await Database.connect({ url: db.ownerUrl, entities: [] });
+  const owner = await Database.connect({ url: db.ownerUrl });
   await owner.autocommit(statement, 5_000);
   await owner.close();
 }
@@ -178,7 +143,7 @@ describe('Database: a connection whose packets are dropped', () => {
 
   it('is given up after the limit and never handed out again', async () => {
     const url = db.appUrl.replace(/host=.*$/, `host=${encodeURIComponent(folder)}`);
-    const database = await Database.connect({ url, entities: [], maxConnections: 1, queryTimeoutMs: 300 });
+    const database = await Database.connect({ url, maxConnections: 1, queryTimeoutMs: 300 });
     await database.read(LOOP, count);
     dropping = true;
     await expect(database.read(LOOP, count)).rejects.toThrow();

@@ -219,7 +219,7 @@ describe('Event log: delivery', () => {
   });
 
   it('numbers events of an instance that died between its commit and its signal', async () => {
-    const other = await Database.connect({ url: db.appUrl, entities: [] });
+    const other = await Database.connect({ url: db.appUrl });
     const from = await log.head();
     await other.write(LOOP, recording(draft(5, 1)));
     await other.close();

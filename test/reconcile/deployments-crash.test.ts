@@ -1,7 +1,6 @@
 // The control plane dies at every transaction and every effect of a rollout in turn, before and after it; memory and connections are dropped,
 // the object graph is made again on the same database, and the client repeats its request. The end must be the same every time.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { ENTITIES } from '../../src/main/entities.ts';
 import { Database } from '../../src/persistence/database.ts';
 import { Crash, Crasher, type CrashPoint } from '../support/crashing.ts';
 import { openTestDatabase, type TestDatabase } from '../support/database.ts';
@@ -37,7 +36,7 @@ async function rollOut(ground: Ground, end: End, point: CrashPoint): Promise<boo
   await before.until(({ phase }) => phase === 'READY');
   const crasher = new Crasher(point);
   for (let life = 1; life <= MAX_LIVES; life += 1) {
-    const database = await Database.connect({ url: db.appUrl, entities: ENTITIES, maxConnections: 3 });
+    const database = await Database.connect({ url: db.appUrl, maxConnections: 3 });
     try {
       const crashing =
         life === 1 ? { database: crasher.database(database), cluster: crasher.cluster(ground.cluster) } : { database };

@@ -5,7 +5,6 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { MIGRATIONS } from '../../migrations/list.ts';
-import { ENTITIES } from '../../src/main/entities.ts';
 import { makeClient } from '../../src/persistence/connection.ts';
 import { joinEmbeddedPostgres } from '../../src/persistence/embedded-postgres.ts';
 import { openDatabase } from '../../src/persistence/open-database.ts';
@@ -23,7 +22,7 @@ beforeAll(async () => {
 });
 afterAll(() => rm(root, { recursive: true, force: true }));
 
-const optionsOf = (name: string) => ({ dataDir: join(root, name), systemFolder: join(root, 'system'), entities: ENTITIES });
+const optionsOf = (name: string) => ({ dataDir: join(root, name), systemFolder: join(root, 'system') });
 
 /** The server's folder of a data folder: as root one of the hashes below the system folder. */
 async function serverFolder(name: string, before: readonly string[] = []): Promise<string> {
@@ -172,7 +171,7 @@ async function instance(name: string): Promise<ChildProcess> {
   const { dataDir, systemFolder } = optionsOf(name);
   const script = `
     const { openDatabase } = await import(${JSON.stringify(new URL('../../src/persistence/open-database.ts', import.meta.url).href)});
-    await openDatabase({ dataDir: ${JSON.stringify(dataDir)}, systemFolder: ${JSON.stringify(systemFolder)}, entities: [] });
+    await openDatabase({ dataDir: ${JSON.stringify(dataDir)}, systemFolder: ${JSON.stringify(systemFolder)} });
     process.stdout.write('joined');
     setInterval(() => undefined, 60_000);`;
   const child = spawn(process.execPath, ['--input-type=module', '--eval', script], { stdio: ['ignore', 'pipe', 'inherit'] });
@@ -191,8 +190,7 @@ describe('Your own database: roles are made, asked for or refused', () => {
     await client.query(statement);
     await client.end();
   };
-  const opened = (url: string, ownerUrl?: string) =>
-    openDatabase({ url, ownerUrl, dataDir: join(root, 'unused'), entities: ENTITIES });
+  const opened = (url: string, ownerUrl?: string) => openDatabase({ url, ownerUrl, dataDir: join(root, 'unused') });
 
   beforeAll(async () => {
     await run(`create role plain login`);

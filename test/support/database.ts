@@ -1,6 +1,5 @@
 import { randomBytes } from 'node:crypto';
 import { inject } from 'vitest';
-import { ENTITIES } from '../../src/main/entities.ts';
 import { makeClient } from '../../src/persistence/connection.ts';
 import { Database } from '../../src/persistence/database.ts';
 import { socketUrl } from '../../src/persistence/postgres-server.ts';
@@ -26,7 +25,7 @@ export async function openTestDatabase(options: { readonly maxConnections?: numb
   const name = `test_${randomBytes(8).toString('hex')}`;
   await asSuperuser(socket, `create database ${name} template ${TEMPLATE} owner ${OWNER_ROLE}`);
   const appUrl = socketUrl(socket, APP_ROLE, name);
-  const database = await Database.connect({ url: appUrl, entities: ENTITIES, ...options });
+  const database = await Database.connect({ url: appUrl, ...options });
   return {
     database,
     ownerUrl: socketUrl(socket, OWNER_ROLE, name),
