@@ -16,6 +16,7 @@ import type { Transaction } from '../kernel/transaction.ts';
 import type { Commands } from '../persistence/commands.ts';
 import type { PricesService } from '../pricing/prices.service.ts';
 import { refuseAction, type DeploymentAction } from './allowed-actions.ts';
+import { brokenGuard } from './broken-guard.ts';
 import { checkTraffic, deploymentPath, type Deployment, type DeploymentPhase, type TrafficWeight } from './deployment.ts';
 import type { DeploymentRef, DeploymentStore } from './deployment-store.port.ts';
 import { refuseStale } from './deploy.service.ts';
@@ -27,7 +28,7 @@ import type { Replica } from './replica.ts';
 import type { Revision } from './revision.ts';
 import { effectiveWeights, type Rollout } from './rollout.ts';
 import { ShownPlans } from './shown-plans.service.ts';
-import { checkGuards, type WishWriter } from './wish-writer.service.ts';
+import type { WishWriter } from './wish-writer.service.ts';
 
 export interface DeploymentsDeps {
   readonly commands: Commands;
@@ -352,7 +353,9 @@ export class DeploymentsService {
   async #beyond(tx: Transaction, next: Deployment, { peakReplicas, peakHourly }: Plan): Promise<Failure | null> {
     const wanted = { replicas: peakReplicas, hourly: peakHourly };
     const owner = { teamId: next.teamId, projectId: next.projectId, deploymentId: next.id };
-    return checkGuards(next, wanted) ?? this.#deps.writer.checkQuotas(tx, owner, wanted);
+    const broken = brokenGuard(next.spec, wanted);
+    if (broken) return failure('LIMIT_EXCEEDED', broken.message, { hint: `Raise ${broken.guard} by deploy.` });
+    return this.#deps.writer.checkQuotas(tx, owner, wanted);
   }
 
   #record(

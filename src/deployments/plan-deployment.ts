@@ -6,6 +6,7 @@ import { formatUsd, type PicoUsdPerHour } from '../kernel/money.ts';
 import { err, ok, type Result } from '../kernel/result.ts';
 import type { ModelVersion } from '../registry/model-version.ts';
 import type { Placement } from '../scheduler/plan-placement.ts';
+import { brokenGuard, type BrokenGuard } from './broken-guard.ts';
 import type { Deployment, DeploymentSpec } from './deployment.ts';
 import type { Workload } from './replica.ts';
 import { HOURS_PER_MONTH, type Plan, type PlanAction, type PlanCandidate } from './plan.ts';
@@ -57,7 +58,8 @@ export function planDeployment(input: PlanInput): Result<PlannedDeployment, Fail
   const revision = planRevision(input);
   const plan = makePlan(input, revision);
   if (plan.offeringId === null) return err(noCapacity(input.placement, plan));
-  return beyondGuards(input.wish, plan) ?? ok({ plan, revision });
+  const broken = brokenGuard(input.wish, { replicas: plan.peakReplicas, hourly: plan.peakHourly });
+  return broken ? err(beyondGuard(broken, plan)) : ok({ plan, revision });
 }
 
 function planRevision({ wish, version, current }: PlanInput): PlannedRevision {
@@ -197,26 +199,10 @@ function noCapacity(placement: Placement, plan: Plan): Failure {
   });
 }
 
-function beyondGuards(wish: DeploymentSpec, plan: Plan): Result<never, Failure> | null {
-  if (plan.peakReplicas > wish.maxReplicas) {
-    const message = `It needs ${plan.peakReplicas} replicas while traffic shifts; maxReplicas is ${wish.maxReplicas}.`;
-    return err(
-      failure('LIMIT_EXCEEDED', message, {
-        path: ['input', 'maxReplicas'],
-        hint: 'Raise maxReplicas or scale down first.',
-        details: { plan: planToJson(plan) },
-      }),
-    );
-  }
-  if (plan.peakHourly > wish.maxSpendPerHour) {
-    const message = `It costs up to ${formatUsd(plan.peakHourly)} USD per hour; maxSpendPerHour is ${formatUsd(wish.maxSpendPerHour)}.`;
-    return err(
-      failure('LIMIT_EXCEEDED', message, {
-        path: ['input', 'maxSpendPerHour'],
-        hint: 'Raise maxSpendPerHour or ask for less.',
-        details: { plan: planToJson(plan) },
-      }),
-    );
-  }
-  return null;
-}
+const HINTS: Readonly<Record<BrokenGuard['guard'], string>> = {
+  maxReplicas: 'Raise maxReplicas or scale down first.',
+  maxSpendPerHour: 'Raise maxSpendPerHour or ask for less.',
+};
+
+const beyondGuard = ({ guard, message }: BrokenGuard, plan: Plan): Failure =>
+  failure('LIMIT_EXCEEDED', message, { path: ['input', guard], hint: HINTS[guard], details: { plan: planToJson(plan) } });

@@ -1,15 +1,15 @@
 import { record } from '../events/event-log.ts';
 import type { Clock } from '../kernel/clock.ts';
 import type { EventDraft } from '../kernel/event.ts';
-import { failure, type Failure } from '../kernel/failure.ts';
+import type { Failure } from '../kernel/failure.ts';
 import { newId, type Id } from '../kernel/id.ts';
 import { invariant } from '../kernel/invariant.ts';
-import { formatUsd } from '../kernel/money.ts';
 import type { Random } from '../kernel/random.ts';
 import type { Transaction } from '../kernel/transaction.ts';
 import type { QuotasService } from '../identity/quotas.service.ts';
 import type { Pool } from '../fleet/cluster.ts';
 import type { PricesService } from '../pricing/prices.service.ts';
+import type { Peak } from './broken-guard.ts';
 import type { Deployment } from './deployment.ts';
 import { deploymentChanged, rolloutChanged, scalingChanged } from './deployment.events.ts';
 import type { DeploymentStore } from './deployment-store.port.ts';
@@ -69,7 +69,7 @@ export class WishWriter {
   async checkQuotas(
     tx: Transaction,
     owner: { readonly teamId: Id; readonly projectId: Id; readonly deploymentId: Id | null },
-    wanted: { readonly replicas: number; readonly hourly: bigint },
+    wanted: Peak,
   ): Promise<Failure | null> {
     const { store, prices, quotas, clock } = this.#deps;
     const held = await store.heldCapacity(tx, owner.teamId, owner.deploymentId);
@@ -208,21 +208,6 @@ export class WishWriter {
     await this.#deps.store.saveRollout(tx, after, principal);
     events.push(rolloutChanged(rollout, after, next, { at: now, principal }));
   }
-}
-
-/** The wish's own limits, both sides of a change counted. */
-export function checkGuards(
-  { spec }: Deployment,
-  wanted: { readonly replicas: number; readonly hourly: bigint },
-): Failure | null {
-  if (wanted.replicas > spec.maxReplicas) {
-    return failure('LIMIT_EXCEEDED', `It needs up to ${wanted.replicas} replicas; maxReplicas is ${spec.maxReplicas}.`, {
-      hint: 'Raise maxReplicas by deploy.',
-    });
-  }
-  if (wanted.hourly <= spec.maxSpendPerHour) return null;
-  const message = `It costs up to ${formatUsd(wanted.hourly)} USD per hour; maxSpendPerHour is ${formatUsd(spec.maxSpendPerHour)}.`;
-  return failure('LIMIT_EXCEEDED', message, { hint: 'Raise maxSpendPerHour by deploy.' });
 }
 
 function useOf(held: readonly { readonly projectId: Id; readonly amount: bigint }[], projectId: Id) {

@@ -35,7 +35,7 @@ export interface ConnectionShape<T> {
 
 /** The connection and edge types of a node type, named `<name>Connection` and `<name>Edge`. */
 export function connectionOf<T extends object>(name: string, node: () => ClassType<T>): ClassType<ConnectionShape<T>> {
-  @ObjectType(`${name}Edge`, { description: `A ${name} and its cursor.` })
+  @ObjectType(`${name}Edge`, { description: 'One item of a page, with its cursor.' })
   class Edge {
     @Field(() => String, { description: 'Pass it as `after` to go on behind this one.' })
     cursor!: string;
@@ -44,12 +44,12 @@ export function connectionOf<T extends object>(name: string, node: () => ClassTy
     node!: T;
   }
 
-  @ObjectType(`${name}Connection`, { description: `One page of ${name}s.` })
+  @ObjectType(`${name}Connection`, { description: 'One page of a list.' })
   class Connection {
-    @Field(() => [Edge], { description: 'The items with their cursors.' })
+    @Field(() => [Edge], { description: 'The items with their cursors, in order.' })
     edges!: Edge[];
 
-    @Field(() => [node()], { description: 'The items alone.' })
+    @Field(() => [node()], { description: 'The items alone, in the same order.' })
     nodes!: T[];
 
     @Field(() => PageInfoType, { description: 'Where the page ends.' })

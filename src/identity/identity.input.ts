@@ -116,7 +116,7 @@ export class CreateTokenInput {
   })
   scope?: GrantInput[] | null;
 
-  @Field(() => DateTime, { nullable: true, description: 'When it stops to work.' })
+  @Field(() => DateTime, { nullable: true, description: 'When it stops working; left out = never.' })
   expiresAt?: Instant | null;
 }
 

@@ -178,7 +178,7 @@ export class TokenType extends NodeType {
   @Field(() => DateTime, { description: 'When it was created.' })
   createdAt!: Instant;
 
-  @Field(() => DateTime, { nullable: true, description: 'When it stops to work; null = never.' })
+  @Field(() => DateTime, { nullable: true, description: 'When it stops working; null = never.' })
   expiresAt!: Instant | null;
 
   @Field(() => DateTime, { nullable: true, description: 'When it was revoked.' })

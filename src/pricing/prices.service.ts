@@ -152,11 +152,11 @@ export class PricesService {
   ): Promise<Result<{ offeringId: Id; at: Instant }, Failure>> {
     const { store, clock, random } = this.#deps;
     const locked = mayDo(principal, 'price.write', PLATFORM) ? await store.lockOffering(tx, offeringIdOf(key)) : null;
-    if (!locked) return err(notFound('offering', ['offering']));
+    if (!locked) return err(notFound('offering', ['input', 'offering']));
     if (pricePerHour !== null && (pricePerHour < 0n || pricePerHour > MAX_PRICE)) {
       return err(
         failure('INVALID_INPUT', `The price must be between 0 and ${formatUsd(MAX_PRICE)} USD per hour.`, {
-          path: ['pricePerHour'],
+          path: ['input', 'pricePerHour'],
         }),
       );
     }

@@ -180,7 +180,7 @@ export class ModelsService {
     return this.#run(caller, 'archiveModelVersion', input, async (tx) => {
       const [version] = await this.#deps.store.versionsByIds(tx, [input.versionId]);
       const model = version && (await this.#writable(tx, caller, { id: version.modelId }));
-      if (!version || !model) return err(notFound('version', ['input', 'version']));
+      if (!version || !model) return err(notFound('version', ['input', 'modelVersion']));
       if (version.archivedAt !== null) return ok({ versionId: version.id });
       const pointing = (await this.#deps.store.aliases(tx, [model.id])).find((alias) => alias.versionId === version.id);
       if (pointing)

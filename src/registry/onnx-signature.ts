@@ -27,6 +27,8 @@ const UNNAMED_TYPE = 'OTHER';
 const MAX_NAME_BYTES = 4_096;
 const MAX_VALUES = 10_000;
 const MAX_RANK = 64;
+/** Names of constants together. Higher lets a hostile file fill memory, lower refuses models of very many layers. */
+const MAX_CONSTANT_NAMES_BYTES = 16 * 1024 * 1024;
 
 // Field numbers of onnx.proto (onnx/onnx, IR version 3 and later).
 const MODEL = { irVersion: 1, graph: 7, opsetImport: 8 } as const;
@@ -45,6 +47,7 @@ interface Found {
   readonly inputs: Tensor[];
   readonly outputs: Tensor[];
   readonly initializers: Set<string>;
+  initializerBytes: number;
 }
 
 /**
@@ -52,7 +55,7 @@ interface Found {
  * initializer are constants and left out. `sizeBytes` is the size of the whole file.
  */
 export class OnnxSignatureReader {
-  readonly #found: Found = { irVersion: 0, opset: 0, inputs: [], outputs: [], initializers: new Set() };
+  readonly #found: Found = { irVersion: 0, opset: 0, inputs: [], outputs: [], initializers: new Set(), initializerBytes: 0 };
   readonly #parser: Parser<void>;
   #need: Need | null = null;
   #held = new Uint8Array();
@@ -155,7 +158,12 @@ const readGraph = (position: Position, end: number, found: Found): Parser<void> 
 
 const readInitializer = (position: Position, end: number, found: Found): Parser<void> =>
   readMessage(position, end, {
-    bytes: (field, length) => (field === TENSOR_NAME ? keepText(position, length, (name) => found.initializers.add(name)) : null),
+    bytes: (field, length) => {
+      if (field !== TENSOR_NAME) return null;
+      found.initializerBytes += length;
+      if (found.initializerBytes > MAX_CONSTANT_NAMES_BYTES) throw new Malformed('its constants have too many or too long names');
+      return keepText(position, length, (name) => found.initializers.add(name));
+    },
   });
 
 function* keepText(position: Position, length: number, keep: (text: string) => void): Parser<void> {

@@ -102,7 +102,9 @@ describe('Price book: bundled prices, loaded once, with source and date', () => 
     const caller = { principal: principalOf('team_admin', '00000000-0000-7000-8000-000000000001'), idempotencyKey: null };
     const refused = await service().setOverride(caller, { key: KEY, pricePerHour: 1n });
     expect(await service().setOverride(caller, { key: { ...KEY, instanceType: 'none' }, pricePerHour: 1n })).toEqual(refused);
-    expect(refused).toMatchObject({ ok: false, error: { code: 'NOT_FOUND' } });
+    expect(refused).toMatchObject({ ok: false, error: { code: 'NOT_FOUND', path: ['input', 'offering'] } });
+    const below = await service().setOverride({ principal: admin, idempotencyKey: null }, { key: KEY, pricePerHour: -1n });
+    expect(below).toMatchObject({ ok: false, error: { code: 'INVALID_INPUT', path: ['input', 'pricePerHour'] } });
   });
 
   test('SQL and code believe the same price at every instant', async () => {

@@ -346,7 +346,8 @@ describe('Registry: models, immutable numbered versions, aliases with history', 
       'PRECONDITION_FAILED',
     );
     expect(codeOf(await models().archiveVersion(as(operator), { versionId: first?.id ?? '' }))).toBe('PRECONDITION_FAILED');
-    expect(codeOf(await models().archiveVersion(as(stranger), { versionId: first?.id ?? '' }))).toBe('NOT_FOUND');
+    const foreign = await models().archiveVersion(as(stranger), { versionId: first?.id ?? '' });
+    expect(foreign).toMatchObject({ ok: false, error: { code: 'NOT_FOUND', path: ['input', 'modelVersion'] } });
   });
 
   test('each change is an event, and their versions rise', async () => {

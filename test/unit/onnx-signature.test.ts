@@ -81,6 +81,17 @@ describe('Registry: the ONNX signature is read from the file itself', () => {
     expect(!result.ok && result.error.message).toMatch(/^The artifact is not an ONNX model: .+\.$/);
   });
 
+  test('names of constants may fill 16 MiB and no more', () => {
+    const constant = Uint8Array.from(bytesField(5, textField(8, 'x'.repeat(4_096))));
+    const output = Uint8Array.from(bytesField(12, tensor('label', 7, ['batch'])));
+    const withConstants = (count: number) => {
+      const content = Buffer.concat([...Array<Uint8Array>(count).fill(constant), output]);
+      return Buffer.concat([Uint8Array.from([...numberField(1, 8), 7 * 8 + 2, ...varint(content.length)]), content]);
+    };
+    expect(read(withConstants(4_096), 1_000_000).ok).toBe(true);
+    expect(read(withConstants(4_097), 1_000_000)).toMatchObject({ ok: false, error: { code: 'INVALID_INPUT' } });
+  });
+
   test('no bytes make it throw', () => {
     fc.assert(fc.property(fc.uint8Array({ maxLength: 200 }), (bytes) => void read(bytes, 5)));
     const damaged = fc.tuple(fc.nat(model.length - 1), fc.nat(255));

@@ -135,7 +135,7 @@ export type CreateTeamInput = {
 
 /** A new token of a principal. */
 export type CreateTokenInput = {
-  /** When it stops to work. */
+  /** When it stops working; left out = never. */
   expiresAt?: string | null | undefined;
   /** A DNS label. */
   name: string;
