@@ -10,6 +10,8 @@ import { KEEP_INPUTS_MS } from './plan-closing.ts';
 const SCOPE: Scope = { kind: 'reconciler', loop: 'ledger audit' };
 /** Violations told in one pass. Higher floods the log when a table was meddled with, lower tells the extent late. */
 const MAX_TOLD_PER_PASS = 20;
+/** Violations remembered as told. Higher: memory in a ledger that was meddled with; lower: old ones are told again. */
+const MAX_REMEMBERED = 10_000;
 /** A day at the edge is left out: its inputs may be forgotten while they are read. */
 const KEPT_MS = KEEP_INPUTS_MS - 86_400_000;
 
@@ -44,6 +46,7 @@ export class LedgerAudit {
     if (news.length === 0) return;
     await this.#tell(news);
     metrics.violated(news.length);
+    if (this.#told.size + news.length > MAX_REMEMBERED) this.#told.clear();
     for (const violation of news) this.#told.add(nameOf(violation));
   }
 

@@ -117,7 +117,7 @@ export class DeploymentsReconciler implements Reconciliation<PassInput, PassPlan
     const revisions = await store.revisions(tx, ids);
     const shifting = rollouts.filter(({ state }) => state === 'shifting');
     const errors = await this.#errorsOf(tx, shifting);
-    return { deployments, revisions, rollouts, workloads, replicas, rates, errors, refusals: this.#refusalsOf(workloads) };
+    return { deployments, revisions, rollouts, workloads, replicas, rates, errors, refusals: this.#presentRefusals(workloads) };
   }
 
   /** Those that are gone without anybody having seen it lived at least until their last request. */
@@ -142,12 +142,11 @@ export class DeploymentsReconciler implements Reconciliation<PassInput, PassPlan
     );
   }
 
-  #refusalsOf(workloads: readonly Workload[]): Map<Id, string> {
-    const current = workloads.flatMap(({ id, generation }) => {
-      const refusal = this.#refusals.get(id);
-      return refusal?.generation === generation ? [[id, refusal.message] as const] : [];
-    });
-    return new Map(current);
+  /** Those of the workloads as they are; what was said of others is forgotten. */
+  #presentRefusals(workloads: readonly Workload[]): Map<Id, string> {
+    const generations = new Map(workloads.map(({ id, generation }) => [id, generation]));
+    for (const [id, { generation }] of this.#refusals) if (generations.get(id) !== generation) this.#refusals.delete(id);
+    return new Map([...this.#refusals].map(([id, { message }]) => [id, message]));
   }
 
   #fenced<T>(lease: Lease, body: (tx: Transaction) => Promise<T>): Promise<T> {

@@ -20,7 +20,7 @@ import { Subscription } from './subscription.ts';
 const REPLAY_PAGE = 500;
 /** A quiet subscription says this often how far it has looked. Higher makes a dead connection go unnoticed, lower is chatter. */
 const HEARTBEAT_MS = 5_000;
-/** How long a replay waits for a database that cannot be reached before it tries again. */
+/** How long a replay waits for a database that cannot be reached. Higher: events come late after an outage; lower: many readers hammer it. */
 const RETRY_MS = 1_000;
 const SYSTEM: Scope = { kind: 'reconciler', loop: 'events' };
 

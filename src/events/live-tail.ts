@@ -9,7 +9,7 @@ import { eventOf, logState, type EventRow } from './read-events.ts';
 
 /** Events that the tail reads at once. Higher delays the first of a burst, lower takes more queries for it. */
 const BATCH = 500;
-/** Without a notification the log is looked at this often. */
+/** Without a notification the log is looked at this often. Higher: events come late after an outage; lower: reads for nothing. */
 const POLL_MS = 1_000;
 /** The tail sees every team; each subscriber's own filter stands between. */
 const NEXT = `select * from event where position > $1 order by position limit $2`;
@@ -75,6 +75,8 @@ export class LiveTail {
     if (this.#timer) clearInterval(this.#timer);
     this.#listeners.clear();
     await this.#advancing?.catch(() => undefined);
+    // A connection that is just being made is ended too.
+    await this.#connecting;
     await this.#listening?.end().catch(() => undefined);
   }
 
@@ -133,8 +135,14 @@ export class LiveTail {
     const client = this.#database.dedicatedClient('purser events');
     client.on('notification', () => this.wake());
     client.once('end', () => (this.#listening = null));
-    await client.connect();
-    await client.query('listen purser_events');
+    try {
+      await client.connect();
+      await client.query('listen purser_events');
+    } catch (error) {
+      // Or each poll would leave one behind.
+      await client.end().catch(() => undefined);
+      throw error;
+    }
     this.#listening = client;
   }
 }

@@ -10,6 +10,7 @@ import {
   type FieldNode,
   type GraphQLSchema,
   type OperationDefinitionNode,
+  type SelectionSetNode,
 } from 'graphql';
 import type { Instant } from '../kernel/instant.ts';
 import { DEFAULT_PAGE, MAX_PAGE } from './connection.type.ts';
@@ -31,71 +32,59 @@ export function estimateCost(
   operation: OperationDefinitionNode,
   variables: Readonly<Record<string, unknown>>,
 ): number {
-  const info = new TypeInfo(schema);
+  const question: Question = { schema, document, variables, fragments: new Map() };
+  const own = operation.operation === OperationTypeNode.MUTATION ? MUTATION_COST : 0;
+  const cost = own + costOf(question, operation, new TypeInfo(schema));
+  return Math.max(1, Math.min(cost, Number.MAX_SAFE_INTEGER));
+}
+
+interface Question {
+  readonly schema: GraphQLSchema;
+  readonly document: DocumentNode;
+  readonly variables: Readonly<Record<string, unknown>>;
+  /** Cost of each fragment for one object, computed once per document. */
+  readonly fragments: Map<string, number>;
+}
+
+/** One point per object below the node, a list's times its page; `info` says what the node selects from. */
+function costOf(question: Question, node: OperationDefinitionNode | SelectionSetNode, info: TypeInfo): number {
   const factors: number[] = [1];
-  const fragments = fragmentCosts();
-  let cost = operation.operation === OperationTypeNode.MUTATION ? MUTATION_COST : 0;
+  let cost = 0;
   visit(
-    operation,
+    node,
     visitWithTypeInfo(info, {
       Field: {
         enter(field) {
           const factor = factors.at(-1) ?? 1;
           const type = info.getType();
-          const named = namedIn(field, variables);
+          const named = namedIn(field, question.variables);
           if (type && isCompositeType(getNamedType(type))) cost += factor * (named ?? 1);
-          factors.push(factor * (named ?? pageOf(field, variables)));
+          factors.push(factor * (named ?? pageOf(field, question.variables)));
         },
         leave: () => void factors.pop(),
       },
       FragmentSpread: (spread) => {
-        cost += fragments(schema, document, spread.name.value, variables) * (factors.at(-1) ?? 1);
+        cost += costOfFragment(question, spread.name.value) * (factors.at(-1) ?? 1);
       },
     }),
   );
-  return Math.max(1, Math.min(cost, Number.MAX_SAFE_INTEGER));
+  return cost;
 }
 
-/** Cost of a fragment for one object, computed once per document. */
-function fragmentCosts() {
-  const known = new Map<string, number>();
-  return function costOf(
-    schema: GraphQLSchema,
-    document: DocumentNode,
-    name: string,
-    variables: Readonly<Record<string, unknown>>,
-  ): number {
-    const before = known.get(name);
-    if (before !== undefined) return before;
-    known.set(name, 0);
-    const fragment = document.definitions.find(
-      (definition) => definition.kind === Kind.FRAGMENT_DEFINITION && definition.name.value === name,
-    );
-    if (fragment?.kind !== Kind.FRAGMENT_DEFINITION) return 0;
-    const info = new TypeInfo(schema, schema.getType(fragment.typeCondition.name.value) as never);
-    const factors: number[] = [1];
-    let cost = 0;
-    visit(
-      fragment.selectionSet,
-      visitWithTypeInfo(info, {
-        Field: {
-          enter(field) {
-            const type = info.getType();
-            const factor = factors.at(-1) ?? 1;
-            const named = namedIn(field, variables);
-            if (type && isCompositeType(getNamedType(type))) cost += factor * (named ?? 1);
-            factors.push(factor * (named ?? pageOf(field, variables)));
-          },
-          leave: () => void factors.pop(),
-        },
-        FragmentSpread: (spread) => {
-          cost += costOf(schema, document, spread.name.value, variables) * (factors.at(-1) ?? 1);
-        },
-      }),
-    );
-    known.set(name, cost);
-    return cost;
-  };
+function costOfFragment(question: Question, name: string): number {
+  const { schema, document, fragments } = question;
+  const known = fragments.get(name);
+  if (known !== undefined) return known;
+  // Against cycles, which another rule reports.
+  fragments.set(name, 0);
+  const fragment = document.definitions.find(
+    (definition) => definition.kind === Kind.FRAGMENT_DEFINITION && definition.name.value === name,
+  );
+  if (fragment?.kind !== Kind.FRAGMENT_DEFINITION) return 0;
+  const info = new TypeInfo(schema, schema.getType(fragment.typeCondition.name.value) as never);
+  const cost = costOf(question, fragment.selectionSet, info);
+  fragments.set(name, cost);
+  return cost;
 }
 
 const PAGE_ARGUMENTS = new Set(['first', 'last']);
