@@ -12,7 +12,8 @@ export interface RouteAsk {
 
 export interface RouteIndex {
   readonly byPath: ReadonlyMap<string, RouteDeployment>;
-  readonly byHost: ReadonlyMap<string, RouteDeployment>;
+  /** A host may be claimed more than once, by several teams too: the oldest claim that the caller may see counts. */
+  readonly byHost: ReadonlyMap<string, readonly RouteDeployment[]>;
 }
 
 export type RouteMatch =
@@ -25,35 +26,55 @@ export type RouteMatch =
   | { readonly kind: 'malformed'; readonly message: string };
 
 const ABSENT: RouteMatch = { kind: 'absent' };
+const NOBODY: readonly RouteDeployment[] = [];
 const ENCODED_SEPARATOR = /%2f|%5c|\\/i;
 
 export function makeRouteIndex(deployments: readonly RouteDeployment[]): RouteIndex {
-  return {
-    byPath: new Map(deployments.map((deployment) => [deployment.path, deployment])),
-    byHost: new Map(
-      deployments.flatMap((deployment) => deployment.hosts.map((host) => [host.toLowerCase(), deployment] as const)),
-    ),
-  };
+  const byHost = new Map<string, RouteDeployment[]>();
+  for (const deployment of [...deployments].sort(byAge)) {
+    for (const host of new Set(deployment.hosts.map((name) => name.toLowerCase()))) {
+      byHost.set(host, [...(byHost.get(host) ?? []), deployment]);
+    }
+  }
+  return { byPath: new Map(deployments.map((deployment) => [deployment.path, deployment])), byHost };
 }
+
+/** Ids are made in the order of time. */
+const byAge = (a: RouteDeployment, b: RouteDeployment): number => (a.deploymentId < b.deploymentId ? -1 : 1);
 
 /**
  * Finds the deployment by path, `Host` and `Purser-Deployment`; all that are given must agree. A deployment that the caller may not
  * see counts as absent before anything is compared, so that no disagreement tells of it.
  */
-export function matchRoute(index: RouteIndex, ask: RouteAsk, maySee: (deployment: RouteDeployment) => boolean): RouteMatch {
+export function matchRoute(index: RouteIndex, asked: RouteAsk, maySee: (deployment: RouteDeployment) => boolean): RouteMatch {
+  const ask = asked.target.startsWith('/') ? asked : originForm(asked);
+  if (!ask) return malformed('The request target must be a path.');
   if (hasDotSegment(pathOf(ask.target))) return malformed('Dot segments are not allowed in the path.');
-  const see = (deployment: RouteDeployment | undefined): RouteDeployment | null =>
-    deployment && maySee(deployment) ? deployment : null;
-  const byHost = see(index.byHost.get(hostName(ask.host)));
+  const see = (path: string): RouteDeployment | null => {
+    const deployment = index.byPath.get(path);
+    return deployment && maySee(deployment) ? deployment : null;
+  };
+  const byHost = (index.byHost.get(hostName(ask.host)) ?? NOBODY).filter(maySee);
   const route = splitPath(ask.target);
-  const byPath = route ? see(index.byPath.get(route.key)) : null;
-  const found = byPath && route ? { deployment: byPath, rest: route.rest } : null;
-  if (ask.deployment !== undefined) {
-    const byHeader = see(index.byPath.get(ask.deployment));
-    if (!byHeader) return ABSENT;
-    return byHost && byHost !== byHeader ? disagreement() : agreed(byHeader, found, ask.target);
-  }
-  return byHost ? agreed(byHost, found, ask.target) : matchPath(found, route !== null, pathOf(ask.target));
+  const byPath = route && see(route.key);
+  const found = byPath && { deployment: byPath, rest: route.rest };
+  if (ask.deployment !== undefined) return matchHeader(see(ask.deployment), byHost, { found, target: ask.target });
+  return byHost.length > 0 ? agreed(byHost, found, ask.target) : matchPath(found, route !== null, pathOf(ask.target));
+}
+
+function matchHeader(
+  byHeader: RouteDeployment | null,
+  byHost: readonly RouteDeployment[],
+  { found, target }: { readonly found: PathRoute | null; readonly target: string },
+): RouteMatch {
+  if (!byHeader) return ABSENT;
+  return byHost.length > 0 && !byHost.includes(byHeader) ? disagreement() : agreed([byHeader], found, target);
+}
+
+/** The absolute form names the host itself, and `Host` counts no more (RFC 9112 §3.2.2); no replica is sent it. Null for what is no URL. */
+function originForm(ask: RouteAsk): RouteAsk | null {
+  const match = /^https?:\/\/([^/?#@]+)(\/.*)?$/i.exec(ask.target);
+  return match ? { ...ask, host: match[1], target: match[2] ?? '/' } : null;
 }
 
 interface PathRoute {
@@ -62,9 +83,10 @@ interface PathRoute {
 }
 
 /** Named by Host or header: a path that begins with a visible endpoint must name the same; any other is the path below. */
-function agreed(named: RouteDeployment, found: PathRoute | null, target: string): RouteMatch {
-  if (!found) return { kind: 'found', deployment: named, rest: target };
-  return found.deployment === named ? { kind: 'found', ...found } : disagreement();
+function agreed(named: readonly RouteDeployment[], found: PathRoute | null, target: string): RouteMatch {
+  const [oldest] = named;
+  if (found) return named.includes(found.deployment) ? { kind: 'found', ...found } : disagreement();
+  return oldest ? { kind: 'found', deployment: oldest, rest: target } : ABSENT;
 }
 
 function matchPath(found: PathRoute | null, wellFormed: boolean, path: string): RouteMatch {

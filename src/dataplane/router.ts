@@ -218,6 +218,10 @@ export class Router {
       refuse(response, requestId, NO_UPGRADE);
       return;
     }
+    if (hasTwoHosts(request.rawHeaders)) {
+      refuse(response, requestId, malformed('There must be one Host.'));
+      return;
+    }
     const header = request.headers['purser-deployment'];
     const ask = {
       target: request.url ?? '/',
@@ -298,6 +302,13 @@ export class Router {
 function answer(response: ServerResponse, status: number, body: string): void {
   response.writeHead(status, { 'content-type': 'text/plain; charset=utf-8', 'content-length': Buffer.byteLength(body) });
   response.end(body);
+}
+
+/** Whoever stands before this router may have read the other one (RFC 9112 §3.2). */
+function hasTwoHosts(raw: readonly string[]): boolean {
+  let hosts = 0;
+  for (let i = 0; i < raw.length; i += 2) if (raw[i]?.length === 4 && raw[i]?.toLowerCase() === 'host') hosts += 1;
+  return hosts > 1;
 }
 
 /** HTTP/2 is offered by clients that go on without it; whoever asks for anything else needs it. */

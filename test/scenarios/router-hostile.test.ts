@@ -131,6 +131,22 @@ describe('Router: a replica that speaks no proper HTTP', () => {
   });
 });
 
+describe('Router: targets and hosts that mean two things', () => {
+  it('a replica is sent a path and never the absolute form; two Hosts are refused', async () => {
+    const address = await serve((request, response) => void response.end(request.url));
+    const { url } = await start([deployment('a/b/c', [revision([replica(address)])])]);
+    const answerTo = async (target: string, more = ''): Promise<string> => {
+      const caller = new RawCaller(url).send(`GET ${target} HTTP/1.1\r\n${AUTH}Connection: close\r\n${more}\r\n`);
+      await eventually(() => caller.closed);
+      return `${caller.text().slice(9, 12)} ${caller.text().split('\r\n').at(-1)}`;
+    };
+    expect(await answerTo('http://elsewhere.example:1/secret?q', 'Purser-Deployment: a/b/c\r\n')).toBe('200 /secret?q');
+    expect(await answerTo('http://elsewhere.example/a/b/c/v2')).toBe('200 /v2');
+    expect(await answerTo('*', 'Purser-Deployment: a/b/c\r\n')).toMatch(/^400 /);
+    expect(await answerTo('/a/b/c/v2', 'host: elsewhere.example\r\n')).toMatch(/^400 /);
+  });
+});
+
 describe('Router: callers that take too much', () => {
   it('a head that comes too slowly, or is too large, is cut with an answer', async () => {
     const { url } = await start([deployment('a/b/c', [revision([replica(await serve(fine))])])], { headMs: 200 });

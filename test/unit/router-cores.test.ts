@@ -44,8 +44,34 @@ describe('Router: finds the deployment by path, Host and Purser-Deployment', () 
     ['/a/b/c/../d', undefined, undefined, 'malformed'],
     ['/a/b/c/%2e%2E/d', undefined, undefined, 'malformed'],
     ['/a/b/c/..%2fd', undefined, undefined, 'malformed'],
+    ['http://x/a/b/c/v2?q', undefined, undefined, 'a/b/c /v2?q'],
+    ['http://one.example/v2', 'x', undefined, 'a/b/c /v2'],
+    ['http://one.example', 'x', undefined, 'a/b/c /'],
+    ['http://127.0.0.1:1/secret', undefined, 'a/b/d', 'a/b/d /secret'],
+    ['http://u@x/v2', undefined, 'a/b/d', 'malformed'],
+    ['ftp://x/v2', undefined, 'a/b/d', 'malformed'],
+    ['*', undefined, 'a/b/d', 'malformed'],
   ])('%s host %s header %s → %s', (target, host, header, wanted) => {
     expect(ask(target, host, header)).toBe(wanted);
+  });
+});
+
+describe('Router: a host that two teams claim', () => {
+  const first = deployment('a/b/c', [], { hosts: ['x.example'] });
+  const second = deployment('x/y/z', [], { hosts: ['X.example'] });
+  const claimed = makeRouteIndex([second, first]);
+  const asked = (maySee: (row: unknown) => boolean, target = '/v1', header?: string) => {
+    const match = matchRoute(claimed, { target, host: 'x.example', deployment: header }, maySee);
+    return match.kind === 'found' ? `${match.deployment.path} ${match.rest}` : match.kind;
+  };
+
+  it('leads each caller to the claim of its own team, and whoever sees both to the older one unless it says which', () => {
+    expect(asked((row) => row === first)).toBe('a/b/c /v1');
+    expect(asked((row) => row === second)).toBe('x/y/z /v1');
+    expect(asked(() => true)).toBe('a/b/c /v1');
+    expect(asked(() => true, '/x/y/z/v1')).toBe('x/y/z /v1');
+    expect(asked(() => true, '/v1', 'x/y/z')).toBe('x/y/z /v1');
+    expect(asked(() => false)).toBe('absent');
   });
 });
 
