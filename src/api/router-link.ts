@@ -87,7 +87,7 @@ export class RouterLink {
   }
 
   async #onRequest(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const { pathname } = new URL(request.url ?? '/', 'http://link');
+    const [pathname = ''] = (request.url ?? '').split('?');
     const router = await this.#router(request);
     const route = `${request.method ?? ''} ${pathname}`;
     if (route === 'GET /metrics' && (router ?? isLoopback(request))) await this.#metrics(response);

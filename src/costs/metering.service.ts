@@ -11,6 +11,9 @@ import { KEEP_INPUTS_MS } from './plan-closing.ts';
 
 const SCOPE: Scope = { kind: 'reconciler', loop: 'metering' };
 
+/** How far ahead a router's clock may be. Higher: one gone wrong books minutes that nobody has lived; lower: its usage is refused. */
+const MAX_AHEAD_MS = 86_400_000;
+
 export interface MeteringDeps {
   readonly database: Database;
   readonly store: CostStore;
@@ -35,7 +38,7 @@ export class MeteringService implements UsageSink {
 
   /**
    * One report in one transaction, answered after its commit. Usage of closed minutes is queued to restate them, usage older than 62
-   * days counts as a quantity only, rows for replicas that do not exist are refused. A source must carry its router's name.
+   * days counts as a quantity only, rows for replicas that do not exist and for minutes far ahead are refused. A source must carry its router's name.
    */
   async accept(report: UsageReport, router: { readonly name: string }): Promise<ReportAnswer> {
     if (!report.source.startsWith(`${router.name}/`))
@@ -66,7 +69,8 @@ export class MeteringService implements UsageSink {
     const ids = [...new Set(rows.map(({ replicaId }) => replicaId))].sort();
     const closed = await store.holdReplicas(tx, ids);
     // PostgreSQL's text holds no NUL, and the ledger's tie order needs one as a separator.
-    const known = rows.filter((row) => closed.has(row.replicaId) && !row.experiment.includes('\0'));
+    const bookable = (row: UsageRow): boolean => row.minute <= now + MAX_AHEAD_MS && !row.experiment.includes('\0');
+    const known = rows.filter((row) => closed.has(row.replicaId) && bookable(row));
     if (!write) return rows.length - known.length;
     const oldest = now - KEEP_INPUTS_MS;
     const attributable = known.filter(({ minute }) => minute >= oldest);

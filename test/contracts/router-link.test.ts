@@ -1,4 +1,5 @@
 // The router link over real HTTP: streams, tokens, limits; the table and the book of usage are plain lists.
+import { request } from 'node:http';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { RouterLink } from '../../src/api/router-link.ts';
 import type { Principal, PrincipalKind } from '../../src/kernel/principal.ts';
@@ -176,6 +177,42 @@ describe('Router link: reports', () => {
   ])('refuses %s', async (_, body, status) => {
     expect((await send(body)).status).toBe(status);
     expect(booked).toEqual([]);
+  });
+});
+
+describe('Router link: what is no report', () => {
+  it('quantities that would spoil the sums of others are refused, each by its name', async () => {
+    await beSent();
+    const odd: readonly (readonly [string, unknown])[] = [
+      ['busyUs', Number.MAX_SAFE_INTEGER],
+      ['requests', -1],
+      ['bytesOut', 1.5],
+      ['stampedPicoUsd', '9'.repeat(38)],
+      ['experiment', 'x'.repeat(100_000)],
+      ['experiment', 'half \ud800'],
+    ];
+    for (const [field, value] of odd) {
+      const answer = await send(report({ rows: [{ ...row(known.replicaId), [field]: value }] }));
+      expect([answer.status, ((await answer.json()) as { error: string }).error]).toEqual([
+        400,
+        expect.stringContaining(`rows[0].${field} must`),
+      ]);
+    }
+    expect(booked).toEqual([]);
+  });
+
+  it('a target that is no path is refused before anything is asked', async () => {
+    for (const target of ['//', 'http://[', '/link/v1/table/..', '*']) {
+      const status = await new Promise((resolve, reject) => {
+        const { port } = new URL(url);
+        const asked = request({ port, path: target, host: '127.0.0.1', method: 'OPTIONS' }, (answer) => {
+          answer.resume();
+          resolve(answer.statusCode);
+        });
+        asked.once('error', reject).end();
+      });
+      expect([target, status]).toEqual([target, 401]);
+    }
   });
 });
 

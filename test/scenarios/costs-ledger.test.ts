@@ -241,16 +241,19 @@ describe('Metering and ledger: restatement', () => {
     expect(old?.sum).toBe((await totals(calm)).lines);
   });
 
-  test('an unknown replica is refused and counted, a month-late row restates, a year-late one is a quantity without a cost', async () => {
+  test('an unknown replica and a minute far ahead are refused and counted, a month-late row restates, a year-late one is a quantity without a cost', async () => {
     const bench = await makeBench();
     bench.clock.at = UNTIL + 30 * 86_400_000;
     const unknown = { ...row(T0, 0, 1), replicaId: newId(T0, seededRandom(99)) };
+    const ahead = row(bench.clock.at - (bench.clock.at % MINUTE) + 2 * 86_400_000, 0, 1);
     await bench.run();
-    expect(await bench.metering.accept(report(1, [unknown, row(T0 + MINUTE, 0, 1_000_000)], 0), { name: 'edge' })).toEqual({
-      accepted: true,
-      repeated: false,
-      refusedRows: 1,
-    });
+    expect(await bench.metering.accept(report(1, [unknown, ahead, row(T0 + MINUTE, 0, 1_000_000)], 0), { name: 'edge' })).toEqual(
+      {
+        accepted: true,
+        repeated: false,
+        refusedRows: 2,
+      },
+    );
     await bench.run();
     const cost = costOfInterval(RATE, T0 + 1_500, UNTIL).toString();
     expect(await totals(bench)).toMatchObject({ lines: cost, minutes: '1' });

@@ -7,6 +7,12 @@ import type { UsageReport, UsageRow } from './usage-report.ts';
 /** A report in bytes of JSON. Higher: one slow statement at the control plane; lower: more round trips after an outage. */
 export const MAX_REPORT_BYTES = 1024 * 1024;
 
+/** Of one row. Higher: a few rows of a router gone wrong overflow the sums of all others; lower: nothing, a busy router is far below in a minute. */
+const MAX_QUANTITY = 1e15;
+const MAX_STAMP_DIGITS = 24;
+/** An experiment is part of a key in the ledger, which holds short text without NUL. */
+const MAX_EXPERIMENT = 200;
+
 const SOURCE = /^[^/\s]{1,100}\/[0-9a-f-]{36}$/;
 
 /** Reads a report from JSON; throws `ContractError` naming the first field that is wrong. */
@@ -35,16 +41,16 @@ function usageRow(value: unknown, where: string): UsageRow {
     callerTeamId: id(row.callerTeamId, `${where}.callerTeamId`),
     caller: id(row.caller, `${where}.caller`),
     kind: oneOf(['inference', 'mirror', 'warmup', 'batch'], row.kind, `${where}.kind`),
-    experiment: text(row.experiment, `${where}.experiment`),
-    busyUs: count(row.busyUs, `${where}.busyUs`),
-    attempts: count(row.attempts, `${where}.attempts`),
-    requests: count(row.requests, `${where}.requests`),
-    errors: count(row.errors, `${where}.errors`),
-    bytesIn: count(row.bytesIn, `${where}.bytesIn`),
-    bytesOut: count(row.bytesOut, `${where}.bytesOut`),
-    inputTokens: count(row.inputTokens, `${where}.inputTokens`),
-    outputTokens: count(row.outputTokens, `${where}.outputTokens`),
-    stampedPicoUsd: wholeText(row.stampedPicoUsd, `${where}.stampedPicoUsd`),
+    experiment: experiment(row.experiment, `${where}.experiment`),
+    busyUs: quantity(row.busyUs, `${where}.busyUs`),
+    attempts: quantity(row.attempts, `${where}.attempts`),
+    requests: quantity(row.requests, `${where}.requests`),
+    errors: quantity(row.errors, `${where}.errors`),
+    bytesIn: quantity(row.bytesIn, `${where}.bytesIn`),
+    bytesOut: quantity(row.bytesOut, `${where}.bytesOut`),
+    inputTokens: quantity(row.inputTokens, `${where}.inputTokens`),
+    outputTokens: quantity(row.outputTokens, `${where}.outputTokens`),
+    stampedPicoUsd: stamp(row.stampedPicoUsd, `${where}.stampedPicoUsd`),
   };
 }
 
@@ -52,4 +58,23 @@ function id(value: unknown, where: string): string {
   const id = text(value, where);
   if (!isId(id)) throw new ContractError(`${where} must be a UUID`);
   return id;
+}
+
+function quantity(value: unknown, where: string): number {
+  const found = count(value, where);
+  if (found > MAX_QUANTITY) throw new ContractError(`${where} must be at most ${MAX_QUANTITY}`);
+  return found;
+}
+
+function stamp(value: unknown, where: string): string {
+  const digits = wholeText(value, where);
+  if (digits.length > MAX_STAMP_DIGITS) throw new ContractError(`${where} must have at most ${MAX_STAMP_DIGITS} digits`);
+  return digits;
+}
+
+function experiment(value: unknown, where: string): string {
+  const name = text(value, where);
+  if (name.length > MAX_EXPERIMENT || !name.isWellFormed())
+    throw new ContractError(`${where} must be text of at most ${MAX_EXPERIMENT} characters`);
+  return name;
 }
