@@ -11,6 +11,7 @@ import { Migration20261121000800_costs } from './Migration20261121000800_costs.t
 import { Migration20261121000900_rollout_history } from './Migration20261121000900_rollout_history.ts';
 import { Migration20261121001000_upload_claims } from './Migration20261121001000_upload_claims.ts';
 import { Migration20261121001100_limits_history } from './Migration20261121001100_limits_history.ts';
+import { Migration20261121001200_replicas_of_revisions } from './Migration20261121001200_replicas_of_revisions.ts';
 
 /** Every migration, oldest first. A list and not a folder scan: the same in sources, in the build and in tests. */
 export const MIGRATIONS: readonly (new (...args: ConstructorParameters<typeof Migration>) => Migration)[] = [
@@ -26,4 +27,5 @@ export const MIGRATIONS: readonly (new (...args: ConstructorParameters<typeof Mi
   Migration20261121000900_rollout_history,
   Migration20261121001000_upload_claims,
   Migration20261121001100_limits_history,
+  Migration20261121001200_replicas_of_revisions,
 ];

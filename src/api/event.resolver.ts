@@ -2,26 +2,16 @@ import { GraphQLError } from 'graphql';
 import { Args, ArgsType, Ctx, Field, ID, Int, Query, Resolver, Root, Subscription } from 'type-graphql';
 import type { Id } from '../kernel/id.ts';
 import { scopeOf, type Principal } from '../kernel/principal.ts';
-import type { Transaction } from '../kernel/transaction.ts';
 import { decodeCursor, encodeCursor, type Cursor } from '../events/cursor.ts';
 import type { EventFilter, LogEvent } from '../events/event.ts';
 import type { Delivery, EventLog } from '../events/event-log.ts';
 import type { ApiContext } from '../graphql/context.ts';
+import { NOWHERE } from '../graphql/global-id.ts';
 import { pageSize } from '../graphql/page.ts';
 import { EventCursor } from '../graphql/scalars.ts';
 import { mayDo, mayDoSomewhere } from '../identity/authorize.ts';
+import type { EventSubjectStore } from './event-subject-store.port.ts';
 import { EventDeliveryType, EventFilterInput, EventPageType, toEventType } from './event.type.ts';
-
-/** An id that no row has: what cannot be seen matches nothing. */
-const NOWHERE = '00000000-0000-0000-0000-000000000000';
-
-/** Turns what a person writes (`team/project/name` or a global id) into a row id; null for absent and for forbidden. */
-export interface EventSubjects {
-  deploymentId(tx: Transaction, principal: Principal, reference: string): Promise<string | null>;
-  projectId(tx: Transaction, principal: Principal, reference: string): Promise<string | null>;
-  /** False for absent, for gone and for forbidden. */
-  isThere(tx: Transaction, principal: Principal, deploymentId: Id): Promise<boolean>;
-}
 
 @ArgsType()
 class EventsArgs {
@@ -62,9 +52,9 @@ class ScalingArgs {
 @Resolver()
 export class EventResolver {
   readonly #log: EventLog;
-  readonly #subjects: EventSubjects;
+  readonly #subjects: EventSubjectStore;
 
-  constructor(log: EventLog, subjects: EventSubjects) {
+  constructor(log: EventLog, subjects: EventSubjectStore) {
     this.#log = log;
     this.#subjects = subjects;
   }

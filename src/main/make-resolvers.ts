@@ -1,4 +1,4 @@
-import { StoredEventSubjects } from '../api/event-subjects.ts';
+import { EventSubjectRepository } from '../api/event-subject.repository.ts';
 import { DeploymentEventsResolver, EventSubjectResolver } from '../api/event-relations.resolver.ts';
 import { EventResolver } from '../api/event.resolver.ts';
 import { NodeResolver } from '../api/node.resolver.ts';
@@ -82,7 +82,7 @@ function operationResolvers(services: Services): [unknown, object][] {
     [DeploymentSnapshotResolver, new DeploymentSnapshotResolver(snapshots)],
     [TrafficShareSnapshotResolver, new TrafficShareSnapshotResolver(models)],
     [AliasSnapshotResolver, new AliasSnapshotResolver(models)],
-    [EventResolver, new EventResolver(events, new StoredEventSubjects())],
+    [EventResolver, new EventResolver(events, new EventSubjectRepository())],
     [DeploymentEventsResolver, new DeploymentEventsResolver()],
   ];
 }

@@ -2,6 +2,7 @@ import { renameSync, writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { ModelServer } from '../modelserver/model-server.ts';
 import { OnnxModel } from '../modelserver/onnx-model.ts';
+import { packageVersion } from './package-root.ts';
 import { StartError } from './start-error.ts';
 
 /**
@@ -23,7 +24,7 @@ export async function modelServer(): Promise<void> {
   const model = await OnnxModel.load(values.model, 1).catch((error: unknown) => {
     throw new StartError(`${values.model ?? ''} is not an ONNX model that can run here: ${(error as Error).message}`);
   });
-  const server = new ModelServer({ model, name: values.name, version: values.version, serverVersion: '0.1.0' });
+  const server = new ModelServer({ model, name: values.name, version: values.version, serverVersion: packageVersion });
   const port = await server.listen('127.0.0.1', Number(values.port));
   if (values['port-file']) writeWhole(values['port-file'], String(port));
   console.log(`serving ${values.name} version ${values.version} on 127.0.0.1:${port}`);

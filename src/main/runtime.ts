@@ -11,10 +11,8 @@ import { findConfinement, type Confinement } from '../local/start-replica.ts';
 import { makeLogger } from '../telemetry/logger.ts';
 import { readConfig } from './config.ts';
 import { prepareDataFolder } from './data-folder.ts';
-import { packageRoot } from './package-root.ts';
+import { packageRoot, packageVersion } from './package-root.ts';
 import { systemClock, systemRandom } from './system-clock.ts';
-
-const VERSION = '0.1.0';
 
 /** `purser runtime`: owns the replicas of this machine until SIGTERM, which leaves them to its successor. */
 export async function runtime(): Promise<void> {
@@ -46,7 +44,7 @@ export async function runtime(): Promise<void> {
   if (missing.length > 0) logger.warn({ missing }, 'replicas are less confined here than they could be');
   const info = {
     pid: process.pid,
-    version: VERSION,
+    version: packageVersion,
     memoryLimit: memory.kind,
     user: isRoot ? ('per-project' as const) : ('own' as const),
     allowProcess: config.allowProcess,

@@ -1,4 +1,4 @@
-import { createHash, randomBytes } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import { chmod, chown, link, mkdir, readFile, readdir, realpath, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -41,11 +41,7 @@ export interface EmbeddedPostgres {
 export async function joinEmbeddedPostgres(options: EmbeddedOptions): Promise<EmbeddedPostgres> {
   const place = await placeOf(options);
   const self = await identityOf(process.pid);
-  const ticket = join(
-    place.folder,
-    'instances',
-    `${process.pid}-${self.startedAt}-${createHash('sha256').update(String(process.hrtime.bigint())).digest('hex').slice(0, 8)}`,
-  );
+  const ticket = join(place.folder, 'instances', `${process.pid}-${self.startedAt}-${randomBytes(4).toString('hex')}`);
   await withFileLock(join(place.folder, 'lock'), async () => {
     await writeFile(ticket, JSON.stringify(self), { mode: 0o600 });
     try {

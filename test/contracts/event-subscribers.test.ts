@@ -5,6 +5,7 @@ import { matches } from '../../src/events/event.ts';
 import { EventLog, record, type Delivery, type FollowRequest } from '../../src/events/event-log.ts';
 import type { EventDraft, Severity } from '../../src/kernel/event.ts';
 import type { Scope } from '../../src/kernel/transaction.ts';
+import { sqlOf } from '../../src/persistence/sql.ts';
 import { openTestDatabase, type TestDatabase } from '../support/database.ts';
 import { draft, TEAMS, uuid } from '../support/event-drafts.ts';
 import { eventually } from '../support/eventually.ts';
@@ -47,6 +48,20 @@ function follow(request: Partial<FollowRequest>): { readonly deliveries: Deliver
 }
 
 describe('Event log: subscribers', () => {
+  it('a log that is stopped while its first subscriber connects leaves no connection behind', async () => {
+    const iterator = log.follow(PLATFORM, { after: null, filter: {}, signal: stopping.signal });
+    await iterator.next();
+    const connecting = iterator.next();
+    await log.stop();
+    stopping.abort();
+    await connecting;
+    const open = `select count(*)::int as n from pg_stat_activity where datname = current_database() and application_name = 'purser events'`;
+    await eventually(async () => {
+      const [row] = await db.database.read(PLATFORM, (tx) => sqlOf(tx).query<{ n: number }>(open));
+      return row?.n === 0;
+    });
+  });
+
   it('a filter that matches nothing still hears heartbeats at their pace while the log is busy', async () => {
     const reader = follow({ filter: { types: ['nothing.'] }, heartbeatMs: 20 });
     await eventually(() => reader.deliveries.length > 0);

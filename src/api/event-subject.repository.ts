@@ -4,7 +4,7 @@ import type { Transaction } from '../kernel/transaction.ts';
 import { idOfType } from '../graphql/global-id.ts';
 import { mayDo } from '../identity/authorize.ts';
 import { sqlOf } from '../persistence/sql.ts';
-import type { EventSubjects } from './event.resolver.ts';
+import type { EventSubjectStore } from './event-subject-store.port.ts';
 
 interface Found {
   readonly id: Id;
@@ -17,7 +17,7 @@ const DEPLOYMENT = `select d.id, d.team_id as "teamId", d.project_id as "project
 const PROJECT = `select p.id, p.team_id as "teamId", p.id as "projectId" from project p join team t on t.id = p.team_id`;
 
 /** Finds what an event filter names, deleted deployments included: their story is still told. */
-export class StoredEventSubjects implements EventSubjects {
+export class EventSubjectRepository implements EventSubjectStore {
   deploymentId(tx: Transaction, principal: Principal, reference: string): Promise<Id | null> {
     const [team, project, name, ...rest] = reference.split('/');
     const id = idOfType('Deployment', reference);
