@@ -69,6 +69,8 @@ export interface DeploySettings {
   /** `provider/region` that prices are taken from unless the wish says otherwise. */
   readonly regions: readonly string[];
   readonly allowProcess: boolean;
+  /** The name by which all teams call the router: no deployment may have it for itself. */
+  readonly routerHost: string;
 }
 
 const MUTATION = 'deploy';
@@ -120,7 +122,8 @@ export class DeployService {
     const place = await this.#place(tx);
     if (!place) return err(failure('NO_CAPACITY', 'No cluster takes new replicas.'));
     const wish = wishOf(input, project, current, this.#deps.settings.regions);
-    const wrong = this.#refuseVersion(caller, version, place.cluster) ?? checkSpec(input.name, wish);
+    const wrong =
+      this.#refuseVersion(caller, version, place.cluster) ?? checkSpec(input.name, wish) ?? this.#refuseHosts(wish.hosts);
     if (wrong) return err(wrong);
     const planned = await this.#plan(tx, { wish, version, current, path: `${project.teamName}/${project.name}/${input.name}` });
     if (!planned.ok) return planned;
@@ -169,6 +172,13 @@ export class DeployService {
     return this.#deps.settings.allowProcess
       ? null
       : failure('UNSUPPORTED', 'This installation runs no processes of callers (PURSER_ALLOW_PROCESS).');
+  }
+
+  #refuseHosts(hosts: readonly string[]): Failure | null {
+    if (!hosts.includes(this.#deps.settings.routerHost)) return null;
+    return failure('INVALID_INPUT', 'This is the host of the router itself, by which every deployment is called.', {
+      path: ['input', 'hosts'],
+    });
   }
 
   async #plan(

@@ -86,6 +86,8 @@ const MAX_DEADLINE_MS = 3_600_000;
 const MAX_QUEUE = 100_000;
 const MAX_HOSTS = 20;
 const HOST = /^(?=.{1,253}$)[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)+$/;
+/** Whatever ends in a number is read as an IPv4 address; all who call the router by its address would be led to one deployment. */
+const ADDRESS = /(?:^|\.)(?:\d+|0x[0-9a-f]*)$/;
 
 const invalid = (field: string, message: string): Failure => failure('INVALID_INPUT', message, { path: ['input', field] });
 
@@ -112,9 +114,9 @@ function checkCounts(spec: DeploymentSpec): Failure | null {
 
 function checkHosts(hosts: readonly string[]): Failure | null {
   if (hosts.length > MAX_HOSTS) return invalid('hosts', `There may be at most ${MAX_HOSTS} hosts.`);
-  return hosts.every((host) => HOST.test(host))
+  return hosts.every((host) => HOST.test(host) && !ADDRESS.test(host))
     ? null
-    : invalid('hosts', 'A host is a lower-case DNS name with at least one dot.');
+    : invalid('hosts', 'A host is a lower-case DNS name with at least one dot, and no IP address.');
 }
 
 /** Weights are whole percents that sum to 100, each revision once. */

@@ -10,7 +10,7 @@ import { SnapshotService } from '../costs/snapshot.service.ts';
 import { DecisionRepository } from '../decisions/decision.repository.ts';
 import { DecisionsService } from '../decisions/decisions.service.ts';
 import type { ClusterPort } from '../deployments/cluster.port.ts';
-import { DeployService } from '../deployments/deploy.service.ts';
+import { DeployService, type DeploySettings } from '../deployments/deploy.service.ts';
 import { DeploymentRepository } from '../deployments/deployment.repository.ts';
 import { DeploymentsService } from '../deployments/deployments.service.ts';
 import { RouteTableRepository } from '../deployments/route-table.repository.ts';
@@ -133,7 +133,7 @@ export function makeOperations(shared: Foundation, catalogue: Catalogue) {
     wakes,
     /** By cluster id: filled when a cluster's loop starts. */
     clusters: new Map<Id, ClusterPort>(),
-    deploy: new DeployService({ ...wishes, writer, settings: { regions: config.regions, allowProcess: config.allowProcess } }),
+    deploy: new DeployService({ ...wishes, writer, settings: deploySettings(config) }),
     deployments: new DeploymentsService({ ...wishes, writer }),
     served: new ServedService(new ServedRepository()),
     routeTable: new RouteTableService({
@@ -160,6 +160,12 @@ export function makeServices(deps: ComposeDeps) {
 }
 
 export type Services = ReturnType<typeof makeServices>;
+
+const deploySettings = ({ regions, allowProcess, publicRouterUrl }: Config): DeploySettings => ({
+  regions,
+  allowProcess,
+  routerHost: new URL(publicRouterUrl).hostname,
+});
 
 const blobStoreOf = (config: Config): BlobStore =>
   config.s3 ? new S3BlobStore(config.s3) : new DiskBlobStore(join(config.dataDir, 'artifacts'));

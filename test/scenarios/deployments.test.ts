@@ -92,6 +92,14 @@ describe('Deployments: dry run and plan hash', () => {
 });
 
 describe('Deployments: guards, quotas and rights', () => {
+  test('a host that every team calls the router by is nobody’s: its own name, and any address', async () => {
+    for (const host of ['router.example', '127.0.0.1', '10.0.0.0x1', 'a.b.1', 'localhost', 'UPPER.example']) {
+      const refused = await plane.deploy(1, { hosts: [host] });
+      expect([host, refused]).toMatchObject([host, { ok: false, error: { code: 'INVALID_INPUT', path: ['input', 'hosts'] } }]);
+    }
+    expect(await plane.deploy(1, { hosts: ['models.acme.example', '1.acme.example'] })).toMatchObject({ ok: true });
+  });
+
   test('maxReplicas and maxSpendPerHour of the input, else of the project; both sides of a rollout count', async () => {
     expect(await plane.deploy(1, { replicas: 11 })).toMatchObject({
       ok: false,

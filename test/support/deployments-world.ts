@@ -176,7 +176,7 @@ export async function makeControlPlane(
   const common = { ...shared, store, writer, identity, models, prices, clusters, decisions, onChange: () => undefined };
   const deploys = new DeployService({
     ...common,
-    settings: { regions: ['aws/us-east-1'], allowProcess: options.allowProcess ?? false },
+    settings: { regions: ['aws/us-east-1'], allowProcess: options.allowProcess ?? false, routerHost: 'router.example' },
   });
   const deployments = new DeploymentsService(common);
   const lease = await acquire(ground.database, clusterId, options.holder ?? 'one');
