@@ -6,7 +6,7 @@ import type { LogEvent } from '../events/event.ts';
 import { toGlobalId } from '../graphql/global-id.ts';
 import { DateTime, EventCursor, JsonValue } from '../graphql/scalars.ts';
 
-export const SeverityName = { INFO: 'info', WARNING: 'warning', ERROR: 'error' } as const;
+const SeverityName = { INFO: 'info', WARNING: 'warning', ERROR: 'error' } as const;
 registerEnumType(SeverityName, {
   name: 'Severity',
   description: 'How much attention an event wants.',
@@ -17,7 +17,7 @@ registerEnumType(SeverityName, {
   },
 });
 
-export const GapReasonName = { PRUNED: 'PRUNED', RESTORED: 'RESTORED' } as const;
+const GapReasonName = { PRUNED: 'PRUNED', RESTORED: 'RESTORED' } as const;
 registerEnumType(GapReasonName, {
   name: 'GapReason',
   description: 'Why events are missing.',

@@ -93,7 +93,7 @@ export class DeploymentCostsResolver {
 }
 
 /** Costs of many things of one kind over the same range, in one question. */
-export const costsLoader = (
+const costsLoader = (
   service: CostsService,
   context: ApiContext,
   dimension: CostDimension,

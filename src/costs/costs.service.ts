@@ -24,7 +24,7 @@ import { minutesBetween } from './settle.ts';
 /** Rows of one answer. Higher lets one question fill the memory; lower refuses honest reports over many callers. */
 export const MAX_ROWS = 10_000;
 /** Open minutes that one question computes. Higher answers slowly when closing has stood still for long, lower refuses then. */
-export const MAX_OPEN_MINUTES = 200_000;
+const MAX_OPEN_MINUTES = 200_000;
 
 export interface BreakdownInput {
   readonly from: Instant;

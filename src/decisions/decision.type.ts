@@ -1,21 +1,15 @@
 import { Field, ID, ObjectType, registerEnumType } from 'type-graphql';
 import { connectionOf } from '../graphql/connection.type.ts';
+import { upperCaseNames } from '../graphql/enum-names.ts';
 import { toGlobalId } from '../graphql/global-id.ts';
 import { MoneyType, toMoney } from '../graphql/money.type.ts';
 import { NodeType } from '../graphql/node.type.ts';
 import { DateTime, JsonValue } from '../graphql/scalars.ts';
 import type { Json } from '../kernel/event.ts';
 import type { Instant } from '../kernel/instant.ts';
-import type { Decision, DecisionKind } from './decision.ts';
+import { DECISION_KINDS, type Decision, type DecisionKind } from './decision.ts';
 
-export const DecisionKindName: Record<string, DecisionKind> = {
-  DEPLOY: 'deploy',
-  SCALE: 'scale',
-  SET_TRAFFIC: 'set_traffic',
-  ROLLBACK: 'rollback',
-  AUTO_ROLLBACK: 'auto_rollback',
-  DELETE: 'delete',
-};
+export const DecisionKindName = upperCaseNames<DecisionKind>(DECISION_KINDS);
 registerEnumType(DecisionKindName, {
   name: 'DecisionKind',
   description: 'What kind of decision it was.',

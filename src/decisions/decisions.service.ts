@@ -10,7 +10,7 @@ import type { Decision, DecisionDraft, DecisionKind } from './decision.ts';
 import type { DecisionStore, ShownPlan } from './decision-store.port.ts';
 
 /** How long a shown plan may be run. Higher runs plans that nobody remembers, lower expires while somebody reads. */
-export const PLAN_KEPT_MS = 600_000;
+const PLAN_KEPT_MS = 600_000;
 
 /** What was decided and why; and plans that were shown. */
 export class DecisionsService {

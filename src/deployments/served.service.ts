@@ -6,7 +6,7 @@ import type { Transaction } from '../kernel/transaction.ts';
 import type { ServedStore, ServingInterval } from './served-store.port.ts';
 
 /** Intervals of one version. Higher: a crash loop of months makes a large answer; lower: honest histories are cut. */
-export const MAX_INTERVALS = 1_000;
+const MAX_INTERVALS = 1_000;
 
 /** What was live when. */
 export class ServedService {

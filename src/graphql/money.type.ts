@@ -2,7 +2,7 @@ import { Field, ObjectType, registerEnumType } from 'type-graphql';
 import { formatUsd, type PicoUsd } from '../kernel/money.ts';
 import { Decimal } from './scalars.ts';
 
-export const Currency = { USD: 'USD' } as const;
+const Currency = { USD: 'USD' } as const;
 registerEnumType(Currency, {
   name: 'Currency',
   description: 'Currency of the ledger (ISO 4217).',

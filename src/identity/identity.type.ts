@@ -9,7 +9,7 @@ import { NodeType } from '../graphql/node.type.ts';
 import { PayloadType } from '../graphql/payload.type.ts';
 import { DateTime, Decimal } from '../graphql/scalars.ts';
 import type { PrincipalRecord, TokenRecord } from './identity-store.port.ts';
-import type { Quota, QuotaResource } from './quotas.ts';
+import { QUOTA_RESOURCES, type Quota, type QuotaResource } from './quotas.ts';
 import { projectPath, type Project, type Team } from './team.ts';
 
 export const RoleName = upperCaseNames<Role>(['platform_admin', 'team_admin', 'operator', 'viewer', 'invoker']);
@@ -37,7 +37,7 @@ registerEnumType(PrincipalKindName, {
   },
 });
 
-export const QuotaResourceName = upperCaseNames<QuotaResource>(['replicas', 'artifact_bytes', 'spend_per_hour']);
+export const QuotaResourceName = upperCaseNames<QuotaResource>(QUOTA_RESOURCES);
 registerEnumType(QuotaResourceName, {
   name: 'QuotaResource',
   description: 'What a quota limits.',

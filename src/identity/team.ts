@@ -28,7 +28,7 @@ export interface Project {
 /** Higher: a slip of the finger costs more; lower: ordinary deployments must ask. */
 export const DEFAULT_MAX_REPLICAS = 10;
 export const DEFAULT_MAX_SPEND_PER_HOUR: PicoUsdPerHour = 5n * PICO_PER_USD;
-export const MAX_REPLICAS_LIMIT = 1_000;
+const MAX_REPLICAS_LIMIT = 1_000;
 
 /** Null if the name may be used. */
 export const checkName = (name: string, path: readonly string[]): Failure | null =>

@@ -8,7 +8,7 @@ export const isBatchable = (specs: readonly TensorSpec[]): boolean =>
   specs.length > 0 && specs.every((spec) => spec.shape[0] === -1);
 
 /** Requests with equal keys may share a run: same inputs, same trailing shapes, one row count across inputs. Null = alone. */
-export function batchKey(request: InferRequest): string | null {
+function batchKey(request: InferRequest): string | null {
   const [first] = request.inputs;
   const rows = first?.shape[0];
   if (!rows || request.inputs.some((input) => input.shape[0] !== rows)) return null;

@@ -95,8 +95,8 @@ export class OfferingResolver {
   }
 }
 
-/** Offerings with prices in one statement per level; other features show their offerings through it. */
-export const pricedLoader = (context: ApiContext, service: PricesService) =>
+/** Offerings with prices in one statement per level. */
+const pricedLoader = (context: ApiContext, service: PricesService) =>
   context.loader(
     'offering.priced',
     () =>

@@ -61,7 +61,7 @@ export interface OpenArtifact {
 }
 
 /** Largest artifact, 1 TiB. Higher: one upload outlasts any token; lower: refuses large models. */
-export const MAX_ARTIFACT_BYTES = 1024 ** 4;
+const MAX_ARTIFACT_BYTES = 1024 ** 4;
 
 /** An upload that nobody goes on with for this long is forgotten. Higher holds its quota for longer, lower ends one over a weekend's cut line. */
 export const UPLOAD_LIFETIME_MS = 48 * 3_600_000;

@@ -41,7 +41,7 @@ import type { ModelRef, ModelsService } from './models.service.ts';
 import type { ModelVersion, Runtime } from './model-version.ts';
 import { toResources } from './resources.type.ts';
 
-export function modelRef(by: ModelBy): ModelRef {
+function modelRef(by: ModelBy): ModelRef {
   if (!by.path) return { id: idOfType('Model', by.id ?? '') ?? NOWHERE };
   const [teamName = '', projectName = '', name = '', ...rest] = by.path.split('/');
   return rest.length > 0 ? { id: NOWHERE } : { teamName, projectName, name };
