@@ -1,4 +1,3 @@
-import { GraphQLError } from 'graphql';
 import { Args, ArgsType, Ctx, Field, ID, Int, Query, Resolver, Root, Subscription } from 'type-graphql';
 import type { Id } from '../kernel/id.ts';
 import { scopeOf, type Principal } from '../kernel/principal.ts';
@@ -7,7 +6,7 @@ import type { EventFilter, LogEvent } from '../events/event.ts';
 import type { Delivery, EventLog } from '../events/event-log.ts';
 import type { ApiContext } from '../graphql/context.ts';
 import { NOWHERE } from '../graphql/global-id.ts';
-import { pageSize } from '../graphql/page.ts';
+import { badCursor, pageSize } from '../graphql/page.ts';
 import { EventCursor } from '../graphql/scalars.ts';
 import { mayDo, mayDoSomewhere } from '../identity/authorize.ts';
 import type { EventSubjectStore } from './event-subject-store.port.ts';
@@ -184,5 +183,5 @@ function parseCursor(text: string | null | undefined): Cursor | null {
   if (!text) return null;
   const cursor = decodeCursor(text);
   if (cursor) return cursor;
-  throw new GraphQLError('after must be a cursor that an earlier answer gave.', { extensions: { code: 'BAD_USER_INPUT' } });
+  throw badCursor();
 }

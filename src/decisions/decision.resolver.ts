@@ -1,10 +1,9 @@
 import { Args, Ctx, Query, Resolver } from 'type-graphql';
-import { decodeCursor, toConnection } from '../graphql/connection.type.ts';
+import { toConnection } from '../graphql/connection.type.ts';
 import type { ApiContext } from '../graphql/context.ts';
 import { fromGlobalId, NOWHERE } from '../graphql/global-id.ts';
 import type { NodeSource } from '../graphql/node.type.ts';
-import { pageSize } from '../graphql/page.ts';
-import { isId } from '../kernel/id.ts';
+import { idCursor, pageSize } from '../graphql/page.ts';
 import { DecisionsArgs } from './decision.input.ts';
 import { DecisionConnection, toDecisionType } from './decision.type.ts';
 import type { DecisionsService } from './decisions.service.ts';
@@ -19,11 +18,10 @@ export class DecisionResolver {
 
   @Query(() => DecisionConnection, { description: 'What was decided and why, newest first.' })
   async decisions(@Ctx() context: ApiContext, @Args(() => DecisionsArgs) { first, after, subject, kind }: DecisionsArgs) {
-    const cursor = decodeCursor(after);
     const page = await this.#service.list(await context.read(), context.principal, {
       subjectId: subject ? (fromGlobalId(subject)?.id ?? NOWHERE) : null,
       kind: kind ?? null,
-      before: cursor !== null && isId(cursor) ? cursor : null,
+      before: idCursor(after),
       first: pageSize(first),
     });
     return toConnection({ ...page, totalCount: null }, toDecisionType, (decision) => decision.id);

@@ -6,7 +6,7 @@ import type { ApiContext } from '../graphql/context.ts';
 import { idOfType, NOWHERE } from '../graphql/global-id.ts';
 import { MoneyType, toMoney } from '../graphql/money.type.ts';
 import type { NodeSource } from '../graphql/node.type.ts';
-import { pageSize } from '../graphql/page.ts';
+import { numberCursor, pageSize } from '../graphql/page.ts';
 import { projectRef } from '../identity/identity.resolver.ts';
 import type { Id } from '../kernel/id.ts';
 import { versionLoader } from '../registry/model.loader.ts';
@@ -129,7 +129,7 @@ export class DeploymentResolver {
     @Arg('after', () => String, { nullable: true, description: 'Cursor to go on behind.' }) after?: string | null,
   ) {
     const limit = pageSize(first);
-    const below = Number(decodeCursor(after) ?? Number.MAX_SAFE_INTEGER);
+    const below = numberCursor(after) ?? Number.MAX_SAFE_INTEGER;
     const rows = (await revisionsLoader(context, this.#service).load(row.id)).filter(({ number }) => number < below).reverse();
     const page = { items: rows.slice(0, limit), hasNextPage: rows.length > limit, totalCount: null };
     return toConnection(page, toRevisionType, ({ number }: Revision) => String(number));

@@ -1,7 +1,5 @@
 import { Arg, Ctx, FieldResolver, Int, Mutation, Query, Resolver, Root } from 'type-graphql';
-import { GraphQLError } from 'graphql';
 import { failure, notFound, type Failure } from '../kernel/failure.ts';
-import { isId } from '../kernel/id.ts';
 import { parseUsd } from '../kernel/money.ts';
 import type { Grant } from '../kernel/principal.ts';
 import { err, ok, type Result } from '../kernel/result.ts';
@@ -10,7 +8,7 @@ import type { ApiContext } from '../graphql/context.ts';
 import { idOfType, NOWHERE } from '../graphql/global-id.ts';
 import { IDEMPOTENCY_KEY } from '../graphql/idempotency-key.ts';
 import type { NodeSource } from '../graphql/node.type.ts';
-import { pageSize, toPage } from '../graphql/page.ts';
+import { idCursor, pageSize, toPage } from '../graphql/page.ts';
 import { toUserErrors } from '../graphql/payload.type.ts';
 import { ALL_ACTIONS, mayDoSomewhere } from './authorize.ts';
 import {
@@ -325,13 +323,6 @@ export class IdentityResolver {
     if (!found || (inTeam && inTeam.id !== found.teamId)) return err(notFound('project', path));
     return ok({ role, teamId: found.teamId, projectId: found.id });
   }
-}
-
-/** Lists that are ordered by id carry one in their cursor; anything else is the client's mistake. */
-function idCursor(after: string | null | undefined): string | null {
-  const id = decodeCursor(after);
-  if (id === null || isId(id)) return id;
-  throw new GraphQLError('after must be a cursor that an earlier answer gave.', { extensions: { code: 'BAD_USER_INPUT' } });
 }
 
 /** Who asks for a change, as services want it. */

@@ -6,7 +6,7 @@ import { decodeCursor, toConnection } from '../graphql/connection.type.ts';
 import type { ApiContext } from '../graphql/context.ts';
 import { IDEMPOTENCY_KEY } from '../graphql/idempotency-key.ts';
 import type { NodeSource } from '../graphql/node.type.ts';
-import { pageSize } from '../graphql/page.ts';
+import { badCursor, pageSize } from '../graphql/page.ts';
 import { toUserErrors } from '../graphql/payload.type.ts';
 import { TimeRangeInput } from '../graphql/time-range.input.ts';
 import { callerOf } from '../identity/identity.resolver.ts';
@@ -118,8 +118,9 @@ export const pricingNodes = (service: PricesService): NodeSource[] => [
 const sortKeyOf = ({ offering, price }: PricedOffering): string => `${price?.effective ?? NO_PRICE} ${offeringKeyText(offering)}`;
 
 function toCursor(text: string | null): OfferingCursor | null {
-  const match = /^(-|\d{1,38}) ([^\0]+)$/.exec(text ?? '');
-  if (!match) return null;
+  if (text === null) return null;
+  const match = /^(-|\d{1,38}) ([^\0]+)$/.exec(text);
+  if (!match) throw badCursor();
   const [, price = NO_PRICE, key = ''] = match;
   return { key, price: price === NO_PRICE ? null : BigInt(price) };
 }

@@ -4,7 +4,7 @@ import type { ApiContext } from '../graphql/context.ts';
 import { idOfType, NOWHERE } from '../graphql/global-id.ts';
 import { IDEMPOTENCY_KEY } from '../graphql/idempotency-key.ts';
 import type { NodeSource } from '../graphql/node.type.ts';
-import { pageSize } from '../graphql/page.ts';
+import { numberCursor, pageSize } from '../graphql/page.ts';
 import { toUserErrors } from '../graphql/payload.type.ts';
 import { callerOf, projectRef } from '../identity/identity.resolver.ts';
 import { ProjectType, toProjectType } from '../identity/identity.type.ts';
@@ -94,8 +94,7 @@ export class ModelResolver {
     @Arg('after', () => String, { nullable: true, description: 'Cursor to go on behind.' }) after?: string | null,
   ) {
     const limit = pageSize(first);
-    const below = Number.parseInt(decodeCursor(after) ?? '', 10);
-    const page = { limit: limit + 1, below: Number.isSafeInteger(below) ? Math.min(below, 2 ** 31 - 1) : null };
+    const page = { limit: limit + 1, below: numberCursor(after) };
     const rows = await versionsLoader(context, this.#service, page).load(model.row.id);
     return toConnection(
       { items: rows.slice(0, limit), hasNextPage: rows.length > limit, totalCount: null },

@@ -32,3 +32,30 @@ describe('API: everything with a global id is found by it', () => {
     expect(data, text).toEqual({ node: { __typename: kind, id }, nodes: [null, { __typename: kind, id }] });
   });
 });
+
+/** Lists whose cursor carries an id, a number or a key; each takes one thing by a variable, where it belongs to one. */
+const LISTS: readonly (readonly [name: string, query: (after: string) => string, of: string | null])[] = [
+  ['decisions', (after) => `{ decisions(after: "${after}") { nodes { id } } }`, null],
+  ['principals', (after) => `{ principals(after: "${after}") { nodes { id } } }`, null],
+  ['tokens', (after) => `{ tokens(after: "${after}") { nodes { id } } }`, null],
+  ['offerings', (after) => `{ offerings(after: "${after}") { nodes { id } } }`, null],
+  [
+    'versions of a model',
+    (after) => `query ($id: ID!) { node(id: $id) { ... on Model { versions(after: "${after}") { nodes { id } } } } }`,
+    'Model',
+  ],
+  [
+    'revisions of a deployment',
+    (after) => `query ($id: ID!) { node(id: $id) { ... on Deployment { revisions(after: "${after}") { nodes { id } } } } }`,
+    'Deployment',
+  ],
+];
+
+describe('API: a cursor that no answer gave is the client’s mistake, and never the beginning of the list', () => {
+  test.each(LISTS)('%s', async (_name, query, kind) => {
+    const variables = kind === null ? {} : { id: things[kind]?.id };
+    const made = Buffer.from('no such place').toString('base64url');
+    expect((await api.gql(query(made), { variables })).text).toContain('BAD_USER_INPUT');
+    expect((await api.gql(query(''), { variables })).text).not.toContain('BAD_USER_INPUT');
+  });
+});
