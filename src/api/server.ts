@@ -1,4 +1,4 @@
-import { createServer, type Server } from 'node:http';
+import { createServer, type IncomingMessage, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { ApolloServer } from '@apollo/server';
 import { expressMiddleware } from '@as-integrations/express5';
@@ -46,6 +46,11 @@ export interface ApiServerDeps {
 /** The whole of a request, the longest upload included. Higher: a body that trickles holds a connection for long; lower: slow lines cut uploads. */
 const REQUEST_TIMEOUT_MS = 6 * 3_600_000;
 
+/** A body that nobody waits for is read for so long after its answer. Higher: strangers hold connections; lower: slow callers miss the answer. */
+const LINGER_MS = 1_000;
+/** Open connections. Higher: none may be left for the database and for files; lower: honest callers are turned away. */
+const MAX_CONNECTIONS = 8_192;
+
 /** The API's one listener: GraphQL on three transports, artifacts, health, dashboard. */
 export class ApiServer {
   readonly #deps: ApiServerDeps;
@@ -59,6 +64,7 @@ export class ApiServer {
   constructor(deps: ApiServerDeps) {
     this.#deps = deps;
     this.#http = createServer({ requestTimeout: REQUEST_TIMEOUT_MS }, this.#app);
+    this.#http.maxConnections = MAX_CONNECTIONS;
     this.#gatekeeper = new Gatekeeper(deps.schema, deps.clock);
     this.#apollo = makeApollo({ schema: deps.schema, gatekeeper: this.#gatekeeper, logger: deps.logger, metrics: deps.metrics });
   }
@@ -120,7 +126,7 @@ export class ApiServer {
   }
 
   /** Every answer has a request id and is counted. */
-  readonly #identify: RequestHandler = (_request, response, next) => {
+  readonly #identify: RequestHandler = (request, response, next) => {
     const { clock, metrics } = this.#deps;
     const requestId = this.#newId();
     const started = clock.now();
@@ -128,6 +134,7 @@ export class ApiServer {
     response.setHeader('Purser-Request-Id', requestId);
     // A caller that asks again and again on a connection that it keeps would hold up the end for as long as it likes.
     if (this.#ended.signal.aborted) response.setHeader('Connection', 'close');
+    response.once('finish', () => linger(request));
     response.once('close', () => {
       metrics.requests.inc({ status: String(response.statusCode) });
       metrics.duration.observe((clock.now() - started) / 1_000);
@@ -191,6 +198,20 @@ export class ApiServer {
   #newId(): string {
     return newId(this.#deps.clock.now(), this.#deps.random);
   }
+}
+
+/** Who was answered before the body was whole, a stranger in most cases, must not hold the connection with the rest of it. */
+function linger(request: IncomingMessage): void {
+  if (request.complete) return;
+  const { socket } = request;
+  const timer = setTimeout(() => socket.destroy(), LINGER_MS);
+  const stop = (): void => {
+    clearTimeout(timer);
+    socket.off('close', stop);
+  };
+  request.once('end', stop);
+  socket.once('close', stop);
+  request.resume();
 }
 
 /** What authentication left behind; only called below it. */

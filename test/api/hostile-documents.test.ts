@@ -1,7 +1,10 @@
 // Sends malformed and hostile requests over HTTP and looks at status, text and what comes back of the values that were sent.
+import { once } from 'node:events';
+import { connect } from 'node:net';
 import { gzipSync } from 'node:zlib';
 import { getIntrospectionQuery } from 'graphql';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { eventually } from '../support/eventually.ts';
 import { startApi, type TestApi } from '../support/api.ts';
 
 let api: TestApi;
@@ -159,6 +162,25 @@ describe('Malformed and hostile documents', () => {
       expect(answer.status, answer.text).toBe(401);
       expect(answer.errors?.[0]?.extensions.code).toBe('UNAUTHENTICATED');
     }
+  });
+
+  test('a stranger whose body comes late is answered again and again, one whose body never ends is cut', async () => {
+    const { port, host } = new URL(api.url);
+    const head = `POST /graphql HTTP/1.1\r\nHost: ${host}\r\nContent-Type: application/json\r\nContent-Length: `;
+    const open = connect(Number(port), '127.0.0.1');
+    let text = '';
+    open.on('data', (chunk) => (text += chunk.toString()));
+    const closed = once(open, 'close');
+    const started = performance.now();
+    for (let n = 1; performance.now() - started < 1_500; n += 1) {
+      open.write(`${head}2\r\n\r\n`);
+      await eventually(() => text.split('UNAUTHENTICATED').length === n + 1);
+      open.write('{}');
+    }
+    expect(open.closed).toBe(false);
+    open.write(`${head}100000\r\n\r\n{`);
+    await closed;
+    expect(text.endsWith('}')).toBe(true);
   });
 
   test('introspection is for authenticated callers', async () => {
