@@ -72,7 +72,7 @@ export class Reporter {
     const rows = this.#deps.usage.take();
     if (rows.length === 0 && !turned) return;
     const before = turned ? this.#minute - MINUTE_MS : this.#minute;
-    for (; rows.length > MAX_ROWS;) this.#append(this.#own, before, rows.splice(0, MAX_ROWS));
+    while (rows.length > MAX_ROWS) this.#append(this.#own, before, rows.splice(0, MAX_ROWS));
     this.#append(this.#own, this.#minute, rows);
   }
 

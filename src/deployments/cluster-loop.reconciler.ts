@@ -9,7 +9,7 @@ const IDLE_MS = 10_000;
 const BUSY_MS = 500;
 /** Changes that come this close together are looked at once. Higher is slower, lower looks at each replica of a batch by itself. */
 const TOGETHER_MS = 50;
-/** After the cluster could not say whether it changed. */
+/** After the cluster could not say whether it changed. Higher: it is noticed late when it is back; lower: it is asked in vain. */
 const RETRY_MS = 1_000;
 
 export interface ClusterLoopDeps extends Omit<DeploymentsReconcilerDeps, 'lease'> {

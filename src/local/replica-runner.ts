@@ -1,7 +1,6 @@
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { ChildProcess } from 'node:child_process';
-import { randomUUID } from 'node:crypto';
 import type { WorkloadSpec } from '../deployments/cluster.port.ts';
 import type { Clock } from '../kernel/clock.ts';
 import type { Id } from '../kernel/id.ts';
@@ -32,6 +31,8 @@ import { startReplica, type Confinement } from './start-replica.ts';
 
 /** Lower: a broken replica eats a core; higher: one crash is felt. */
 const BACKOFF = { baseMs: 500, maxMs: 30_000 } as const;
+/** As unguessable as a UUID, and never the same twice: whoever has one's nonce may be ended in its place. */
+const NONCE_BYTES = 16;
 /** Between probes until it is first ready. Lower: more CPU during starts; higher: slower starts. */
 const STARTING_PROBE_MS = 50;
 /** Failed probes in a row before a serving replica counts as unready. Lower: one slow answer takes it out; higher: errors last longer. */
@@ -153,7 +154,7 @@ export class ReplicaRunner {
   }
 
   async #start(): Promise<void> {
-    const nonce = randomUUID();
+    const nonce = Buffer.from(this.#deps.random.bytes(NONCE_BYTES)).toString('hex');
     try {
       const prepared = await this.#prepare();
       if (!isWanted(this.#record)) return;

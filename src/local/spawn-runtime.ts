@@ -8,6 +8,7 @@ import { runtimePaths } from './runtime-folder.ts';
 
 /** How long a runtime may take to answer. Higher: a broken one is noticed late; lower: a slow disk fails the start. */
 const START_TIMEOUT_MS = 20_000;
+/** Higher: a start is felt; lower: more calls while it starts. */
 const POLL_MS = 25;
 
 export interface SpawnRuntimeOptions {
@@ -74,6 +75,7 @@ export async function keepRuntime(options: SpawnRuntimeOptions): Promise<LocalCl
   let starting: Promise<unknown> | null = null;
   const revive = () => {
     starting ??= ensureRuntime(options)
+      // Whoever called is told by its own call; the next one that fails tries again.
       .catch(() => undefined)
       .finally(() => (starting = null));
   };

@@ -12,6 +12,7 @@ import { listenError } from './start-error.ts';
 
 /** How long events are kept. Higher: the table grows; lower: an alerting tool that was away over a holiday meets a gap. */
 const KEEP_EVENTS_MS = 30 * 86_400_000;
+/** How often what is old is forgotten. Higher: more is there at a time; lower: reads for nothing. */
 const HOUSEKEEPING_MS = 3_600_000;
 /** Rows forgotten in one run. Higher holds locks for long, lower lets a busy installation's table grow. */
 const MAX_PRUNED = 10_000;

@@ -14,6 +14,7 @@ import { systemClock } from './system-clock.ts';
 
 /** How long a process may take to answer its first readiness probe. Higher: a hang is noticed late; lower: a slow disk fails the start. */
 const READY_TIMEOUT_MS = 90_000;
+/** How long the first deployment may take. Higher: a broken example is noticed late; lower: a slow machine's start fails. */
 const DEMO_TIMEOUT_MS = 90_000;
 const PROBE_MS = 100;
 
