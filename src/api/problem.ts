@@ -73,7 +73,7 @@ export function isOutage(error: unknown): boolean {
   const state = sqlStateOf(error);
   if (state !== null) return state.startsWith('08') || state.startsWith('57P') || state === '53300';
   const text = String(error);
-  return /ECONNREFUSED|ECONNRESET|ENOENT|EPIPE|Connection terminated|timeout exceeded when trying to connect|Query read timeout/.test(
+  return /ECONNREFUSED|ECONNRESET|ENOENT|EPIPE|Connection terminated|is not queryable|timeout exceeded when trying to connect|Query read timeout/.test(
     text,
   );
 }

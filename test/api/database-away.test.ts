@@ -7,12 +7,15 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import WebSocket from 'ws';
 import { PurserClient } from '../../clients/typescript/purser-client.ts';
 import { PurserUnavailable } from '../../clients/typescript/errors.ts';
+import { isOutage } from '../../src/api/problem.ts';
 import { newToken } from '../../src/kernel/token.ts';
 import { compose } from '../../src/main/compose.ts';
 import { readConfig } from '../../src/main/config.ts';
 import { systemClock, systemRandom } from '../../src/main/system-clock.ts';
 import { Database } from '../../src/persistence/database.ts';
 import { socketUrl } from '../../src/persistence/postgres-server.ts';
+import { sqlOf } from '../../src/persistence/sql.ts';
+import { openTestDatabase } from '../support/database.ts';
 import { quietLogger } from '../support/quiet-logger.ts';
 
 let folder: string;
@@ -50,6 +53,22 @@ describe('API: the database is away', () => {
     const text = await response.text();
     if (method === 'POST')
       expect(JSON.parse(text)).toMatchObject({ errors: [{ extensions: { code: 'UNAVAILABLE', retryAfterMs: 1000 } }] });
+  });
+
+  test('a change whose connection dies half-way is an outage at this statement and at all that follow', async () => {
+    const db = await openTestDatabase();
+    const errors: unknown[] = [];
+    const died = db.database.write({ kind: 'reconciler', loop: 'test' }, async (tx) => {
+      for (const statement of ['select pg_terminate_backend(pg_backend_pid())', 'select 1', 'select 2']) {
+        await sqlOf(tx)
+          .query(statement)
+          .catch((error: unknown) => errors.push(error));
+      }
+    });
+    await died.catch((error: unknown) => errors.push(error));
+    await db.close();
+    expect(errors.map((error) => [String(error), isOutage(error)])).toEqual(errors.map((error) => [String(error), true]));
+    expect(errors.length).toBeGreaterThanOrEqual(3);
   });
 
   test('a socket is closed with the request to come back, and learns nothing of what is inside', async () => {
