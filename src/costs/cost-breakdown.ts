@@ -1,5 +1,5 @@
 import type { Visible } from '../identity/authorize.ts';
-import { HOUR_MS, hourOf, MINUTE_MS, minuteOf, type Instant } from '../kernel/instant.ts';
+import { DAY_MS, hourOf, MINUTE_MS, minuteOf, type Instant } from '../kernel/instant.ts';
 import type { PicoUsd } from '../kernel/money.ts';
 import type { LineShare } from './attribute-costs.ts';
 import type { CostedReplica } from './cost-store.port.ts';
@@ -124,7 +124,7 @@ function periodOf(step: CostStep | null, at: Instant): Instant | null {
   if (step === null) return null;
   if (step === 'HOUR') return hourOf(at);
   const day = new Date(at);
-  return step === 'DAY' ? at - (at % (24 * HOUR_MS)) : Date.UTC(day.getUTCFullYear(), day.getUTCMonth());
+  return step === 'DAY' ? at - (at % DAY_MS) : Date.UTC(day.getUTCFullYear(), day.getUTCMonth());
 }
 
 /** The row that a line of an open minute would add, or null where the question leaves it out. */

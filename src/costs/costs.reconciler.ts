@@ -1,6 +1,6 @@
 import { record } from '../events/event-log.ts';
 import type { Clock } from '../kernel/clock.ts';
-import { MINUTE_MS, minuteOf, type Instant } from '../kernel/instant.ts';
+import { DAY_MS, MINUTE_MS, minuteOf, type Instant } from '../kernel/instant.ts';
 import type { Scope, Transaction } from '../kernel/transaction.ts';
 import type { Database } from '../persistence/database.ts';
 import { assertHeld, type Lease } from '../persistence/lease.ts';
@@ -24,7 +24,7 @@ const SCOPE: Scope = { kind: 'reconciler', loop: 'costs' };
 /** Rows of old usage forgotten in one run. Higher holds locks for long, lower lets the table grow after a busy month. */
 const MAX_PRUNED_PER_RUN = 10_000;
 /** Inputs outlive the last minute that may be restated. Higher keeps more, lower could restate a minute whose usage is gone. */
-const SLACK_MS = 86_400_000;
+const SLACK_MS = DAY_MS;
 
 export interface CostsReconcilerDeps {
   readonly database: Database;

@@ -1,4 +1,5 @@
 import { record } from '../events/event-log.ts';
+import { DAY_MS } from '../kernel/instant.ts';
 import type { Scope } from '../kernel/transaction.ts';
 import { assertHeld } from '../persistence/lease.ts';
 import { auditHour, hoursToAudit, nameOf, type ReplicaViolation } from './audit-ledger.ts';
@@ -13,7 +14,7 @@ const MAX_TOLD_PER_PASS = 20;
 /** Violations remembered as told. Higher: memory in a ledger that was meddled with; lower: old ones are told again. */
 const MAX_REMEMBERED = 10_000;
 /** A day at the edge is left out: its inputs may be forgotten while they are read. */
-const KEPT_MS = KEEP_INPUTS_MS - 86_400_000;
+const KEPT_MS = KEEP_INPUTS_MS - DAY_MS;
 
 export interface LedgerAuditDeps extends Omit<CostsReconcilerDeps, 'store'> {
   readonly audit: LedgerAuditStore;

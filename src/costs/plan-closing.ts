@@ -1,5 +1,5 @@
 import type { Id } from '../kernel/id.ts';
-import { MINUTE_MS, minuteOf, type Instant } from '../kernel/instant.ts';
+import { DAY_MS, MINUTE_MS, minuteOf, type Instant } from '../kernel/instant.ts';
 import type { CostedReplica, ReplicaProgress, Seen } from './cost-store.port.ts';
 
 /** A minute that not everybody has acknowledged closes anyway. Higher delays figures when a router is gone, lower restates more. */
@@ -7,7 +7,7 @@ export const CLOSE_ANYWAY_MS = 10 * MINUTE_MS;
 /** What a runtime has seen is written down within this time, and nothing else is: silence means that a replica goes on as it did. Higher delays figures, lower restates more. */
 const TOLD_WITHIN_MS = 15_000;
 /** How long usage can still be attributed. Higher grows the inputs, lower turns a long outage into quantities without a cost. */
-export const KEEP_INPUTS_MS = 62 * 86_400_000;
+export const KEEP_INPUTS_MS = 62 * DAY_MS;
 /** Minutes of one replica in one transaction. Higher holds its lock for long, lower needs many turns after an outage. */
 const MAX_MINUTES_PER_TURN = 720;
 /** Queued minutes taken in one run. Higher delays the closing of new minutes, lower lets a price correction drag on. */

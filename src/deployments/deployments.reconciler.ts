@@ -3,7 +3,7 @@ import type { DecisionsService } from '../decisions/decisions.service.ts';
 import type { Clock } from '../kernel/clock.ts';
 import type { Cause, EventDraft } from '../kernel/event.ts';
 import type { Id } from '../kernel/id.ts';
-import type { Instant } from '../kernel/instant.ts';
+import { HOUR_MS, type Instant } from '../kernel/instant.ts';
 import type { Scope, Transaction } from '../kernel/transaction.ts';
 import type { Database } from '../persistence/database.ts';
 import { assertHeld, LeaseLost, type Lease } from '../persistence/lease.ts';
@@ -50,7 +50,7 @@ export type PassPlan = { readonly lease: Lease; readonly cluster: ClusterPlan } 
 const SCOPE: Scope = { kind: 'reconciler', loop: 'deployments' };
 const PRINCIPAL = 'reconciler:deployments';
 /** Given-up replicas are compared for this long: longer than clusters show them. */
-const RECENT_MS = 2 * 3_600_000;
+const RECENT_MS = 2 * HOUR_MS;
 
 /** Makes the wishes of one cluster true, one step per pass. */
 export class DeploymentsReconciler implements Reconciliation<PassInput, PassPlan> {

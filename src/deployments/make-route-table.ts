@@ -1,5 +1,5 @@
 import type { Id } from '../kernel/id.ts';
-import type { Instant } from '../kernel/instant.ts';
+import { DAY_MS, type Instant } from '../kernel/instant.ts';
 import { splitByLargestRemainder, type PicoUsdPerHour } from '../kernel/money.ts';
 import type {
   RouteCredential,
@@ -16,7 +16,7 @@ import type { Revision } from './revision.ts';
 import { effectiveWeights, type Rollout } from './rollout.ts';
 
 /** A deletion is told to routers for this long. Higher lengthens every table, lower lets a router that was away hold its table. */
-export const DELETION_KEPT_MS = 24 * 3_600_000;
+export const DELETION_KEPT_MS = DAY_MS;
 
 export interface RouteTableInput {
   /** Those not deleted. */

@@ -8,6 +8,7 @@ import type { OidcClaims, OidcVerifier } from './oidc-verifier.port.ts';
 const ALGORITHMS = ['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512', 'ES256', 'ES384', 'ES512', 'EdDSA'];
 /** Allowed difference of clocks. Higher: expired tokens live on; lower: healthy clocks are refused. */
 const CLOCK_TOLERANCE_S = 5;
+/** How long the issuer may take. Higher: the first caller waits for a dead one; lower: a slow one counts as away. */
 const FETCH_TIMEOUT_MS = 5_000;
 /** How long keys count as fresh. Higher: a key that the issuer withdrew is trusted for longer; lower: it is asked for nothing. */
 const FRESH_MS = 60_000;

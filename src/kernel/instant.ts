@@ -3,6 +3,7 @@ export type Instant = number;
 
 export const MINUTE_MS = 60_000;
 export const HOUR_MS = 3_600_000;
+export const DAY_MS = 24 * HOUR_MS;
 
 /** The start of the minute that `at` lies in; minutes are `[k·60 000, (k+1)·60 000)`. */
 export const minuteOf = (at: Instant): Instant => Math.floor(at / MINUTE_MS) * MINUTE_MS;

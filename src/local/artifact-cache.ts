@@ -5,13 +5,13 @@ import { Readable } from 'node:stream';
 import type { ReadableStream } from 'node:stream/web';
 import { pipeline } from 'node:stream/promises';
 import type { Digest } from '../kernel/digest.ts';
-import type { Instant } from '../kernel/instant.ts';
+import { DAY_MS, type Instant } from '../kernel/instant.ts';
 
 /** A whole fetch. Higher: a hanging source holds a replica in starting; lower: large models on slow links never arrive. */
 const FETCH_TIMEOUT_MS = 15 * 60_000;
 
 /** An artifact that nobody runs is kept for this long. Higher: more disk; lower: going back to it fetches it again. */
-export const KEEP_UNUSED_MS = 24 * 3_600_000;
+export const KEEP_UNUSED_MS = DAY_MS;
 
 export interface ArtifactSource {
   readonly digest: Digest;

@@ -1,6 +1,6 @@
 import type { ObservedReplica, ReplicaState, ReplicaTransition, WorkloadSpec } from '../deployments/cluster.port.ts';
 import type { Id } from '../kernel/id.ts';
-import type { Instant } from '../kernel/instant.ts';
+import { HOUR_MS, type Instant } from '../kernel/instant.ts';
 
 /** A process of a replica: pid and start time name it among the living, the nonce in its environment proves that it is ours. */
 export interface ReplicaProcess {
@@ -36,7 +36,7 @@ export interface ReplicaRecord {
 /** Failures in a row after which a replica counts as failing. Lower: one slow start rolls a rollout back; higher: a broken one is noticed late. */
 const FAILING_AFTER = 3;
 /** How long a given-up replica stays in observations; the port promises an hour. */
-const KEEP_MS = 2 * 3_600_000;
+const KEEP_MS = 2 * HOUR_MS;
 /** From the notice that it drains until SIGTERM, so that routers have heard of it. Lower: more retries; higher: slower scale-down. */
 const DRAIN_NOTICE_MS = 1_000;
 

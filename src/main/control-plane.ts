@@ -3,6 +3,7 @@ import { LedgerAudit } from '../costs/ledger-audit.reconciler.ts';
 import { ClusterLoop } from '../deployments/cluster-loop.reconciler.ts';
 import type { ClusterPort } from '../deployments/cluster.port.ts';
 import { newId, type Id } from '../kernel/id.ts';
+import { DAY_MS, HOUR_MS } from '../kernel/instant.ts';
 import type { Scope } from '../kernel/transaction.ts';
 import { pruneOutcomes } from '../persistence/commands.ts';
 import { LeaseKeeper } from '../reconcile/lease-keeper.ts';
@@ -11,9 +12,9 @@ import type { Parts } from './compose.ts';
 import { listenError } from './start-error.ts';
 
 /** How long events are kept. Higher: the table grows; lower: an alerting tool that was away over a holiday meets a gap. */
-const KEEP_EVENTS_MS = 30 * 86_400_000;
+const KEEP_EVENTS_MS = 30 * DAY_MS;
 /** How often what is old is forgotten. Higher: more is there at a time; lower: reads for nothing. */
-const HOUSEKEEPING_MS = 3_600_000;
+const HOUSEKEEPING_MS = HOUR_MS;
 /** Rows forgotten in one run. Higher holds locks for long, lower lets a busy installation's table grow. */
 const MAX_PRUNED = 10_000;
 /** How often minutes are looked at for closing. Higher: the ledger lags; lower: reads for nothing. */

@@ -1,9 +1,10 @@
 import type { ArtifactGrants } from '../deployments/artifact-grants.port.ts';
 import type { Clock } from '../kernel/clock.ts';
+import { DAY_MS } from '../kernel/instant.ts';
 import { signArtifactGrant } from '../registry/artifact-grant.ts';
 
 /** How long a replica's permission lasts. Higher: a leaked one is good for longer; lower: a long outage ends with unreadable artifacts. */
-const GRANT_MS = 7 * 86_400_000;
+const GRANT_MS = 7 * DAY_MS;
 
 /** Permissions signed with the installation's secret; the API checks them without a look-up. */
 export const signedArtifactGrants = (deps: {

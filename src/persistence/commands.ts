@@ -2,7 +2,7 @@ import type { Clock } from '../kernel/clock.ts';
 import { digestOfJson } from '../kernel/digest.ts';
 import type { Json } from '../kernel/event.ts';
 import { failure, type Failure } from '../kernel/failure.ts';
-import type { Instant } from '../kernel/instant.ts';
+import { DAY_MS, type Instant } from '../kernel/instant.ts';
 import { scopeOf, type Principal } from '../kernel/principal.ts';
 import { err, type Result } from '../kernel/result.ts';
 import type { Transaction } from '../kernel/transaction.ts';
@@ -14,7 +14,7 @@ import { sqlOf } from './sql.ts';
 /** How long a repeat waits for the first to end. Higher holds connections, lower answers IN_PROGRESS to patient clients. */
 const WAIT_FOR_FIRST_MS = 5_000;
 /** How long an outcome is remembered. Higher grows the table, lower surprises a client that retries after a long weekend. */
-export const KEEP_OUTCOMES_MS = 7 * 86_400_000;
+export const KEEP_OUTCOMES_MS = 7 * DAY_MS;
 /** Longest idempotency key. Higher exceeds what an index holds, lower refuses reasonable ones (a UUID has 36). */
 const MAX_KEY_LENGTH = 255;
 const LOCK_NOT_AVAILABLE = '55P03';

@@ -4,6 +4,7 @@ import { identityOf, isSameProcess, type ProcessIdentity } from './process-ident
 
 /** How long to wait for another process; a first start with its recovery fits. Higher hides a stuck one, lower fails slow machines. */
 const WAIT_MS = 120_000;
+/** How often a taken lock is tried again. Higher: a start is felt; lower: more reads while somebody else holds it. */
 const POLL_MS = 50;
 
 /**

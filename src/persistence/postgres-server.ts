@@ -13,6 +13,7 @@ const run = promisify(execFile);
 const START_TIMEOUT_MS = 60_000;
 /** How long a fast shutdown may take before the server is cut off. Higher delays the end, lower forces recovery at the next start. */
 const STOP_TIMEOUT_MS = 20_000;
+/** How often it is looked whether the server answers or has ended. Higher: a start is felt; lower: more connections for nothing. */
 const POLL_MS = 25;
 /** `initdb` looks its user up in the user database, so it runs as one that exists everywhere; the server itself need not. */
 const NOBODY = 65_534;

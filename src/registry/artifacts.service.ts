@@ -6,6 +6,7 @@ import type { Clock } from '../kernel/clock.ts';
 import { isDigest, startDigest, type Digest, type RunningDigest } from '../kernel/digest.ts';
 import { failure, notFound, type Failure } from '../kernel/failure.ts';
 import { newId, type Id } from '../kernel/id.ts';
+import { DAY_MS } from '../kernel/instant.ts';
 import { isName } from '../kernel/name.ts';
 import { scopeOf, type Principal } from '../kernel/principal.ts';
 import type { Random } from '../kernel/random.ts';
@@ -64,7 +65,7 @@ export interface OpenArtifact {
 const MAX_ARTIFACT_BYTES = 1024 ** 4;
 
 /** An upload that nobody goes on with for this long is forgotten. Higher holds its quota for longer, lower ends one over a weekend's cut line. */
-export const UPLOAD_LIFETIME_MS = 48 * 3_600_000;
+export const UPLOAD_LIFETIME_MS = 2 * DAY_MS;
 /** Uploads forgotten in one run. Higher holds a run for long, lower lets them pile up. */
 const MAX_SWEPT = 1_000;
 const SCOPE: Scope = { kind: 'reconciler', loop: 'artifacts' };
