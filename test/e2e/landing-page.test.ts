@@ -91,6 +91,7 @@ describe.skipIf(missingBrowser)(missingBrowser ?? 'Landing page in Chromium', ()
 
     test('the right one lets in, from the keyboard alone', async () => {
       await page.goto(purser.apiUrl);
+      await page.locator('input:focus').waitFor();
       await page.keyboard.type(purser.adminToken);
       await page.keyboard.press('Enter');
       await page.getByRole('heading', { name: 'Deployments' }).waitFor();
