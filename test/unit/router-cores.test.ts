@@ -57,8 +57,8 @@ describe('Router: finds the deployment by path, Host and Purser-Deployment', () 
 });
 
 describe('Router: a host that two teams claim', () => {
-  const first = deployment('a/b/c', [], { hosts: ['x.example'] });
-  const second = deployment('x/y/z', [], { hosts: ['X.example'] });
+  const first = deployment('a/b/c', [], { deploymentId: '01900000-0000-7000-8000-000000000001', hosts: ['x.example'] });
+  const second = deployment('x/y/z', [], { deploymentId: '01900000-0000-7000-8000-000000000002', hosts: ['X.example'] });
   const claimed = makeRouteIndex([second, first]);
   const asked = (maySee: (row: unknown) => boolean, target = '/v1', header?: string) => {
     const match = matchRoute(claimed, { target, host: 'x.example', deployment: header }, maySee);
