@@ -15,11 +15,22 @@ export function bearerOf(value: unknown): string | null {
 /** How often a standing connection proves itself again. Higher: a revoked token sees events for over a second; lower: more queries each. */
 export const RECHECK_MS = 500;
 
+export interface WatchedToken {
+  readonly bearer: string;
+  /** Whom it proved when the connection was made. */
+  readonly known: Principal;
+  readonly everyMs?: number;
+}
+
 /**
  * Calls `lost` once when the token is no longer good, or its rights have changed: whoever holds the connection must come back with what
  * is true now. An outage of the database is no verdict. Returns how to stop.
  */
-export function watchToken(authenticator: Authenticator, bearer: string, known: Principal, lost: () => void): () => void {
+export function watchToken(
+  authenticator: Authenticator,
+  { bearer, known, everyMs = RECHECK_MS }: WatchedToken,
+  lost: () => void,
+): () => void {
   let asking = false;
   const check = async (): Promise<void> => {
     if (asking) return;
@@ -30,7 +41,7 @@ export function watchToken(authenticator: Authenticator, bearer: string, known: 
     clearInterval(timer);
     lost();
   };
-  const timer = setInterval(() => void check(), RECHECK_MS);
+  const timer = setInterval(() => void check(), everyMs);
   timer.unref();
   return () => clearInterval(timer);
 }

@@ -27,7 +27,7 @@ export function serveEventStream(deps: EventStreamDeps, authenticatedOf: (locals
     const { principal, requestId } = authenticatedOf(response.locals);
     const ended = new AbortController();
     const bearer = bearerOf(request.headers.authorization) ?? '';
-    const unwatch = watchToken(deps.authenticator, bearer, principal, () => {
+    const unwatch = watchToken(deps.authenticator, { bearer, known: principal }, () => {
       ended.abort();
       response.destroy();
     });

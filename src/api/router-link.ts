@@ -16,6 +16,8 @@ import { bearerOf, watchToken } from './authenticate.ts';
 const COALESCE_MS = 20;
 /** Higher: a dead link is noticed late; lower: traffic for nothing. */
 const HEARTBEAT_MS = 5_000;
+/** How often a router proves itself again. Higher: one whose token was revoked hears more tables; lower: queries while nothing happens. */
+const RECHECK_ROUTER_MS = 2_000;
 /** Replicas remembered per router as sent. Higher: memory; lower: late usage needs a look-up. */
 const MAX_REMEMBERED = 50_000;
 /** Unsent bytes of a table stream after which a router is too slow and must reconnect. Higher: memory per router. */
@@ -111,7 +113,7 @@ export class RouterLink {
   /** Until the router leaves, or its token is good no more: a table tells who may call what. */
   #stream(response: ServerResponse, { name: router, principal, bearer }: JoinedRouter): void {
     void this.#joined(router);
-    const unwatch = watchToken(this.#deps, bearer, principal, () => response.destroy());
+    const unwatch = watchToken(this.#deps, { bearer, known: principal, everyMs: RECHECK_ROUTER_MS }, () => response.destroy());
     response.writeHead(200, { 'content-type': 'text/event-stream', 'cache-control': 'no-store' });
     response.flushHeaders();
     this.#streams.set(response, router);

@@ -109,7 +109,7 @@ async function openSession(deps: SocketDeps, extra: SessionExtra & Extra, author
     closed.abort();
     extra.socket.close(UNAUTHORIZED, 'Unauthorized');
   };
-  extra.session = { principal, closed, unwatch: watchToken(deps.authenticator, bearer, principal, cut) };
+  extra.session = { principal, closed, unwatch: watchToken(deps.authenticator, { bearer, known: principal }, cut) };
   // It may have gone while the token was looked up; nobody would end the watch then.
   if (extra.socket.readyState !== extra.socket.OPEN) endSession(extra.session);
   return true;

@@ -40,7 +40,10 @@ export async function up(): Promise<void> {
     const token = readFileSync(join(config.dataDir, 'admin-token'), 'utf8').trim();
     const client = new PurserClient({ url: config.apiUrl, token });
     const folder = join(packageRoot, 'deploy', 'example', 'digits');
-    const report = await runDemo(client, { folder, routerUrl: config.routerUrl, timeoutMs: DEMO_TIMEOUT_MS });
+    // What a user has made of the example since is theirs: a start does not end because of it.
+    const report = await runDemo(client, { folder, routerUrl: config.routerUrl, timeoutMs: DEMO_TIMEOUT_MS }).catch(
+      (error: unknown) => (error as Error).message,
+    );
     console.log(summary(config, report));
   } catch (error) {
     await stop();
@@ -111,10 +114,8 @@ function once(body: () => Promise<void>): () => Promise<void> {
   return () => (running ??= body());
 }
 
-function summary(config: Config, report: DemoReport): string {
-  const right = report.answers.filter((answer) => answer.expected === answer.predicted).length;
+function summary(config: Config, report: DemoReport | string): string {
   const tokenFile = join(config.dataDir, 'admin-token');
-  const example = JSON.stringify(inferBody(Array.from({ length: 64 }, (_value, i) => (i % 8 === 4 ? 16 : 0))));
   return `
 Purser is up.
 
@@ -123,16 +124,22 @@ Purser is up.
   router       ${config.routerUrl}/
   admin token  ${tokenFile}
 
-${DEMO.path} answered ${report.answers.length} requests, ${right} of them right.
-They cost ${report.answers.map((answer) => (answer.cost ? money(answer.cost) : 'unpriced')).join(', ')}; the deployment so far: ${money(report.costSoFar)} (estimate).
-
-Ask the model yourself:
-  curl -s -H "Authorization: Bearer $(cat ${tokenFile})" -H 'Content-Type: application/json' \\
-    -d '${example}' ${report.endpoint}/v2/models/${DEMO.name}/infer
+${typeof report === 'string' ? `The example did not answer: ${report}` : exampleLines(report, tokenFile)}
 
 Ask the control plane:
   curl -s -H "Authorization: Bearer $(cat ${tokenFile})" -H 'Content-Type: application/json' \\
     -d '{"query":"{ deployments { nodes { path status { phase } monthlyEstimate { amount } } } }"}' ${config.apiUrl}/graphql
 
 Ctrl-C stops everything.`;
+}
+
+function exampleLines(report: DemoReport, tokenFile: string): string {
+  const right = report.answers.filter((answer) => answer.expected === answer.predicted).length;
+  const example = JSON.stringify(inferBody(Array.from({ length: 64 }, (_value, i) => (i % 8 === 4 ? 16 : 0))));
+  return `${DEMO.path} answered ${report.answers.length} requests, ${right} of them right.
+They cost ${report.answers.map((answer) => (answer.cost ? money(answer.cost) : 'unpriced')).join(', ')}; the deployment so far: ${money(report.costSoFar)} (estimate).
+
+Ask the model yourself:
+  curl -s -H "Authorization: Bearer $(cat ${tokenFile})" -H 'Content-Type: application/json' \\
+    -d '${example}' ${report.endpoint}/v2/models/${DEMO.name}/infer`;
 }

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { isAlive } from '../../src/persistence/process-identity.ts';
 import { eventually } from '../support/eventually.ts';
+import { change, DIGITS } from '../support/live-system.ts';
 import { freePorts, removeData, startInstallation, type Installation } from '../support/installation.ts';
 
 const root = join(import.meta.dirname, '..', '..');
@@ -193,5 +194,16 @@ describe('Two commands: npm start', () => {
     expect(await purser.stop()).toBe(0);
     purser = await startInstallation({ like: purser });
     expect(purser.printed).toMatch(/5 of them right/);
+  });
+
+  test('a start whose example cannot be brought up says why, and serves', async () => {
+    const quota = `mutation { setQuota(input: { team: { path: "example" }, resource: REPLICAS, maximum: "0" }) { userErrors { code message } } }`;
+    const gone = `mutation { deleteDeployment(input: { deployment: { path: "${DIGITS}" } }) { userErrors { code message } } }`;
+    await change(purser, quota);
+    await change(purser, gone);
+    await purser.stop();
+    purser = await startInstallation({ like: purser });
+    expect(purser.printed).toMatch(/The example did not answer: .*replicas/);
+    expect((await fetch(`${purser.apiUrl}/readyz`)).status).toBe(200);
   });
 });
