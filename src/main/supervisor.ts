@@ -18,7 +18,8 @@ const SEMI_SPACE_MIB: Readonly<Record<string, number>> = { serve: 8, router: 2 }
 /** Optimising undici's HTTP parser once costs 22 MB that are never given back, and gains nothing that the bench can see. */
 const UNOPTIMISED_PARSER = ['--no-wasm-dynamic-tiering', '--no-wasm-tier-up'];
 
-const nodeFlags = (name: string): readonly string[] => [
+/** What Node is told for a process. */
+export const nodeFlags = (name: string): readonly string[] => [
   '--enable-source-maps',
   `--max-semi-space-size=${SEMI_SPACE_MIB[name] ?? 16}`,
   ...UNOPTIMISED_PARSER,

@@ -6,6 +6,7 @@ import { Agent, createServer, request, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { nodeFlags } from '../../src/main/supervisor.ts';
 import type { BenchRow } from './bench-row.ts';
 
 const NGINX = '/usr/sbin/nginx';
@@ -15,7 +16,7 @@ const SIZES = [
   { name: '130 B', bytes: 130, requests: 3_000 },
   { name: '220 KB', bytes: 220_000, requests: 1_000 },
 ];
-const PAIRS = 5;
+const PAIRS = 9;
 const CALLERS = 16;
 
 /** CPU µs per request of the router (routed, metered, authenticated) over nginx's pass-through, in interleaved pairs. */
@@ -126,7 +127,9 @@ async function startRouter(folder: string, replicaAddress: string): Promise<Side
     PURSER_LINK_PORT: '1',
     PURSER_LOG_LEVEL: 'silent',
   };
-  const child = spawn(process.execPath, [join(import.meta.dirname, '..', '..', 'src', 'main', 'purser.js'), 'router'], {
+  // As the supervisor starts it.
+  const entry = join(import.meta.dirname, '..', '..', 'src', 'main', 'purser.js');
+  const child = spawn(process.execPath, [...nodeFlags('router'), entry, 'router'], {
     env,
     stdio: 'inherit',
   });
