@@ -9,7 +9,17 @@ import type { Logger } from '../telemetry/logger.ts';
 import { admit, type Admission } from './admit.ts';
 import { bootId } from './processes.ts';
 import { ReplicaLog } from './replica-log.ts';
-import { giveUp, isForgettable, isHeld, isWanted, newRecord, observed, surplus, type ReplicaRecord } from './replica-record.ts';
+import {
+  giveUp,
+  isForgettable,
+  isHeld,
+  isSpent,
+  isWanted,
+  newRecord,
+  observed,
+  surplus,
+  type ReplicaRecord,
+} from './replica-record.ts';
 import { ReplicaRunner, type RunnerDeps } from './replica-runner.ts';
 import { prepareHomes, readOrNull, RecordFolder, writeDurably, type RuntimePaths } from './runtime-folder.ts';
 
@@ -171,12 +181,19 @@ export class LocalRuntime {
     const now = this.#deps.clock.now();
     for (const runner of this.#runners.values()) {
       if (isForgettable(runner.record, now)) this.#forget(runner.record);
+      else if (isSpent(runner.record)) this.#replace(runner);
       else if (isHeld(runner.record)) runner.tick();
     }
     if (now - this.#prunedAt >= PRUNE_EVERY_MS) this.#prune(now);
     if (now - this.#aliveAt < ALIVE_EVERY_MS) return;
     this.#aliveAt = now;
     this.#noteAlive(now);
+  }
+
+  #replace(runner: ReplicaRunner): void {
+    runner.drain();
+    this.#converge(runner.record.spec.workloadId);
+    this.#changed();
   }
 
   /** On a full disk it goes on watching: only the bound of an estimated time grows. */

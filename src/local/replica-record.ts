@@ -22,7 +22,7 @@ export interface ReplicaRecord {
   readonly untilEstimated: boolean;
   readonly transitions: readonly ReplicaTransition[];
   readonly restarts: number;
-  /** Failures in a row since it was last ready. */
+  /** Failures in a row since it last served for a while. */
   readonly failures: number;
   /** When the present attempt to become ready began. */
   readonly attemptFrom: Instant;
@@ -35,6 +35,10 @@ export interface ReplicaRecord {
 
 /** Failures in a row after which a replica counts as failing. Lower: one slow start rolls a rollout back; higher: a broken one is noticed late. */
 const FAILING_AFTER = 3;
+/** Serving this long ends a row of failures. Lower: one that crashes soon after it is ready starts again without a pause; higher: an old crash slows the next start. */
+const HEALTHY_MS = 30_000;
+/** States after which a replica is replaced: one that comes and goes for hours. Higher: a longer history in each observation; lower: more ids. */
+const MAX_TRANSITIONS = 500;
 /** How long a given-up replica stays in observations; the port promises an hour. */
 const KEEP_MS = 2 * HOUR_MS;
 /** From the notice that it drains until SIGTERM, so that routers have heard of it. Lower: more retries; higher: slower scale-down. */
@@ -72,18 +76,25 @@ export function enter(record: ReplicaRecord, state: ReplicaState, at: Instant, e
   return { ...record, transitions: [...record.transitions, transition] };
 }
 
-/** Ready: the row of failures ends. */
 export const becomeReady = (record: ReplicaRecord, at: Instant, estimated = false): ReplicaRecord => ({
   ...enter(record, 'serving', at, estimated),
-  failures: 0,
   message: '',
 });
 
 /** It served and does not now; a replica that never was ready is still starting, one that drains still drains. */
 export function becomeUnready(record: ReplicaRecord, at: Instant, message: string, estimated = false): ReplicaRecord {
   const next = { ...record, message };
-  return stateOf(record) === 'serving' ? enter(next, 'unready', at, estimated) : next;
+  return stateOf(record) === 'serving' ? enter({ ...next, failures: failuresBy(record, at) }, 'unready', at, estimated) : next;
 }
+
+/** Failures in a row at an instant: none once it has served for long enough. */
+export function failuresBy(record: ReplicaRecord, at: Instant): number {
+  const servedMs = stateOf(record) === 'serving' ? at - (record.transitions.at(-1)?.at ?? at) : 0;
+  return servedMs >= HEALTHY_MS ? 0 : record.failures;
+}
+
+/** So many states that it should make room for another. */
+export const isSpent = (record: ReplicaRecord): boolean => isWanted(record) && record.transitions.length >= MAX_TRANSITIONS;
 
 export interface Failed {
   readonly at: Instant;
@@ -96,14 +107,17 @@ export interface Failed {
 }
 
 /** Its process ended, or could not be started, though nobody asked for it. */
-export const afterFailure = (record: ReplicaRecord, exit: Failed): ReplicaRecord => ({
-  ...becomeUnready(record, exit.at, exit.message, exit.estimated),
-  process: null,
-  port: null,
-  restarts: record.restarts + 1,
-  failures: exit.timedOut ? Math.max(FAILING_AFTER, record.failures + 1) : record.failures + 1,
-  startAt: exit.startAt,
-});
+export function afterFailure(record: ReplicaRecord, exit: Failed): ReplicaRecord {
+  const failures = failuresBy(record, exit.at) + 1;
+  return {
+    ...becomeUnready(record, exit.at, exit.message, exit.estimated),
+    process: null,
+    port: null,
+    restarts: record.restarts + 1,
+    failures: exit.timedOut ? Math.max(FAILING_AFTER, failures) : failures,
+    startAt: exit.startAt,
+  };
+}
 
 export function startDraining(record: ReplicaRecord, now: Instant): ReplicaRecord {
   if (!isWanted(record)) return record;
@@ -153,6 +167,6 @@ export function observed(record: ReplicaRecord, now: Instant): ObservedReplica {
     transitions: record.transitions,
     restarts: record.restarts,
     message: record.message,
-    failing: record.failures >= FAILING_AFTER || (isWanted(record) && hasTimedOut(record, now)),
+    failing: (record.failures >= FAILING_AFTER && state !== 'serving') || (isWanted(record) && hasTimedOut(record, now)),
   };
 }

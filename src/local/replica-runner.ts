@@ -16,6 +16,7 @@ import type { ReplicaLog } from './replica-log.ts';
 import {
   afterFailure,
   becomeReady,
+  failuresBy,
   becomeUnready,
   giveUp,
   isHeld,
@@ -268,7 +269,7 @@ export class ReplicaRunner {
   #failed(message: string): void {
     const now = this.#now();
     const at = this.#gapFrom ?? now;
-    const startAt = now + backoffMs(this.#record.failures + 1, BACKOFF, this.#deps.random);
+    const startAt = now + backoffMs(failuresBy(this.#record, at) + 1, BACKOFF, this.#deps.random);
     this.#update(
       afterFailure(this.#record, { at, startAt, message, estimated: this.#gapFrom !== null, timedOut: this.#timedOut }),
     );

@@ -55,6 +55,19 @@ const isServing = (one: ObservedReplica): boolean => one.state === 'serving' && 
 const statesOf = (one: ObservedReplica): readonly string[] => one.transitions.map(({ state }) => state);
 const ask = async (one: ObservedReplica, path: string): Promise<string> =>
   (await fetch(`http://${one.address ?? ''}${path}`)).text();
+interface Written {
+  readonly process: object;
+  readonly transitions: readonly object[];
+}
+
+/** Kills the runtime, changes what it wrote down of a replica, and starts another one. */
+async function restartAfter(runtime: TestRuntime, one: ObservedReplica, change: (record: Written) => Written): Promise<void> {
+  process.kill((await runtime.cluster.info()).pid, 'SIGKILL');
+  const file = join(runtime.dataDir, 'runtime', 'replicas', `${one.replicaId}.json`);
+  writeFileSync(file, JSON.stringify(change(JSON.parse(readFileSync(file, 'utf8')) as Written)));
+  await runtime.start();
+}
+
 const PID = `if (q.url === '/pid') return s.end(String(process.pid));`;
 
 describe('Local runtime: graceful drain', () => {
@@ -157,13 +170,8 @@ describe('Local runtime: one per folder', () => {
 describe('Local runtime: which processes are its own', () => {
   const tellingPid = httpCommand(`http.createServer((q, s) => { ${PID} s.end(); }).listen(process.env.PORT, '127.0.0.1');`);
   /** Kills the runtime, changes what it wrote down of its replica's process, and starts another one. */
-  async function restartWith(runtime: TestRuntime, one: ObservedReplica, change: (process: object) => object): Promise<void> {
-    process.kill((await runtime.cluster.info()).pid, 'SIGKILL');
-    const file = join(runtime.dataDir, 'runtime', 'replicas', `${one.replicaId}.json`);
-    const record = JSON.parse(readFileSync(file, 'utf8')) as { process: object };
-    writeFileSync(file, JSON.stringify({ ...record, process: change(record.process) }));
-    await runtime.start();
-  }
+  const restartWith = (runtime: TestRuntime, one: ObservedReplica, change: (process: object) => object): Promise<void> =>
+    restartAfter(runtime, one, (record) => ({ ...record, process: change(record.process) }));
 
   test('killed between a spawn and writing its pid down, its successor finds the process by its nonce', async () => {
     const runtime = await open();
@@ -229,6 +237,29 @@ describe('Local runtime: which processes are its own', () => {
     expect(await (await fetch(`http://127.0.0.1:${port}/`)).text()).toBe('give me your requests');
     const robbed = await replica(cluster, (one) => one.workloadId === idle.workloadId && one.message.includes('stranger'));
     expect(statesOf(robbed)).toEqual(['starting']);
+  });
+});
+
+describe('Local runtime: a replica that comes and goes for hours', () => {
+  test('makes room for another once its history is long', async () => {
+    const runtime = await open();
+    const spec = workload(
+      processRuntime(httpCommand(`http.createServer((q, s) => s.end()).listen(process.env.PORT, '127.0.0.1');`)),
+    );
+    await runtime.cluster.apply(spec, fence);
+    const before = await replica(runtime.cluster, isServing);
+    await restartAfter(runtime, before, (record) => ({
+      ...record,
+      transitions: Array.from({ length: 500 }, (_, n) => ({
+        at: before.capacityFrom + n,
+        state: n % 2 === 0 ? 'unready' : 'serving',
+        estimated: false,
+      })),
+    }));
+    const next = await replica(runtime.cluster, (one) => isServing(one) && one.replicaId !== before.replicaId);
+    expect(statesOf(next)).toEqual(['starting', 'serving']);
+    const old = await replica(runtime.cluster, (one) => one.replicaId === before.replicaId && one.capacityUntil !== null);
+    expect(old.transitions.at(-1)?.state).toBe('draining');
   });
 });
 

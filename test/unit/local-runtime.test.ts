@@ -79,6 +79,19 @@ describe('Local runtime: the history of a replica', () => {
     expect(observed(becomeReady(thrice, 50), 50).failing).toBe(false);
   });
 
+  test('one that crashes soon after it is ready is slowed down as if it never was; long service ends the row', () => {
+    const flapping = [1, 2, 3].reduce<ReplicaRecord>(
+      (before, n) => afterFailure(becomeReady(before, n * 1_000), { ...failed, at: n * 1_000 + 500 }),
+      newRecord('x', spec, 0),
+    );
+    expect(flapping.failures).toBe(3);
+    expect(observed(flapping, 4_000).failing).toBe(true);
+    const recovered = becomeReady(flapping, 5_000);
+    expect(observed(recovered, 5_000).failing).toBe(false);
+    expect(afterFailure(recovered, { ...failed, at: 34_999 }).failures).toBe(4);
+    expect(afterFailure(recovered, { ...failed, at: 35_000 }).failures).toBe(1);
+  });
+
   test('time never runs backwards, whatever the clock does', () => {
     fc.assert(
       fc.property(fc.array(fc.tuple(fc.nat(3), fc.nat(1_000))), (steps) => {
