@@ -57,5 +57,7 @@ function reasonAgainst(action: DeploymentAction, state: ActionState): string | n
 /** The refusal of an action that is not allowed now; null if it is. */
 export function refuseAction(action: DeploymentAction, state: Omit<ActionState, 'mayWrite'>): Failure | null {
   const reason = reasonAgainst(action, { ...state, mayWrite: true });
-  return reason === null ? null : failure('PRECONDITION_FAILED', reason, { hint: 'See allowedActions.' });
+  return reason === null
+    ? null
+    : failure('PRECONDITION_FAILED', reason, { hint: 'Look at the deployment: it tells what it allows now.' });
 }

@@ -203,6 +203,9 @@ function capacityOf(text: string): CapacityType {
 
 type Plan = NonNullable<DeployMutation['deploy']['plan']>;
 
+/** A plan holds no more: 20 that fit and 20 that do not. */
+const MAX_CANDIDATES = 40;
+
 function planText(plan: Plan, path: string): string {
   return [
     ...actionLines(plan),
@@ -219,6 +222,7 @@ function planText(plan: Plan, path: string): string {
         chosen ? 'chosen: the best of those that fit' : `${rejectedBecause?.code ?? ''}: ${rejectedBecause?.message ?? ''}`,
       ]),
     ),
+    ...(plan.candidates.length >= MAX_CANDIDATES ? ['The best that fit and the others that came closest; there are more.'] : []),
     '',
     ...plan.risks.map((risk) => `Risk: ${risk}`),
     costLine(plan),
