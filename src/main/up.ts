@@ -127,7 +127,7 @@ Purser is up.
 ${typeof report === 'string' ? `The example did not answer: ${report}` : exampleLines(report, tokenFile)}
 
 Ask the control plane:
-  curl -s -H "Authorization: Bearer $(cat ${tokenFile})" -H 'Content-Type: application/json' \\
+  curl -s -H "Authorization: Bearer $(cat ${shellWord(tokenFile)})" -H 'Content-Type: application/json' \\
     -d '{"query":"{ deployments { nodes { path status { phase } monthlyEstimate { amount } } } }"}' ${config.apiUrl}/graphql
 
 Ctrl-C stops everything.`;
@@ -140,6 +140,9 @@ function exampleLines(report: DemoReport, tokenFile: string): string {
 They cost ${report.answers.map((answer) => (answer.cost ? money(answer.cost) : 'unpriced')).join(', ')}; the deployment so far: ${money(report.costSoFar)} (estimate).
 
 Ask the model yourself:
-  curl -s -H "Authorization: Bearer $(cat ${tokenFile})" -H 'Content-Type: application/json' \\
+  curl -s -H "Authorization: Bearer $(cat ${shellWord(tokenFile)})" -H 'Content-Type: application/json' \\
     -d '${example}' ${report.endpoint}/v2/models/${DEMO.name}/infer`;
 }
+
+/** A path as a shell reads it, in quotes where it needs them. */
+const shellWord = (text: string): string => (/^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`);

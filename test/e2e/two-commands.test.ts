@@ -112,7 +112,7 @@ describe('Two commands: npm start', () => {
   test('a second start in the same data folder says who is there, and harms nothing', async () => {
     const second = start({ ...(await freePorts()), PURSER_DATA_DIR: purser.dataDir });
     expect(second.status).toBe(1);
-    expect(second.told).toMatch(/^purser: Purser already runs in \S+ \(process \d+\): use that one or stop it, .*\.$/);
+    expect(second.told).toMatch(/^purser: Purser already runs in .+ \(process \d+\): use that one or stop it, .*\.$/);
     expect(await ask(purser)).toBe(200);
   });
 
@@ -124,7 +124,7 @@ describe('Two commands: npm start', () => {
     const { status, told } = start({ ...(await freePorts()), PURSER_DATA_DIR: folder() });
     expect(status).toBe(1);
     expect(told).toMatch(
-      /^purser: The data folder \S+ cannot be used, because .*: set PURSER_DATA_DIR to a folder of this user, .*\.$/,
+      /^purser: The data folder .+ cannot be used, because .*: set PURSER_DATA_DIR to a folder of this user, .*\.$/,
     );
   });
 
@@ -133,7 +133,7 @@ describe('Two commands: npm start', () => {
     const { status, told } = start({ ...ports, PURSER_DATA_DIR: purser.dataDir }, { uid: ORDINARY_UID });
     expect(status).toBe(1);
     expect(told).toMatch(
-      /^purser: The data folder \S+ cannot be used, because this user may not write to it: set PURSER_DATA_DIR /,
+      /^purser: The data folder .+ cannot be used, because this user may not write to it: set PURSER_DATA_DIR /,
     );
   });
 

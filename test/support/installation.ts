@@ -73,7 +73,7 @@ export async function startInstallation(options: InstallationOptions = {}): Prom
 }
 
 async function freshPlace(settings: NodeJS.ProcessEnv = {}): Promise<Pick<Installation, 'dataDir' | 'env'>> {
-  const dataDir = mkdtempSync(join(tmpdir(), 'purser-e2e-'));
+  const dataDir = mkdtempSync(join(tmpdir(), "purser's e2e-"));
   return { dataDir, env: { ...process.env, ...(await freePorts()), PURSER_DATA_DIR: dataDir, ...settings } };
 }
 
