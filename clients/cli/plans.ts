@@ -1,4 +1,25 @@
+import { graphql } from '../typescript/generated/gql.ts';
 import { money } from './output.ts';
+
+/** What is shown of the plan of a change. */
+export const PlanOfChange = graphql(`
+  fragment PlanOfChange on Plan {
+    hash
+    expiresAt
+    peakReplicas
+    risks
+    actions {
+      kind
+      message
+    }
+    costDelta {
+      amount
+    }
+    monthlyEstimate {
+      amount
+    }
+  }
+`);
 
 /** What a plan says of money. */
 export interface CostOfPlan {

@@ -1,4 +1,15 @@
+import { graphql } from '../typescript/generated/gql.ts';
 import { CommandFailure, EXIT } from './exit-codes.ts';
+
+/** What every mutation of the command line asks of its refusals. */
+export const Refusal = graphql(`
+  fragment Refusal on UserError {
+    code
+    message
+    path
+    hint
+  }
+`);
 
 interface UserError {
   readonly code: string;

@@ -101,7 +101,10 @@ describe('Event log: 32 writers with random commit delays against the cursor', (
     return count;
   }
 
-  /** One business transaction on one of eight shared subjects: takes its id early, writes late, sometimes rolls back. */
+  /**
+   * One business transaction on one of eight shared subjects: takes its id early, writes late, sometimes rolls back. Its random pauses are
+   * the load that is tested, commits in another order than ids; nothing waits by them.
+   */
   async function writeSlowly(writer: number, n: number): Promise<number> {
     const subject = (writer + n) % 8;
     const rollBack = Math.random() < 0.15;

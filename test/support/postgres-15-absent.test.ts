@@ -1,4 +1,5 @@
-// Stands in for the PostgreSQL-15 suite where that server is not installed, so that its absence is named.
+// Runs only where Debian's PostgreSQL 15 is not installed (`.ci/run` installs it as root): a skipped test is how the absence gets into the
+// closing lines of the gate.
 import { describe, it } from 'vitest';
 
 describe('Storage on PostgreSQL 15', () => {

@@ -18,26 +18,10 @@ const Rollback = graphql(`
         reasons
       }
       plan {
-        hash
-        expiresAt
-        peakReplicas
-        risks
-        actions {
-          kind
-          message
-        }
-        costDelta {
-          amount
-        }
-        monthlyEstimate {
-          amount
-        }
+        ...PlanOfChange
       }
       userErrors {
-        code
-        message
-        path
-        hint
+        ...Refusal
       }
     }
   }
@@ -54,26 +38,10 @@ const Scale = graphql(`
         reasons
       }
       plan {
-        hash
-        expiresAt
-        peakReplicas
-        risks
-        actions {
-          kind
-          message
-        }
-        costDelta {
-          amount
-        }
-        monthlyEstimate {
-          amount
-        }
+        ...PlanOfChange
       }
       userErrors {
-        code
-        message
-        path
-        hint
+        ...Refusal
       }
     }
   }
@@ -90,26 +58,10 @@ const SetTraffic = graphql(`
         reasons
       }
       plan {
-        hash
-        expiresAt
-        peakReplicas
-        risks
-        actions {
-          kind
-          message
-        }
-        costDelta {
-          amount
-        }
-        monthlyEstimate {
-          amount
-        }
+        ...PlanOfChange
       }
       userErrors {
-        code
-        message
-        path
-        hint
+        ...Refusal
       }
     }
   }
@@ -127,26 +79,10 @@ const Delete = graphql(`
         reasons
       }
       plan {
-        hash
-        expiresAt
-        peakReplicas
-        risks
-        actions {
-          kind
-          message
-        }
-        costDelta {
-          amount
-        }
-        monthlyEstimate {
-          amount
-        }
+        ...PlanOfChange
       }
       userErrors {
-        code
-        message
-        path
-        hint
+        ...Refusal
       }
     }
   }

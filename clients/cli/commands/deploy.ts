@@ -67,10 +67,7 @@ const Deploy = graphql(`
         }
       }
       userErrors {
-        code
-        message
-        path
-        hint
+        ...Refusal
       }
     }
   }

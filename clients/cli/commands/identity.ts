@@ -64,10 +64,7 @@ const CreateTeam = graphql(`
         name
       }
       userErrors {
-        code
-        message
-        path
-        hint
+        ...Refusal
       }
     }
   }
@@ -81,10 +78,7 @@ const CreateProject = graphql(`
         path
       }
       userErrors {
-        code
-        message
-        path
-        hint
+        ...Refusal
       }
     }
   }
@@ -118,10 +112,7 @@ const CreatePrincipal = graphql(`
         name
       }
       userErrors {
-        code
-        message
-        path
-        hint
+        ...Refusal
       }
     }
   }
@@ -157,10 +148,7 @@ const CreateToken = graphql(`
         expiresAt
       }
       userErrors {
-        code
-        message
-        path
-        hint
+        ...Refusal
       }
     }
   }
@@ -175,10 +163,7 @@ const RevokeToken = graphql(`
         revokedAt
       }
       userErrors {
-        code
-        message
-        path
-        hint
+        ...Refusal
       }
     }
   }

@@ -73,10 +73,7 @@ const RegisterModel = graphql(`
         path
       }
       userErrors {
-        code
-        message
-        path
-        hint
+        ...Refusal
       }
     }
   }
@@ -104,10 +101,7 @@ const RegisterModelVersion = graphql(`
         }
       }
       userErrors {
-        code
-        message
-        path
-        hint
+        ...Refusal
       }
     }
   }
@@ -123,10 +117,7 @@ const SetModelAlias = graphql(`
         }
       }
       userErrors {
-        code
-        message
-        path
-        hint
+        ...Refusal
       }
     }
   }
@@ -140,10 +131,7 @@ const ArchiveModelVersion = graphql(`
         archivedAt
       }
       userErrors {
-        code
-        message
-        path
-        hint
+        ...Refusal
       }
     }
   }

@@ -842,6 +842,10 @@ export type DemoReadyQueryVariables = Exact<{
 
 export type DemoReadyQuery = { deployment: { status: { phase: DeploymentPhase, conditions: Array<{ status: string, message: string }> }, costs: { total: { amount: string } } } | null };
 
+export type PlanOfChangeFragment = { hash: string, expiresAt: string | null, peakReplicas: number, risks: Array<string>, actions: Array<{ kind: string, message: string }>, costDelta: { amount: string }, monthlyEstimate: { amount: string } };
+
+export type RefusalFragment = { code: UserErrorCode, message: string, path: Array<string> | null, hint: string | null };
+
 export type SignedInQueryVariables = Exact<{ [key: string]: never; }>;
 
 
@@ -890,7 +894,32 @@ export class TypedDocumentString<TResult, TVariables>
     return this.value;
   }
 }
-
+export const PlanOfChangeFragmentDoc = new TypedDocumentString(`
+    fragment PlanOfChange on Plan {
+  hash
+  expiresAt
+  peakReplicas
+  risks
+  actions {
+    kind
+    message
+  }
+  costDelta {
+    amount
+  }
+  monthlyEstimate {
+    amount
+  }
+}
+    `, {"fragmentName":"PlanOfChange"}) as unknown as TypedDocumentString<PlanOfChangeFragment, unknown>;
+export const RefusalFragmentDoc = new TypedDocumentString(`
+    fragment Refusal on UserError {
+  code
+  message
+  path
+  hint
+}
+    `, {"fragmentName":"Refusal"}) as unknown as TypedDocumentString<RefusalFragment, unknown>;
 export const RollbackDocument = new TypedDocumentString(`
     mutation Rollback($input: RollbackInput!, $dryRun: Boolean!, $planHash: String, $idempotencyKey: String) {
   rollback(
@@ -907,30 +936,35 @@ export const RollbackDocument = new TypedDocumentString(`
       reasons
     }
     plan {
-      hash
-      expiresAt
-      peakReplicas
-      risks
-      actions {
-        kind
-        message
-      }
-      costDelta {
-        amount
-      }
-      monthlyEstimate {
-        amount
-      }
+      ...PlanOfChange
     }
     userErrors {
-      code
-      message
-      path
-      hint
+      ...Refusal
     }
   }
 }
-    `) as unknown as TypedDocumentString<RollbackMutation, RollbackMutationVariables>;
+    fragment PlanOfChange on Plan {
+  hash
+  expiresAt
+  peakReplicas
+  risks
+  actions {
+    kind
+    message
+  }
+  costDelta {
+    amount
+  }
+  monthlyEstimate {
+    amount
+  }
+}
+fragment Refusal on UserError {
+  code
+  message
+  path
+  hint
+}`) as unknown as TypedDocumentString<RollbackMutation, RollbackMutationVariables>;
 export const ScaleDocument = new TypedDocumentString(`
     mutation Scale($input: ScaleDeploymentInput!, $dryRun: Boolean!, $planHash: String, $idempotencyKey: String) {
   scaleDeployment(
@@ -947,30 +981,35 @@ export const ScaleDocument = new TypedDocumentString(`
       reasons
     }
     plan {
-      hash
-      expiresAt
-      peakReplicas
-      risks
-      actions {
-        kind
-        message
-      }
-      costDelta {
-        amount
-      }
-      monthlyEstimate {
-        amount
-      }
+      ...PlanOfChange
     }
     userErrors {
-      code
-      message
-      path
-      hint
+      ...Refusal
     }
   }
 }
-    `) as unknown as TypedDocumentString<ScaleMutation, ScaleMutationVariables>;
+    fragment PlanOfChange on Plan {
+  hash
+  expiresAt
+  peakReplicas
+  risks
+  actions {
+    kind
+    message
+  }
+  costDelta {
+    amount
+  }
+  monthlyEstimate {
+    amount
+  }
+}
+fragment Refusal on UserError {
+  code
+  message
+  path
+  hint
+}`) as unknown as TypedDocumentString<ScaleMutation, ScaleMutationVariables>;
 export const SetTrafficDocument = new TypedDocumentString(`
     mutation SetTraffic($input: SetTrafficInput!, $dryRun: Boolean!, $planHash: String, $idempotencyKey: String) {
   setTraffic(
@@ -987,30 +1026,35 @@ export const SetTrafficDocument = new TypedDocumentString(`
       reasons
     }
     plan {
-      hash
-      expiresAt
-      peakReplicas
-      risks
-      actions {
-        kind
-        message
-      }
-      costDelta {
-        amount
-      }
-      monthlyEstimate {
-        amount
-      }
+      ...PlanOfChange
     }
     userErrors {
-      code
-      message
-      path
-      hint
+      ...Refusal
     }
   }
 }
-    `) as unknown as TypedDocumentString<SetTrafficMutation, SetTrafficMutationVariables>;
+    fragment PlanOfChange on Plan {
+  hash
+  expiresAt
+  peakReplicas
+  risks
+  actions {
+    kind
+    message
+  }
+  costDelta {
+    amount
+  }
+  monthlyEstimate {
+    amount
+  }
+}
+fragment Refusal on UserError {
+  code
+  message
+  path
+  hint
+}`) as unknown as TypedDocumentString<SetTrafficMutation, SetTrafficMutationVariables>;
 export const DeleteDeploymentDocument = new TypedDocumentString(`
     mutation DeleteDeployment($input: DeleteDeploymentInput!, $dryRun: Boolean!, $planHash: String, $idempotencyKey: String) {
   deleteDeployment(
@@ -1028,30 +1072,35 @@ export const DeleteDeploymentDocument = new TypedDocumentString(`
       reasons
     }
     plan {
-      hash
-      expiresAt
-      peakReplicas
-      risks
-      actions {
-        kind
-        message
-      }
-      costDelta {
-        amount
-      }
-      monthlyEstimate {
-        amount
-      }
+      ...PlanOfChange
     }
     userErrors {
-      code
-      message
-      path
-      hint
+      ...Refusal
     }
   }
 }
-    `) as unknown as TypedDocumentString<DeleteDeploymentMutation, DeleteDeploymentMutationVariables>;
+    fragment PlanOfChange on Plan {
+  hash
+  expiresAt
+  peakReplicas
+  risks
+  actions {
+    kind
+    message
+  }
+  costDelta {
+    amount
+  }
+  monthlyEstimate {
+    amount
+  }
+}
+fragment Refusal on UserError {
+  code
+  message
+  path
+  hint
+}`) as unknown as TypedDocumentString<DeleteDeploymentMutation, DeleteDeploymentMutationVariables>;
 export const WhoAmIDocument = new TypedDocumentString(`
     query WhoAmI {
   viewer {
@@ -1184,14 +1233,16 @@ export const DeployDocument = new TypedDocumentString(`
       }
     }
     userErrors {
-      code
-      message
-      path
-      hint
+      ...Refusal
     }
   }
 }
-    `) as unknown as TypedDocumentString<DeployMutation, DeployMutationVariables>;
+    fragment Refusal on UserError {
+  code
+  message
+  path
+  hint
+}`) as unknown as TypedDocumentString<DeployMutation, DeployMutationVariables>;
 export const DeploymentStatusDocument = new TypedDocumentString(`
     query DeploymentStatus($path: String!) {
   deployment(by: {path: $path}) {
@@ -1316,14 +1367,16 @@ export const CreateTeamDocument = new TypedDocumentString(`
       name
     }
     userErrors {
-      code
-      message
-      path
-      hint
+      ...Refusal
     }
   }
 }
-    `) as unknown as TypedDocumentString<CreateTeamMutation, CreateTeamMutationVariables>;
+    fragment Refusal on UserError {
+  code
+  message
+  path
+  hint
+}`) as unknown as TypedDocumentString<CreateTeamMutation, CreateTeamMutationVariables>;
 export const CreateProjectDocument = new TypedDocumentString(`
     mutation CreateProject($input: CreateProjectInput!, $idempotencyKey: String) {
   createProject(input: $input, idempotencyKey: $idempotencyKey) {
@@ -1332,14 +1385,16 @@ export const CreateProjectDocument = new TypedDocumentString(`
       path
     }
     userErrors {
-      code
-      message
-      path
-      hint
+      ...Refusal
     }
   }
 }
-    `) as unknown as TypedDocumentString<CreateProjectMutation, CreateProjectMutationVariables>;
+    fragment Refusal on UserError {
+  code
+  message
+  path
+  hint
+}`) as unknown as TypedDocumentString<CreateProjectMutation, CreateProjectMutationVariables>;
 export const PrincipalsDocument = new TypedDocumentString(`
     query Principals($after: String) {
   principals(first: 100, after: $after) {
@@ -1367,14 +1422,16 @@ export const CreatePrincipalDocument = new TypedDocumentString(`
       name
     }
     userErrors {
-      code
-      message
-      path
-      hint
+      ...Refusal
     }
   }
 }
-    `) as unknown as TypedDocumentString<CreatePrincipalMutation, CreatePrincipalMutationVariables>;
+    fragment Refusal on UserError {
+  code
+  message
+  path
+  hint
+}`) as unknown as TypedDocumentString<CreatePrincipalMutation, CreatePrincipalMutationVariables>;
 export const TokensDocument = new TypedDocumentString(`
     query Tokens($after: String) {
   tokens(first: 100, after: $after) {
@@ -1404,14 +1461,16 @@ export const CreateTokenDocument = new TypedDocumentString(`
       expiresAt
     }
     userErrors {
-      code
-      message
-      path
-      hint
+      ...Refusal
     }
   }
 }
-    `) as unknown as TypedDocumentString<CreateTokenMutation, CreateTokenMutationVariables>;
+    fragment Refusal on UserError {
+  code
+  message
+  path
+  hint
+}`) as unknown as TypedDocumentString<CreateTokenMutation, CreateTokenMutationVariables>;
 export const RevokeTokenDocument = new TypedDocumentString(`
     mutation RevokeToken($input: RevokeTokenInput!, $idempotencyKey: String) {
   revokeToken(input: $input, idempotencyKey: $idempotencyKey) {
@@ -1421,14 +1480,16 @@ export const RevokeTokenDocument = new TypedDocumentString(`
       revokedAt
     }
     userErrors {
-      code
-      message
-      path
-      hint
+      ...Refusal
     }
   }
 }
-    `) as unknown as TypedDocumentString<RevokeTokenMutation, RevokeTokenMutationVariables>;
+    fragment Refusal on UserError {
+  code
+  message
+  path
+  hint
+}`) as unknown as TypedDocumentString<RevokeTokenMutation, RevokeTokenMutationVariables>;
 export const EndpointDocument = new TypedDocumentString(`
     query Endpoint($path: String!) {
   deployment(by: {path: $path}) {
@@ -1639,14 +1700,16 @@ export const RegisterModelDocument = new TypedDocumentString(`
       path
     }
     userErrors {
-      code
-      message
-      path
-      hint
+      ...Refusal
     }
   }
 }
-    `) as unknown as TypedDocumentString<RegisterModelMutation, RegisterModelMutationVariables>;
+    fragment Refusal on UserError {
+  code
+  message
+  path
+  hint
+}`) as unknown as TypedDocumentString<RegisterModelMutation, RegisterModelMutationVariables>;
 export const RegisterModelVersionDocument = new TypedDocumentString(`
     mutation RegisterModelVersion($input: RegisterModelVersionInput!, $idempotencyKey: String) {
   registerModelVersion(input: $input, idempotencyKey: $idempotencyKey) {
@@ -1669,14 +1732,16 @@ export const RegisterModelVersionDocument = new TypedDocumentString(`
       }
     }
     userErrors {
-      code
-      message
-      path
-      hint
+      ...Refusal
     }
   }
 }
-    `) as unknown as TypedDocumentString<RegisterModelVersionMutation, RegisterModelVersionMutationVariables>;
+    fragment Refusal on UserError {
+  code
+  message
+  path
+  hint
+}`) as unknown as TypedDocumentString<RegisterModelVersionMutation, RegisterModelVersionMutationVariables>;
 export const SetModelAliasDocument = new TypedDocumentString(`
     mutation SetModelAlias($input: SetModelAliasInput!, $idempotencyKey: String) {
   setModelAlias(input: $input, idempotencyKey: $idempotencyKey) {
@@ -1687,14 +1752,16 @@ export const SetModelAliasDocument = new TypedDocumentString(`
       }
     }
     userErrors {
-      code
-      message
-      path
-      hint
+      ...Refusal
     }
   }
 }
-    `) as unknown as TypedDocumentString<SetModelAliasMutation, SetModelAliasMutationVariables>;
+    fragment Refusal on UserError {
+  code
+  message
+  path
+  hint
+}`) as unknown as TypedDocumentString<SetModelAliasMutation, SetModelAliasMutationVariables>;
 export const ArchiveModelVersionDocument = new TypedDocumentString(`
     mutation ArchiveModelVersion($input: ArchiveModelVersionInput!, $idempotencyKey: String) {
   archiveModelVersion(input: $input, idempotencyKey: $idempotencyKey) {
@@ -1703,14 +1770,16 @@ export const ArchiveModelVersionDocument = new TypedDocumentString(`
       archivedAt
     }
     userErrors {
-      code
-      message
-      path
-      hint
+      ...Refusal
     }
   }
 }
-    `) as unknown as TypedDocumentString<ArchiveModelVersionMutation, ArchiveModelVersionMutationVariables>;
+    fragment Refusal on UserError {
+  code
+  message
+  path
+  hint
+}`) as unknown as TypedDocumentString<ArchiveModelVersionMutation, ArchiveModelVersionMutationVariables>;
 export const AliasHistoryDocument = new TypedDocumentString(`
     query AliasHistory($path: String!) {
   model(by: {path: $path}) {
