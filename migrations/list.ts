@@ -12,6 +12,7 @@ import { Migration20261121000900_rollout_history } from './Migration202611210009
 import { Migration20261121001000_upload_claims } from './Migration20261121001000_upload_claims.ts';
 import { Migration20261121001100_limits_history } from './Migration20261121001100_limits_history.ts';
 import { Migration20261121001200_replicas_of_revisions } from './Migration20261121001200_replicas_of_revisions.ts';
+import { Migration20261121001300_pool_nodes } from './Migration20261121001300_pool_nodes.ts';
 
 /** Every migration, oldest first. A list and not a folder scan: the same in sources, in the build and in tests. */
 export const MIGRATIONS: readonly (new (...args: ConstructorParameters<typeof Migration>) => Migration)[] = [
@@ -28,4 +29,5 @@ export const MIGRATIONS: readonly (new (...args: ConstructorParameters<typeof Mi
   Migration20261121001000_upload_claims,
   Migration20261121001100_limits_history,
   Migration20261121001200_replicas_of_revisions,
+  Migration20261121001300_pool_nodes,
 ];

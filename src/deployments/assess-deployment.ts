@@ -14,6 +14,8 @@ export interface DeploymentFacts {
   readonly available: number;
   /** Why replicas cannot start; null = nothing is known to be wrong. */
   readonly failing: string | null;
+  /** What replicas wait for; null = nothing that is known. */
+  readonly waiting: string | null;
   /** The rollout under way, else the last one. */
   readonly rollout: Rollout | null;
   /** What the held replicas cost now. */
@@ -83,7 +85,9 @@ function ready(deployment: Deployment, facts: DeploymentFacts): Verdict {
   if (back) return back;
   if (facts.serving >= facts.desired && !isUnderWay(facts.rollout))
     return verdict('Ready', 'True', 'AllReplicasReady', count(facts));
-  return verdict('Ready', 'False', facts.failing ? 'ReplicasFailing' : 'ReplicasNotReady', facts.failing ?? count(facts));
+  if (facts.failing) return verdict('Ready', 'False', 'ReplicasFailing', facts.failing);
+  if (facts.waiting) return verdict('Ready', 'False', 'ReplicasWaiting', `${count(facts)} ${facts.waiting}`);
+  return verdict('Ready', 'False', 'ReplicasNotReady', count(facts));
 }
 
 function rolledBack(rollout: Rollout | null): Verdict | null {

@@ -1,3 +1,4 @@
+import type { CapacityType } from '../clouds/offering.ts';
 import type { Id } from '../kernel/id.ts';
 import type { Instant } from '../kernel/instant.ts';
 import type { Resources } from '../kernel/resources.ts';
@@ -21,6 +22,12 @@ export type ReplicaRuntime =
   | { readonly format: 'process'; readonly command: readonly string[]; readonly environment: Readonly<Record<string, string>> }
   | { readonly format: 'container'; readonly image: string; readonly environment: Readonly<Record<string, string>> };
 
+/** A KubernetesDeployment that somebody else made. */
+export interface AdoptedObject {
+  readonly namespace: string;
+  readonly name: string;
+}
+
 /** A revision on one pool of one cluster with a replica count: everything a cluster needs to run it, and nothing else. */
 export interface WorkloadSpec {
   readonly workloadId: Id;
@@ -31,14 +38,25 @@ export interface WorkloadSpec {
   readonly teamId: Id;
   /** Replicas of one project share a uid; two projects never do. */
   readonly projectId: Id;
+  /** DNS labels. */
+  readonly teamName: string;
+  readonly projectName: string;
   /** For people and logs: `team/project/deployment`, and the name that inference protocols use. */
   readonly path: string;
   readonly modelName: string;
   readonly modelVersion: string;
+  readonly revisionNumber: number;
   readonly poolName: string;
+  readonly capacityType: CapacityType;
+  /** Labels that a node must carry to run replicas of this pool; empty = any node. */
+  readonly nodeSelector: Readonly<Record<string, string>>;
   readonly replicas: number;
+  /** Replicas that the whole team may hold; null = no quota. */
+  readonly teamReplicaLimit: number | null;
   readonly resources: Resources;
   readonly runtime: ReplicaRuntime;
+  /** What runs already and is taken over as it is, without restart; null = the cluster makes its own. */
+  readonly adopt: AdoptedObject | null;
   readonly protocol: Protocol;
   /** The port that a container exposes. A process is told its own by `PORT`, so that replicas on one machine never clash; ignored for `onnx`. */
   readonly port: number | null;
@@ -90,6 +108,22 @@ export interface ObservedWorkload {
   readonly workloadId: Id;
   readonly generation: number;
   readonly replicas: number;
+  /**
+   * `workloadDigest` of the spec that it was told, if what it made of it is still as told; another text asks for the spec again. Null:
+   * this cluster cannot be meddled with, the generation says all.
+   */
+  readonly specDigest: string | null;
+  /** What keeps replicas from being made or placed; null = nothing. */
+  readonly problem: WorkloadProblem | null;
+}
+
+export interface WorkloadProblem {
+  /** `Unschedulable`, `QuotaExceeded`, `AdmissionRefused`, … */
+  readonly reason: string;
+  /** In the cluster's own words. */
+  readonly message: string;
+  /** True if waiting does not help: somebody has to change something. */
+  readonly failing: boolean;
 }
 
 export interface ClusterObservation {
@@ -122,8 +156,8 @@ export interface ClusterPort {
 
   /**
    * Makes the workload's spec the wish of the cluster and returns before it is true; progress shows in `observe`. Lower replica
-   * counts drain the surplus, unready and youngest first. Idempotent: a repeat with the same generation answers `unchanged`; a lower
-   * generation or epoch changes nothing and says so.
+   * counts drain the surplus, unready and youngest first. Idempotent: a repeat of the same spec answers `unchanged`; a lower generation
+   * or epoch changes nothing and says so. The same generation with another spec (a quota, a moved API address) is applied.
    */
   apply(workload: WorkloadSpec, fence: Fence): Promise<ApplyResult>;
 

@@ -23,7 +23,7 @@ const ROLLOUT = `select o.id, o.team_id as "teamId", o.project_id as "projectId"
   o.to_revision_id as "toRevisionId", r.number as "toRevision", o.from_weights as "fromWeights", o.state, o.step, o.step_started_at as "stepStartedAt",
   o.reason, o.started_at as "startedAt", o.ended_at as "endedAt", o.version from rollout o join revision r on r.id = o.to_revision_id`;
 const WORKLOAD = `select w.id, w.team_id as "teamId", w.project_id as "projectId", w.deployment_id as "deploymentId", w.revision_id as "revisionId",
-  w.cluster_id as "clusterId", w.pool_id as "poolId", p.name as "poolName", w.offering_id as "offeringId", w.replicas, w.generation,
+  w.cluster_id as "clusterId", w.pool_id as "poolId", p.name as "poolName", p.capacity_type as "capacityType", p.node_selector as "nodeSelector", w.offering_id as "offeringId", w.replicas, w.generation,
   w.created_at as "createdAt", w.removed_at as "removedAt", w.gone_at as "goneAt" from workload w join pool p on p.id = w.pool_id`;
 const REPLICA = `select id, team_id as "teamId", project_id as "projectId", deployment_id as "deploymentId", revision_id as "revisionId",
   workload_id as "workloadId", cluster_id as "clusterId", offering_id as "offeringId", state, address, capacity_from as "capacityFrom",

@@ -34,6 +34,8 @@ export interface DeploymentSpec {
   readonly deadlineMs: number;
   /** Requests that may wait for a free replica. */
   readonly queueLimit: number;
+  /** A replica that is not ready by then has failed; absent in wishes of before it could be said. */
+  readonly readinessTimeoutMs?: number;
   /** The owner says that any request may be sent twice. */
   readonly retryable: boolean;
   /** Host names that lead here, besides the path. */
@@ -81,6 +83,8 @@ export const DEFAULT_CONCURRENCY = 4;
 export const DEFAULT_DEADLINE_MS = 30_000;
 /** Higher makes callers wait longer before they learn of an overload, lower refuses short bursts. */
 export const DEFAULT_QUEUE_LIMIT = 100;
+/** Higher: a broken replica is tried in vain for longer; lower: slow starters (large models) never get ready. */
+export const DEFAULT_READINESS_TIMEOUT_MS = 120_000;
 const MAX_CONCURRENCY = 10_000;
 const MAX_DEADLINE_MS = 3_600_000;
 const MAX_QUEUE = 100_000;

@@ -1,5 +1,6 @@
 import { record } from '../events/event-log.ts';
 import type { DecisionsService } from '../decisions/decisions.service.ts';
+import type { QuotasService } from '../identity/quotas.service.ts';
 import type { Clock } from '../kernel/clock.ts';
 import type { Cause, EventDraft } from '../kernel/event.ts';
 import type { Id } from '../kernel/id.ts';
@@ -16,7 +17,7 @@ import { deploymentChanged, deploymentGone, phaseChanged, replicaChanged, rollou
 import type { Deployment } from './deployment.ts';
 import type { DeploymentStore } from './deployment-store.port.ts';
 import type { DeploymentMetrics } from './deployments.metrics.ts';
-import { makeWorkloadSpec } from './make-workload-spec.ts';
+import { makeWorkloadSpec, NO_ARTIFACT } from './make-workload-spec.ts';
 import { planCluster, type ClusterInput, type ClusterPlan, type DeploymentStep } from './plan-cluster.ts';
 import type { LoopPace } from './plan-workloads.ts';
 import type { ReplicaEvidence } from './replica-evidence.port.ts';
@@ -28,6 +29,7 @@ export interface DeploymentsReconcilerDeps {
   readonly store: DeploymentStore;
   readonly prices: Pick<PricesService, 'believedAt'>;
   readonly decisions: Pick<DecisionsService, 'record'>;
+  readonly quotas: Pick<QuotasService, 'replicaLimits'>;
   /** Null = nobody counts errors. */
   readonly errors: RevisionErrorSource | null;
   /** Null = nobody meters requests. */
@@ -45,7 +47,11 @@ export interface DeploymentsReconcilerDeps {
 
 /** What a pass knows; null = this instance does not lead, and does nothing. */
 export type PassInput = { readonly lease: Lease; readonly cluster: ClusterInput } | null;
-export type PassPlan = { readonly lease: Lease; readonly cluster: ClusterPlan } | null;
+export type PassPlan = {
+  readonly lease: Lease;
+  readonly cluster: ClusterPlan;
+  readonly teamReplicaLimits: ReadonlyMap<Id, number>;
+} | null;
 
 const SCOPE: Scope = { kind: 'reconciler', loop: 'deployments' };
 const PRINCIPAL = 'reconciler:deployments';
@@ -74,7 +80,9 @@ export class DeploymentsReconciler implements Reconciliation<PassInput, PassPlan
   }
 
   plan(input: PassInput, now: Instant): PassPlan {
-    return input && { lease: input.lease, cluster: planCluster(input.cluster, this.#deps.pace, now) };
+    if (!input) return null;
+    const { teamReplicaLimits } = input.cluster;
+    return { lease: input.lease, cluster: planCluster(input.cluster, this.#deps.pace, now), teamReplicaLimits };
   }
 
   /** Rows first, then effects: a crash between the two is mended by the next pass. */
@@ -88,7 +96,7 @@ export class DeploymentsReconciler implements Reconciliation<PassInput, PassPlan
       const isCurrent = !writesAnything(step) || (await this.#fenced(plan.lease, (tx) => this.#write(tx, step)));
       if (!isCurrent) continue;
       if (step.plan.rollout?.endedAt) this.#deps.metrics.rolledOut(step.plan.rollout.state);
-      await this.#effect(step, plan.lease);
+      await this.#effect(step, plan);
     }
   }
 
@@ -117,7 +125,18 @@ export class DeploymentsReconciler implements Reconciliation<PassInput, PassPlan
     const revisions = await store.revisions(tx, ids);
     const shifting = rollouts.filter(({ state }) => state === 'shifting');
     const errors = await this.#errorsOf(tx, shifting);
-    return { deployments, revisions, rollouts, workloads, replicas, rates, errors, refusals: this.#presentRefusals(workloads) };
+    const teamReplicaLimits = await this.#deps.quotas.replicaLimits(tx, [...new Set(deployments.map(({ teamId }) => teamId))]);
+    return {
+      deployments,
+      revisions,
+      rollouts,
+      workloads,
+      replicas,
+      rates,
+      errors,
+      refusals: this.#presentRefusals(workloads),
+      teamReplicaLimits,
+    };
   }
 
   /** Those that are gone without anybody having seen it lived at least until their last request. */
@@ -197,25 +216,28 @@ export class DeploymentsReconciler implements Reconciliation<PassInput, PassPlan
     });
   }
 
-  async #effect({ deployment, plan }: DeploymentStep, lease: Lease): Promise<void> {
+  async #effect({ deployment, plan }: DeploymentStep, { lease, teamReplicaLimits }: NonNullable<PassPlan>): Promise<void> {
     const fence = { epoch: lease.epoch };
     const row = plan.deployment ?? deployment;
-    for (const workload of plan.apply)
-      this.#heed(workload, await this.#deps.cluster.apply(await this.#specOf(row, workload), fence));
+    const teamReplicaLimit = teamReplicaLimits.get(row.teamId) ?? null;
+    for (const workload of plan.apply) {
+      const spec = await this.#specOf(row, workload, teamReplicaLimit);
+      this.#heed(workload, await this.#deps.cluster.apply(spec, fence));
+    }
     for (const id of plan.remove) {
       this.#heed(null, await this.#deps.cluster.remove(id, fence));
       this.#refusals.delete(id);
     }
   }
 
-  async #specOf(deployment: Deployment, workload: Workload) {
+  async #specOf(deployment: Deployment, workload: Workload, teamReplicaLimit: number | null) {
     const [revision] = await this.#deps.database.read(SCOPE, (tx) => this.#deps.store.revisionsByIds(tx, [workload.revisionId]));
     if (!revision) throw new Error(`workload ${workload.id} has no revision`);
     const { teamName, projectName, projectId } = deployment;
     const digest = revision.spec.artifactDigest;
     const wanted = digest === null ? null : { workloadId: workload.id, projectId, teamName, projectName, digest };
-    const artifact = wanted ? this.#deps.artifacts.grant(wanted) : { artifactUrl: '', artifactToken: '' };
-    return makeWorkloadSpec(deployment, revision, workload, artifact);
+    const artifact = wanted ? this.#deps.artifacts.grant(wanted) : NO_ARTIFACT;
+    return makeWorkloadSpec(deployment, revision, workload, { artifact, teamReplicaLimit });
   }
 
   #heed(workload: Workload | null, result: ApplyResult): void {

@@ -1,7 +1,7 @@
 import type { Id } from '../kernel/id.ts';
 import type { Instant } from '../kernel/instant.ts';
 import type { PicoUsdPerHour } from '../kernel/money.ts';
-import type { ClusterObservation, ReplicaState } from './cluster.port.ts';
+import type { ClusterObservation, ReplicaState, WorkloadProblem } from './cluster.port.ts';
 import type { Deployment } from './deployment.ts';
 import { observeReplicas, type ReplicaChange } from './observe-replicas.ts';
 import { planWorkloads, type DeploymentWorld, type LoopPace, type WorkloadsPlan } from './plan-workloads.ts';
@@ -25,6 +25,8 @@ export interface ClusterInput {
   readonly errors: ReadonlyMap<Id, RevisionErrors>;
   /** What the cluster said it can never run: workload → why. */
   readonly refusals: ReadonlyMap<Id, string>;
+  /** Quotas of replicas by team; absent = none. */
+  readonly teamReplicaLimits: ReadonlyMap<Id, number>;
 }
 
 export interface DeploymentStep {
@@ -86,6 +88,7 @@ interface Index {
   readonly replicas: ReadonlyMap<Id, Replica[]>;
   readonly observed: DeploymentWorld['observed'];
   readonly failing: ReadonlyMap<Id, string>;
+  readonly waiting: ReadonlyMap<Id, string>;
   readonly erring: ReadonlyMap<Id, string>;
 }
 
@@ -100,6 +103,7 @@ function indexOf(input: ClusterInput, changes: readonly ReplicaChange[]): Index 
     replicas: Map.groupBy([...after.values()].filter(isHeld), ({ deploymentId }) => deploymentId),
     observed: observation && new Map(observation.workloads.map((workload) => [workload.workloadId, workload])),
     failing: failingOf(input),
+    waiting: waitingOf(input),
     erring: erringOf(input.errors),
   };
 }
@@ -110,8 +114,20 @@ function failingOf({ observation, refusals }: ClusterInput): Map<Id, string> {
     if (!replica.failing || replica.capacityUntil !== null || replica.state === 'serving') continue;
     failing.set(replica.workloadId, `A replica fails again and again. ${replica.message}`.trim());
   }
+  for (const { workloadId, problem } of observation?.workloads ?? [])
+    if (problem?.failing) failing.set(workloadId, inWords(problem));
   return failing;
 }
+
+/** What replicas wait for without being at fault: why. */
+function waitingOf({ observation }: ClusterInput): Map<Id, string> {
+  const waiting = new Map<Id, string>();
+  for (const { workloadId, problem } of observation?.workloads ?? [])
+    if (problem && !problem.failing) waiting.set(workloadId, inWords(problem));
+  return waiting;
+}
+
+const inWords = ({ reason, message }: WorkloadProblem): string => `${reason}: ${message}`;
 
 function erringOf(errors: ReadonlyMap<Id, RevisionErrors>): Map<Id, string> {
   return new Map([...errors].filter(([, seen]) => isBad(seen)).map(([id, seen]) => [id, errorsInWords(seen)]));
@@ -135,7 +151,9 @@ const worldOf = (deployment: Deployment, input: ClusterInput, index: Index): Dep
   replicas: index.replicas.get(deployment.id) ?? [],
   observed: index.observed,
   failing: index.failing,
+  waiting: index.waiting,
   erring: index.erring,
+  teamReplicaLimit: input.teamReplicaLimits.get(deployment.teamId) ?? null,
   rates: input.rates,
 });
 

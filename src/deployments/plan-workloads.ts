@@ -4,6 +4,7 @@ import type { PicoUsdPerHour } from '../kernel/money.ts';
 import { assessDeployment, isSameStatus, type Status } from './assess-deployment.ts';
 import type { ObservedWorkload } from './cluster.port.ts';
 import type { Deployment, TrafficWeight } from './deployment.ts';
+import { makeWorkloadSpec, NO_ARTIFACT, workloadDigest } from './make-workload-spec.ts';
 import { isServing } from './observe-replicas.ts';
 import { isHeld, type Replica, type Workload } from './replica.ts';
 import type { Revision } from './revision.ts';
@@ -23,8 +24,12 @@ export interface DeploymentWorld {
   readonly observed: ReadonlyMap<Id, ObservedWorkload> | null;
   /** Workloads that the cluster says it can never run, and replicas that it gave up on: why. */
   readonly failing: ReadonlyMap<Id, string>;
+  /** Workloads whose replicas wait for something, such as a node: what. */
+  readonly waiting: ReadonlyMap<Id, string>;
   /** Revisions whose requests meet too many errors: why. */
   readonly erring: ReadonlyMap<Id, string>;
+  /** Replicas that the team may hold; null = no quota. */
+  readonly teamReplicaLimit: number | null;
   readonly rates: ReadonlyMap<Id, PicoUsdPerHour>;
 }
 
@@ -91,16 +96,24 @@ function nextRow(
 }
 
 /** What the cluster does not know yet in this generation; and what has been out of the route table for long enough. */
-function effects({ observed }: DeploymentWorld, workloads: readonly Workload[], pace: LoopPace, now: Instant) {
+function effects(world: DeploymentWorld, workloads: readonly Workload[], pace: LoopPace, now: Instant) {
+  const { observed } = world;
   if (!observed) return { apply: [], remove: [] };
-  const apply = workloads.filter((workload) => {
-    const told = observed.get(workload.id);
-    return workload.removedAt === null && (!told || told.generation < workload.generation);
-  });
+  const apply = workloads.filter((workload) => workload.removedAt === null && !isTold(world, workload));
   const remove = workloads.filter(
     ({ id, removedAt }) => removedAt !== null && observed.has(id) && now - removedAt >= pace.graceMs,
   );
   return { apply, remove: remove.map(({ id }) => id) };
+}
+
+/** A cluster that can be meddled with says what it was told; another spec, or one of which something is missing, is told again. */
+function isTold({ observed, deployment, revisions, teamReplicaLimit }: DeploymentWorld, workload: Workload): boolean {
+  const told = observed?.get(workload.id);
+  if (!told || told.generation < workload.generation) return false;
+  const revision = revisions.find(({ id }) => id === workload.revisionId);
+  if (typeof told.specDigest !== 'string' || told.generation > workload.generation || !revision) return true;
+  const spec = makeWorkloadSpec(deployment, revision, workload, { artifact: NO_ARTIFACT, teamReplicaLimit });
+  return told.specDigest === workloadDigest(spec);
 }
 
 /** Workloads that serve no purpose any more. Those that got traffic until now stay until their successors can take it. */
@@ -169,6 +182,7 @@ function assess(world: DeploymentWorld, now: Instant): Status {
     serving: serving.filter(({ workloadId }) => active.some(({ id }) => id === workloadId)).length,
     available: serving.filter(({ revisionId }) => routed.has(revisionId)).length,
     failing: active.map(({ id }) => world.failing.get(id)).find((reason) => reason !== undefined) ?? null,
+    waiting: active.map(({ id }) => world.waiting.get(id)).find((reason) => reason !== undefined) ?? null,
     rollout,
     hourly: replicas.filter(isHeld).reduce((all, { offeringId }) => all + (rates.get(offeringId) ?? 0n), 0n),
   };

@@ -1,3 +1,4 @@
+import type { CapacityType } from '../clouds/offering.ts';
 import type { Id } from '../kernel/id.ts';
 import type { Instant } from '../kernel/instant.ts';
 import type { ReplicaState } from './cluster.port.ts';
@@ -12,6 +13,8 @@ export interface Workload {
   readonly clusterId: Id;
   readonly poolId: Id;
   readonly poolName: string;
+  readonly capacityType: CapacityType;
+  readonly nodeSelector: Readonly<Record<string, string>>;
   /** What a replica of it is priced by. */
   readonly offeringId: Id;
   readonly replicas: number;

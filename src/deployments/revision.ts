@@ -4,6 +4,7 @@ import type { Id } from '../kernel/id.ts';
 import type { Instant } from '../kernel/instant.ts';
 import type { Resources } from '../kernel/resources.ts';
 import type { ModelVersion, Protocol, Runtime } from '../registry/model-version.ts';
+import type { AdoptedObject } from './cluster.port.ts';
 import type { DeploymentSpec } from './deployment.ts';
 
 /** What a revision runs: a copy, so that nothing that happens to the version or the wish changes it. */
@@ -14,6 +15,8 @@ export interface RevisionSpec {
   readonly resources: Resources;
   readonly protocol: Protocol;
   readonly retryable: boolean;
+  /** What runs already and is taken over; absent = the cluster makes its own. */
+  readonly adopt?: AdoptedObject;
 }
 
 /** An immutable snapshot of what a deployment runs. */

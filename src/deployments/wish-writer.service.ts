@@ -149,6 +149,8 @@ export class WishWriter {
     const fresh: Workload = {
       ...blank,
       poolName: pool.name,
+      capacityType: pool.capacityType,
+      nodeSelector: pool.nodeSelector,
       offeringId,
       replicas: 0,
       generation: 0,

@@ -8,8 +8,8 @@ import type { ClusterStore } from './cluster-store.port.ts';
 
 const CLUSTER = `select id, name, kind, machine_id as "machineId", cordoned, version, created_at as "createdAt", removed_at as "removedAt",
   observed_at as "observedAt", conditions from cluster`;
-const POOL = `select id, cluster_id as "clusterId", name, capacity_type as "capacityType", offering_id as "offeringId", version,
-  created_at as "createdAt" from pool`;
+const POOL = `select id, cluster_id as "clusterId", name, capacity_type as "capacityType", offering_id as "offeringId",
+  node_selector as "nodeSelector", version, created_at as "createdAt" from pool`;
 
 const appendCluster = (tx: Transaction, cluster: Cluster, { at, principal }: Cause): Promise<void> =>
   appendHistory(tx, 'cluster_history', {
@@ -57,8 +57,10 @@ export class ClusterRepository implements ClusterStore {
   }
 
   async insertPool(tx: Transaction, pool: Pool): Promise<boolean> {
-    const text = `insert into pool (id, cluster_id, name, capacity_type, offering_id, version, created_at) values ($1, $2, $3, $4, $5, $6, $7) on conflict do nothing`;
-    const values = [pool.id, pool.clusterId, pool.name, pool.capacityType, pool.offeringId, pool.version, pool.createdAt];
+    const text = `insert into pool (id, cluster_id, name, capacity_type, offering_id, node_selector, version, created_at)
+      values ($1, $2, $3, $4, $5, $6, $7, $8) on conflict do nothing`;
+    const { id, clusterId, name, capacityType, offeringId, nodeSelector, version, createdAt } = pool;
+    const values = [id, clusterId, name, capacityType, offeringId, JSON.stringify(nodeSelector), version, createdAt];
     return (await sqlOf(tx).execute(text, values)) === 1;
   }
 

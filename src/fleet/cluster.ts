@@ -30,6 +30,8 @@ export interface Pool {
   readonly capacityType: CapacityType;
   /** What a node of it costs; null = the local machine, priced by the cheapest matching offering. */
   readonly offeringId: Id | null;
+  /** Kubernetes: labels that its nodes carry; empty = any node. */
+  readonly nodeSelector: Readonly<Record<string, string>>;
   readonly version: number;
   readonly createdAt: Instant;
 }

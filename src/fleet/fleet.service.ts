@@ -54,6 +54,7 @@ export class FleetService {
       name: DEFAULT_POOL,
       capacityType: 'on_demand',
       offeringId: null,
+      nodeSelector: {},
       version: 1,
       createdAt: at,
     };

@@ -86,6 +86,8 @@ export interface IdentityStore {
   allPrincipals(tx: Transaction): Promise<readonly PrincipalRecord[]>;
 
   findQuotas(tx: Transaction, teamId: Id, projectId: Id | null, resource: QuotaResource): Promise<readonly Quota[]>;
+  /** Of whole teams. */
+  teamQuotas(tx: Transaction, teamIds: readonly Id[], resource: QuotaResource): Promise<readonly Quota[]>;
   listQuotas(tx: Transaction, teamId: Id): Promise<readonly Quota[]>;
   /** Makes or replaces the limit; the row as it is then, with the version that this change gave it. */
   saveQuota(tx: Transaction, quota: Quota, cause: Cause): Promise<Quota>;

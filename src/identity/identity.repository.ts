@@ -226,6 +226,11 @@ export class IdentityRepository implements IdentityStore {
     return rows.map(toQuota);
   }
 
+  async teamQuotas(tx: Transaction, teamIds: readonly Id[], resource: QuotaResource): Promise<readonly Quota[]> {
+    const text = `${QUOTA} where team_id = any ($1::uuid[]) and project_id is null and resource = $2`;
+    return (await sqlOf(tx).query<QuotaRow>(text, [teamIds, resource])).map(toQuota);
+  }
+
   async listQuotas(tx: Transaction, teamId: Id): Promise<readonly Quota[]> {
     return (
       await sqlOf(tx).query<QuotaRow>(`${QUOTA} where team_id = $1 order by resource, project_id nulls first`, [teamId])

@@ -26,4 +26,10 @@ export class QuotasService {
     const { teamId, projectId, resource, use, wanted } = question;
     return checkQuotas(await this.#store.findQuotas(tx, teamId, projectId, resource), use, wanted);
   }
+
+  /** Replicas that these teams may hold; a team without such a quota is absent. */
+  async replicaLimits(tx: Transaction, teamIds: readonly Id[]): Promise<ReadonlyMap<Id, number>> {
+    const quotas = teamIds.length === 0 ? [] : await this.#store.teamQuotas(tx, teamIds, 'replicas');
+    return new Map(quotas.map(({ teamId, maximum }) => [teamId, Number(maximum)]));
+  }
 }

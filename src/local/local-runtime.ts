@@ -227,6 +227,8 @@ export class LocalRuntime {
       workloadId,
       generation,
       replicas,
+      specDigest: null,
+      problem: null,
     }));
     const replicas = [...this.#runners.values()].map((runner) => observed(runner.record, now));
     return { observedAt: now, workloads, replicas, version: this.#version };

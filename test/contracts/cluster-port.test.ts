@@ -81,11 +81,9 @@ describe.each(clusters)('Cluster port: %s', (_name, open) => {
       expect(replica.transitions.map((transition) => transition.state)).toEqual(['starting', 'serving']);
       expect(replica.capacityUntil).toBeNull();
     }
-    expect((await subject.cluster.observe()).workloads).toContainEqual({
-      workloadId: spec.workloadId,
-      generation: 1,
-      replicas: 2,
-    });
+    expect((await subject.cluster.observe()).workloads).toContainEqual(
+      expect.objectContaining({ workloadId: spec.workloadId, generation: 1, replicas: 2, problem: null }),
+    );
   });
 
   test('a repeat is unchanged, an older generation or epoch changes nothing and says so', async () => {

@@ -171,7 +171,8 @@ export async function makeControlPlane(
   const decisions = new DecisionsService({ ...shared, store: new DecisionRepository() });
   const signatures = { read: () => Promise.reject(new Error('no artifact is read here')) };
   const models = new ModelsService({ ...shared, store: new ModelRepository(), identity, signatures });
-  const writer = new WishWriter({ ...shared, store, prices, quotas: new QuotasService(identity) });
+  const quotas = new QuotasService(identity);
+  const writer = new WishWriter({ ...shared, store, prices, quotas });
   const clusters = new ClusterRepository();
   const common = { ...shared, store, writer, identity, models, prices, clusters, decisions, onChange: () => undefined };
   const deploys = new DeployService({
@@ -188,6 +189,7 @@ export async function makeControlPlane(
   const registry = makeMetricRegistry();
   const reconciler = new DeploymentsReconciler({
     ...common,
+    quotas,
     metrics: makeDeploymentMetrics(registry),
     errors,
     evidence: new ReplicaEvidenceRepository(),

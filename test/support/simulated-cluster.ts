@@ -87,6 +87,8 @@ export class SimulatedCluster implements ClusterPort {
         workloadId,
         generation,
         replicas,
+        specDigest: null,
+        problem: null,
       })),
       replicas: [...this.#slots.values()].map((slot) => ({ ...slot, transitions: [...slot.transitions] })),
     });

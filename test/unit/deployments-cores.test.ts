@@ -177,6 +177,8 @@ const workload: Workload = {
     clusterId: 'c',
     poolId: 'pool',
     poolName: 'default',
+    capacityType: 'on_demand' as const,
+    nodeSelector: {},
     offeringId: 'o',
   },
   ...{ replicas: 1, generation: 1, createdAt: 0, removedAt: null, goneAt: null },
