@@ -1,7 +1,7 @@
 import type { Id } from '../kernel/id.ts';
 import type { Instant } from '../kernel/instant.ts';
 import type { PicoUsdPerHour } from '../kernel/money.ts';
-import type { ClusterObservation, ReplicaState, WorkloadProblem } from './cluster.port.ts';
+import type { ClusterObservation, ReplicaState } from './cluster.port.ts';
 import type { Deployment } from './deployment.ts';
 import { observeReplicas, type ReplicaChange } from './observe-replicas.ts';
 import { planWorkloads, type DeploymentWorld, type LoopPace, type WorkloadsPlan } from './plan-workloads.ts';
@@ -103,31 +103,27 @@ function indexOf(input: ClusterInput, changes: readonly ReplicaChange[]): Index 
     replicas: Map.groupBy([...after.values()].filter(isHeld), ({ deploymentId }) => deploymentId),
     observed: observation && new Map(observation.workloads.map((workload) => [workload.workloadId, workload])),
     failing: failingOf(input),
-    waiting: waitingOf(input),
+    waiting: new Map(problemsOf(observation, false)),
     erring: erringOf(input.errors),
   };
 }
 
 function failingOf({ observation, refusals }: ClusterInput): Map<Id, string> {
-  const failing = new Map(refusals);
-  for (const replica of observation?.replicas ?? []) {
-    if (!replica.failing || replica.capacityUntil !== null || replica.state === 'serving') continue;
-    failing.set(replica.workloadId, `A replica fails again and again. ${replica.message}`.trim());
-  }
-  for (const { workloadId, problem } of observation?.workloads ?? [])
-    if (problem?.failing) failing.set(workloadId, inWords(problem));
-  return failing;
+  const hopeless = (observation?.replicas ?? []).filter(
+    ({ failing, capacityUntil, state }) => failing && capacityUntil === null && state !== 'serving',
+  );
+  return new Map([
+    ...refusals,
+    ...hopeless.map(({ workloadId, message }) => [workloadId, `A replica fails again and again. ${message}`.trim()] as const),
+    ...problemsOf(observation, true),
+  ]);
 }
 
-/** What replicas wait for without being at fault: why. */
-function waitingOf({ observation }: ClusterInput): Map<Id, string> {
-  const waiting = new Map<Id, string>();
-  for (const { workloadId, problem } of observation?.workloads ?? [])
-    if (problem && !problem.failing) waiting.set(workloadId, inWords(problem));
-  return waiting;
-}
-
-const inWords = ({ reason, message }: WorkloadProblem): string => `${reason}: ${message}`;
+/** What keeps workloads from having their replicas, by whether waiting helps. */
+const problemsOf = (observation: ClusterObservation | null, failing: boolean): [Id, string][] =>
+  (observation?.workloads ?? []).flatMap(({ workloadId, problem }): [Id, string][] =>
+    problem?.failing === failing ? [[workloadId, `${problem.reason}: ${problem.message}`]] : [],
+  );
 
 function erringOf(errors: ReadonlyMap<Id, RevisionErrors>): Map<Id, string> {
   return new Map([...errors].filter(([, seen]) => isBad(seen)).map(([id, seen]) => [id, errorsInWords(seen)]));
