@@ -11,6 +11,8 @@ export interface ActionState {
   /** How many revisions there are. */
   readonly revisions: number;
   readonly rollout: Rollout | null;
+  /** Whom the caller acts for; null = itself. */
+  readonly manager: string | null;
   /** The caller has the right to change it. */
   readonly mayWrite: boolean;
 }
@@ -30,13 +32,21 @@ const ROLLING: Rule = ({ rollout }) => (rollout !== null && rollout.endedAt === 
 const ROLLING_BACK: Rule = ({ rollout }) => (rollout?.state === 'rolling_back' ? 'It is rolling back.' : null);
 const ONE_REVISION: Rule = ({ revisions }) => (revisions < 2 ? 'There is no other revision.' : null);
 
+const MANAGED: Rule = ({ deployment, manager }) => {
+  const { manager: owner = null } = deployment.spec;
+  if (owner === manager) return null;
+  return owner === null
+    ? `It is not managed by ${manager ?? ''} but through the API.`
+    : `It is managed by ${owner}: change it there.`;
+};
+
 /** What stands against each action, looked at in this order; the one place that says so. */
 const RULES = {
-  DEPLOY: [DELETING, ROLLING_BACK],
-  SET_TRAFFIC: [DELETING, ROLLING, ONE_REVISION],
-  ROLLBACK: [DELETING, ROLLING_BACK, ONE_REVISION],
-  SCALE: [DELETING, ROLLING_BACK],
-  DELETE: [DELETING],
+  DEPLOY: [MANAGED, DELETING, ROLLING_BACK],
+  SET_TRAFFIC: [MANAGED, DELETING, ROLLING, ONE_REVISION],
+  ROLLBACK: [MANAGED, DELETING, ROLLING_BACK, ONE_REVISION],
+  SCALE: [MANAGED, DELETING, ROLLING_BACK],
+  DELETE: [MANAGED, DELETING],
 } as const satisfies Record<DeploymentAction, readonly Rule[]>;
 
 /** Every action with why not, for clients; callers without the right are told only that. */

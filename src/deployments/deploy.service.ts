@@ -114,7 +114,7 @@ export class DeployService {
     }
     await this.#deps.store.lockTeam(tx, project.teamId);
     const current = await this.#current(tx, project, input.name);
-    const stale = refuseNow(current, options.expectedVersion);
+    const stale = refuseNow(current, options.expectedVersion, input);
     if (stale) return err(stale);
     const target = { projectId: project.id, model: input.model, version: input.version };
     const version = await this.#deps.models.resolveVersion(tx, caller.principal, target);
@@ -310,9 +310,9 @@ export const refuseStale = ({ deployment }: Pick<CurrentDeployment, 'deployment'
       });
 
 /** What stands against a deploy before anything is looked up. */
-const refuseNow = (current: CurrentDeployment | null, expected: number | null): Failure | null =>
+const refuseNow = (current: CurrentDeployment | null, expected: number | null, { manager = null }: WishInput): Failure | null =>
   current
-    ? (refuseStale(current, expected) ?? refuseAction('DEPLOY', { ...current, revisions: current.revisions.length }))
+    ? (refuseStale(current, expected) ?? refuseAction('DEPLOY', { ...current, manager, revisions: current.revisions.length }))
     : refuseMissing(expected);
 
 /** 0 means "it must not exist yet". */

@@ -99,7 +99,7 @@ export class DeploymentMutationsResolver {
     @Args(() => DeleteDeploymentArgs) { input, ...how }: DeleteDeploymentArgs,
   ): Promise<DeleteDeploymentPayload> {
     const { caller, options } = askedOf(context, input.deployment, how);
-    const outcome = await this.#writes.deployments.delete(caller, options);
+    const outcome = await this.#writes.deployments.delete(caller, { ...options, manager: input.manager ?? null });
     const deletedId = outcome.ok && !how.dryRun ? toGlobalId('Deployment', outcome.value.deploymentId) : null;
     const { deployment, plan, shownPlan, decision, userErrors } = await this.#payload(context, outcome);
     return { deployment, plan, shownPlan, decision, userErrors, deletedId };
@@ -178,8 +178,22 @@ const plainOf = ({
   maxReplicas,
   regions,
   capacityTypes,
+  manager,
 }: DeployInput) => ({
-  ...{ name, model, replicas, concurrency, deadlineMs, queueLimit, retryable, hosts, maxReplicas, regions, capacityTypes },
+  ...{
+    name,
+    model,
+    replicas,
+    concurrency,
+    deadlineMs,
+    queueLimit,
+    retryable,
+    hosts,
+    maxReplicas,
+    regions,
+    capacityTypes,
+    manager,
+  },
 });
 
 /** A refusal shows the plan that it is about, where there is one. */

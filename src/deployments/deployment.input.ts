@@ -85,6 +85,12 @@ export class DeployInput {
 
   @Field(() => [CapacityTypeName], { nullable: true, description: 'Allowed capacity types; default ON_DEMAND.' })
   capacityTypes?: CapacityType[] | null;
+
+  @Field(() => String, {
+    nullable: true,
+    description: 'The one other system whose wish this is: from then on nobody changes it without naming it.',
+  })
+  manager?: string | null;
 }
 
 @InputType('RevisionWeightInput', { description: 'Share of traffic of one revision.' })
@@ -127,6 +133,9 @@ export class ScaleDeploymentInput {
 export class DeleteDeploymentInput {
   @Field(() => DeploymentBy, { description: 'Which deployment.' })
   deployment!: DeploymentBy;
+
+  @Field(() => String, { nullable: true, description: 'Who manages it, if anybody does.' })
+  manager?: string | null;
 }
 
 /** What every mutation takes that can cost money or move a replica. */

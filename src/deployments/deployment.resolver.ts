@@ -174,7 +174,8 @@ export class DeploymentResolver {
   async allowedActions(@Root() { row }: DeploymentType, @Ctx() context: ApiContext): Promise<AllowedActionType[]> {
     const [rollout = null] = await rolloutsLoader(context, this.#service).load(row.id);
     const revisions = (await revisionsLoader(context, this.#service).load(row.id)).length;
-    return allowedActions({ deployment: row, revisions, rollout, mayWrite: this.#service.mayWrite(context.principal, row) });
+    const mayWrite = this.#service.mayWrite(context.principal, row);
+    return allowedActions({ deployment: row, revisions, rollout, manager: null, mayWrite });
   }
 }
 

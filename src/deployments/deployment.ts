@@ -45,6 +45,8 @@ export interface DeploymentSpec {
   /** Never dearer than this, both sides of a rollout counted. */
   readonly maxSpendPerHour: PicoUsdPerHour;
   readonly placement: { readonly regions: readonly string[]; readonly capacityTypes: readonly CapacityType[] };
+  /** The one other system whose wish this is, such as `ModelDeployment cluster/namespace/name`; absent = whoever may write. */
+  readonly manager?: string;
   /** The shares that hold once no rollout is under way; they sum to 100. */
   readonly traffic: readonly TrafficWeight[];
 }
@@ -98,7 +100,15 @@ const invalid = (field: string, message: string): Failure => failure('INVALID_IN
 /** The first thing that is wrong with a wish by itself; null if nothing is. */
 export function checkSpec(name: string, spec: DeploymentSpec): Failure | null {
   if (!isName(name)) return invalid('name', `The name ${NAME_RULE}.`);
-  return checkCounts(spec) ?? checkHosts(spec.hosts) ?? checkTraffic(spec.traffic) ?? checkPlacement(spec);
+  return checkCounts(spec) ?? checkHosts(spec.hosts) ?? checkTraffic(spec.traffic) ?? checkPlacement(spec) ?? checkManager(spec);
+}
+
+const MANAGER = /^[!-~ ]{1,253}$/;
+
+function checkManager({ manager }: DeploymentSpec): Failure | null {
+  return manager === undefined || MANAGER.test(manager)
+    ? null
+    : invalid('manager', 'A manager has 1 to 253 printable characters.');
 }
 
 function checkCounts(spec: DeploymentSpec): Failure | null {

@@ -243,6 +243,9 @@ export class DeploymentType extends NodeType {
   @Field(() => MoneyType, { description: 'Never dearer per hour than this.' })
   maxSpendPerHour!: MoneyType;
 
+  @Field(() => String, { nullable: true, description: 'The one other system that changes it; null = whoever may.' })
+  manager!: string | null;
+
   @Field(() => DeploymentStatusType, { description: 'How reality compares with the wish.' })
   status!: DeploymentStatusType;
 
@@ -297,6 +300,7 @@ export const toDeploymentType = (row: Deployment): DeploymentType => ({
   wishedReplicas: row.spec.replicas,
   maxReplicas: row.spec.maxReplicas,
   maxSpendPerHour: toMoney(row.spec.maxSpendPerHour),
+  manager: row.spec.manager ?? null,
   status: { phase: row.phase, conditions: row.conditions, observedGeneration: row.observedGeneration },
   createdAt: row.createdAt,
 });

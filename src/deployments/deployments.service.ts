@@ -47,6 +47,8 @@ export interface ChangeOptions {
   readonly deployment: DeploymentRef;
   /** The generation that the caller has seen. */
   readonly expectedVersion: number | null;
+  /** Whom the caller acts for; absent = itself. */
+  readonly manager?: string | null;
   /** Only show the plan. */
   readonly dryRun?: boolean;
   /** Run exactly this plan and not dearer, or nothing. */
@@ -290,7 +292,7 @@ export class DeploymentsService {
     if (!current) return err(notFound('deployment', ['input', 'deployment']));
     const refused =
       refuseStale(current, options.expectedVersion) ??
-      refuseAction(verb.action, { ...current, revisions: current.revisions.length });
+      refuseAction(verb.action, { ...current, manager: options.manager ?? null, revisions: current.revisions.length });
     if (refused) return err(refused);
     const decided = verb.decide(current, this.#deps.clock.now());
     if (!decided.ok) return decided;

@@ -19,6 +19,7 @@ export interface WishInput {
   readonly maxSpendPerHour?: PicoUsdPerHour | null;
   readonly regions?: readonly string[] | null;
   readonly capacityTypes?: readonly CapacityType[] | null;
+  readonly manager?: string | null;
 }
 
 /** The whole wish: what was asked for, else what it was, else the default; the limits are its project's. */
@@ -64,6 +65,7 @@ const OVERRIDABLE = [
   'hosts',
   'maxReplicas',
   'maxSpendPerHour',
+  'manager',
 ] as const;
 
 /** What the input says; what it leaves out has no key. */

@@ -122,3 +122,26 @@ describe('Deployments: events', () => {
     }
   });
 });
+
+describe('Deployments: one writer', () => {
+  const manager = 'ModelDeployment east/shop/digits';
+  const by = (who: string | null, more: object = {}) => plane.deploy(1, { ...(who === null ? {} : { manager: who }), ...more });
+  const refusedFor = (message: string) => ({ ok: false, error: { code: 'PRECONDITION_FAILED', message } });
+
+  test('what another system manages is changed by nobody else, and by that one alone', async () => {
+    expect(await by(manager)).toMatchObject({ ok: true });
+    await plane.until(({ phase }) => phase === 'READY');
+    const elsewhere = refusedFor(`It is managed by ${manager}: change it there.`);
+    expect(await by(null, { replicas: 2 })).toMatchObject(elsewhere);
+    expect(await by('ModelDeployment west/shop/digits', { replicas: 2 })).toMatchObject(elsewhere);
+    expect(await plane.deployments.scale(plane.caller, plane.ref, 2)).toMatchObject(elsewhere);
+    expect(await plane.deployments.delete(plane.caller, plane.ref)).toMatchObject(elsewhere);
+    expect(await by(manager, { replicas: 2 })).toMatchObject({ ok: true });
+    expect(await plane.deployments.delete(plane.caller, { ...plane.ref, manager })).toMatchObject({ ok: true });
+  });
+
+  test('what was made through the API is not taken over', async () => {
+    await ready(1);
+    expect(await by(manager)).toMatchObject(refusedFor(`It is not managed by ${manager} but through the API.`));
+  });
+});

@@ -156,7 +156,7 @@ describe('Allowed actions: one table', () => {
     ['deleting', { deployment: { ...deployment, deletedAt: 1 } }, ''],
     ['no right', { mayWrite: false }, ''],
   ])('%s', (_name, more, wanted) => {
-    const actions = allowedActions({ deployment, revisions: 2, rollout: null, mayWrite: true, ...more });
+    const actions = allowedActions({ deployment, revisions: 2, rollout: null, manager: null, mayWrite: true, ...more });
     expect(
       actions
         .filter(({ allowed }) => allowed)

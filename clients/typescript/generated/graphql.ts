@@ -164,6 +164,8 @@ export type DecisionKind =
 export type DeleteDeploymentInput = {
   /** Which deployment. */
   deployment: DeploymentBy;
+  /** Who manages it, if anybody does. */
+  manager?: string | null | undefined;
 };
 
 /** A wish. What is left out stays as it is; for a new deployment it takes its default. */
@@ -178,6 +180,8 @@ export type DeployInput = {
   deadlineMs?: number | null | undefined;
   /** Host names that lead here, besides the path. */
   hosts?: Array<string> | null | undefined;
+  /** The one other system whose wish this is: from then on nobody changes it without naming it. */
+  manager?: string | null | undefined;
   /** Never more replicas, both sides of a rollout counted; default of the project. */
   maxReplicas?: number | null | undefined;
   /** Never dearer, in USD per hour, both sides of a rollout counted; default of the project. */
