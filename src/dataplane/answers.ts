@@ -10,7 +10,8 @@ export interface Refusal {
 /** A caller that has its answer may go on sending its body for this long. Higher: uploads for nothing; lower: it is cut before it has read why. */
 const LINGER_MS = 5_000;
 /** Seconds after which a repeat makes sense. Higher: callers idle; lower: they hammer. */
-const RETRY_AFTER = ['Retry-After', '1'];
+const retryAfter = (seconds: number): readonly string[] => ['Retry-After', String(seconds)];
+const RETRY_AFTER = retryAfter(1);
 
 export const UNAUTHENTICATED: Refusal = {
   status: 401,
@@ -19,7 +20,21 @@ export const UNAUTHENTICATED: Refusal = {
 };
 /** Absent and forbidden alike. */
 export const ABSENT: Refusal = { status: 404, message: 'No such deployment, or you may not invoke it.' };
-export const QUEUE_FULL: Refusal = { status: 429, message: 'Too many requests are waiting for a replica.', headers: RETRY_AFTER };
+/** `wakesInS`: where the first replica is still on its way. */
+export const queueFull = (wakesInS: number | null): Refusal => ({
+  status: 429,
+  message: 'Too many requests are waiting for a replica.',
+  headers: retryAfter(wakesInS ?? 1),
+});
+export const stillWaking = (wakesInS: number): Refusal => ({
+  status: 503,
+  message: 'Its first replica is starting and was not ready before the deadline.',
+  headers: retryAfter(wakesInS),
+});
+export const asleep = (path: string): Refusal => ({
+  status: 503,
+  message: `It is scaled to 0 replicas. Wake it with the mutation scaleDeployment, or with: purser scale ${path} --replicas 1`,
+});
 export const NO_REPLICA: Refusal = { status: 503, message: 'No replica is ready.', headers: RETRY_AFTER };
 export const NO_UPGRADE: Refusal = {
   status: 501,

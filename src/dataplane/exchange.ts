@@ -1,10 +1,10 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Logger } from '../telemetry/logger.ts';
 import { Attempt, type AttemptResult } from './attempt.ts';
-import { NO_REPLICA, QUEUE_FULL, REPLICA_FAILED, TOO_LATE, refuse } from './answers.ts';
+import { NO_REPLICA, REPLICA_FAILED, TOO_LATE, asleep, queueFull, refuse, stillWaking, type Refusal } from './answers.ts';
 import type { Caller } from './callers.ts';
 import { mayRetry } from './decide-retry.ts';
-import type { LiveDeployment, LiveReplica } from './live-deployments.ts';
+import type { Grant, LiveDeployment, LiveReplica } from './live-deployments.ts';
 import type { MicroClock } from './micro-clock.ts';
 import { noteOutcome, type Outcome } from './outlier-ejection.ts';
 import { CallerGone, RequestBody } from './request-body.ts';
@@ -40,6 +40,8 @@ export class Exchange {
   #attempt: Attempt | null = null;
   #stamped = 0n;
   #attempts = 0;
+  #sent = 0;
+  #waiting = false;
   #gone = false;
   #late = false;
 
@@ -69,17 +71,24 @@ export class Exchange {
   async #once(timer: NodeJS.Timeout): Promise<boolean> {
     const { deployment, response, requestId } = this.#input;
     const acquired = deployment.acquire(this.#tried, (leave) => (this.#leaveQueue = leave));
-    const grant = acquired instanceof Promise ? await acquired : acquired;
+    const grant = acquired instanceof Promise ? await this.#inQueue(acquired) : acquired;
     if (grant.kind === 'replica' && this.#gone) deployment.release(grant.replica);
     if (this.#gone) return false;
     if (grant.kind !== 'replica') {
-      refuse(response, requestId, grant.kind === 'full' ? QUEUE_FULL : NO_REPLICA);
+      refuse(response, requestId, refusalOf(grant.kind, deployment));
       return false;
     }
     const outcome = await this.#send(grant.replica, timer);
     if (outcome === 'retry') return true;
     if (outcome === 'give up') refuse(response, requestId, REPLICA_FAILED);
     return false;
+  }
+
+  async #inQueue(granted: Promise<Grant>): Promise<Grant> {
+    this.#waiting = true;
+    const grant = await granted;
+    this.#waiting = false;
+    return grant;
   }
 
   async #send(replica: LiveReplica, timer: NodeJS.Timeout): Promise<'done' | 'retry' | 'give up'> {
@@ -125,23 +134,27 @@ export class Exchange {
   #next(result: AttemptResult, replica: LiveReplica, nowMs: number): 'done' | 'retry' | 'give up' {
     if (result.kind !== 'failed' || this.#gone) return 'done';
     const { request, response, deployment } = this.#input;
+    this.#tried.add(replica.id);
+    if (result.written) this.#sent += 1;
     const failed = {
       method: request.method ?? 'GET',
       revision: replica.revision,
       attempts: this.#attempts,
+      sent: this.#sent,
+      untried: deployment.hasUntried(this.#tried),
       written: result.written,
       replayable: this.#body.replayable,
       answered: response.headersSent,
     };
-    this.#tried.add(replica.id);
     return mayRetry(failed) && deployment.budget.withdraw(nowMs) ? 'retry' : 'give up';
   }
 
   #tooLate(): void {
-    const { response, requestId } = this.#input;
+    const { deployment, response, requestId } = this.#input;
+    const wakesInS = this.#waiting ? deployment.wakesInS : null;
     this.#late = true;
     this.#end();
-    refuse(response, requestId, TOO_LATE);
+    refuse(response, requestId, wakesInS === null ? TOO_LATE : stillWaking(wakesInS));
   }
 
   #callerGone(): void {
@@ -153,6 +166,11 @@ export class Exchange {
     this.#leaveQueue?.();
     this.#attempt?.abort();
   }
+}
+
+function refusalOf(kind: Exclude<Grant['kind'], 'replica'>, deployment: LiveDeployment): Refusal {
+  if (kind === 'asleep') return asleep(deployment.row.path);
+  return kind === 'full' ? queueFull(deployment.wakesInS) : NO_REPLICA;
 }
 
 function outcomeOf(result: AttemptResult): Outcome {

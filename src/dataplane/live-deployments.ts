@@ -2,7 +2,7 @@ import { Pool } from 'undici';
 import type { Random } from '../kernel/random.ts';
 import type { Instant } from '../kernel/instant.ts';
 import type { RouteDeployment, RouteReplica, RouteRevision, RouteTable } from '../traffic/router-contract/route-table.ts';
-import { chooseReplica, type CandidateRevision } from './choose-replica.ts';
+import { chooseReplica, type Candidate, type CandidateRevision, type Rank } from './choose-replica.ts';
 import { makeRouteIndex, type RouteIndex } from './match-route.ts';
 import { isEjected, newHealth, type Health } from './outlier-ejection.ts';
 import { RetryBudget } from './retry-budget.ts';
@@ -20,6 +20,14 @@ export interface LiveReplica {
   readonly revision: RouteRevision;
   readonly rate: bigint | null;
   readonly load: { inFlight: number };
+  /** Of its group; null where replicas are alike. */
+  readonly rank: Rank | null;
+}
+
+/** Where a replica stands in its deployment. */
+interface Place {
+  readonly revision: RouteRevision;
+  readonly rank: Rank | null;
 }
 
 interface Waiter {
@@ -28,7 +36,16 @@ interface Waiter {
 }
 
 export type Grant =
-  { readonly kind: 'replica'; readonly replica: LiveReplica } | { readonly kind: 'full' } | { readonly kind: 'none' };
+  | { readonly kind: 'replica'; readonly replica: LiveReplica }
+  /** As many as may wait are waiting. */
+  | { readonly kind: 'full' }
+  /** There is no replica and nothing that waiting would bring. */
+  | { readonly kind: 'none' }
+  /** It is scaled to 0, and somebody has to wake it. */
+  | { readonly kind: 'asleep' };
+
+/** The place of those whose group is not listed. */
+const UNLISTED: Rank = { weight: 0, order: 0 };
 
 /** One deployment with what the router knows beyond the table: load, health, who waits. Outlives tables. */
 export class LiveDeployment {
@@ -50,16 +67,31 @@ export class LiveDeployment {
     return this.#waiting.size;
   }
 
-  apply(row: RouteDeployment, replicaOf: (replica: RouteReplica, revision: RouteRevision) => LiveReplica): void {
+  apply(row: RouteDeployment, replicaOf: (replica: RouteReplica, place: Place) => LiveReplica): void {
     this.row = row;
+    const groups = row.groups ?? [];
+    const ranks = groups.length === 0 ? null : new Map<string, Rank>(groups.map((group) => [group.name, group]));
+    const rankOf = ({ group = '' }: RouteReplica): Rank | null => ranks && (ranks.get(group) ?? UNLISTED);
     this.#revisions = row.revisions.map((revision) => ({
       revision,
-      replicas: revision.replicas.map((replica) => replicaOf(replica, revision)),
+      replicas: revision.replicas.map((replica) => replicaOf(replica, { revision, rank: rankOf(replica) })),
     }));
     this.#serveWaiting();
   }
 
-  /** A replica with a slot taken, at once or after a wait in the bounded queue; give it back with `release`. `waiting` is told how to leave. */
+  /** Seconds until a replica is probably ready, at least 1; null unless requests are held until one is. */
+  get wakesInS(): number | null {
+    const { wake } = this.row;
+    if (!wake || wake.wished === 0 || this.#revisions.some(({ replicas }) => replicas.length > 0)) return null;
+    const now = this.#clock();
+    const leftMs = (wake.since ?? now) + (wake.etaMs ?? 0) - now;
+    return Math.max(1, Math.ceil(leftMs / 1000));
+  }
+
+  /**
+   * A replica with a slot taken, at once or after a wait in the bounded queue, for a free slot or for a first replica that is on its
+   * way; give it back with `release`. `waiting` is told how to leave.
+   */
   acquire(tried: ReadonlySet<string>, waiting: (leave: () => void) => void): Grant | Promise<Grant> {
     const grant = this.#waiting.size > 0 ? null : this.#tryGrant(tried);
     if (grant) return grant;
@@ -90,14 +122,26 @@ export class LiveDeployment {
   #tryGrant(tried: ReadonlySet<string>): Grant | null {
     const choice = chooseReplica(this.#candidates(tried), this.#random.fraction());
     if (choice.kind === 'busy') return null;
-    if (choice.kind === 'none') return { kind: 'none' };
+    if (choice.kind === 'none') return this.#withoutReplica();
     choice.candidate.replica.load.inFlight += 1;
     return { kind: 'replica', replica: choice.candidate.replica };
   }
 
-  #candidates(
-    tried: ReadonlySet<string>,
-  ): CandidateRevision<{ replica: LiveReplica; inFlight: number; ejected: boolean; tried: boolean }>[] {
+  /** A replica that gets traffic, was not tried and is not known to be dead. */
+  hasUntried(tried: ReadonlySet<string>): boolean {
+    const now = this.#clock();
+    const isFresh = ({ id, health }: LiveReplica): boolean => !tried.has(id) && !isEjected(health, now);
+    return this.#revisions.some(({ revision, replicas }) => revision.weight > 0 && replicas.some(isFresh));
+  }
+
+  /** Null = wait for the one that is on its way. */
+  #withoutReplica(): Grant | null {
+    const { wake } = this.row;
+    if (!wake) return { kind: 'none' };
+    return wake.wished > 0 ? null : { kind: 'asleep' };
+  }
+
+  #candidates(tried: ReadonlySet<string>): CandidateRevision<Candidate & { readonly replica: LiveReplica }>[] {
     const now = this.#clock();
     return this.#revisions.map(({ revision, replicas }) => ({
       revision,
@@ -106,6 +150,7 @@ export class LiveDeployment {
         inFlight: replica.load.inFlight,
         ejected: isEjected(replica.health, now),
         tried: tried.has(replica.id),
+        rank: replica.rank,
       })),
     }));
   }
@@ -138,11 +183,12 @@ export class LiveDeployments {
     this.#replicas = new Map();
     for (const row of table.deployments) {
       const deployment = this.#live.get(row.deploymentId) ?? new LiveDeployment(row, this.#clock, this.#random);
-      deployment.apply(row, (replica, revision) => this.#replicaOf(replica, revision, before));
+      deployment.apply(row, (replica, place) => this.#replicaOf(replica, place, before));
       live.set(row.deploymentId, deployment);
     }
     this.#index = makeRouteIndex(table.deployments);
-    for (const [id, gone] of this.#live) if (!live.has(id)) gone.apply({ ...gone.row, revisions: [] }, unreachable);
+    for (const [id, gone] of this.#live)
+      if (!live.has(id)) gone.apply({ ...gone.row, revisions: [], wake: undefined }, unreachable);
     this.#live = live;
     const pools = new Set([...this.#replicas.values()].map((replica) => replica.pool));
     for (const old of before.values()) if (!pools.has(old.pool)) void old.pool.close().catch(() => undefined);
@@ -152,7 +198,8 @@ export class LiveDeployments {
     await Promise.all([...this.#replicas.values()].map((replica) => replica.pool.destroy()));
   }
 
-  #replicaOf(row: RouteReplica, revision: RouteRevision, before: ReadonlyMap<string, LiveReplica>): LiveReplica {
+  /** A replica is known by its id: who comes to an address where another one was starts with a clean record and connections of its own. */
+  #replicaOf(row: RouteReplica, { revision, rank }: Place, before: ReadonlyMap<string, LiveReplica>): LiveReplica {
     const old = before.get(row.replicaId);
     const same = old?.address === row.address ? old : null;
     const replica: LiveReplica = {
@@ -161,6 +208,7 @@ export class LiveDeployments {
       pool: same?.pool ?? makePool(row.address),
       health: same?.health ?? newHealth(),
       load: same?.load ?? { inFlight: 0 },
+      rank,
       revision,
       rate: row.ratePicoUsdPerHour === null ? null : BigInt(row.ratePicoUsdPerHour),
     };

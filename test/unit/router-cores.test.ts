@@ -10,7 +10,8 @@ import { RetryBudget } from '../../src/dataplane/retry-budget.ts';
 import { stampOf } from '../../src/dataplane/stamp.ts';
 import { judgeTable } from '../../src/dataplane/table-guard.ts';
 import { UsageWindow } from '../../src/dataplane/usage-window.ts';
-import { deployment, table } from '../support/routed.ts';
+import { parseRouteTable } from '../../src/traffic/router-contract/parse-route-table.ts';
+import { deployment, replica, revision, table } from '../support/routed.ts';
 
 const one = deployment('a/b/c', [], { hosts: ['one.example'] });
 const two = deployment('a/b/d', []);
@@ -108,7 +109,7 @@ describe('Router: headers', () => {
 describe('Router: weighted revisions, least-loaded replica', () => {
   const of = (weight: number, loads: readonly number[], more: { ejected?: boolean; tried?: boolean } = {}) => ({
     revision: { weight, concurrency: 2 },
-    candidates: loads.map((inFlight) => ({ inFlight, ejected: false, tried: false, ...more })),
+    candidates: loads.map((inFlight) => ({ inFlight, ejected: false, tried: false, rank: null, ...more })),
   });
   it('splits by weight, passes over ejected and tried, waits when all slots are taken', () => {
     const [stable, canary] = [of(90, [0]), of(10, [1])];
@@ -122,6 +123,100 @@ describe('Router: weighted revisions, least-loaded replica', () => {
     expect(chooseReplica([of(100, [0], { tried: true })], 0.1)).toMatchObject({ kind: 'chosen' });
     expect(chooseReplica([of(100, [2, 2])], 0.1)).toEqual({ kind: 'busy' });
     expect(chooseReplica([of(0, [0]), of(100, [])], 0.1)).toEqual({ kind: 'none' });
+  });
+});
+
+describe('Router: groups of replicas with weights and a failover order', () => {
+  const groupsOf = fc.array(
+    fc.record({
+      weight: fc.integer({ min: 0, max: 10 }),
+      order: fc.integer({ min: 0, max: 2 }),
+      replicas: fc.array(fc.record({ ejected: fc.boolean(), tried: fc.boolean() }), { maxLength: 4 }),
+    }),
+    { minLength: 1, maxLength: 5 },
+  );
+  type Drawn = typeof groupsOf extends fc.Arbitrary<infer G> ? G : never;
+
+  /** How often each group was chosen in so many draws, spread evenly. */
+  function draw(groups: Drawn, draws: number): number[] {
+    const candidates = groups.flatMap((rank, index) => rank.replicas.map((one) => ({ ...one, inFlight: 0, rank, index })));
+    const counts = groups.map(() => 0);
+    for (let i = 0; i < draws; i += 1) {
+      const choice = chooseReplica([{ revision: { weight: 100, concurrency: 1 }, candidates }], (i + 0.5) / draws);
+      if (choice.kind === 'chosen') counts[choice.candidate.index]! += 1;
+    }
+    return counts;
+  }
+
+  it('the lowest order that can serve takes all, shared by weight; without a weight only where nobody else is left', () => {
+    fc.assert(
+      fc.property(groupsOf, (groups) => {
+        const able = groups.map(({ replicas }) => replicas.some((one) => !one.ejected && !one.tried));
+        fc.pre(able.includes(true));
+        const weighted = groups.filter(({ weight }, index) => able[index] && weight > 0);
+        const nearest = Math.min(...weighted.map(({ order }) => order));
+        const takers = groups.map(({ weight, order }, index) =>
+          able[index] && (weighted.length > 0 ? weight > 0 && order === nearest : true) ? Math.max(1, weight) : 0,
+        );
+        const shares = weighted.length > 0 ? takers : takers.map(Math.sign);
+        const total = shares.reduce((sum, share) => sum + share, 0);
+        const draws = 1_000;
+        draw(groups, draws).forEach((count, index) => {
+          expect(Math.abs(count - (draws * shares[index]!) / total)).toBeLessThanOrEqual(1);
+        });
+      }),
+    );
+  });
+
+  it('shares of groups and of revisions are independent of each other', () => {
+    const two = [
+      { weight: 3, order: 0 },
+      { weight: 1, order: 0 },
+    ];
+    const revision = { weight: 50, concurrency: 1 };
+    const candidates = two.map((rank) => ({ ejected: false, tried: false, inFlight: 0, rank }));
+    const seen = new Map<unknown, number>();
+    const revisions = [0, 1].map((number) => ({ revision, candidates: candidates.map((one) => ({ ...one, number })) }));
+    for (let i = 0; i < 800; i += 1) {
+      const choice = chooseReplica(revisions, (i + 0.5) / 800);
+      if (choice.kind !== 'chosen') throw new Error('nobody was chosen');
+      const key = `${choice.candidate.number}:${choice.candidate.rank.weight}`;
+      seen.set(key, (seen.get(key) ?? 0) + 1);
+    }
+    expect(Object.fromEntries(seen)).toEqual({ '0:3': 300, '0:1': 100, '1:3': 300, '1:1': 100 });
+  });
+
+  it('a group without a free slot leaves its turn to another of its order, and waits before it fails over', () => {
+    const of = (order: number, inFlight: number) => ({ ejected: false, tried: false, inFlight, rank: { weight: 1, order } });
+    const revision = { weight: 100, concurrency: 1 };
+    const free = of(0, 0);
+    for (const fraction of [0, 0.5, 0.99])
+      expect(chooseReplica([{ revision, candidates: [of(0, 1), free, of(1, 0)] }], fraction)).toMatchObject({ candidate: free });
+    expect(chooseReplica([{ revision, candidates: [of(0, 1), of(1, 0)] }], 0.5)).toEqual({ kind: 'busy' });
+  });
+});
+
+describe('Router: a table of another release', () => {
+  const whole = table(1, [
+    deployment('a/b/c', [revision([{ ...replica('h:1'), group: 'one' }])], {
+      groups: [{ name: 'one', weight: 3, order: 0 }],
+      wake: { wished: 2, since: 5, etaMs: null },
+    }),
+  ]);
+  const read = (value: unknown) => parseRouteTable(JSON.parse(JSON.stringify(value)));
+
+  it('is read whole, with what is missing from an older one and without what a newer one adds', () => {
+    expect(read(whole)).toEqual(whole);
+    const older = table(1, [deployment('a/b/c', [revision([replica('h:1')])])]);
+    expect(read(older)).toEqual(older);
+    const [row] = older.deployments;
+    expect(read({ ...older, more: 1, deployments: [{ ...row, groups: null, wake: null, later: {} }] })).toEqual(older);
+  });
+
+  it('is refused by the name of the field where a group is malformed', () => {
+    const [row] = whole.deployments;
+    const wrong = { ...whole, deployments: [{ ...row, groups: [{ name: 'one', weight: -1, order: 0 }] }] };
+    expect(() => read(wrong)).toThrow('deployments[0].groups[0].weight');
   });
 });
 
@@ -145,6 +240,8 @@ describe('Router: decides a retry', () => {
     method: 'POST',
     revision: { protocol: 'http', retryable: false },
     attempts: 1,
+    sent: 1,
+    untried: true,
     written: true,
     replayable: true,
     answered: false,
@@ -158,7 +255,11 @@ describe('Router: decides a retry', () => {
     [{ revision: { protocol: 'openai', retryable: false } as const }, true],
     [{ revision: { protocol: 'http', retryable: true } as const }, true],
     [{ method: 'GET', answered: true }, false],
-    [{ method: 'GET', attempts: 4 }, false],
+    [{ method: 'GET', attempts: 4, sent: 4 }, false],
+    [{ written: false, attempts: 31, sent: 3 }, true],
+    [{ written: false, attempts: 5, sent: 4 }, false],
+    [{ written: false, attempts: 32, sent: 0 }, false],
+    [{ written: false, attempts: 4, sent: 0, untried: false }, false],
   ])('%j → %s', (change, wanted) => {
     expect(mayRetry({ ...failed, ...change })).toBe(wanted);
   });

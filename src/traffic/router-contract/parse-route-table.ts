@@ -3,14 +3,19 @@ import type {
   RouteAccess,
   RouteCredential,
   RouteDeployment,
+  RouteGroup,
   RouteIssuer,
   RouteReplica,
   RouteRevision,
   RouteTable,
+  RouteWake,
   TableVersion,
 } from './route-table.ts';
 
-/** Reads a table from JSON; throws `ContractError` naming the first field that is wrong. Unknown fields are ignored. */
+/**
+ * Reads a table from JSON; throws `ContractError` naming the first field that is wrong. Unknown fields are ignored, and fields that were
+ * added later may be missing: either side, and the table on a router's disk, may be of another release.
+ */
 export function parseRouteTable(value: unknown): RouteTable {
   const table = fieldsOf(value, 'table');
   return {
@@ -39,6 +44,28 @@ function deployment(value: unknown, where: string): RouteDeployment {
     deadlineMs: count(row.deadlineMs, `${where}.deadlineMs`),
     queueLimit: count(row.queueLimit, `${where}.queueLimit`),
     revisions: listOf(row.revisions, `${where}.revisions`, revision),
+    ...(isGiven(row.groups) ? { groups: listOf(row.groups, `${where}.groups`, group) } : {}),
+    ...(isGiven(row.wake) ? { wake: wake(row.wake, `${where}.wake`) } : {}),
+  };
+}
+
+const isGiven = (value: unknown): boolean => value !== undefined && value !== null;
+
+function group(value: unknown, where: string): RouteGroup {
+  const row = fieldsOf(value, where);
+  return {
+    name: text(row.name, `${where}.name`),
+    weight: count(row.weight, `${where}.weight`),
+    order: count(row.order, `${where}.order`),
+  };
+}
+
+function wake(value: unknown, where: string): RouteWake {
+  const row = fieldsOf(value, where);
+  return {
+    wished: count(row.wished, `${where}.wished`),
+    since: countOrNull(row.since, `${where}.since`),
+    etaMs: countOrNull(row.etaMs, `${where}.etaMs`),
   };
 }
 
@@ -62,6 +89,7 @@ function replica(value: unknown, where: string): RouteReplica {
     replicaId: text(row.replicaId, `${where}.replicaId`),
     address: text(row.address, `${where}.address`),
     ratePicoUsdPerHour: rate === null ? null : wholeText(rate, `${where}.ratePicoUsdPerHour`),
+    ...(isGiven(row.group) ? { group: text(row.group, `${where}.group`) } : {}),
   };
 }
 

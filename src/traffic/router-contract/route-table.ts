@@ -8,6 +8,27 @@ export interface RouteReplica {
   readonly address: string;
   /** What it costs now, in pico-dollars per hour, as a decimal string; null = unpriced (no stamp). */
   readonly ratePicoUsdPerHour: string | null;
+  /** Name of the group that it belongs to; absent = none. */
+  readonly group?: string;
+}
+
+/** Replicas that share a fate, such as those of one cluster. */
+export interface RouteGroup {
+  readonly name: string;
+  /** Share among the groups of its order; 0 = only while no group with a weight has a replica that can be sent requests. */
+  readonly weight: number;
+  /** The lowest order that has a replica which can be sent requests takes them all. */
+  readonly order: number;
+}
+
+/** A deployment of which no replica is ready. */
+export interface RouteWake {
+  /** Replicas wished for: 0 = it sleeps until somebody scales it up; else requests are held until one is ready. */
+  readonly wished: number;
+  /** When the first of those on their way began to start; null = none has yet. */
+  readonly since: Instant | null;
+  /** How long a start mostly takes, in ms; null = nobody knows. */
+  readonly etaMs: number | null;
 }
 
 export interface RouteRevision {
@@ -36,6 +57,10 @@ export interface RouteDeployment {
   /** Requests that may wait for a free replica; one more gets 429. */
   readonly queueLimit: number;
   readonly revisions: readonly RouteRevision[];
+  /** Absent or empty = all replicas alike. A replica of a group that is not listed here comes last. */
+  readonly groups?: readonly RouteGroup[];
+  /** Absent while a replica is ready, and where holding requests would help nobody: they are refused then. */
+  readonly wake?: RouteWake;
 }
 
 /** A credential that may invoke: matched by the SHA-256 of the presented token, so that no secret travels. */
