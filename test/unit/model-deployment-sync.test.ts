@@ -22,8 +22,8 @@ const made = (more: object = {}, status?: object) => {
 };
 const manager = managerOf('east', made());
 const view: DeploymentView = {
-  ...{ phase: 'READY', manager, generation: 2, observedGeneration: 2, wishedReplicas: 2, readyReplicas: 2, revision: 1 },
-  ...{ url: 'http://router/acme/demo/digits', hourlyCost: '0.2' },
+  ...{ id: 'd', phase: 'READY', manager, generation: 2, observedGeneration: 2, wishedReplicas: 2, readyReplicas: 2, revision: 1 },
+  ...{ url: 'http://router/acme/demo/digits', monthlyCost: '0.2' },
   ready: { status: 'True', reason: 'AllReplicasReady', message: '2 of 2 replicas are ready.' },
 };
 const input = (more: Partial<SyncInput> = {}): SyncInput => ({

@@ -880,6 +880,38 @@ export type DashboardQueryVariables = Exact<{
 
 export type DashboardQuery = { deployments: { nodes: Array<{ id: string, path: string, endpoint: { url: string }, status: { phase: DeploymentPhase, conditions: Array<{ type: string, status: string, message: string }> }, revision: { number: number, modelVersion: { number: number, model: { name: string } } | null } | null, replicas: Array<{ id: string, state: ReplicaState }>, monthlyEstimate: { amount: string }, costs: { total: { amount: string }, rows: Array<{ requests: number }> } }>, pageInfo: { hasNextPage: boolean } }, costs: { isEstimate: boolean, total: { amount: string }, rows: Array<{ requests: number }> }, models: { nodes: Array<{ id: string, path: string, versions: { nodes: Array<{ number: number, format: ModelFormat, createdAt: string }> }, aliases: Array<{ name: string, version: { number: number } }> }>, pageInfo: { hasNextPage: boolean } } };
 
+export type OperatorFindDeploymentQueryVariables = Exact<{
+  path: string;
+}>;
+
+
+export type OperatorFindDeploymentQuery = { deployment: { id: string, manager: string | null, generation: number, wishedReplicas: number, endpoint: { url: string }, revision: { number: number } | null, monthlyEstimate: { amount: string }, replicas: Array<{ state: ReplicaState }>, status: { phase: DeploymentPhase, observedGeneration: number, conditions: Array<{ type: string, status: string, reason: string, message: string }> } } | null };
+
+export type OperatorDeployMutationVariables = Exact<{
+  input: DeployInput;
+}>;
+
+
+export type OperatorDeployMutation = { deploy: { userErrors: Array<{ code: UserErrorCode, message: string, hint: string | null }> } };
+
+export type OperatorDeleteMutationVariables = Exact<{
+  input: DeleteDeploymentInput;
+}>;
+
+
+export type OperatorDeleteMutation = { deleteDeployment: { userErrors: Array<{ code: UserErrorCode, message: string, hint: string | null }> } };
+
+export type OperatorNewsSubscriptionVariables = Exact<{
+  after?: string | null | undefined;
+}>;
+
+
+export type OperatorNewsSubscription = { events:
+    | { __typename: 'Event', cursor: string, deploymentId: string | null }
+    | { __typename: 'Gap', cursor: string }
+    | { __typename: 'Heartbeat', cursor: string }
+   };
+
 export class TypedDocumentString<TResult, TVariables>
   extends String
   implements DocumentTypeDecoration<TResult, TVariables>
@@ -2022,3 +2054,74 @@ export const DashboardDocument = new TypedDocumentString(`
   }
 }
     `) as unknown as TypedDocumentString<DashboardQuery, DashboardQueryVariables>;
+export const OperatorFindDeploymentDocument = new TypedDocumentString(`
+    query OperatorFindDeployment($path: String!) {
+  deployment(by: {path: $path}) {
+    id
+    manager
+    generation
+    wishedReplicas
+    endpoint {
+      url
+    }
+    revision {
+      number
+    }
+    monthlyEstimate {
+      amount
+    }
+    replicas {
+      state
+    }
+    status {
+      phase
+      observedGeneration
+      conditions {
+        type
+        status
+        reason
+        message
+      }
+    }
+  }
+}
+    `) as unknown as TypedDocumentString<OperatorFindDeploymentQuery, OperatorFindDeploymentQueryVariables>;
+export const OperatorDeployDocument = new TypedDocumentString(`
+    mutation OperatorDeploy($input: DeployInput!) {
+  deploy(input: $input) {
+    userErrors {
+      code
+      message
+      hint
+    }
+  }
+}
+    `) as unknown as TypedDocumentString<OperatorDeployMutation, OperatorDeployMutationVariables>;
+export const OperatorDeleteDocument = new TypedDocumentString(`
+    mutation OperatorDelete($input: DeleteDeploymentInput!) {
+  deleteDeployment(input: $input) {
+    userErrors {
+      code
+      message
+      hint
+    }
+  }
+}
+    `) as unknown as TypedDocumentString<OperatorDeleteMutation, OperatorDeleteMutationVariables>;
+export const OperatorNewsDocument = new TypedDocumentString(`
+    subscription OperatorNews($after: EventCursor) {
+  events(after: $after) {
+    __typename
+    ... on Event {
+      cursor
+      deploymentId
+    }
+    ... on Gap {
+      cursor
+    }
+    ... on Heartbeat {
+      cursor
+    }
+  }
+}
+    `) as unknown as TypedDocumentString<OperatorNewsSubscription, OperatorNewsSubscriptionVariables>;

@@ -2,6 +2,7 @@ import type { ModelDeployment } from './model-deployment.ts';
 
 /** What the API shows of one deployment. */
 export interface DeploymentView {
+  readonly id: string;
   readonly phase: string;
   readonly manager: string | null;
   readonly generation: number;
@@ -10,9 +11,9 @@ export interface DeploymentView {
   readonly readyReplicas: number;
   readonly revision: number | null;
   readonly url: string;
-  /** USD as a decimal. */
-  readonly hourlyCost: string;
-  readonly ready: { readonly status: 'True' | 'False' | 'Unknown'; readonly reason: string; readonly message: string } | null;
+  /** USD per month of 730 hours as wished, as a decimal. */
+  readonly monthlyCost: string;
+  readonly ready: { readonly status: string; readonly reason: string; readonly message: string } | null;
 }
 
 /** What the API refused, in its own words. */
@@ -21,12 +22,7 @@ export interface ApiRefusal {
   readonly message: string;
 }
 
-/** The API could not be asked: nothing is known, so nothing is concluded. */
-export class ApiUnavailable extends Error {
-  override readonly name = 'ApiUnavailable';
-}
-
-/** The API as an ordinary client uses it. Every method throws `ApiUnavailable` when nobody answers. */
+/** The API as an ordinary client uses it. Every method throws when nobody answers: nothing is known then, so nothing is concluded. */
 export interface DeploymentsApi {
   /** Null for absent and for what the operator may not see. */
   find(path: string): Promise<DeploymentView | null>;
@@ -34,6 +30,6 @@ export interface DeploymentsApi {
   deploy(path: string, spec: ModelDeployment['spec'], manager: string): Promise<ApiRefusal | null>;
   /** Asks for its deletion; absent is no refusal. Safe to repeat. */
   remove(path: string, manager: string): Promise<ApiRefusal | null>;
-  /** Calls `onChange` with the paths that changed, until the signal aborts; goes on after breaks without loss. */
-  follow(onChange: (path: string) => void, signal: AbortSignal): Promise<void>;
+  /** Told of the id of each deployment that something happened to, null = perhaps to all; goes on after breaks until the signal aborts. */
+  follow(onChange: (deploymentId: string | null) => void, signal: AbortSignal): Promise<void>;
 }

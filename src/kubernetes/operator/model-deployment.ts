@@ -33,7 +33,7 @@ const Spec = z.object({
 
 const ConditionOf = z.object({
   type: z.string(),
-  status: z.enum(['True', 'False', 'Unknown']),
+  status: z.string(),
   reason: z.string(),
   message: z.string(),
   observedGeneration: z.number().optional(),
@@ -46,7 +46,7 @@ const Status = z.object({
   phase: z.string().optional(),
   replicas: z.string().optional(),
   url: z.string().optional(),
-  hourlyCost: z.string().optional(),
+  monthlyCost: z.string().optional(),
   revision: z.number().optional(),
   conditions: z.array(ConditionOf).default([]),
 });

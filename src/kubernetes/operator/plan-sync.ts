@@ -96,7 +96,7 @@ function shownStatus(input: SyncInput, now: Instant): ModelDeploymentStatus {
   }
   if (!view) return unknownStatus(input, now);
   const said = saidBy(view);
-  const ready: Verdict = { type: 'Ready', ...said };
+  const ready: Verdict = { ...said, type: 'Ready' };
   if (said.status === 'True') return statusOf(input, [ready], now);
   const { reason, message } = said;
   const hopeless = view.phase === 'FAILED';
@@ -143,7 +143,7 @@ const shownOf = (view: DeploymentView) => ({
   phase: view.phase,
   replicas: `${view.readyReplicas}/${view.wishedReplicas}`,
   url: view.url,
-  hourlyCost: view.hourlyCost,
+  monthlyCost: view.monthlyCost,
   ...(view.revision === null ? {} : { revision: view.revision }),
 });
 
