@@ -1,3 +1,4 @@
+import { createHash, timingSafeEqual } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { Agent, request } from 'undici';
 import type { Logger } from '../telemetry/logger.ts';
@@ -55,7 +56,7 @@ export class ControlPlaneClient {
     const answer = await request(`${this.#deps.url}/link/v1/reports`, {
       dispatcher: this.#dispatcher,
       method: 'POST',
-      headers: { ...this.#authorization(), 'content-type': 'application/json' },
+      headers: { authorization: this.#authorization(), 'content-type': 'application/json' },
       body: json,
       headersTimeout: REPORT_TIMEOUT_MS,
       bodyTimeout: REPORT_TIMEOUT_MS,
@@ -76,7 +77,7 @@ export class ControlPlaneClient {
   async #listenOnce(): Promise<void> {
     const { statusCode, body } = await request(`${this.#deps.url}/link/v1/table`, {
       dispatcher: this.#dispatcher,
-      headers: { ...this.#authorization(), accept: 'text/event-stream' },
+      headers: { authorization: this.#authorization(), accept: 'text/event-stream' },
       signal: this.#stop.signal,
       headersTimeout: SILENCE_MS,
       bodyTimeout: SILENCE_MS,
@@ -110,8 +111,18 @@ export class ControlPlaneClient {
     if (data) this.#deps.onTable(parseRouteTable(JSON.parse(data)));
   }
 
-  #authorization(): { authorization: string } {
-    return { authorization: `Bearer ${readFileSync(this.#deps.tokenFile, 'utf8').trim()}` };
+  /** True for who shows the router's own token, as whoever scrapes metrics from elsewhere does. */
+  isProved(shown: string | undefined): boolean {
+    try {
+      return shown !== undefined && timingSafeEqual(sha256(shown), sha256(this.#authorization()));
+    } catch {
+      return false;
+    }
+  }
+
+  /** Read each time: the file may have been replaced. Throws when it cannot be read. */
+  #authorization(): string {
+    return `Bearer ${readFileSync(this.#deps.tokenFile, 'utf8').trim()}`;
   }
 
   async #pause(): Promise<void> {
@@ -126,3 +137,5 @@ export class ControlPlaneClient {
     });
   }
 }
+
+const sha256 = (text: string): Buffer => createHash('sha256').update(text).digest();

@@ -3,7 +3,7 @@ import { newId } from '../kernel/id.ts';
 import type { Instant } from '../kernel/instant.ts';
 import type { Grant, PrincipalKind } from '../kernel/principal.ts';
 import type { Random } from '../kernel/random.ts';
-import { hashOfToken, newToken, type TokenType } from '../kernel/token.ts';
+import { hashOfToken, newToken, tokenType, type TokenType } from '../kernel/token.ts';
 import type { Scope, Transaction } from '../kernel/transaction.ts';
 import type { Database } from '../persistence/database.ts';
 import { isLive } from './authentication.service.ts';
@@ -57,6 +57,29 @@ export class BootstrapService {
     return this.#ensure(router(name), present);
   }
 
+  /** Makes a token that somebody else made and keeps the first administrator's; false when it is of another kind or good no more. */
+  acceptAdminToken(text: string): Promise<boolean> {
+    return this.#accept(ADMIN, text);
+  }
+
+  /** The same for the router's. */
+  acceptRouterToken(name: string, text: string): Promise<boolean> {
+    return this.#accept(router(name), text);
+  }
+
+  #accept(wanted: BuiltIn, text: string): Promise<boolean> {
+    if (tokenType(text) !== wanted.token) return Promise.resolve(false);
+    const { database, store, clock } = this.#deps;
+    return database.write(SCOPE, async (tx) => {
+      await store.lockFirstStart(tx);
+      const known = await store.findTokenByHash(tx, hashOfToken(text));
+      const owner = known && (await store.findPlatformPrincipal(tx, wanted.kind, wanted.name));
+      if (known) return isLive(known, clock.now()) && known.principalId === owner?.id;
+      await this.#keep(tx, wanted, text);
+      return true;
+    });
+  }
+
   #ensure(wanted: BuiltIn, present: string | null): Promise<string> {
     const { database, store, clock, random } = this.#deps;
     return database.write(SCOPE, async (tx) => {
@@ -64,22 +87,28 @@ export class BootstrapService {
       const now = clock.now();
       const known = present && (await store.findTokenByHash(tx, hashOfToken(present)));
       if (present && known && isLive(known, now) && known.type === wanted.token) return present;
-      const owner = (await store.findPlatformPrincipal(tx, wanted.kind, wanted.name)) ?? (await this.#create(tx, wanted, now));
       const text = newToken(wanted.token, random);
-      await store.insertToken(tx, {
-        id: newId(now, random),
-        principalId: owner.id,
-        teamId: null,
-        type: wanted.token,
-        name: `${wanted.name}-first-start`,
-        hash: hashOfToken(text),
-        hint: text.slice(-4),
-        scope: null,
-        createdAt: now,
-        expiresAt: null,
-        revokedAt: null,
-      });
+      await this.#keep(tx, wanted, text);
       return text;
+    });
+  }
+
+  async #keep(tx: Transaction, wanted: BuiltIn, text: string): Promise<void> {
+    const { store, clock, random } = this.#deps;
+    const now = clock.now();
+    const owner = (await store.findPlatformPrincipal(tx, wanted.kind, wanted.name)) ?? (await this.#create(tx, wanted, now));
+    await store.insertToken(tx, {
+      id: newId(now, random),
+      principalId: owner.id,
+      teamId: null,
+      type: wanted.token,
+      name: `${wanted.name}-first-start`,
+      hash: hashOfToken(text),
+      hint: text.slice(-4),
+      scope: null,
+      createdAt: now,
+      expiresAt: null,
+      revokedAt: null,
     });
   }
 

@@ -47,7 +47,7 @@ export function compose(deps: ComposeDeps) {
     errors: new RevisionErrorRepository(),
     evidence: new ReplicaEvidenceRepository(),
     metrics: makeDeploymentMetrics(registry),
-    artifacts: signedArtifactGrants({ apiUrl: config.apiUrl, secret, clock }),
+    artifacts: signedArtifactGrants({ apiUrl: config.publicApiUrl, secret, clock }),
     pace: PACE,
   };
   const setReady = (value: boolean) => {

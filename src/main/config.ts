@@ -5,15 +5,17 @@ import { z } from 'zod';
 const PORT = 'must be a port from 1 to 65535';
 const port = (fallback: number) => z.coerce.number(PORT).int(PORT).min(1, PORT).max(65_535, PORT).default(fallback);
 
-const flag = z
-  .enum(['0', '1'])
-  .default('0')
-  .transform((text) => text === '1');
+const flag = (otherwise: '0' | '1') =>
+  z
+    .enum(['0', '1'])
+    .default(otherwise)
+    .transform((text) => text === '1');
 
 /** Every environment variable that Purser reads, with its default; `docs/operations.md` explains each. */
 const Environment = z.object({
   PURSER_HOST: z.string().min(1).default('127.0.0.1'),
   PURSER_PORT: port(4000),
+  PURSER_API_URL: z.url({ protocol: /^https?$/ }).optional(),
   PURSER_ROUTER_PORT: port(8080),
   PURSER_ROUTER_URL: z.url({ protocol: /^https?$/ }).optional(),
   PURSER_LINK_PORT: port(4001),
@@ -22,9 +24,12 @@ const Environment = z.object({
   PURSER_LINK_TLS_KEY: z.string().optional(),
   PURSER_LINK_TLS_CA: z.string().optional(),
   PURSER_DATA_DIR: z.string().min(1).default('.purser'),
+  PURSER_ADMIN_TOKEN_FILE: z.string().optional(),
+  PURSER_ROUTER_TOKEN_FILE: z.string().optional(),
   PURSER_DATABASE_URL: z.string().startsWith('postgres').optional(),
   PURSER_DATABASE_OWNER_URL: z.string().startsWith('postgres').optional(),
-  PURSER_ALLOW_PROCESS: flag,
+  PURSER_LOCAL_CLUSTER: flag('1'),
+  PURSER_ALLOW_PROCESS: flag('0'),
   PURSER_REGIONS: z
     .string()
     .default('aws/us-east-1')
@@ -58,6 +63,8 @@ export interface Config {
   /** Where this machine reaches them. */
   readonly apiUrl: string;
   readonly routerUrl: string;
+  /** Where replicas on clusters reach the API, without a slash at its end. */
+  readonly publicApiUrl: string;
   /** Where callers reach the router, without a slash at its end. */
   readonly publicRouterUrl: string;
   readonly linkHost: string;
@@ -73,6 +80,11 @@ export interface Config {
   /** Undefined = the embedded database. */
   readonly databaseUrl: string | undefined;
   readonly databaseOwnerUrl: string | undefined;
+  /** Files with tokens that somebody else keeps; null = the ones of the data folder, which Purser makes. */
+  readonly adminTokenFile: string | null;
+  readonly routerTokenFile: string | null;
+  /** False: this machine runs no replicas. */
+  readonly localCluster: boolean;
   readonly allowProcess: boolean;
   /** `provider/region`, cheapest wins. */
   readonly regions: readonly string[];
@@ -105,12 +117,16 @@ export function readConfig(env: NodeJS.ProcessEnv, cwd: string): Config {
     apiUrl: localUrl(values.PURSER_HOST, values.PURSER_PORT),
     routerUrl: localUrl(values.PURSER_HOST, values.PURSER_ROUTER_PORT),
     publicRouterUrl: (values.PURSER_ROUTER_URL ?? localUrl(values.PURSER_HOST, values.PURSER_ROUTER_PORT)).replace(/\/+$/, ''),
+    publicApiUrl: (values.PURSER_API_URL ?? localUrl(values.PURSER_HOST, values.PURSER_PORT)).replace(/\/+$/, ''),
     linkHost: values.PURSER_LINK_HOST,
     linkPort: values.PURSER_LINK_PORT,
     ...linkOf(values, cwd),
     dataDir: resolve(cwd, values.PURSER_DATA_DIR),
     databaseUrl: values.PURSER_DATABASE_URL,
     databaseOwnerUrl: values.PURSER_DATABASE_OWNER_URL,
+    adminTokenFile: fileOf(values.PURSER_ADMIN_TOKEN_FILE, cwd),
+    routerTokenFile: fileOf(values.PURSER_ROUTER_TOKEN_FILE, cwd),
+    localCluster: values.PURSER_LOCAL_CLUSTER,
     allowProcess: values.PURSER_ALLOW_PROCESS,
     regions: values.PURSER_REGIONS,
     oidc: values.PURSER_OIDC_ISSUER ? { issuer: values.PURSER_OIDC_ISSUER, audience: values.PURSER_OIDC_AUDIENCE } : null,
@@ -120,6 +136,8 @@ export function readConfig(env: NodeJS.ProcessEnv, cwd: string): Config {
     logLevel: values.PURSER_LOG_LEVEL,
   };
 }
+
+const fileOf = (path: string | undefined, cwd: string): string | null => (path === undefined ? null : resolve(cwd, path));
 
 /** A file that a setting names, read when the process starts. */
 export function readSetting(name: string, path: string): string {

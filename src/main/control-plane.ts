@@ -28,9 +28,8 @@ export interface StartOptions {
   readonly port: number;
   readonly linkHost: string;
   readonly linkPort: number;
-  /** Names this machine's local cluster. */
-  readonly machineId: Id;
-  readonly cluster: ClusterPort;
+  /** What runs replicas on this machine, and what names its cluster; null = nothing does. */
+  readonly local: { readonly machineId: Id; readonly cluster: ClusterPort } | null;
 }
 
 interface Stoppable {
@@ -61,10 +60,11 @@ export class ControlPlane {
     await events.start();
     this.#running.push(events);
     await prices.loadCatalogue();
-    const { cluster } = await database.write(SCOPE, (tx) => fleet.ensureLocalCluster(tx, { machineId: options.machineId }));
+    const { local } = options;
+    const known = local && (await database.write(SCOPE, (tx) => fleet.ensureLocalCluster(tx, { machineId: local.machineId })));
     routeTable.start();
     this.#running.push(routeTable);
-    this.#startClusterLoop(cluster.id, options.cluster);
+    if (local && known) this.#startClusterLoop(known.cluster.id, local.cluster);
     this.#startCosts();
     this.#startHousekeeping();
     const port = await api.listen(options.host, options.port).catch((error: unknown) => {

@@ -14,6 +14,7 @@ const PROCESSES: Readonly<Record<string, () => Promise<unknown>>> = {
     return (await import('./model-server.ts')).modelServer();
   },
   migrate: async () => (await import('./migrate.ts')).migrate(),
+  'new-token': async () => (await import('./new-token.ts')).printNewToken(),
 };
 
 const startProcess = PROCESSES[process.argv[2] ?? ''];

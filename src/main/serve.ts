@@ -1,14 +1,14 @@
 import 'reflect-metadata';
-import { chmodSync, existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { keepRuntime } from '../local/spawn-runtime.ts';
 import { installationSecret } from '../persistence/installation-secret.ts';
 import { openDatabase } from '../persistence/open-database.ts';
 import { makeLogger } from '../telemetry/logger.ts';
-import { compose, type Parts } from './compose.ts';
+import { compose } from './compose.ts';
 import { readConfig, type Config } from './config.ts';
-import { ControlPlane } from './control-plane.ts';
+import { ControlPlane, type StartOptions } from './control-plane.ts';
 import { prepareDataFolder } from './data-folder.ts';
+import { provideTokens } from './first-tokens.ts';
 import { machineId } from './machine-id.ts';
 import { packageRoot } from './package-root.ts';
 import { systemClock, systemRandom } from './system-clock.ts';
@@ -29,12 +29,10 @@ export async function serve(): Promise<void> {
   try {
     const secret = await installationSecret(database, systemRandom);
     const parts = compose({ config, database, secret, clock: systemClock, random: systemRandom, logger });
-    await writeTokens(config, parts.bootstrap);
-    const entry = join(packageRoot, 'dist', 'src', 'main', 'purser.js');
-    const cluster = await keepRuntime({ dataDir: config.dataDir, node: process.execPath, entry, env: process.env });
+    await provideTokens(config, parts.bootstrap);
+    const local = config.localCluster ? await joinLocalCluster(config) : null;
     const plane = new ControlPlane(parts);
-    const machine = machineId(join(config.dataDir, 'machine-id'), systemClock, systemRandom);
-    await plane.start({ ...config, machineId: machine, cluster });
+    await plane.start({ ...config, local });
     logger.info({ port: config.port, migrated: opened.migrated }, 'the control plane serves');
     await asked;
     logger.info('stopping');
@@ -51,23 +49,9 @@ const terminated = (): Promise<void> =>
     for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => resolve());
   });
 
-/** The first administrator's and the router's token, each in a file that only this user can read. */
-async function writeTokens(config: Config, bootstrap: Parts['bootstrap']): Promise<void> {
-  const admin = join(config.dataDir, 'admin-token');
-  writeSecret(admin, await bootstrap.adminToken(readSecret(admin)));
-  const router = join(config.dataDir, 'router-token');
-  writeSecret(router, await bootstrap.routerToken(config.routerName, readSecret(router)));
-}
-
-const readSecret = (path: string): string | null => (existsSync(path) ? readFileSync(path, 'utf8').trim() : null);
-
-function writeSecret(path: string, text: string): void {
-  if (readSecret(path) === text) {
-    // Copied or restored files come with the rights of whoever copied them.
-    chmodSync(path, 0o600);
-    return;
-  }
-  writeFileSync(`${path}.new`, `${text}\n`, { mode: 0o600 });
-  chmodSync(`${path}.new`, 0o600);
-  renameSync(`${path}.new`, path);
+/** This machine's runtime, started if need be. */
+async function joinLocalCluster({ dataDir }: Config): Promise<StartOptions['local']> {
+  const entry = join(packageRoot, 'dist', 'src', 'main', 'purser.js');
+  const cluster = await keepRuntime({ dataDir, node: process.execPath, entry, env: process.env });
+  return { machineId: machineId(join(dataDir, 'machine-id'), systemClock, systemRandom), cluster };
 }

@@ -8,6 +8,7 @@ import { IdentityService } from '../../src/identity/identity.service.ts';
 import { QuotasService } from '../../src/identity/quotas.service.ts';
 import { scopeOf, type Principal } from '../../src/kernel/principal.ts';
 import type { Result } from '../../src/kernel/result.ts';
+import { newToken } from '../../src/kernel/token.ts';
 import { Commands } from '../../src/persistence/commands.ts';
 import { sqlOf } from '../../src/persistence/sql.ts';
 import { systemRandom } from '../../src/main/system-clock.ts';
@@ -62,6 +63,26 @@ describe('Identity: first start', () => {
     const { tokenId } = (await authentication.authenticate(second))!;
     value(await identity.revokeToken(by(admin), { tokenId: tokenId! }));
     expect(await bootstrap.adminToken(second)).not.toBe(second);
+  });
+
+  test('a token that somebody else keeps is accepted while it is good and of its kind', async () => {
+    const text = newToken('admin', systemRandom);
+    expect(await authentication.authenticate(text)).toBeNull();
+    // Two control planes that start at once read the same file.
+    expect(await Promise.all([bootstrap.acceptAdminToken(text), bootstrap.acceptAdminToken(text)])).toEqual([true, true]);
+    const { id: owner, tokenId } = (await authentication.authenticate(text))!;
+    expect(owner).toBe((await authentication.authenticate(await bootstrap.adminToken(null)))?.id);
+    value(await identity.revokeToken(by(admin), { tokenId: tokenId! }));
+    expect(await bootstrap.acceptAdminToken(text)).toBe(false);
+    expect(await bootstrap.acceptAdminToken(newToken('router', systemRandom))).toBe(false);
+    expect(await bootstrap.acceptAdminToken('secret')).toBe(false);
+  });
+
+  test('a token of another router is not accepted as this one', async () => {
+    const text = newToken('router', systemRandom);
+    expect(await bootstrap.acceptRouterToken('east', text)).toBe(true);
+    expect(await bootstrap.acceptRouterToken('west', text)).toBe(false);
+    expect(await authentication.authenticate(text)).toMatchObject({ kind: 'router', name: 'east' });
   });
 
   test('a router token is of type router and may do nothing else', async () => {

@@ -138,12 +138,14 @@ export async function startRouter(
     clock = steadyClock,
     limits = {},
     maxTableAgeMs = null,
+    host = '127.0.0.1',
     link = { url: `http://127.0.0.1:${linkPort}`, ca: null },
   }: {
     readonly name?: string;
     readonly clock?: { nowUs(): number };
     readonly limits?: RouterLimits;
     readonly maxTableAgeMs?: number | null;
+    readonly host?: string;
     readonly link?: { readonly url: string; readonly ca: string | null };
   } = {},
 ): Promise<{ router: Router; url: string }> {
@@ -160,7 +162,7 @@ export async function startRouter(
     registry: makeMetricRegistry(),
     limits,
   });
-  return { router, url: `http://127.0.0.1:${await router.listen('127.0.0.1', 0)}` };
+  return { router, url: `http://127.0.0.1:${await router.listen(host, 0)}` };
 }
 
 export const bearer = { authorization: `Bearer ${TOKEN}` };

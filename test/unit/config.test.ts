@@ -22,6 +22,8 @@ describe('Configuration', () => {
     [{ PURSER_LINK_PORT: '0' }, 'PURSER_LINK_PORT: must be a port from 1 to 65535'],
     [{ PURSER_LINK_PORT: '8080' }, 'PURSER_ROUTER_PORT and PURSER_LINK_PORT are both 8080'],
     [{ PURSER_ALLOW_PROCESS: 'yes' }, 'PURSER_ALLOW_PROCESS'],
+    [{ PURSER_LOCAL_CLUSTER: 'no' }, 'PURSER_LOCAL_CLUSTER'],
+    [{ PURSER_API_URL: 'ftp://x' }, 'PURSER_API_URL'],
     [{ PURSER_DATABASE_URL: 'mysql://x' }, 'PURSER_DATABASE_URL'],
     [{ PURSER_DATABASE_OWNER_URL: 'postgres://x/y' }, 'PURSER_DATABASE_OWNER_URL is set without PURSER_DATABASE_URL'],
     [{ PURSER_BLOB_STORE: 's3' }, 'PURSER_S3_BUCKET'],
@@ -38,6 +40,18 @@ describe('Configuration', () => {
     [{ PURSER_ROUTER_URL: 'https://models.example.com/' }, 'http://127.0.0.1:8080', 'https://models.example.com'],
   ])('tells where the router is reached from here and by callers: %o', (env, routerUrl, publicRouterUrl) => {
     expect(readConfig(env, '/')).toMatchObject({ routerUrl, publicRouterUrl });
+  });
+
+  test('replicas fetch from this machine, or from where a setting says', () => {
+    expect(readConfig({ PURSER_PORT: '81' }, '/').publicApiUrl).toBe('http://127.0.0.1:81');
+    expect(readConfig({ PURSER_API_URL: 'https://purser.example/' }, '/').publicApiUrl).toBe('https://purser.example');
+  });
+
+  test('tokens that somebody else keeps are found from the working folder', () => {
+    expect(readConfig({}, '/srv')).toMatchObject({ adminTokenFile: null, routerTokenFile: null, localCluster: true });
+    expect(
+      readConfig({ PURSER_ADMIN_TOKEN_FILE: 'a', PURSER_ROUTER_TOKEN_FILE: '/b', PURSER_LOCAL_CLUSTER: '0' }, '/srv'),
+    ).toMatchObject({ adminTokenFile: '/srv/a', routerTokenFile: '/b', localCluster: false });
   });
 
   test('a router trusts the certificate of the control plane beside it, or whom it is told to trust', () => {
