@@ -119,7 +119,17 @@ export interface NodeUsage {
   readonly pods: readonly PodUsage[];
 }
 
-/** The nodes of one cluster. Every method throws when the cluster cannot be reached: what it has is then *unknown*. */
+/** Thrown by every method when the cluster cannot be reached: what it has is then *unknown*. */
+export class InventoryUnreachable extends Error {
+  override readonly name = 'InventoryUnreachable';
+}
+
+/** Thrown when another leader has acted since: nothing was done. */
+export class StaleNodeFence extends Error {
+  override readonly name = 'StaleNodeFence';
+}
+
+/** The nodes of one cluster. */
 export interface ClusterInventory {
   /** Everything at one moment; safe to repeat, never partial. */
   observeNodes(): Promise<InventoryObservation>;
@@ -136,16 +146,13 @@ export interface NodeFence {
   readonly epoch: number;
 }
 
-/** What may be done to nodes and to this installation's own pods. Foreign pods are only ever evicted, which their owners' budgets may refuse. */
+/** What may be done to nodes and to this installation's own pods; foreign pods are never touched. */
 export interface NodeActions {
   /** Takes no new pods, and says that it is on its way out. Idempotent; a node that is gone is fine. */
   cordon(node: Pick<ObservedNode, 'uid' | 'name'>, fence: NodeFence): Promise<void>;
 
   /** Takes pods again. Only undoes what `cordon` did; idempotent. */
   uncordon(node: Pick<ObservedNode, 'uid' | 'name'>, fence: NodeFence): Promise<void>;
-
-  /** Asks a pod to end in its own time; a budget may refuse (false): ask again later. A pod that is gone is true. */
-  evict(pod: Pick<NodePod, 'uid' | 'namespace' | 'name'>, fence: NodeFence): Promise<boolean>;
 
   /** Ends a pod of this installation in its own time, whatever budgets say. Idempotent. */
   retire(pod: Pick<NodePod, 'uid' | 'namespace' | 'name'>, fence: NodeFence): Promise<void>;
