@@ -19,7 +19,7 @@ export async function router(): Promise<void> {
     folder: join(config.dataDir, `router-${config.routerName}`),
     linkUrl: config.linkUrl,
     linkCa: config.linkCaFile === null ? null : readSetting('PURSER_LINK_TLS_CA', config.linkCaFile),
-    tokenFile: join(config.dataDir, 'router-token'),
+    tokenFile: config.routerTokenFile ?? join(config.dataDir, 'router-token'),
     maxTableAgeMs: config.maxTableAgeMs,
     clock: steadyClock,
     random: new PooledRandom(systemRandom),
