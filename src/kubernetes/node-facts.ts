@@ -1,0 +1,72 @@
+import type { CapacityType } from '../clouds/offering.ts';
+import type { NodePod, ObservedNode } from '../fleet/cluster-inventory.port.ts';
+import { parseUsd, type PicoUsdPerHour } from '../kernel/money.ts';
+import type { Node } from './api/objects.ts';
+import { resourcesThere } from './node-resources.ts';
+import { instantOf, lifeOf, noticeOf, RELEASING_ANNOTATION } from './node-state.ts';
+
+type Labels = Readonly<Record<string, string>>;
+
+const POOL_LABEL = 'purser.dev/pool';
+const PROVIDER_LABEL = 'purser.dev/provider';
+const PRICE_ANNOTATION = 'purser.dev/price-per-hour';
+/** `spec.providerID` starts with one of these; the price book has its own names for them. */
+const PROVIDERS: Readonly<Record<string, string>> = { aws: 'aws', gce: 'gcp', azure: 'azure' };
+/** Labels that tell how a node is rented, with the values that mean spot; any other value of theirs means on demand. */
+const CAPACITY_LABELS: readonly (readonly [string, readonly string[]])[] = [
+  ['purser.dev/capacity-type', ['spot']],
+  ['karpenter.sh/capacity-type', ['spot']],
+  ['eks.amazonaws.com/capacityType', ['SPOT']],
+  ['cloud.google.com/gke-spot', ['true']],
+  ['cloud.google.com/gke-preemptible', ['true']],
+  ['kubernetes.azure.com/scalesetpriority', ['spot']],
+];
+
+/** Everything that is read of a node, with the pods that are bound to it. */
+export function observedNode(node: Node, pods: readonly NodePod[]): ObservedNode {
+  const { metadata, spec, status } = node;
+  const { labels = {}, annotations = {} } = metadata;
+  const life = lifeOf(node);
+  return {
+    ...{ uid: metadata.uid, name: metadata.name, from: instantOf(metadata.creationTimestamp) ?? life.since },
+    capacity: resourcesThere(status?.capacity, labels),
+    allocatable: resourcesThere(status?.allocatable ?? status?.capacity, labels),
+    ...providerOf(spec?.providerID, labels),
+    ...placeOf(labels),
+    capacityType: capacityTypeOf(labels),
+    pricePerHour: priceOf(annotations[PRICE_ANNOTATION]),
+    labels,
+    ...{ readiness: life.readiness, readinessSince: life.since, seenAt: life.seenAt },
+    schedulable: spec?.unschedulable !== true,
+    notice: noticeOf(node),
+    releasing: RELEASING_ANNOTATION in annotations,
+    pods,
+  };
+}
+
+const placeOf = (labels: Labels): Pick<ObservedNode, 'region' | 'zone' | 'instanceType' | 'pool'> => ({
+  region: labels['topology.kubernetes.io/region'] ?? null,
+  zone: labels['topology.kubernetes.io/zone'] ?? null,
+  instanceType: labels['node.kubernetes.io/instance-type'] ?? null,
+  pool: labels[POOL_LABEL] ?? null,
+});
+
+/** `aws:///us-east-1a/i-0abc` → aws and the last part; a label wins over the scheme. */
+function providerOf(providerId: string | undefined, labels: Labels): Pick<ObservedNode, 'provider' | 'instanceId'> {
+  const [, scheme = '', path = ''] = /^([a-z0-9-]+):\/\/(.*)$/.exec(providerId ?? '') ?? [];
+  const provider = labels[PROVIDER_LABEL] ?? PROVIDERS[scheme] ?? (scheme === '' ? null : scheme);
+  return { provider, instanceId: path.split('/').at(-1) || null };
+}
+
+/** Null where no label says. */
+export function capacityTypeOf(labels: Labels): CapacityType | null {
+  if (labels['purser.dev/capacity-type'] === 'reserved' || labels['karpenter.sh/capacity-type'] === 'reserved') return 'reserved';
+  const known = CAPACITY_LABELS.filter(([key]) => labels[key] !== undefined);
+  if (known.length === 0) return null;
+  return known.some(([key, spot]) => spot.includes(labels[key] ?? '')) ? 'spot' : 'on_demand';
+}
+
+function priceOf(text: string | undefined): PicoUsdPerHour | null {
+  const price = text === undefined ? null : parseUsd(text);
+  return price !== null && price >= 0n ? price : null;
+}
