@@ -70,9 +70,14 @@ export const UPLOAD_LIFETIME_MS = 2 * DAY_MS;
 const MAX_SWEPT = 1_000;
 const SCOPE: Scope = { kind: 'reconciler', loop: 'artifacts' };
 
+/** Signatures kept at hand. Higher: memory; lower: a file is read again for a repeated registration. */
+const MAX_SIGNATURES = 200;
+
 /** Artifact bytes by (project, digest), never by digest alone. */
 export class ArtifactsService implements SignatureSource {
   readonly #deps: ArtifactsDeps;
+  /** By digest, which says all: what artifacts take and give, read lately. */
+  readonly #signatures = new Map<Digest, Result<Signature, Failure>>();
 
   constructor(deps: ArtifactsDeps) {
     this.#deps = deps;
@@ -122,10 +127,23 @@ export class ArtifactsService implements SignatureSource {
   ): Promise<Result<{ readonly signature: Signature; readonly sizeBytes: number }, Failure>> {
     const artifact = await this.#deps.store.artifact(tx, key.projectId, key.digest);
     if (artifact?.state !== 'stored') return err(notFound('artifact in this project'));
+    const signature = this.#signatures.get(artifact.digest) ?? (await this.#signatureOf(artifact));
+    return signature.ok ? ok({ signature: signature.value, sizeBytes: artifact.sizeBytes }) : signature;
+  }
+
+  async prepare({ projectId, digest }: { readonly projectId: Id; readonly digest: string }): Promise<void> {
+    const artifact = await this.#deps.database.read(SCOPE, (tx) => this.#deps.store.artifact(tx, projectId, digest));
+    if (artifact?.state !== 'stored' || this.#signatures.has(digest)) return;
+    const signature = await this.#signatureOf(artifact);
+    const [oldest] = this.#signatures.keys();
+    if (oldest !== undefined && this.#signatures.size >= MAX_SIGNATURES) this.#signatures.delete(oldest);
+    this.#signatures.set(digest, signature);
+  }
+
+  async #signatureOf(artifact: Artifact): Promise<Result<Signature, Failure>> {
     const reader = new OnnxSignatureReader(artifact.sizeBytes);
     for await (const chunk of this.#deps.blobs.open(artifact)) reader.push(chunk);
-    const signature = reader.end();
-    return signature.ok ? ok({ signature: signature.value, sizeBytes: artifact.sizeBytes }) : signature;
+    return reader.end();
   }
 
   /** Gives back the room of uploads that nobody went on with; idempotent, so that every instance may do it. Gives how many there were. */

@@ -8,11 +8,12 @@ import { isDigest } from '../kernel/digest.ts';
 import type { Json } from '../kernel/event.ts';
 import { failure, notFound, type Failure } from '../kernel/failure.ts';
 import { newId, type Id } from '../kernel/id.ts';
-import type { Principal } from '../kernel/principal.ts';
+import { scopeOf, type Principal } from '../kernel/principal.ts';
 import type { Random } from '../kernel/random.ts';
 import { err, ok, type Result } from '../kernel/result.ts';
 import type { Transaction } from '../kernel/transaction.ts';
 import type { Commands } from '../persistence/commands.ts';
+import type { Database } from '../persistence/database.ts';
 import {
   checkAliasName,
   checkModel,
@@ -28,6 +29,7 @@ import { aliasChanged, modelRegistered, versionArchived, versionRegistered } fro
 import type { SignatureSource } from './signature-source.port.ts';
 
 export interface ModelsDeps {
+  readonly database: Pick<Database, 'read'>;
   readonly commands: Commands;
   readonly clock: Clock;
   readonly random: Random;
@@ -140,10 +142,11 @@ export class ModelsService {
   }
 
   /** Registers the next number. What an ONNX file takes and gives is read from the file itself. */
-  registerVersion(
+  async registerVersion(
     caller: Caller,
     input: { readonly model: ModelRef } & VersionDraft,
   ): Promise<Result<{ versionId: Id }, Failure>> {
+    await this.#prepareSignature(caller.principal, input);
     return this.#run(caller, 'registerModelVersion', { ...input, lineage: input.lineage && { ...input.lineage } }, async (tx) => {
       const found = await this.#writable(tx, caller, input.model);
       if (!found) return err(notFound('model', ['input', 'model']));
@@ -197,6 +200,16 @@ export class ModelsService {
   async #writable(tx: Transaction, caller: Caller, ref: ModelRef): Promise<Model | null> {
     const seen = await this.#deps.store.model(tx, ref);
     return seen && mayDo(caller.principal, 'model.write', seen) ? this.#deps.store.lockModel(tx, seen.id) : null;
+  }
+
+  /** Reading a large file takes longer than a transaction may: it is done before, for those who may register it. */
+  async #prepareSignature(
+    principal: Principal,
+    { model, artifactDigest: digest }: { readonly model: ModelRef } & VersionDraft,
+  ): Promise<void> {
+    if (digest === null || !isDigest(digest)) return;
+    const seen = await this.#deps.database.read(scopeOf(principal), (tx) => this.#deps.store.model(tx, model));
+    if (seen && mayDo(principal, 'model.write', seen)) await this.#deps.signatures.prepare({ projectId: seen.projectId, digest });
   }
 
   async #describe(

@@ -24,17 +24,20 @@ const signature: Signature = {
 
 let db: TestDatabase;
 let models: ModelsService;
+/** What happens while an artifact is read. */
+let whileRead = () => Promise.resolve();
 
 beforeAll(async () => {
   db = await openTestDatabase();
   const clock = { now: () => 1_800_000_000_000 };
   models = new ModelsService({
+    database: db.database,
     commands: new Commands({ database: db.database, clock }),
     clock,
     random: seededRandom(3),
     store: new ModelRepository(),
     identity: new IdentityRepository(),
-    signatures: { read: () => Promise.resolve(ok({ signature, sizeBytes: 7 })) },
+    signatures: { prepare: () => whileRead(), read: () => Promise.resolve(ok({ signature, sizeBytes: 7 })) },
   });
   await db.database.write({ kind: 'reconciler', loop: 'test' }, async (tx) => {
     await sqlOf(tx).execute(`insert into team (id, name, version, created_at) values ($1, 'vision', 1, 0)`, [TEAM]);
@@ -86,6 +89,16 @@ describe('Registry: what a version says of itself', () => {
     expect(await read(2)).toMatchObject({ signature: null, artifact: null });
   });
 
+  test('while its artifact is read nobody waits for the model', async () => {
+    let meanwhile: unknown = null;
+    whileRead = async () => {
+      meanwhile = await models.setAlias(operator, { model: MODEL, name: 'champion', number: 1 });
+    };
+    expect(await register(onnx)).toMatchObject({ ok: true });
+    expect(meanwhile).toMatchObject({ ok: true });
+    whileRead = () => Promise.resolve();
+  });
+
   test.each<[string, VersionDraft]>([
     ['no CPU', { ...onnx, resources: { ...onnx.resources, cpuMilli: 0 } }],
     ['half a byte of memory', { ...onnx, resources: { ...onnx.resources, memoryMib: 0.5 } }],
@@ -114,6 +127,6 @@ describe('Registry: what a version says of itself', () => {
     const refused = await register(draft);
     expect(refused).toMatchObject({ ok: false, error: { code: 'INVALID_INPUT' } });
     if (!refused.ok) expect(refused.error.path?.[0]).toBe('input');
-    expect(await read(4)).toBeNull();
+    expect(await read(5)).toBeNull();
   });
 });

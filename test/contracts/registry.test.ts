@@ -58,6 +58,7 @@ const artifacts = (blobs: BlobStore = new DiskBlobStore(folder)) =>
   });
 const models = () =>
   new ModelsService({
+    database: db.database,
     commands: new Commands({ database: db.database, clock }),
     clock,
     random,

@@ -4,6 +4,7 @@ import { ReplicaEvidenceRepository } from '../../src/costs/replica-evidence.repo
 import { DecisionRepository } from '../../src/decisions/decision.repository.ts';
 import { DecisionsService } from '../../src/decisions/decisions.service.ts';
 import type { ClusterPort } from '../../src/deployments/cluster.port.ts';
+import { ClusterUseRepository } from '../../src/deployments/cluster-use.repository.ts';
 import { DeployService, type DeployInput, type DeployOptions } from '../../src/deployments/deploy.service.ts';
 import type { Deployment } from '../../src/deployments/deployment.ts';
 import { DeploymentRepository } from '../../src/deployments/deployment.repository.ts';
@@ -89,7 +90,7 @@ export async function makeGround(database: Database, teamName: string, versions 
   const identity = new IdentityRepository();
   const models = new ModelRepository();
   const owner = { teamId, projectId, createdAt: clock.now(), createdBy: teamId };
-  const fleet = new FleetService({ store: new ClusterRepository(), clock, random, commands: new Commands({ database, clock }) });
+  const fleet = new FleetService({ store: new ClusterRepository(), use: new ClusterUseRepository(), clock, random, commands: new Commands({ database, clock }) });
   const clusterId = await database.write(SCOPE, async (tx) => {
     await identity.insertTeam(tx, { id: teamId, name: teamName, version: 1, createdAt: clock.now() });
     const limits = { maxReplicas: 10, maxSpendPerHour: 5n * PICO_PER_USD };
@@ -169,7 +170,8 @@ export async function makeControlPlane(
   const catalogue = { digest: () => Promise.resolve(''), read: () => Promise.resolve({ rows: [], regions: [] }) };
   const prices = new PricesService({ ...shared, store: new PriceRepository(), catalogue });
   const decisions = new DecisionsService({ ...shared, store: new DecisionRepository() });
-  const signatures = { read: () => Promise.reject(new Error('no artifact is read here')) };
+  const unread = () => Promise.reject(new Error('no artifact is read here'));
+  const signatures = { prepare: unread, read: unread };
   const models = new ModelsService({ ...shared, store: new ModelRepository(), identity, signatures });
   const quotas = new QuotasService(identity);
   const writer = new WishWriter({ ...shared, store, prices, quotas });
