@@ -13,6 +13,11 @@ const FETCH_TIMEOUT_MS = 15 * 60_000;
 /** An artifact that nobody runs is kept for this long. Higher: more disk; lower: going back to it fetches it again. */
 export const KEEP_UNUSED_MS = DAY_MS;
 
+/** Asking again does not help: the permission is no good, the artifact is not there, or its bytes are others. */
+export class ArtifactRefused extends Error {
+  override readonly name = 'ArtifactRefused';
+}
+
 export interface ArtifactSource {
   readonly digest: Digest;
   readonly url: string;
@@ -57,17 +62,22 @@ export class ArtifactCache {
     try {
       const signal = AbortSignal.timeout(FETCH_TIMEOUT_MS);
       const answer = await fetch(source.url, { headers: { authorization: `Bearer ${source.token}` }, signal });
+      if (isRefusal(answer.status)) throw new ArtifactRefused(`the artifact's source answered ${answer.status}`);
       if (!answer.ok || !answer.body) throw new Error(`the artifact's source answered ${answer.status}`);
       const body = Readable.fromWeb(answer.body as ReadableStream<Uint8Array>);
       body.on('data', (chunk: Buffer) => hash.update(chunk));
       await pipeline(body, createWriteStream(partial, { mode: 0o600 }));
       const found = `sha256:${hash.digest('hex')}`;
-      if (found !== source.digest) throw new Error(`the artifact has digest ${found}, wanted ${source.digest}`);
+      if (found !== source.digest) throw new ArtifactRefused(`the artifact has digest ${found}, wanted ${source.digest}`);
       renameSync(partial, file);
       return file;
     } catch (error) {
       rmSync(partial, { force: true });
-      throw new Error(`The artifact could not be fetched: ${(error as Error).message}.`, { cause: error });
+      const Kind = error instanceof ArtifactRefused ? ArtifactRefused : Error;
+      throw new Kind(`The artifact could not be fetched: ${(error as Error).message}.`, { cause: error });
     }
   }
 }
+
+/** Told to wait or to come back is not told to go away. */
+const isRefusal = (status: number): boolean => status >= 400 && status < 500 && status !== 408 && status !== 429;

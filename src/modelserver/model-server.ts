@@ -16,7 +16,8 @@ const MAX_BODY_BYTES = 32 * 1024 * 1024;
 const KEEP_ALIVE_MS = 120_000;
 
 export interface ModelServerOptions {
-  readonly model: OnnxModel;
+  /** Null while it is still on its way; `serve` brings it. Until then this is alive and not ready. */
+  readonly model: OnnxModel | null;
   /** The name in the protocol's routes: the deployment's. */
   readonly name: string;
   readonly version: string;
@@ -32,10 +33,12 @@ interface Answer {
 export class ModelServer {
   readonly #options: ModelServerOptions;
   readonly #server: Server;
+  #model: OnnxModel | null;
   #draining = false;
 
   constructor(options: ModelServerOptions) {
     this.#options = options;
+    this.#model = options.model;
     this.#server = createServer({ keepAliveTimeout: KEEP_ALIVE_MS }, (request, response) => void this.#handle(request, response));
   }
 
@@ -45,6 +48,11 @@ export class ModelServer {
       this.#server.once('error', reject);
       this.#server.listen(port, host, () => resolve((this.#server.address() as AddressInfo).port));
     });
+  }
+
+  /** The model has come: from now on it is ready. */
+  serve(model: OnnxModel): void {
+    this.#model = model;
   }
 
   /** Answers what it has, takes nothing new, resolves when the last connection is closed. */
@@ -74,23 +82,25 @@ export class ModelServer {
       return get(request, { name: 'purser-model-server', version: this.#options.serverVersion, extensions: [] });
     if (path === '/v2/health/live') return get(request, { live: true });
     if (path === '/v2/health/ready')
-      return this.#draining ? { status: 503, body: { ready: false } } : get(request, { ready: true });
+      return this.#draining || !this.#model ? { status: 503, body: { ready: false } } : get(request, { ready: true });
     const match = /^\/v2\/models\/([^/]+)(?:\/versions\/([^/]+))?(?:\/(ready|infer))?$/.exec(path);
     if (!match) return { status: 404, body: { error: 'No such route. See the Open Inference Protocol v2.' } };
-    return this.#model(request, {
+    return this.#answerModel(request, {
       name: decode(match[1]),
       version: match[2] === undefined ? null : decode(match[2]),
       verb: match[3] ?? 'metadata',
     });
   }
 
-  async #model(request: IncomingMessage, asked: { name: string; version: string | null; verb: string }): Promise<Answer> {
-    const { name, version, model } = this.#options;
+  async #answerModel(request: IncomingMessage, asked: { name: string; version: string | null; verb: string }): Promise<Answer> {
+    const { name, version } = this.#options;
+    const model = this.#model;
     if (asked.name !== name) return { status: 404, body: { error: `This replica serves "${name}".` } };
     if (asked.version !== null && asked.version !== version)
       return { status: 404, body: { error: `This replica serves version ${version}.` } };
+    if (!model) return { status: 503, body: { error: 'The model is being loaded.' } };
     if (asked.verb === 'ready') return get(request, { name, ready: true });
-    if (asked.verb === 'infer') return this.#infer(request);
+    if (asked.verb === 'infer') return this.#infer(request, model);
     return get(request, {
       name,
       versions: [version],
@@ -100,9 +110,9 @@ export class ModelServer {
     });
   }
 
-  async #infer(request: IncomingMessage): Promise<Answer> {
+  async #infer(request: IncomingMessage, model: OnnxModel): Promise<Answer> {
     if (request.method !== 'POST') return methodNotAllowed('POST');
-    const { model, name, version } = this.#options;
+    const { name, version } = this.#options;
     const parsed = parseInferRequest(parseJson(await readBody(request)), model);
     const outputs = await model.infer(parsed);
     const wanted = parsed.outputs.length === 0 ? outputs : outputs.filter((output) => parsed.outputs.includes(output.name));
