@@ -13,6 +13,8 @@ import { Migration20261121001000_upload_claims } from './Migration20261121001000
 import { Migration20261121001100_limits_history } from './Migration20261121001100_limits_history.ts';
 import { Migration20261121001200_replicas_of_revisions } from './Migration20261121001200_replicas_of_revisions.ts';
 import { Migration20261121001300_pool_nodes } from './Migration20261121001300_pool_nodes.ts';
+import { Migration20261121001350_nodes } from './Migration20261121001350_nodes.ts';
+import { Migration20261121001500_clusters } from './Migration20261121001500_clusters.ts';
 
 /** Every migration, oldest first. A list and not a folder scan: the same in sources, in the build and in tests. */
 export const MIGRATIONS: readonly (new (...args: ConstructorParameters<typeof Migration>) => Migration)[] = [
@@ -30,4 +32,6 @@ export const MIGRATIONS: readonly (new (...args: ConstructorParameters<typeof Mi
   Migration20261121001100_limits_history,
   Migration20261121001200_replicas_of_revisions,
   Migration20261121001300_pool_nodes,
+  Migration20261121001350_nodes,
+  Migration20261121001500_clusters,
 ];

@@ -10,12 +10,16 @@ export interface ClusterStore {
   lockCluster(tx: Transaction, id: Id): Promise<Cluster | null>;
   /** By name, after that name, one more than asked where there are more; removed ones are left out. */
   clusters(tx: Transaction, window: { readonly after: string | null; readonly limit: number }): Promise<Cluster[]>;
+  /** Every one that is not removed, the first registered first. */
+  present(tx: Transaction): Promise<Cluster[]>;
   clustersByIds(tx: Transaction, ids: readonly Id[]): Promise<Cluster[]>;
   pools(tx: Transaction, clusterIds: readonly Id[]): Promise<Pool[]>;
   pool(tx: Transaction, id: Id): Promise<Pool | null>;
   /** False if a cluster of this name exists; it waits for one that is being made. */
   insertCluster(tx: Transaction, cluster: Cluster, principal: string): Promise<boolean>;
   insertPool(tx: Transaction, pool: Pool): Promise<boolean>;
-  /** Its new version is in `cluster`; writes its history, too, like the insertion. */
+  /** What somebody asked for. Its new version is in `cluster`; writes its history, too, like the insertion. */
   updateCluster(tx: Transaction, cluster: Cluster, cause: Cause): Promise<void>;
+  /** What was seen of it or is under way there: conditions, removals, rebuilds. Its version stays, so that nobody meets a conflict. */
+  updateStatus(tx: Transaction, cluster: Cluster): Promise<void>;
 }

@@ -1,4 +1,4 @@
-import type { Cause, EventDraft, Json } from '../kernel/event.ts';
+import type { Cause, EventDraft, Json, Severity } from '../kernel/event.ts';
 import type { Cluster } from './cluster.ts';
 
 export interface ClusterChange extends Cause {
@@ -18,15 +18,45 @@ export const clusterCordoned = (change: ClusterChange): EventDraft =>
 export const clusterMoved = (change: ClusterChange): EventDraft =>
   draft(change, 'cluster.moved', `Cluster ${change.after.name} is on another machine now.`);
 
-const draft = ({ before, after, at, principal }: ClusterChange, type: string, message: string): EventDraft => ({
+export const clusterRemoved = (change: ClusterChange): EventDraft =>
+  draft(change, 'cluster.removed', `Cluster ${change.after.name} was removed: nothing is asked of it any more.`);
+
+/** It can no longer be seen; what it runs is unknown, and is left alone. */
+export const clusterUnreachable = (change: ClusterChange, why: string): EventDraft =>
+  draft(change, 'cluster.unreachable', `Cluster ${change.after.name} cannot be seen: ${why}`, 'error');
+
+export const clusterReachable = (change: ClusterChange): EventDraft =>
+  draft(change, 'cluster.reachable', `Cluster ${change.after.name} is seen again.`);
+
+/** So much there is unknown to the database that its removal waits for a person. */
+export const removalsHeld = (change: ClusterChange, why: string): EventDraft =>
+  draft(change, 'cluster.removals_held', `Cluster ${change.after.name}: ${why}`, 'error');
+
+export const removalsApproved = (change: ClusterChange): EventDraft =>
+  draft(
+    change,
+    'cluster.removals_approved',
+    `Cluster ${change.after.name}: what the database does not know there is removed, as approved.`,
+  );
+
+/** Everything wished there is told again. */
+export const clusterRebuilding = (change: ClusterChange): EventDraft =>
+  draft(change, 'cluster.rebuild_started', `Cluster ${change.after.name} is told everything again.`);
+
+const draft = (
+  { before, after, at, principal }: ClusterChange,
+  type: string,
+  message: string,
+  severity: Severity = 'info',
+): EventDraft => ({
   type,
   subjectKind: 'Cluster',
   subjectId: after.id,
-  subjectVersion: after.version,
+  subjectVersion: after.rowVersion,
   teamId: null,
   projectId: null,
   deploymentId: null,
-  severity: 'info',
+  severity,
   at,
   principal,
   message,
@@ -34,4 +64,9 @@ const draft = ({ before, after, at, principal }: ClusterChange, type: string, me
   after: snapshot(after),
 });
 
-const snapshot = ({ name, kind, machineId, cordoned }: Cluster): Json => ({ name, kind, machineId, cordoned });
+const snapshot = ({ heldRemovals: held, ...cluster }: Cluster): Json => {
+  const { name, kind, machineId, config, cordoned, conditions, rebuilds, removedAt } = cluster;
+  const heldRemovals = held && { digest: held.digest, count: held.workloadIds.length };
+  const facts = { name, kind, machineId, config, cordoned, conditions, heldRemovals, rebuilds, removedAt };
+  return JSON.parse(JSON.stringify(facts)) as Json;
+};

@@ -6,15 +6,16 @@ import { sqlOf } from '../persistence/sql.ts';
 import type { Cluster, Pool } from './cluster.ts';
 import type { ClusterStore } from './cluster-store.port.ts';
 
-const CLUSTER = `select id, name, kind, machine_id as "machineId", cordoned, version, created_at as "createdAt", removed_at as "removedAt",
-  observed_at as "observedAt", conditions from cluster`;
+const CLUSTER = `select id, name, kind, machine_id as "machineId", nullif(config, '{}') as config, cordoned, version, row_version as "rowVersion",
+  created_at as "createdAt", removed_at as "removedAt", observed_at as "observedAt", conditions, held_removals as "heldRemovals",
+  approved_removals as "approvedRemovals", rebuilds, rebuilt from cluster`;
 const POOL = `select id, cluster_id as "clusterId", name, capacity_type as "capacityType", offering_id as "offeringId",
   node_selector as "nodeSelector", version, created_at as "createdAt" from pool`;
 
 const appendCluster = (tx: Transaction, cluster: Cluster, { at, principal }: Cause): Promise<void> =>
   appendHistory(tx, 'cluster_history', {
     ...{ cluster_id: cluster.id, generation: cluster.version, machine_id: cluster.machineId, cordoned: String(cluster.cordoned) },
-    ...{ valid_from: at, principal },
+    ...{ config: cluster.config, removed: String(cluster.removedAt !== null), valid_from: at, principal },
   });
 
 /** Clusters and pools in PostgreSQL. */
@@ -35,6 +36,10 @@ export class ClusterRepository implements ClusterStore {
     return sqlOf(tx).query<Cluster>(text, [window.after, window.limit + 1]);
   }
 
+  present(tx: Transaction): Promise<Cluster[]> {
+    return sqlOf(tx).query<Cluster>(`${CLUSTER} where removed_at is null order by created_at, id`);
+  }
+
   clustersByIds(tx: Transaction, ids: readonly Id[]): Promise<Cluster[]> {
     return sqlOf(tx).query<Cluster>(`${CLUSTER} where id = any ($1::uuid[])`, [ids]);
   }
@@ -49,8 +54,12 @@ export class ClusterRepository implements ClusterStore {
   }
 
   async insertCluster(tx: Transaction, cluster: Cluster, principal: string): Promise<boolean> {
-    const text = `insert into cluster (id, name, kind, machine_id, version, created_at) values ($1, $2, $3, $4, $5, $6) on conflict do nothing`;
-    const values = [cluster.id, cluster.name, cluster.kind, cluster.machineId, cluster.version, cluster.createdAt];
+    const text = `insert into cluster (id, name, kind, machine_id, config, version, row_version, created_at)
+      values ($1, $2, $3, $4, $5, $6, $7, $8) on conflict do nothing`;
+    const values = [
+      ...[cluster.id, cluster.name, cluster.kind, cluster.machineId, JSON.stringify(cluster.config ?? {})],
+      ...[cluster.version, cluster.rowVersion, cluster.createdAt],
+    ];
     const inserted = (await sqlOf(tx).execute(text, values)) === 1;
     if (inserted) await appendCluster(tx, cluster, { at: cluster.createdAt, principal });
     return inserted;
@@ -65,8 +74,23 @@ export class ClusterRepository implements ClusterStore {
   }
 
   async updateCluster(tx: Transaction, cluster: Cluster, cause: Cause): Promise<void> {
-    const values = [cluster.id, cluster.machineId, cluster.cordoned, cluster.version];
-    await sqlOf(tx).execute(`update cluster set machine_id = $2, cordoned = $3, version = $4 where id = $1`, values);
+    const values = [...[cluster.id, cluster.machineId, cluster.cordoned, cluster.version, cluster.rowVersion, cluster.removedAt]];
+    await sqlOf(tx).execute(
+      `update cluster set machine_id = $2, cordoned = $3, version = $4, row_version = $5, removed_at = $6 where id = $1`,
+      values,
+    );
     await appendCluster(tx, cluster, cause);
+  }
+
+  async updateStatus(tx: Transaction, cluster: Cluster): Promise<void> {
+    const { heldRemovals: held, approvedRemovals: approved } = cluster;
+    await sqlOf(tx).execute(
+      `update cluster set row_version = $2, observed_at = $3, conditions = $4, held_removals = $5, approved_removals = $6, rebuilds = $7,
+         rebuilt = $8 where id = $1`,
+      [
+        ...[cluster.id, cluster.rowVersion, cluster.observedAt, JSON.stringify(cluster.conditions)],
+        ...[held && JSON.stringify(held), approved && JSON.stringify(approved), cluster.rebuilds, cluster.rebuilt],
+      ],
+    );
   }
 }

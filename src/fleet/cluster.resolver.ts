@@ -1,26 +1,36 @@
 import DataLoader from 'dataloader';
-import { Arg, Ctx, Field, FieldResolver, ID, InputType, Int, Mutation, Query, Resolver, Root } from 'type-graphql';
+import { Arg, Args, Ctx, FieldResolver, Int, Mutation, Query, Resolver, Root } from 'type-graphql';
 import { DEFAULT_PAGE, decodeCursor, toConnection } from '../graphql/connection.type.ts';
 import type { ApiContext } from '../graphql/context.ts';
-import { idOfType, NOWHERE } from '../graphql/global-id.ts';
-import { IDEMPOTENCY_KEY } from '../graphql/idempotency-key.ts';
+import { idOfType, NOWHERE, toGlobalId } from '../graphql/global-id.ts';
 import type { NodeSource } from '../graphql/node.type.ts';
 import { pageSize } from '../graphql/page.ts';
 import { toUserErrors } from '../graphql/payload.type.ts';
 import { callerOf } from '../identity/identity.resolver.ts';
+import { failure, type Failure } from '../kernel/failure.ts';
 import type { Id } from '../kernel/id.ts';
-import { ClusterConnection, ClusterType, CordonClusterPayload, PoolType, toClusterType, toPoolType } from './cluster.type.ts';
+import type { Result } from '../kernel/result.ts';
+import {
+  ApproveRemovalsArgs,
+  CordonClusterArgs,
+  RegisterClusterArgs,
+  RemoveClusterArgs,
+  toClusterConfig,
+  toPoolWishes,
+} from './cluster.input.ts';
+import {
+  ApproveRemovalsPayload,
+  ClusterConnection,
+  ClusterType,
+  CordonClusterPayload,
+  PoolType,
+  RegisterClusterPayload,
+  RemoveClusterPayload,
+  toClusterType,
+  toPoolType,
+} from './cluster.type.ts';
 import type { Pool } from './cluster.ts';
 import type { FleetService } from './fleet.service.ts';
-
-@InputType('CordonClusterInput', { description: 'Whether a cluster takes new replicas.' })
-export class CordonClusterInput {
-  @Field(() => ID, { description: 'Global id of the cluster.' })
-  cluster!: string;
-
-  @Field(() => Boolean, { defaultValue: true, description: 'False lets it take replicas again.' })
-  cordoned!: boolean;
-}
 
 @Resolver(() => ClusterType)
 export class ClusterResolver {
@@ -49,24 +59,62 @@ export class ClusterResolver {
     return (await loader.load(cluster.rowId)).map(toPoolType);
   }
 
+  @Mutation(() => RegisterClusterPayload, {
+    description: 'Registers a Kubernetes cluster; what is deployed there starts as soon as it can be reached.',
+  })
+  async registerCluster(
+    @Ctx() context: ApiContext,
+    @Args(() => RegisterClusterArgs) { input, idempotencyKey }: RegisterClusterArgs,
+  ): Promise<RegisterClusterPayload> {
+    const config = toClusterConfig(input);
+    if (!config) {
+      const wrong = failure('INVALID_INPUT', 'inCluster is true, or a kubeconfig is named.', { path: ['input', 'access'] });
+      return { cluster: null, userErrors: toUserErrors([wrong]) };
+    }
+    const wish = { name: input.name, kind: 'kubernetes' as const, config, pools: toPoolWishes(input) };
+    return this.#payload(context, await this.#service.register(callerOf(context, idempotencyKey), wish));
+  }
+
   @Mutation(() => CordonClusterPayload, { description: 'Stops (or allows again) new placements in a cluster.' })
   async cordonCluster(
     @Ctx() context: ApiContext,
-    @Arg('input', () => CordonClusterInput, { description: 'What.' }) input: CordonClusterInput,
-    @Arg('idempotencyKey', () => String, IDEMPOTENCY_KEY) idempotencyKey?: string | null,
-    @Arg('expectedVersion', () => Int, { nullable: true, description: 'Refused if the cluster has changed since.' })
-    expectedVersion?: number | null,
+    @Args(() => CordonClusterArgs) { input, idempotencyKey, expectedVersion = null }: CordonClusterArgs,
   ): Promise<CordonClusterPayload> {
-    const caller = callerOf(context, idempotencyKey);
-    const clusterId = idOfType('Cluster', input.cluster) ?? NOWHERE;
-    const outcome = await this.#service.cordon(caller, {
-      clusterId,
-      cordoned: input.cordoned,
-      expectedVersion: expectedVersion ?? null,
-    });
+    const change = { clusterId: idOfType('Cluster', input.cluster) ?? NOWHERE, cordoned: input.cordoned, expectedVersion };
+    return this.#payload(context, await this.#service.cordon(callerOf(context, idempotencyKey), change));
+  }
+
+  @Mutation(() => RemoveClusterPayload, {
+    description: 'Forgets a cluster; refused while a workload is wished or left there. Nothing in it is touched.',
+  })
+  async removeCluster(
+    @Ctx() context: ApiContext,
+    @Args(() => RemoveClusterArgs) { input, idempotencyKey, expectedVersion = null }: RemoveClusterArgs,
+  ): Promise<RemoveClusterPayload> {
+    const change = { clusterId: idOfType('Cluster', input.cluster) ?? NOWHERE, expectedVersion };
+    const outcome = await this.#service.remove(callerOf(context, idempotencyKey), change);
+    await context.changed();
+    return outcome.ok
+      ? { removedId: toGlobalId('Cluster', outcome.value.clusterId), userErrors: [] }
+      : { removedId: null, userErrors: toUserErrors([outcome.error]) };
+  }
+
+  @Mutation(() => ApproveRemovalsPayload, {
+    description: 'Lets go what a cluster runs and the database does not know, after so much of it was found that it waited.',
+  })
+  async approveRemovals(
+    @Ctx() context: ApiContext,
+    @Args(() => ApproveRemovalsArgs) { input, idempotencyKey }: ApproveRemovalsArgs,
+  ): Promise<ApproveRemovalsPayload> {
+    const approval = { clusterId: idOfType('Cluster', input.cluster) ?? NOWHERE, digest: input.digest };
+    return this.#payload(context, await this.#service.approveRemovals(callerOf(context, idempotencyKey), approval));
+  }
+
+  async #payload(context: ApiContext, outcome: Result<{ readonly clusterId: Id }, Failure>) {
     await context.changed();
     if (!outcome.ok) return { cluster: null, userErrors: toUserErrors([outcome.error]) };
-    const cluster = await this.#service.cluster(await context.read(), context.principal, { id: clusterId });
+    const by = { id: outcome.value.clusterId };
+    const cluster = await this.#service.cluster(await context.read(), context.principal, by);
     return { cluster: cluster && toClusterType(cluster), userErrors: [] };
   }
 

@@ -2,6 +2,7 @@ import { record } from '../events/event-log.ts';
 import { mayDo, PLATFORM } from '../identity/authorize.ts';
 import type { Caller } from '../identity/identity.service.ts';
 import type { Clock } from '../kernel/clock.ts';
+import type { Cause, EventDraft, Json } from '../kernel/event.ts';
 import { failure, notFound, type Failure } from '../kernel/failure.ts';
 import { newId, type Id } from '../kernel/id.ts';
 import { invariant } from '../kernel/invariant.ts';
@@ -9,17 +10,57 @@ import type { Principal } from '../kernel/principal.ts';
 import type { Random } from '../kernel/random.ts';
 import { err, ok, type Result } from '../kernel/result.ts';
 import type { Transaction } from '../kernel/transaction.ts';
-import type { Commands } from '../persistence/commands.ts';
-import { clusterCordoned, clusterMoved, clusterRegistered } from './cluster.events.ts';
-import { DEFAULT_POOL, LOCAL_CLUSTER, type Cluster, type Pool } from './cluster.ts';
+import type { Command, Commands } from '../persistence/commands.ts';
+import {
+  clusterCordoned,
+  clusterMoved,
+  clusterRegistered,
+  clusterRemoved,
+  removalsApproved,
+  type ClusterChange,
+} from './cluster.events.ts';
+import {
+  checkCluster,
+  DEFAULT_POOL,
+  LOCAL_CLUSTER,
+  type Cluster,
+  type ClusterConfig,
+  type ClusterKind,
+  type Pool,
+  type PoolWish,
+} from './cluster.ts';
 import type { ClusterStore } from './cluster-store.port.ts';
+import type { ClusterUse } from './cluster-use.port.ts';
 
 export interface FleetDeps {
   readonly commands: Commands;
   readonly clock: Clock;
   readonly random: Random;
   readonly store: ClusterStore;
+  readonly use: ClusterUse;
+  /** Told after a cluster came, changed or went, so that its loop is started, woken or stopped at once. */
+  readonly onChange?: () => void;
 }
+
+/** A cluster to be registered. */
+export interface ClusterWish {
+  readonly name: string;
+  readonly kind: Exclude<ClusterKind, 'local'>;
+  /** Null only for simulated ones. */
+  readonly config: ClusterConfig | null;
+  readonly pools: readonly PoolWish[];
+}
+
+/** A change of one cluster. */
+interface Change {
+  readonly clusterId: Id;
+  readonly expectedVersion: number | null;
+}
+
+const BLANK = {
+  ...{ cordoned: false, version: 1, rowVersion: 1, removedAt: null, observedAt: null, conditions: [] },
+  ...{ heldRemovals: null, approvedRemovals: null, rebuilds: 0, rebuilt: 0 },
+} as const;
 
 const REGISTRAR = 'reconciler:fleet';
 
@@ -41,8 +82,7 @@ export class FleetService {
   ): Promise<{ readonly cluster: Cluster; readonly pool: Pool }> {
     const { store, clock, random } = this.#deps;
     const at = clock.now();
-    const blank = { cordoned: false, version: 1, createdAt: at, removedAt: null, observedAt: null, conditions: [] };
-    const wanted: Cluster = { id: newId(at, random), name, kind: 'local', machineId, ...blank };
+    const wanted: Cluster = { ...BLANK, id: newId(at, random), name, kind: 'local', machineId, config: null, createdAt: at };
     if (await store.insertCluster(tx, wanted, REGISTRAR))
       record(tx, clusterRegistered({ before: null, after: wanted, at, principal: REGISTRAR }));
     const found = await store.cluster(tx, { name });
@@ -89,32 +129,122 @@ export class FleetService {
     return mayDo(principal, 'cluster.read', PLATFORM) ? this.#deps.store.pool(tx, id) : null;
   }
 
+  /**
+   * Registers a cluster with its pools; its loop starts soon after. Failures: NOT_FOUND (the caller may not), INVALID_INPUT,
+   * ALREADY_EXISTS.
+   */
+  register(caller: Caller, wish: ClusterWish): Promise<Result<{ clusterId: Id }, Failure>> {
+    const body = JSON.parse(JSON.stringify(wish)) as Json;
+    return this.#run({ ...caller, mutation: 'registerCluster', body }, async (tx) => {
+      if (!mayDo(caller.principal, 'cluster.write', PLATFORM)) return err(notFound('platform'));
+      const wrong = checkCluster(wish.name, wish.config, wish.pools);
+      if (wrong) return err(wrong);
+      const { store, clock, random } = this.#deps;
+      const { name, kind, config } = wish;
+      const at = clock.now();
+      const after: Cluster = { ...BLANK, id: newId(at, random), name, kind, machineId: null, config, createdAt: at };
+      const principal = caller.principal.id;
+      if (!(await store.insertCluster(tx, after, principal)))
+        return err(failure('ALREADY_EXISTS', 'There is a cluster of this name.', { path: ['input', 'name'] }));
+      for (const pool of wish.pools)
+        await store.insertPool(tx, { ...pool, id: newId(at, random), clusterId: after.id, version: 1, createdAt: at });
+      record(tx, clusterRegistered({ before: null, after, at, principal }));
+      return ok({ clusterId: after.id });
+    });
+  }
+
+  /** Forgets a cluster once nothing is wished or left there. Failures: NOT_FOUND, CONFLICT, PRECONDITION_FAILED. */
+  remove(caller: Caller, input: Change): Promise<Result<{ clusterId: Id }, Failure>> {
+    return this.#change(caller, { ...input, mutation: 'removeCluster' }, async (tx, before, cause) => {
+      const left = await this.#deps.use.workloads(tx, before.id);
+      if (before.kind === 'local')
+        return err(failure('PRECONDITION_FAILED', 'The local cluster goes with its control plane (PURSER_LOCAL_CLUSTER=0).'));
+      if (left > 0) {
+        const message = `${left} ${left === 1 ? 'workload is' : 'workloads are'} still there or wished there.`;
+        return err(failure('PRECONDITION_FAILED', message, { hint: 'Cordon it, and deploy or delete what is placed there.' }));
+      }
+      const after = { ...before, removedAt: cause.at };
+      return ok({ after, event: clusterRemoved });
+    });
+  }
+
   /** Stops (or allows again) new placements; what runs there runs on. */
-  cordon(
+  cordon(caller: Caller, input: Change & { readonly cordoned: boolean }): Promise<Result<{ clusterId: Id }, Failure>> {
+    return this.#change(caller, { ...input, mutation: 'cordonCluster' }, (_tx, before) =>
+      Promise.resolve(
+        ok(
+          before.cordoned === input.cordoned ? null : { after: { ...before, cordoned: input.cordoned }, event: clusterCordoned },
+        ),
+      ),
+    );
+  }
+
+  /**
+   * Lets the loop remove what it holds back there: exactly the set that `digest` names. Failures: NOT_FOUND, CONFLICT (another set is
+   * held now), PRECONDITION_FAILED (none is).
+   */
+  approveRemovals(
     caller: Caller,
-    input: { readonly clusterId: Id; readonly cordoned: boolean; readonly expectedVersion: number | null },
+    input: { readonly clusterId: Id; readonly digest: string },
   ): Promise<Result<{ clusterId: Id }, Failure>> {
-    return this.#deps.commands.run({ ...caller, mutation: 'cordonCluster', body: input }, async (tx) => {
-      const before = mayDo(caller.principal, 'cluster.write', PLATFORM)
-        ? await this.#deps.store.lockCluster(tx, input.clusterId)
-        : null;
+    return this.#run({ ...caller, mutation: 'approveRemovals', body: { ...input } }, async (tx) => {
+      const before = await this.#locked(tx, caller, input.clusterId);
+      if (!before) return err(notFound('cluster', ['input', 'cluster']));
+      const { heldRemovals: held } = before;
+      if (!held) return err(failure('PRECONDITION_FAILED', 'Nothing waits for approval there.'));
+      if (held.digest !== input.digest)
+        return err(failure('CONFLICT', 'Something else is held back there now: look again.', { path: ['input', 'digest'] }));
+      const after = { ...before, approvedRemovals: held.workloadIds, heldRemovals: null, rowVersion: before.rowVersion + 1 };
+      await this.#deps.store.updateStatus(tx, after);
+      record(tx, removalsApproved({ before, after, at: this.#deps.clock.now(), principal: caller.principal.id }));
+      return ok({ clusterId: before.id });
+    });
+  }
+
+  /** Runs a change that somebody asked for; null = it is so already. */
+  #change(
+    caller: Caller,
+    { mutation, ...input }: Change & { readonly mutation: string; readonly cordoned?: boolean },
+    decide: (
+      tx: Transaction,
+      before: Cluster,
+      cause: Cause,
+    ) => Promise<Result<{ after: Cluster; event: (change: ClusterChange) => EventDraft } | null, Failure>>,
+  ): Promise<Result<{ clusterId: Id }, Failure>> {
+    return this.#run({ ...caller, mutation, body: { ...input } }, async (tx) => {
+      const before = await this.#locked(tx, caller, input.clusterId);
       if (!before) return err(notFound('cluster', ['input', 'cluster']));
       if (input.expectedVersion !== null && input.expectedVersion !== before.version) {
         return err(
           failure('CONFLICT', `The cluster is at version ${before.version} now: read it again.`, { path: ['expectedVersion'] }),
         );
       }
-      if (before.cordoned === input.cordoned) return ok({ clusterId: before.id });
-      const after = { ...before, cordoned: input.cordoned, version: before.version + 1 };
       const cause = { at: this.#deps.clock.now(), principal: caller.principal.id };
+      const decided = await decide(tx, before, cause);
+      if (!decided.ok) return decided;
+      if (!decided.value) return ok({ clusterId: before.id });
+      const after = { ...decided.value.after, version: before.version + 1, rowVersion: before.rowVersion + 1 };
       await this.#deps.store.updateCluster(tx, after, cause);
-      record(tx, clusterCordoned({ before, after, ...cause }));
+      record(tx, decided.value.event({ before, after, ...cause }));
       return ok({ clusterId: before.id });
     });
   }
 
+  async #run<O extends Json>(
+    command: Command,
+    body: (tx: Transaction) => Promise<Result<O, Failure>>,
+  ): Promise<Result<O, Failure>> {
+    const outcome = await this.#deps.commands.run(command, body);
+    if (outcome.ok) this.#deps.onChange?.();
+    return outcome;
+  }
+
+  async #locked(tx: Transaction, { principal }: Caller, id: Id): Promise<Cluster | null> {
+    return mayDo(principal, 'cluster.write', PLATFORM) ? this.#deps.store.lockCluster(tx, id) : null;
+  }
+
   async #move(tx: Transaction, before: Cluster, machineId: string): Promise<Cluster> {
-    const after = { ...before, machineId, version: before.version + 1 };
+    const after = { ...before, machineId, version: before.version + 1, rowVersion: before.rowVersion + 1 };
     const cause = { at: this.#deps.clock.now(), principal: REGISTRAR };
     await this.#deps.store.updateCluster(tx, after, cause);
     record(tx, clusterMoved({ before, after, ...cause }));

@@ -1,6 +1,5 @@
 import { CostsReconciler } from '../costs/costs.reconciler.ts';
 import { LedgerAudit } from '../costs/ledger-audit.reconciler.ts';
-import { ClusterLoop } from '../deployments/cluster-loop.reconciler.ts';
 import type { ClusterPort } from '../deployments/cluster.port.ts';
 import { newId, type Id } from '../kernel/id.ts';
 import { DAY_MS, HOUR_MS } from '../kernel/instant.ts';
@@ -8,6 +7,7 @@ import type { Scope } from '../kernel/transaction.ts';
 import { pruneOutcomes } from '../persistence/commands.ts';
 import { LeaseKeeper } from '../reconcile/lease-keeper.ts';
 import { Loop, once } from '../reconcile/loop.ts';
+import { ClusterLoops, type OpenCluster } from './cluster-loops.ts';
 import type { Parts } from './compose.ts';
 import { listenError } from './start-error.ts';
 
@@ -30,6 +30,8 @@ export interface StartOptions {
   readonly linkPort: number;
   /** What runs replicas on this machine, and what names its cluster; null = nothing does. */
   readonly local: { readonly machineId: Id; readonly cluster: ClusterPort } | null;
+  /** Makes the way to every other cluster. */
+  readonly openCluster: OpenCluster;
 }
 
 interface Stoppable {
@@ -61,10 +63,10 @@ export class ControlPlane {
     this.#running.push(events);
     await prices.loadCatalogue();
     const { local } = options;
-    const known = local && (await database.write(SCOPE, (tx) => fleet.ensureLocalCluster(tx, { machineId: local.machineId })));
+    if (local) await database.write(SCOPE, (tx) => fleet.ensureLocalCluster(tx, { machineId: local.machineId }));
     routeTable.start();
     this.#running.push(routeTable);
-    if (local && known) this.#startClusterLoop(known.cluster.id, local.cluster);
+    this.#startClusters(options);
     this.#startCosts();
     this.#startHousekeeping();
     const port = await api.listen(options.host, options.port).catch((error: unknown) => {
@@ -79,12 +81,14 @@ export class ControlPlane {
     return { port, linkPort };
   }
 
-  #startClusterLoop(clusterId: Id, cluster: ClusterPort): void {
-    const loop = new ClusterLoop({ ...this.#parts.clusterLoop, clusterId, cluster, holder: this.#holder() });
-    this.#parts.clusters.set(clusterId, cluster);
-    this.#parts.wakes.add(() => loop.wake());
-    loop.start();
-    this.#running.push(loop);
+  #startClusters({ local, openCluster }: StartOptions): void {
+    const open: OpenCluster = (cluster) =>
+      cluster.kind === 'local' && local
+        ? Promise.resolve({ cluster: local.cluster, stop: () => Promise.resolve() })
+        : openCluster(cluster);
+    const loops = new ClusterLoops(this.#parts, { open, machineId: local?.machineId ?? null });
+    loops.start();
+    this.#running.push(loops);
   }
 
   #startCosts(): void {

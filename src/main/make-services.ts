@@ -10,6 +10,7 @@ import { SnapshotService } from '../costs/snapshot.service.ts';
 import { DecisionRepository } from '../decisions/decision.repository.ts';
 import { DecisionsService } from '../decisions/decisions.service.ts';
 import type { ClusterPort } from '../deployments/cluster.port.ts';
+import { ClusterUseRepository } from '../deployments/cluster-use.repository.ts';
 import { DeployService, type DeploySettings } from '../deployments/deploy.service.ts';
 import { DeploymentRepository } from '../deployments/deployment.repository.ts';
 import { DeploymentsService } from '../deployments/deployments.service.ts';
@@ -58,10 +59,12 @@ export interface ComposeDeps {
   readonly logger: Logger;
 }
 
-/** What every part is made of. */
+/** What every part is made of; `wakes` are called after each wish and each commit of another instance. */
 export function makeFoundation({ config, database, clock, random, logger, secret }: ComposeDeps) {
   const shared = { database, clock, random, logger, commands: new Commands({ database, clock }) };
-  return { ...shared, config, secret, registry: makeMetricRegistry(), events: new EventLog(shared) };
+  const wakes = new Set<() => void>();
+  const onChange = () => wakes.forEach((wake) => wake());
+  return { ...shared, config, secret, registry: makeMetricRegistry(), events: new EventLog(shared), wakes, onChange };
 }
 
 type Foundation = ReturnType<typeof makeFoundation>;
@@ -99,7 +102,7 @@ export function makeCatalogue(shared: Foundation) {
       store: priceStore,
       catalogue: new BundledCatalogue(join(packageRoot, 'deploy', 'price-book')),
     }),
-    fleet: new FleetService({ ...shared, store: clusterStore }),
+    fleet: new FleetService({ ...shared, store: clusterStore, use: new ClusterUseRepository() }),
     models: new ModelsService({ ...shared, store: new ModelRepository(), identity: identityStore, signatures: artifacts }),
     decisions: new DecisionsService({ ...shared, store: new DecisionRepository() }),
   };
@@ -112,8 +115,6 @@ export function makeOperations(shared: Foundation, catalogue: Catalogue) {
   const { identityStore, models, prices, decisions, quotas, clusterStore, priceStore, credentials } = catalogue;
   const { config } = shared;
   const deploymentStore = new DeploymentRepository();
-  const wakes = new Set<() => void>();
-  const onChange = () => wakes.forEach((wake) => wake());
   const wishes = {
     ...shared,
     store: deploymentStore,
@@ -122,15 +123,12 @@ export function makeOperations(shared: Foundation, catalogue: Catalogue) {
     prices,
     clusters: clusterStore,
     decisions,
-    onChange,
   };
   const writer = new WishWriter({ ...wishes, quotas });
   const costDeps = { ...shared, store: new CostRepository(), metrics: makeCostMetrics(shared.registry) };
   const costs = new CostsService({ store: costDeps.store, query: new CostQueryRepository() });
   return {
     deploymentStore,
-    /** Called after each wish and each commit of another instance. */
-    wakes,
     /** By cluster id: filled when a cluster's loop starts. */
     clusters: new Map<Id, ClusterPort>(),
     deploy: new DeployService({ ...wishes, writer, settings: deploySettings(config) }),
@@ -140,9 +138,10 @@ export function makeOperations(shared: Foundation, catalogue: Catalogue) {
       ...shared,
       store: deploymentStore,
       versions: new RouteTableRepository(),
+      clusters: clusterStore,
       credentials,
       prices,
-      onMoved: onChange,
+      onMoved: shared.onChange,
     }),
     costs,
     costsReconciler: costDeps,

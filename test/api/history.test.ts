@@ -1,6 +1,7 @@
 // Changes limits, quotas, aliases and clusters through the API and compares each row's append-only twin with what was asked for.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { newId } from '../../src/kernel/id.ts';
+import { ClusterUseRepository } from '../../src/deployments/cluster-use.repository.ts';
 import { ClusterRepository } from '../../src/fleet/cluster.repository.ts';
 import { FleetService } from '../../src/fleet/fleet.service.ts';
 import { Commands } from '../../src/persistence/commands.ts';
@@ -60,7 +61,11 @@ describe('What was wished at any instant is kept from the start', () => {
   test('clusters: registered, moved to another machine, cordoned', async () => {
     const { database } = api.db;
     const shared = { clock: systemClock, random: systemRandom, store: new ClusterRepository() };
-    const fleet = new FleetService({ ...shared, commands: new Commands({ database, clock: systemClock }) });
+    const fleet = new FleetService({
+      ...shared,
+      use: new ClusterUseRepository(),
+      commands: new Commands({ database, clock: systemClock }),
+    });
     for (const machineId of ['one', 'two']) await database.write(SCOPE, (tx) => fleet.ensureLocalCluster(tx, { machineId }));
     const { data } = await api.gql<{ clusters: { nodes: { id: string }[] } }>('{ clusters { nodes { id } } }');
     await change(`cordonCluster(input: { cluster: "${data?.clusters.nodes[0]?.id ?? ''}" })`);

@@ -1,5 +1,6 @@
 // The local cluster on a real database: made once by whoever comes first, moved with its machine, cordoned by administrators only.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { ClusterUseRepository } from '../../src/deployments/cluster-use.repository.ts';
 import { ClusterRepository } from '../../src/fleet/cluster.repository.ts';
 import { FleetService } from '../../src/fleet/fleet.service.ts';
 import { Commands } from '../../src/persistence/commands.ts';
@@ -13,7 +14,13 @@ const clock = { now: () => 1_800_000_000_000 };
 const random = seededRandom(3);
 let db: TestDatabase;
 const fleet = () =>
-  new FleetService({ commands: new Commands({ database: db.database, clock }), clock, random, store: new ClusterRepository() });
+  new FleetService({
+    commands: new Commands({ database: db.database, clock }),
+    clock,
+    random,
+    store: new ClusterRepository(),
+    use: new ClusterUseRepository(),
+  });
 const ensure = (machineId: string) => db.database.write(SYSTEM, (tx) => fleet().ensureLocalCluster(tx, { machineId }));
 
 describe('Fleet: clusters and pools', () => {

@@ -90,7 +90,13 @@ export async function makeGround(database: Database, teamName: string, versions 
   const identity = new IdentityRepository();
   const models = new ModelRepository();
   const owner = { teamId, projectId, createdAt: clock.now(), createdBy: teamId };
-  const fleet = new FleetService({ store: new ClusterRepository(), use: new ClusterUseRepository(), clock, random, commands: new Commands({ database, clock }) });
+  const fleet = new FleetService({
+    store: new ClusterRepository(),
+    use: new ClusterUseRepository(),
+    clock,
+    random,
+    commands: new Commands({ database, clock }),
+  });
   const clusterId = await database.write(SCOPE, async (tx) => {
     await identity.insertTeam(tx, { id: teamId, name: teamName, version: 1, createdAt: clock.now() });
     const limits = { maxReplicas: 10, maxSpendPerHour: 5n * PICO_PER_USD };
@@ -205,6 +211,7 @@ export async function makeControlPlane(
     ...shared,
     store,
     versions: new RouteTableRepository(),
+    clusters,
     credentials: new CredentialsService(identity, null),
     prices,
   });

@@ -16,7 +16,17 @@ import {
 import type { Deployment } from '../../src/deployments/deployment.ts';
 import type { Replica } from '../../src/deployments/replica.ts';
 import type { Rollout } from '../../src/deployments/rollout.ts';
-import { clusterCordoned, clusterMoved, clusterRegistered } from '../../src/fleet/cluster.events.ts';
+import {
+  clusterCordoned,
+  clusterMoved,
+  clusterReachable,
+  clusterRebuilding,
+  clusterRegistered,
+  clusterRemoved,
+  clusterUnreachable,
+  removalsApproved,
+  removalsHeld,
+} from '../../src/fleet/cluster.events.ts';
 import type { Cluster } from '../../src/fleet/cluster.ts';
 import {
   principalCreated,
@@ -103,7 +113,18 @@ const model = {
 } as Model;
 const version = { number: 1, format: 'onnx', artifact: null, archivedAt: null } as ModelVersion;
 const registry = { model, ...cause };
-const cluster = { id: 'cluster', name: 'local', kind: 'local', machineId: 'one', cordoned: false, version: 1 } as Cluster;
+const cluster = {
+  id: 'cluster',
+  name: 'local',
+  kind: 'local',
+  machineId: 'one',
+  cordoned: false,
+  version: 1,
+  rowVersion: 1,
+} as Cluster;
+const clusterTo = (change: Partial<Cluster>) => ({ before: cluster, after: { ...cluster, ...change }, ...cause });
+const condition = { type: 'Reachable', status: 'False' as const, reason: 'Unseen', message: '', lastTransitionTime: 5_000 };
+const held = { digest: 'sha256:1', workloadIds: ['a', 'b', 'c', 'd'] };
 const offering = {
   id: 'offering',
   provider: 'aws',
@@ -178,6 +199,17 @@ const TABLE: readonly (readonly [string, Story, (...args: never[]) => unknown, E
     clusterMoved,
     clusterMoved({ before: cluster, after: { ...cluster, machineId: 'two' }, ...cause }),
   ],
+  ['cluster.removed', 'changed', clusterRemoved, clusterRemoved(clusterTo({ removedAt: 5_000 }))],
+  [
+    'cluster.unreachable',
+    'changed',
+    clusterUnreachable,
+    clusterUnreachable(clusterTo({ conditions: [condition] }), 'No answer.'),
+  ],
+  ['cluster.reachable', 'changed', clusterReachable, clusterReachable(clusterTo({ conditions: [condition] }))],
+  ['cluster.removals_held', 'changed', removalsHeld, removalsHeld(clusterTo({ heldRemovals: held }), '4 are unknown.')],
+  ['cluster.removals_approved', 'changed', removalsApproved, removalsApproved(clusterTo({ heldRemovals: held }))],
+  ['cluster.rebuild_started', 'changed', clusterRebuilding, clusterRebuilding(clusterTo({ rebuilds: 1 }))],
   [
     'ledger.invariant_violated',
     'changed',

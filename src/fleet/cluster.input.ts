@@ -1,0 +1,183 @@
+import { ArgsType, Field, ID, InputType, Int } from 'type-graphql';
+import { offeringIdOf } from '../clouds/offering-key.ts';
+import type { CapacityType } from '../clouds/offering.ts';
+import { CapacityTypeName } from '../clouds/offering.type.ts';
+import { IDEMPOTENCY_KEY } from '../graphql/idempotency-key.ts';
+import { oneOf } from '../graphql/one-of.ts';
+import { OfferingKeyInput, toOfferingKey } from '../pricing/offering.input.ts';
+import {
+  DEFAULT_NAMESPACE_PREFIX,
+  DEFAULT_POOL,
+  DEFAULT_SYSTEM_NAMESPACE,
+  type ClusterAccess,
+  type ClusterConfig,
+  type PoolWish,
+} from './cluster.ts';
+
+@InputType('KubeconfigInput', { description: 'A kubeconfig by reference.' })
+export class KubeconfigInput {
+  @Field(() => String, { description: 'Absolute path of a file that every control plane can read.' })
+  file!: string;
+
+  @Field(() => String, { nullable: true, description: 'Context in it; default: its current one.' })
+  context?: string | null;
+}
+
+@InputType(oneOf('ClusterAccessInput'), {
+  description: 'How the control plane gets into a cluster: by reference, never a secret.',
+})
+export class ClusterAccessInput {
+  @Field(() => KubeconfigInput, { nullable: true, description: 'By a kubeconfig.' })
+  kubeconfig?: KubeconfigInput | null;
+
+  @Field(() => Boolean, {
+    nullable: true,
+    description: 'True: by the service account of the pod that the control plane runs in.',
+  })
+  inCluster?: boolean | null;
+}
+
+@InputType('NodeLabelInput', { description: 'A label of nodes.' })
+export class NodeLabelInput {
+  @Field(() => String, { description: 'Key.' })
+  key!: string;
+
+  @Field(() => String, { description: 'Value.' })
+  value!: string;
+}
+
+@InputType('PoolInput', { description: 'One kind of capacity in a cluster.' })
+export class PoolInput {
+  @Field(() => String, { description: 'A DNS label, unique in the cluster.' })
+  name!: string;
+
+  @Field(() => CapacityTypeName, { defaultValue: 'on_demand', description: 'How its capacity is rented.' })
+  capacityType!: CapacityType;
+
+  @Field(() => [NodeLabelInput], { defaultValue: [], description: 'Labels that its nodes carry; none = any node.' })
+  nodeSelector!: NodeLabelInput[];
+
+  @Field(() => OfferingKeyInput, {
+    nullable: true,
+    description: 'What a replica there is priced by; default: the cheapest offering that fits it.',
+  })
+  offering?: OfferingKeyInput | null;
+}
+
+@InputType('RegisterClusterInput', { description: 'A Kubernetes cluster.' })
+export class RegisterClusterInput {
+  @Field(() => String, { description: 'A DNS label, unique.' })
+  name!: string;
+
+  @Field(() => ClusterAccessInput, { description: 'How the control plane gets in.' })
+  access!: ClusterAccessInput;
+
+  @Field(() => String, {
+    defaultValue: DEFAULT_NAMESPACE_PREFIX,
+    description: 'Namespaces of teams are `<prefix>-<team>`. It names the installation there: two on one cluster need two.',
+  })
+  namespacePrefix!: string;
+
+  @Field(() => String, { defaultValue: DEFAULT_SYSTEM_NAMESPACE, description: "Namespace of the installation's own objects." })
+  systemNamespace!: string;
+
+  @Field(() => String, {
+    nullable: true,
+    description: 'Image of the built-in model server, pinned by digest; without it no ONNX model runs there.',
+  })
+  modelServerImage?: string | null;
+
+  @Field(() => [String], { defaultValue: [], description: 'Address blocks (CIDR) whence routers reach replicas.' })
+  routerCidrs!: string[];
+
+  @Field(() => String, { nullable: true, description: 'Namespace of routers that run there; default: the system namespace.' })
+  routerNamespace?: string | null;
+
+  @Field(() => [PoolInput], { nullable: true, description: 'Its pools; default: one named `default`, on any node.' })
+  pools?: PoolInput[] | null;
+}
+
+@InputType('CordonClusterInput', { description: 'Whether a cluster takes new replicas.' })
+export class CordonClusterInput {
+  @Field(() => ID, { description: 'Global id of the cluster.' })
+  cluster!: string;
+
+  @Field(() => Boolean, { defaultValue: true, description: 'False lets it take replicas again.' })
+  cordoned!: boolean;
+}
+
+@InputType('RemoveClusterInput', { description: 'Which cluster to forget.' })
+export class RemoveClusterInput {
+  @Field(() => ID, { description: 'Global id of the cluster; nothing may be wished or left there.' })
+  cluster!: string;
+}
+
+@InputType('ApproveRemovalsInput', { description: 'What may be removed from a cluster.' })
+export class ApproveRemovalsInput {
+  @Field(() => ID, { description: 'Global id of the cluster.' })
+  cluster!: string;
+
+  @Field(() => String, { description: '`heldRemovals.digest` as it was shown: another set is refused.' })
+  digest!: string;
+}
+
+@ArgsType()
+abstract class ClusterArgs {
+  @Field(() => String, IDEMPOTENCY_KEY)
+  idempotencyKey?: string | null;
+}
+
+@ArgsType()
+export class RegisterClusterArgs extends ClusterArgs {
+  @Field(() => RegisterClusterInput, { description: 'The cluster.' })
+  input!: RegisterClusterInput;
+}
+
+@ArgsType()
+export class ApproveRemovalsArgs extends ClusterArgs {
+  @Field(() => ApproveRemovalsInput, { description: 'What.' })
+  input!: ApproveRemovalsInput;
+}
+
+@ArgsType()
+abstract class ClusterChangeArgs extends ClusterArgs {
+  @Field(() => Int, { nullable: true, description: 'Refused if the cluster has changed since.' })
+  expectedVersion?: number | null;
+}
+
+@ArgsType()
+export class CordonClusterArgs extends ClusterChangeArgs {
+  @Field(() => CordonClusterInput, { description: 'What.' })
+  input!: CordonClusterInput;
+}
+
+@ArgsType()
+export class RemoveClusterArgs extends ClusterChangeArgs {
+  @Field(() => RemoveClusterInput, { description: 'Which.' })
+  input!: RemoveClusterInput;
+}
+
+/** Null when neither way in was really given. */
+const toAccess = ({ kubeconfig, inCluster }: ClusterAccessInput): ClusterAccess | null => {
+  if (kubeconfig) return { kind: 'kubeconfig', file: kubeconfig.file, context: kubeconfig.context ?? null };
+  return inCluster ? { kind: 'in_cluster' } : null;
+};
+
+export function toClusterConfig(input: RegisterClusterInput): ClusterConfig | null {
+  const access = toAccess(input.access);
+  const { namespacePrefix, systemNamespace, modelServerImage = null, routerCidrs: cidrs } = input;
+  const routerSources = { namespace: input.routerNamespace ?? systemNamespace, cidrs };
+  return access && { access, namespacePrefix, systemNamespace, modelServerImage, routerSources };
+}
+
+const ANY_NODE: PoolWish = { name: DEFAULT_POOL, capacityType: 'on_demand', offeringId: null, nodeSelector: {} };
+
+export const toPoolWishes = ({ pools }: RegisterClusterInput): PoolWish[] =>
+  (pools ?? []).length === 0
+    ? [ANY_NODE]
+    : (pools ?? []).map(({ name, capacityType, offering, nodeSelector }) => ({
+        name,
+        capacityType,
+        offeringId: offering ? offeringIdOf(toOfferingKey(offering)) : null,
+        nodeSelector: Object.fromEntries(nodeSelector.map(({ key, value }) => [key, value])),
+      }));
