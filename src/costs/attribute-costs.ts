@@ -32,10 +32,13 @@ export interface BusyGroup extends UsageGroup {
   readonly busyUs: number;
 }
 
+/** The state that a line is of; empty for what is no replica's. */
+export type LineState = ReplicaState | '';
+
 /** What one line says before it has a number: `priceId` null = unpriced, `group` null = the owner's (idle where serving). */
 export interface LineShare extends Amounts {
   readonly priceId: Id | null;
-  readonly state: ReplicaState;
+  readonly state: LineState;
   readonly group: UsageGroup | null;
   /** Milliseconds of capacity; all on the owner's line, so that they sum to the replica's time. */
   readonly ms: number;
@@ -50,6 +53,13 @@ export interface ReplicaMinute {
   readonly usage: readonly BusyGroup[];
   /** `revision.concurrency`, at least 1. */
   readonly concurrency: number;
+  /** When it was on known nodes, which pay for that time; what else there is of it is unpriced then. None: `steps` price all of it. */
+  readonly places?: readonly Stretch[];
+}
+
+export interface Stretch {
+  readonly from: Instant;
+  readonly to: Instant;
 }
 
 /** The bytes that break a tie: what SQL gets by ordering the four columns with `COLLATE "C"`. */
@@ -61,18 +71,42 @@ export const tieKey = (group: UsageGroup | null): string =>
  * price split by largest remainder over idle capacity and busy time. The lines sum to the cost of the minute.
  */
 export function attributeMinute(input: ReplicaMinute): LineShare[] {
-  invariant(input.concurrency >= 1, `attributeMinute: concurrency ${input.concurrency}`);
-  const pieces = piecesOf(input.life, input.minute, Math.min(input.minute + MINUTE_MS, input.knownUntil));
-  const servingMs = sumMs(pieces.filter((piece) => piece.state === 'serving'));
-  const weights = weightsOf(input, servingMs);
-  return [...costsByPrice(pieces, input.steps).values()].flatMap((cost) =>
-    cost.state === 'serving' ? splitServing(cost, weights) : [{ ...cost, group: null }],
-  );
+  const pieces = piecesIn(input);
+  const places = input.places ?? [];
+  if (places.length === 0) return splitCosts(input, [...costsByPrice(pieces, input.steps).values()]);
+  const elsewhere = pieces.flatMap((piece) => outside(piece, places));
+  return splitCosts(input, [...costsByPrice(elsewhere, []).values()]);
 }
 
-interface StateCost extends Amounts {
+/**
+ * The lines of what a replica-minute cost by price and state, from wherever that comes: the serving part of each price is split by the
+ * same weights, those of the whole minute.
+ */
+export function splitCosts(input: ReplicaMinute, costs: readonly StateCost[]): LineShare[] {
+  invariant(input.concurrency >= 1, `splitCosts: concurrency ${input.concurrency}`);
+  const servingMs = sumMs(piecesIn(input).filter((piece) => piece.state === 'serving'));
+  const weights = weightsOf(input, servingMs);
+  return costs.flatMap((cost) => (cost.state === 'serving' ? splitServing(cost, weights) : [{ ...cost, group: null }]));
+}
+
+const piecesIn = ({ life, minute, knownUntil }: ReplicaMinute): Piece[] =>
+  piecesOf(life, minute, Math.min(minute + MINUTE_MS, knownUntil));
+
+/** What is left of a stretch without these, which may be in any order and overlap. */
+export function outside<T extends Stretch>(whole: T, taken: readonly Stretch[]): T[] {
+  const parts: T[] = [];
+  let at = whole.from;
+  for (const { from, to } of [...taken].sort((a, b) => a.from - b.from)) {
+    if (from > at && at < whole.to) parts.push({ ...whole, from: at, to: Math.min(from, whole.to) });
+    at = Math.max(at, to);
+  }
+  return at < whole.to ? [...parts, { ...whole, from: at }] : parts;
+}
+
+/** What a replica cost under one price row in one state. */
+export interface StateCost extends Amounts {
   readonly priceId: Id | null;
-  readonly state: ReplicaState;
+  readonly state: LineState;
   readonly ms: number;
 }
 
@@ -126,14 +160,14 @@ export const addAmounts = (a: Amounts, b: Amounts): Amounts => ({
 export const isNothing = (line: Amounts & { readonly ms: number }): boolean =>
   line.ms === 0 && line.list === 0n && line.contracted === 0n && line.effective === 0n;
 
-interface RatedPart {
+export interface RatedPart {
   readonly step: RatedStep | null;
   readonly from: Instant;
   readonly to: Instant;
 }
 
-/** The piece cut at price steps; what no step covers comes without one. */
-function ratedParts(piece: Piece, steps: readonly RatedStep[]): RatedPart[] {
+/** The stretch cut at price steps; what no step covers comes without one. */
+export function ratedParts(piece: Stretch, steps: readonly RatedStep[]): RatedPart[] {
   const parts: RatedPart[] = [];
   let at = piece.from;
   for (const step of [...steps].sort((a, b) => a.from - b.from)) {
