@@ -1,4 +1,5 @@
 import type { KubernetesManifest, KubernetesObject } from './objects.ts';
+import { Credentials, type ClusterAccess } from './credentials.ts';
 import { KubernetesError, KubernetesUnreachable } from './errors.ts';
 import { isObject } from './read-answer.ts';
 import { apiVersionOf, pathOf, PODS, type ObjectRef, type Resource } from './resource.ts';
@@ -40,7 +41,7 @@ export interface WatchOptions extends Selection {
   readonly resourceVersion: string;
   /** The server ends the watch after this time. */
   readonly timeoutSeconds: number;
-  /** Without any byte for this long the watch is given up; the server sends bookmarks about every minute. */
+  /** Without any byte for this long the watch is given up. */
   readonly silenceMs: number;
 }
 
@@ -81,6 +82,10 @@ export class KubernetesApi {
   constructor(deps: TransportDeps) {
     this.#transport = new Transport(deps);
     this.#credentials = deps.credentials;
+  }
+
+  static of(access: ClusterAccess, deps: Omit<TransportDeps, 'credentials'>): KubernetesApi {
+    return new KubernetesApi({ ...deps, credentials: new Credentials(access, deps.clock) });
   }
 
   /** Null = there is no such object; a kind that is not served throws (`NO_SUCH_RESOURCE`). Safe to repeat. */

@@ -2,6 +2,8 @@ import type { Instant } from '../../kernel/instant.ts';
 import { KubernetesError, KubernetesUnreachable, NO_SUCH_RESOURCE, type StatusCause } from './errors.ts';
 
 export interface Answer {
+  /** What was asked, for messages. */
+  readonly path: string;
   readonly status: number;
   /** The `Retry-After` header; null = none. */
   readonly retryAfter: string | null;
@@ -12,7 +14,8 @@ export interface Answer {
 export function readAnswer(answer: Answer, now: Instant): Readonly<Record<string, unknown>> {
   const json = jsonObject(answer.text);
   if (answer.status < 200 || answer.status > 299) throw refusal(answer, json, now);
-  if (json === null) throw new KubernetesUnreachable('garbage', `the answer is not a JSON object: ${excerpt(answer.text)}`);
+  if (json === null)
+    throw new KubernetesUnreachable('garbage', `${answer.path}: the answer is not a JSON object: ${excerpt(answer.text)}`);
   return json;
 }
 
@@ -20,13 +23,14 @@ export function readAnswer(answer: Answer, now: Instant): Readonly<Record<string
 export function refusal(answer: Answer, json: Json | null, now: Instant): KubernetesError | KubernetesUnreachable {
   const headerMs = retryAfterMs(answer.retryAfter, now);
   if (json?.['kind'] === 'Status') return errorOfStatus(json, answer.status, headerMs);
+  const message = `${answer.path}: answered ${answer.status}: ${excerpt(answer.text)}`;
   // Something between us and the server speaks for it.
-  if (answer.status >= 500 && answer.status !== 503)
-    return new KubernetesUnreachable('garbage', `answered ${answer.status}: ${excerpt(answer.text)}`);
-  // An unknown group, version or plural is answered in plain text.
-  const reason = answer.status === 404 ? NO_SUCH_RESOURCE : '';
-  const message = `answered ${answer.status}: ${excerpt(answer.text)}`;
-  return new KubernetesError({ status: answer.status, reason, message, retryAfterMs: headerMs, causes: [], objectName: null });
+  if (answer.status >= 500 && answer.status !== 503) return new KubernetesUnreachable('garbage', message);
+  const more = { status: answer.status, retryAfterMs: headerMs, causes: [], objectName: null };
+  // A group, version or kind that it does not know is answered in plain text.
+  if (answer.status === 404)
+    return new KubernetesError({ ...more, reason: NO_SUCH_RESOURCE, message: `the server does not serve ${answer.path}` });
+  return new KubernetesError({ ...more, reason: '', message });
 }
 
 type Json = Readonly<Record<string, unknown>>;

@@ -16,6 +16,9 @@ const BACKOFF = { baseMs: 100, maxMs: 1_000 };
 /** No answer is larger; a page of the largest objects is. Higher: memory; lower: large lists fail. */
 const MAX_BODY_BYTES = 256 * 1024 * 1024;
 
+/** How audit logs know us. */
+const USER_AGENT = 'purser';
+
 export interface Call {
   readonly method: 'GET' | 'POST' | 'PATCH' | 'DELETE';
   readonly path: string;
@@ -70,7 +73,8 @@ export class Transport {
         const exchange = new Exchange(call);
         try {
           const { status, retryAfter, body } = await exchange.start(signIn);
-          if (status < 200 || status > 299) throw this.#refusal({ status, retryAfter, text: await exchange.read(body) });
+          if (status < 200 || status > 299)
+            throw this.#refusal({ path: call.path, status, retryAfter, text: await exchange.read(body) });
           exchange.disarm();
           return { body: exchange.flow(body), abort: (reason) => exchange.abort(reason), close: () => exchange.close() };
         } catch (error) {
@@ -142,7 +146,7 @@ async function exchangeOnce(call: Call, signIn: SignIn): Promise<Answer> {
   const exchange = new Exchange(call);
   try {
     const { status, retryAfter, body } = await exchange.start(signIn);
-    return { status, retryAfter, text: await exchange.read(body) };
+    return { path: call.path, status, retryAfter, text: await exchange.read(body) };
   } catch (error) {
     throw exchange.meaning(error);
   } finally {
@@ -175,7 +179,12 @@ class Exchange {
     const answer = await request(`${server}${path}${queryOf(query)}`, {
       dispatcher,
       method,
-      headers: { accept: 'application/json', ...headers, ...(body === undefined ? {} : { 'content-type': contentType }) },
+      headers: {
+        accept: 'application/json',
+        'user-agent': USER_AGENT,
+        ...headers,
+        ...(body === undefined ? {} : { 'content-type': contentType }),
+      },
       body: body === undefined ? null : JSON.stringify(body),
       signal: this.#end.signal,
     });

@@ -23,18 +23,25 @@ import {
 export interface CacheLimits {
   /** Everything is listed anew this often, give or take a fifth, so that lost events are found. Higher: found later; lower: more load. */
   readonly resyncMs: number;
-  /** A watch without a byte for this long is dead; the server sends bookmarks about every minute. Higher: noticed later; lower: healthy ones are cut. */
-  readonly silenceMs: number;
+  /** The server is asked to end a watch after this time, give or take a fifth; it goes on from there. Higher: a stall is noticed later; lower: more requests. */
+  readonly watchMs: number;
+  /** A watch that outlives its time by this much without a byte is dead. Higher: noticed later; lower: slow servers are cut. */
+  readonly graceMs: number;
   /** Waits after failures in a row. Higher: a mended server is noticed later; lower: a broken one is hammered. */
   readonly backoff: { readonly baseMs: number; readonly maxMs: number };
 }
 
-export const CACHE_LIMITS: CacheLimits = { resyncMs: 300_000, silenceMs: 90_000, backoff: { baseMs: 200, maxMs: 15_000 } };
+export const CACHE_LIMITS: CacheLimits = {
+  resyncMs: 300_000,
+  watchMs: 30_000,
+  graceMs: 10_000,
+  backoff: { baseMs: 200, maxMs: 15_000 },
+};
 
 /** A failure this long after the last one is a new trouble. */
 const NEW_TROUBLE_MS = 60_000;
 /** A watch that the server ends sooner than this, without an event, is a failure: else it would be asked again at once, for ever. */
-const SHORTEST_WATCH_MS = 1_000;
+const SHORTEST_WATCH_MS = 500;
 /** A server that asks for a longer pause is asked after this one. */
 const MAX_RETRY_AFTER_MS = 60_000;
 
@@ -171,12 +178,17 @@ export class ResourceCache<R extends KubernetesObject, T extends Held = R> {
   }
 
   async #listAndWatch(signal: AbortSignal): Promise<void> {
-    const { api, resource, selection, project, clock, random } = this.#options;
+    const { api, resource, selection, project, clock } = this.#options;
     this.#noted = [];
     const list = await api.listProjected(resource, { ...selection, signal }, (raw) => project(readAs<R>(raw)));
     this.#listed(withNoted(list.items, this.#noted, list.resourceVersion));
-    const until = clock.now() + Math.round(this.#limits.resyncMs * (0.8 + 0.4 * random.fraction()));
-    for (let from = list.resourceVersion; clock.now() < until;) from = await this.#watch(from, until, signal);
+    const until = clock.now() + this.#giveOrTake(this.#limits.resyncMs);
+    for (let from = list.resourceVersion; clock.now() < until;) from = await this.#watch(from, signal);
+  }
+
+  /** Caches that were started together, here and in other processes, do not ask together for ever. */
+  #giveOrTake(ms: number): number {
+    return Math.round(ms * (0.8 + 0.4 * this.#options.random.fraction()));
   }
 
   #listed(items: readonly T[]): void {
@@ -191,20 +203,21 @@ export class ResourceCache<R extends KubernetesObject, T extends Held = R> {
   }
 
   /** Watches until the server ends it in good order; answers the version to go on from. */
-  async #watch(from: string, until: Instant, signal: AbortSignal): Promise<string> {
+  async #watch(from: string, signal: AbortSignal): Promise<string> {
     const { api, resource, selection, clock } = this.#options;
     const began = clock.now();
-    const timeoutSeconds = Math.max(1, Math.ceil((until - began) / 1000));
+    const timeoutSeconds = Math.max(1, Math.round(this.#giveOrTake(this.#limits.watchMs) / 1000));
+    const silenceMs = timeoutSeconds * 1000 + this.#limits.graceMs;
     let version = from;
-    const options = { ...selection, resourceVersion: from, timeoutSeconds, silenceMs: this.#limits.silenceMs, signal };
-    for await (const events of api.watch(resource, options)) {
+    for await (const events of api.watch(resource, { ...selection, resourceVersion: from, timeoutSeconds, silenceMs, signal })) {
       this.#heardAt = clock.now();
       version = events.reduce((_, event) => versionAfter(event), version);
       this.#publish(
-        events.filter((event) => event.type !== 'BOOKMARK').map(({ type, object }) => this.#takeIn(type, readAs<R>(object))),
+        events.flatMap((event) => (event.type === 'BOOKMARK' ? [] : [this.#takeIn(event.type, readAs<R>(event.object))])),
       );
     }
-    if (version === from && clock.now() - began < Math.min(SHORTEST_WATCH_MS, timeoutSeconds * 1000))
+    this.#heardAt = clock.now();
+    if (version === from && this.#heardAt - began < SHORTEST_WATCH_MS)
       throw new KubernetesUnreachable('connection', `the watch of ${resource.plural} ended as soon as it began`);
     return version;
   }
