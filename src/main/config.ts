@@ -23,6 +23,9 @@ const Environment = z.object({
   PURSER_LINK_TLS_CERT: z.string().optional(),
   PURSER_LINK_TLS_KEY: z.string().optional(),
   PURSER_LINK_TLS_CA: z.string().optional(),
+  PURSER_TOKEN_FILE: z.string().optional(),
+  PURSER_KUBECONFIG: z.string().optional(),
+  PURSER_CLUSTER_NAME: z.string().min(1).max(63).default('kubernetes'),
   PURSER_DATA_DIR: z.string().min(1).default('.purser'),
   PURSER_ADMIN_TOKEN_FILE: z.string().optional(),
   PURSER_ROUTER_TOKEN_FILE: z.string().optional(),
@@ -83,6 +86,12 @@ export interface Config {
   /** Files with tokens that somebody else keeps; null = the ones of the data folder, which Purser makes. */
   readonly adminTokenFile: string | null;
   readonly routerTokenFile: string | null;
+  /** File with the operator's token; null = the administrator's of the data folder. */
+  readonly tokenFile: string | null;
+  /** The operator's kubeconfig; null = the account of its pod. */
+  readonly kubeconfigFile: string | null;
+  /** How the operator names its cluster to the API. */
+  readonly clusterName: string;
   /** False: this machine runs no replicas. */
   readonly localCluster: boolean;
   readonly allowProcess: boolean;
@@ -124,6 +133,9 @@ export function readConfig(env: NodeJS.ProcessEnv, cwd: string): Config {
     dataDir: resolve(cwd, values.PURSER_DATA_DIR),
     databaseUrl: values.PURSER_DATABASE_URL,
     databaseOwnerUrl: values.PURSER_DATABASE_OWNER_URL,
+    tokenFile: fileOf(values.PURSER_TOKEN_FILE, cwd),
+    kubeconfigFile: fileOf(values.PURSER_KUBECONFIG, cwd),
+    clusterName: values.PURSER_CLUSTER_NAME,
     adminTokenFile: fileOf(values.PURSER_ADMIN_TOKEN_FILE, cwd),
     routerTokenFile: fileOf(values.PURSER_ROUTER_TOKEN_FILE, cwd),
     localCluster: values.PURSER_LOCAL_CLUSTER,

@@ -7,6 +7,7 @@ const PROCESSES: Readonly<Record<string, () => Promise<unknown>>> = {
   up: async () => (await import('./up.ts')).up(),
   serve: async () => (await import('./serve.ts')).serve(),
   router: async () => (await import('./router.ts')).router(),
+  operator: async () => (await import('./operator.ts')).operator(),
   runtime: async () => (await import('./runtime.ts')).runtime(),
   'model-server': async () => {
     // Before ONNX Runtime is loaded: nothing here calls anybody.
