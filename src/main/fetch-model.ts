@@ -14,11 +14,11 @@ const Environment = z.object({
   PURSER_ARTIFACT_URL: z.url({ protocol: /^https?$/ }),
   PURSER_ARTIFACT_DIGEST: z.string().refine(isDigest, 'must be sha256: and 64 hexadecimal digits'),
   PURSER_ARTIFACT_TOKEN_FILE: z.string().min(1),
-  PURSER_ARTIFACT_DIR: z.string().min(1).default(tmpdir()),
+  PURSER_ARTIFACT_CACHE: z.string().min(1).default(tmpdir()),
 });
 
 /**
- * The file of the artifact at `PURSER_ARTIFACT_URL`, kept in `PURSER_ARTIFACT_DIR` under its digest, so that a replica that starts again in
+ * The file of the artifact at `PURSER_ARTIFACT_URL`, kept in `PURSER_ARTIFACT_CACHE` under its digest, so that a replica that starts again in
  * the same folder asks nobody. The token is read from its file at each try, because it may have been replaced. A source that is away is
  * asked again for ever; one that refuses, and wrong bytes, end the process with a `StartError`.
  */
@@ -27,7 +27,7 @@ export async function fetchModel(env: NodeJS.ProcessEnv): Promise<string> {
   if (!parsed.success)
     throw new StartError(parsed.error.issues.map(({ path, message }) => `${path.join()}: ${message}`).join('; '));
   const { PURSER_ARTIFACT_URL: url, PURSER_ARTIFACT_DIGEST: digest, ...rest } = parsed.data;
-  const cache = new ArtifactCache(rest.PURSER_ARTIFACT_DIR);
+  const cache = new ArtifactCache(rest.PURSER_ARTIFACT_CACHE);
   for (let wait = FIRST_WAIT_MS; ; wait = Math.min(LAST_WAIT_MS, wait * 2)) {
     try {
       return await cache.fetch({ url, digest, token: readToken(rest.PURSER_ARTIFACT_TOKEN_FILE) });

@@ -62,7 +62,7 @@ async function scene(): Promise<Scene> {
       PURSER_ARTIFACT_URL: url,
       PURSER_ARTIFACT_DIGEST: digestOf(model),
       PURSER_ARTIFACT_TOKEN_FILE: join(folder, 'token'),
-      PURSER_ARTIFACT_DIR: join(folder, 'artifacts'),
+      PURSER_ARTIFACT_CACHE: join(folder, 'artifacts'),
       ...more,
     };
     const child = spawn(builtNode, [builtEntry, 'model-server'], { env, stdio: ['ignore', 'pipe', 'pipe'] });
