@@ -30,7 +30,7 @@ import { UsageWindow } from './usage-window.ts';
 
 /** Usage counted since the last sync is what a crash can lose. Higher: more is lost; lower: more syncs. */
 export const SPOOL_INTERVAL_MS = 1_000;
-/** Requests in flight get this long when the router stops. Higher: stopping hangs; lower: long answers are cut. */
+/** Requests in flight get at least this long when the router stops, or the longest deadline of its table. Higher: stopping hangs; lower: long answers are cut. */
 const DRAIN_LIMIT_MS = 25_000;
 /** Idle connections may send one more request while the router stops. Lower: that request is lost. */
 const IDLE_GRACE_MS = 1_000;
@@ -152,9 +152,13 @@ export class Router {
     });
   }
 
-  /** Takes no new connection, answers what is in flight, delivers the last reports. */
-  async drain(): Promise<void> {
+  /**
+   * Is not ready from now on, and after `unreadyMs`, in which balancers learn of it, takes no new connection; answers what is in flight or
+   * held, delivers the last reports.
+   */
+  async drain(unreadyMs = 0): Promise<void> {
     this.#draining = true;
+    if (unreadyMs > 0) await new Promise((resolve) => setTimeout(resolve, unreadyMs));
     // Not http's own close: it would cut idle connections at once, and with them a request that is just arriving.
     const closed = new Promise<void>((resolve) => {
       NetServer.prototype.close.call(this.#server, () => resolve());
@@ -164,7 +168,8 @@ export class Router {
       this.#server.closeIdleConnections();
       this.#closeUnused();
     }, IDLE_GRACE_MS);
-    const limit = setTimeout(() => this.#server.closeAllConnections(), DRAIN_LIMIT_MS);
+    const deadlines = (this.#tables.table?.deployments ?? []).map(({ deadlineMs }) => deadlineMs);
+    const limit = setTimeout(() => this.#server.closeAllConnections(), Math.max(DRAIN_LIMIT_MS, ...deadlines));
     await closed;
     clearTimeout(grace);
     clearTimeout(limit);
@@ -265,7 +270,7 @@ export class Router {
       answer(response, ready ? 200 : 503, ready ? 'ready\n' : 'not ready\n');
       return;
     }
-    if (!isLoopback(request.socket.remoteAddress)) {
+    if (!isLoopback(request.socket.remoteAddress) && !this.#link.isProved(request.headers.authorization)) {
       answer(response, 404, 'not found\n');
       return;
     }

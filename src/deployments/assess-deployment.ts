@@ -39,7 +39,12 @@ const verdict = (type: string, status: Condition['status'], reason: string, mess
 
 /** The status after what is known now; equal to the old one where nothing changed. */
 export function assessDeployment(deployment: Deployment, facts: DeploymentFacts, now: Instant): Status {
-  const verdicts = [ready(deployment, facts), progressing(deployment, facts), available(facts), withinBudget(deployment, facts)];
+  const verdicts = [
+    ready(deployment, facts),
+    progressing(deployment, facts),
+    available(deployment, facts),
+    withinBudget(deployment, facts),
+  ];
   const conditions = verdicts.reduce<readonly Condition[]>(
     (all, next) => withCondition(all, { ...next, lastTransitionTime: now }),
     deployment.conditions,
@@ -61,10 +66,9 @@ function phaseOf(deployment: Deployment, facts: DeploymentFacts): DeploymentPhas
   return settledPhase(deployment, facts);
 }
 
-function settledPhase(
-  deployment: Deployment,
-  { available, failing, rollout, serving, desired }: DeploymentFacts,
-): DeploymentPhase {
+function settledPhase(deployment: Deployment, facts: DeploymentFacts): DeploymentPhase {
+  const { available, failing, rollout, serving, desired } = facts;
+  if (isHibernated(deployment, facts)) return 'HIBERNATED';
   if (available === 0 && (failing !== null || rollout?.state === 'failed')) return 'FAILED';
   if (rollout?.state === 'rolled_back') return 'DEGRADED';
   if (serving >= desired) return 'READY';
@@ -75,12 +79,18 @@ function settledPhase(
 const wasSettled = ({ observedGeneration, generation, phase }: Deployment): boolean =>
   observedGeneration === generation && (phase === 'READY' || phase === 'DEGRADED');
 
+/** As wished: whatever the last rollout came to, there is nothing that could be failing. */
+const isHibernated = ({ spec }: Deployment, { desired, rollout }: DeploymentFacts): boolean =>
+  spec.replicas === 0 && desired === 0 && !isUnderWay(rollout);
+
 const count = ({ serving, desired }: DeploymentFacts): string => `${serving} of ${desired} replicas are ready.`;
 
 function ready(deployment: Deployment, facts: DeploymentFacts): Verdict {
   if (!facts.observed)
     return verdict('Ready', 'Unknown', 'ClusterUnknown', 'The cluster cannot be seen; nothing is changed until it can.');
   if (deployment.deletedAt !== null) return verdict('Ready', 'False', 'Deleting', 'It is being deleted.');
+  if (isHibernated(deployment, facts))
+    return verdict('Ready', 'True', 'Hibernated', 'It is scaled to 0 replicas, as wished: scale it up to serve requests.');
   const back = rolledBack(facts.rollout);
   if (back) return back;
   if (facts.serving >= facts.desired && !isUnderWay(facts.rollout))
@@ -110,10 +120,11 @@ function progressing(deployment: Deployment, { observed, rollout }: DeploymentFa
   );
 }
 
-function available(facts: DeploymentFacts): Verdict {
+function available(deployment: Deployment, facts: DeploymentFacts): Verdict {
   if (!facts.observed) return verdict('Available', 'Unknown', 'ClusterUnknown', 'The cluster cannot be seen.');
-  return facts.available > 0
-    ? verdict('Available', 'True', 'ServesRequests', 'At least one replica serves requests.')
+  if (facts.available > 0) return verdict('Available', 'True', 'ServesRequests', 'At least one replica serves requests.');
+  return isHibernated(deployment, facts)
+    ? verdict('Available', 'False', 'Hibernated', 'It is scaled to 0 replicas.')
     : verdict('Available', 'False', 'NoReadyReplica', 'No replica that gets traffic is ready.');
 }
 

@@ -47,7 +47,7 @@ export class DeployInput {
   @Field(() => String, { nullable: true, description: 'The version that this alias points at now.' })
   alias?: string | null;
 
-  @Field(() => Int, { nullable: true, description: 'Replicas; default 1.' })
+  @Field(() => Int, { nullable: true, description: 'Replicas; 0 = hibernated; default 1.' })
   replicas?: number | null;
 
   @Field(() => ResourcesInput, { nullable: true, description: 'What one replica needs; default: what the version says.' })
@@ -125,7 +125,7 @@ export class ScaleDeploymentInput {
   @Field(() => DeploymentBy, { description: 'Which deployment.' })
   deployment!: DeploymentBy;
 
-  @Field(() => Int, { description: 'Replicas of each revision that gets traffic.' })
+  @Field(() => Int, { description: 'Replicas of each revision that gets traffic; 0 = hibernated.' })
   replicas!: number;
 }
 

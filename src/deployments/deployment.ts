@@ -7,6 +7,7 @@ import { isName, NAME_RULE } from '../kernel/name.ts';
 import type { PicoUsdPerHour } from '../kernel/money.ts';
 import type { Resources } from '../kernel/resources.ts';
 import type { VersionTarget } from '../registry/model-version.ts';
+import type { AdoptedObject } from './cluster.port.ts';
 
 export const DEPLOYMENT_PHASES = ['PENDING', 'DEPLOYING', 'READY', 'DEGRADED', 'HIBERNATED', 'FAILED', 'DELETING'] as const;
 
@@ -19,12 +20,24 @@ export interface TrafficWeight {
   readonly weight: number;
 }
 
+/** A cluster that replicas are placed on. */
+export interface PlacedCluster {
+  /** Its name. */
+  readonly cluster: string;
+  /** Name of the pool there; absent = its default one. */
+  readonly pool?: string;
+  /** Share of the traffic among the clusters of its order; 0 = none as long as another one can take it. */
+  readonly weight: number;
+  /** The lowest order that can take traffic takes it all. */
+  readonly order: number;
+}
+
 /** What the owner wishes for; a change of it is a new generation. */
 export interface DeploymentSpec {
   readonly model: string;
   /** Resolved when the wish is made. */
   readonly version: VersionTarget;
-  /** Replicas of each revision that gets traffic. */
+  /** Replicas of each revision that gets traffic; 0 = hibernated. */
   readonly replicas: number;
   /** Null = what the model version says. */
   readonly resources: Resources | null;
@@ -44,7 +57,16 @@ export interface DeploymentSpec {
   readonly maxReplicas: number;
   /** Never dearer than this, both sides of a rollout counted. */
   readonly maxSpendPerHour: PicoUsdPerHour;
-  readonly placement: { readonly regions: readonly string[]; readonly capacityTypes: readonly CapacityType[] };
+  readonly placement: {
+    readonly regions: readonly string[];
+    readonly capacityTypes: readonly CapacityType[];
+    /** Absent or empty = where it is, else the first cluster that takes new replicas and can run it. */
+    readonly clusters?: readonly PlacedCluster[];
+    /** Name of the pool where no cluster is named; absent = the default one. */
+    readonly pool?: string;
+  };
+  /** What runs already and is taken over by the revision that this wish makes; absent = nothing new is. */
+  readonly adopt?: AdoptedObject;
   /** The one other system whose wish this is, such as `ModelDeployment cluster/namespace/name`; absent = whoever may write. */
   readonly manager?: string;
   /** The shares that hold once no rollout is under way; they sum to 100. */
@@ -91,6 +113,11 @@ const MAX_CONCURRENCY = 10_000;
 const MAX_DEADLINE_MS = 3_600_000;
 const MAX_QUEUE = 100_000;
 const MAX_HOSTS = 20;
+/** Higher makes every pass of every cluster's loop read more, lower keeps a global deployment from its regions. */
+const MAX_CLUSTERS = 20;
+const MAX_WEIGHT = 1_000;
+const MIN_READINESS_TIMEOUT_MS = 1_000;
+const MAX_READINESS_TIMEOUT_MS = 3_600_000;
 const HOST = /^(?=.{1,253}$)[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)+$/;
 /** Whatever ends in a number is read as an IPv4 address; all who call the router by its address would be led to one deployment. */
 const ADDRESS = /(?:^|\.)(?:\d+|0x[0-9a-f]*)$/;
@@ -113,11 +140,17 @@ function checkManager({ manager }: DeploymentSpec): Failure | null {
 
 function checkCounts(spec: DeploymentSpec): Failure | null {
   const ranges: readonly [keyof DeploymentSpec, number, number, number][] = [
-    ['replicas', spec.replicas, 1, spec.maxReplicas],
+    ['replicas', spec.replicas, 0, spec.maxReplicas],
     ['maxReplicas', spec.maxReplicas, 1, 1_000],
     ['concurrency', spec.concurrency, 1, MAX_CONCURRENCY],
     ['deadlineMs', spec.deadlineMs, 1, MAX_DEADLINE_MS],
     ['queueLimit', spec.queueLimit, 0, MAX_QUEUE],
+    [
+      'readinessTimeoutMs',
+      spec.readinessTimeoutMs ?? DEFAULT_READINESS_TIMEOUT_MS,
+      MIN_READINESS_TIMEOUT_MS,
+      MAX_READINESS_TIMEOUT_MS,
+    ],
   ];
   for (const [field, value, low, high] of ranges) {
     if (!Number.isInteger(value) || value < low || value > high)
@@ -143,7 +176,19 @@ export function checkTraffic(weights: readonly TrafficWeight[]): Failure | null 
     : invalid('weights', 'Weights are whole percents that sum to 100, each revision named once.');
 }
 
-const checkPlacement = ({ placement }: DeploymentSpec): Failure | null =>
-  placement.regions.length > 0 && placement.capacityTypes.length > 0
+function checkPlacement({ placement }: DeploymentSpec): Failure | null {
+  const { regions, capacityTypes, clusters = [] } = placement;
+  if (regions.length === 0 || capacityTypes.length === 0)
+    return invalid('placement', 'At least one region and one capacity type must be allowed.');
+  if (clusters.length === 0) return null;
+  if (clusters.length > MAX_CLUSTERS) return invalid('clusters', `There may be at most ${MAX_CLUSTERS} clusters.`);
+  if (new Set(clusters.map(({ cluster }) => cluster)).size !== clusters.length)
+    return invalid('clusters', 'Each cluster may be named once.');
+  const inRange = (value: number, high: number) => Number.isInteger(value) && value >= 0 && value <= high;
+  if (!clusters.every(({ weight, order }) => inRange(weight, MAX_WEIGHT) && inRange(order, MAX_CLUSTERS)))
+    return invalid('clusters', `A weight is between 0 and ${MAX_WEIGHT}, an order between 0 and ${MAX_CLUSTERS}.`);
+  const first = Math.min(...clusters.map(({ order }) => order));
+  return clusters.some(({ order, weight }) => order === first && weight > 0)
     ? null
-    : invalid('placement', 'At least one region and one capacity type must be allowed.');
+    : invalid('clusters', 'A cluster of the lowest order needs a weight above 0.');
+}

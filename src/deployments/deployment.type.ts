@@ -29,7 +29,7 @@ registerEnumType(DeploymentPhaseName, {
     DEPLOYING: { description: 'On its way to what was wished.' },
     READY: { description: 'As wished.' },
     DEGRADED: { description: 'It serves, but not as wished.' },
-    HIBERNATED: { description: 'Put to sleep on purpose.' },
+    HIBERNATED: { description: 'Scaled to 0 replicas on purpose.' },
     FAILED: { description: 'It does not serve.' },
     DELETING: { description: 'Being drained and given up.' },
   },
@@ -234,7 +234,7 @@ export class DeploymentType extends NodeType {
   @Field(() => Int, { description: 'The generation; pass it as `expectedVersion`.' })
   version!: number;
 
-  @Field(() => Int, { description: 'Replicas wished for, of each revision that gets traffic.' })
+  @Field(() => Int, { description: 'Replicas wished for, of each revision that gets traffic; 0 = hibernated.' })
   wishedReplicas!: number;
 
   @Field(() => Int, { description: 'Never more replicas than this.' })

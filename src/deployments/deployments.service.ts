@@ -21,7 +21,7 @@ import { checkTraffic, deploymentPath, type Deployment, type DeploymentPhase, ty
 import type { DeploymentRef, DeploymentStore } from './deployment-store.port.ts';
 import { refuseStale } from './deploy.service.ts';
 import { planChange } from './plan-change.ts';
-import type { CurrentDeployment } from './plan-deployment.ts';
+import { HIBERNATION_RISK, type CurrentDeployment } from './plan-deployment.ts';
 import { planToJson } from './plan-json.ts';
 import type { Plan, PlanAction } from './plan.ts';
 import type { Replica } from './replica.ts';
@@ -188,18 +188,17 @@ export class DeploymentsService {
 
   mayWrite = (principal: Principal, deployment: Deployment): boolean => mayDo(principal, 'deployment.write', deployment);
 
-  /** Changes the number of replicas of every revision that gets traffic. */
+  /** Changes the number of replicas of every revision that gets traffic; 0 hibernates it. */
   scale(caller: Caller, options: ChangeOptions, replicas: number): Promise<Result<ChangeOutcome, Failure>> {
     const decide: Verb['decide'] = (current, now) => {
       const { spec } = current.deployment;
-      if (!Number.isInteger(replicas) || replicas < 1)
-        return err(failure('INVALID_INPUT', 'replicas must be at least 1.', { path: ['input', 'replicas'] }));
+      if (!Number.isInteger(replicas) || replicas < 0)
+        return err(failure('INVALID_INPUT', 'replicas must be at least 0.', { path: ['input', 'replicas'] }));
       const next = wished(current, { ...spec, replicas }, now);
-      const action: PlanAction = {
-        kind: 'SCALE',
-        message: `Scale ${path(current)} from ${spec.replicas} to ${replicas} replicas.`,
-      };
-      return ok({ next, rolloutTo: null, action, reasons: [`From ${spec.replicas} to ${replicas} replicas by request.`] });
+      const message = `Scale ${path(current)} from ${spec.replicas} to ${replicas} replicas${replicas === 0 ? ': it hibernates' : ''}.`;
+      const action: PlanAction = { kind: 'SCALE', message };
+      const reasons = [`From ${spec.replicas} to ${replicas} replicas by request.`];
+      return ok({ next, rolloutTo: null, action, risks: replicas === 0 ? [HIBERNATION_RISK] : [], reasons });
     };
     return this.#run(
       caller,

@@ -35,6 +35,8 @@ export interface PlanInput {
   readonly prices: ReadonlyMap<Id, PicoUsdPerHour>;
 }
 
+export const HIBERNATION_RISK = 'At 0 replicas requests are refused until it is scaled up.';
+
 /** What is to be done, decided once; the service writes exactly this. */
 export interface PlannedRevision {
   /** Null = make a new one of this spec. */
@@ -131,7 +133,7 @@ function keepsTraffic(current: CurrentDeployment | null, revisionId: Id): boolea
 
 function planActions({ path, wish, version, current }: PlanInput, revision: PlannedRevision): PlanAction[] {
   const from = current ? current.deployment.spec.replicas : 0;
-  const runs = `${wish.model} version ${version.number} on ${wish.replicas} ${wish.replicas === 1 ? 'replica' : 'replicas'}`;
+  const runs = `${wish.model} version ${version.number} on ${replicasInWords(wish.replicas)}`;
   const actions: PlanAction[] = [];
   if (!current) actions.push({ kind: 'CREATE_DEPLOYMENT', message: `Create the deployment ${path}.` });
   else if (wishDiffers(current.deployment.spec, wish))
@@ -142,9 +144,15 @@ function planActions({ path, wish, version, current }: PlanInput, revision: Plan
   if (!revision.existing) actions.push({ kind: 'CREATE_REVISION', message: `Create revision ${revision.number}: ${runs}.` });
   if (revision.needsRollout) actions.push({ kind: 'START_ROLLOUT', message: rolloutMessage(current, revision) });
   else if (from !== wish.replicas)
-    actions.push({ kind: 'SCALE', message: `Scale revision ${revision.number} from ${from} to ${wish.replicas} replicas.` });
+    actions.push({
+      kind: 'SCALE',
+      message: `Scale revision ${revision.number} from ${from} to ${wish.replicas} replicas${wish.replicas === 0 ? ': it hibernates' : ''}.`,
+    });
   return actions.length > 0 ? actions : [{ kind: 'NOTHING', message: 'Nothing changes: it is as wished.' }];
 }
+
+const replicasInWords = (replicas: number): string =>
+  replicas === 0 ? '0 replicas: it hibernates' : `${replicas} ${replicas === 1 ? 'replica' : 'replicas'}`;
 
 function rolloutMessage(current: CurrentDeployment | null, { number }: PlannedRevision): string {
   if (!current) return `Send all traffic to revision ${number} once it is ready.`;
@@ -181,11 +189,12 @@ function candidatesOf({ best, rejected, chosen }: Placement, prices: PlanInput['
   return [...kept, ...lost];
 }
 
-function risksOf({ placement, current }: PlanInput, revision: PlannedRevision): string[] {
+function risksOf({ placement, current, wish }: PlanInput, revision: PlannedRevision): string[] {
   const risks: string[] = [];
   if (placement.chosen?.offering.capacityType === 'spot') risks.push('Spot capacity may be interrupted.');
   if (current?.rollout && current.rollout.endedAt === null)
     risks.push(`The rollout to revision ${current.rollout.toRevision} is superseded.`);
+  if (wish.replicas === 0) risks.push(HIBERNATION_RISK);
   if (current && revision.needsRollout) risks.push('While traffic shifts, both revisions run and cost.');
   return risks;
 }

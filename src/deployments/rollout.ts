@@ -97,7 +97,7 @@ const TRANSITIONS = {
 
 function leaveStarting({ rollout, facts, pace, now }: Question): Rollout {
   if (facts.serving >= facts.desired) {
-    return rollout.fromWeights.length === 0 ? to(rollout, 'draining', now) : to(rollout, 'shifting', now);
+    return rollout.fromWeights.length === 0 || facts.desired === 0 ? to(rollout, 'draining', now) : to(rollout, 'shifting', now);
   }
   if (facts.failing !== null) return giveUp(rollout, facts.failing, now);
   const waited = now - rollout.stepStartedAt;
@@ -108,6 +108,8 @@ function leaveStarting({ rollout, facts, pace, now }: Question): Rollout {
 }
 
 function leaveShifting({ rollout, facts, pace, now }: Question): Rollout {
+  // Scaled to 0 on the way: there is nothing to watch.
+  if (facts.desired === 0) return to({ ...rollout, step: STEPS.length - 1 }, 'draining', now);
   if (facts.erring !== null) return giveUp(rollout, facts.erring, now);
   if (facts.failing !== null) return giveUp(rollout, facts.failing, now);
   if (facts.serving === 0) return giveUp(rollout, 'It lost all its ready replicas.', now);

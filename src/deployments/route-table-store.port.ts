@@ -1,3 +1,4 @@
+import type { Id } from '../kernel/id.ts';
 import type { Transaction } from '../kernel/transaction.ts';
 
 /** Where the event log stands: what changes the route table also records an event. */
@@ -17,4 +18,6 @@ export interface RouteTableStore {
   /** The same, locked until the transaction ends: one instance at a time gives numbers. */
   lockVersion(tx: Transaction): Promise<{ readonly n: number; readonly digest: string }>;
   saveVersion(tx: Transaction, version: { readonly n: number; readonly digest: string }): Promise<void>;
+  /** From first capacity to first serving, in ms: the median of the last starts that were watched. Absent where there was none. */
+  startsMs(tx: Transaction, deploymentIds: readonly Id[]): Promise<ReadonlyMap<Id, number>>;
 }

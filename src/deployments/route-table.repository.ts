@@ -1,3 +1,4 @@
+import type { Id } from '../kernel/id.ts';
 import type { Transaction } from '../kernel/transaction.ts';
 import { sqlOf } from '../persistence/sql.ts';
 import type { LogPosition, RouteTableStore } from './route-table-store.port.ts';
@@ -30,4 +31,20 @@ export class RouteTableRepository implements RouteTableStore {
   async saveVersion(tx: Transaction, { n, digest }: VersionRow): Promise<void> {
     await sqlOf(tx).execute(`update route_table_version set n = $1, digest = $2`, [n, digest]);
   }
+
+  async startsMs(tx: Transaction, deploymentIds: readonly Id[]): Promise<ReadonlyMap<Id, number>> {
+    const rows = await sqlOf(tx).query<{ id: Id; ms: number }>(STARTS, [deploymentIds, MAX_STARTS]);
+    return new Map(rows.map(({ id, ms }) => [id, ms]));
+  }
 }
+
+/** Starts that say how long the next one takes. Higher: an image that got larger is felt late; lower: one slow node misleads. */
+const MAX_STARTS = 20;
+
+const STARTS = `
+  select d.id, percentile_disc(0.5) within group (order by s.ms) as ms
+  from unnest($1::uuid[]) as d (id) cross join lateral (
+    select t.at - r.capacity_from as ms from replica r
+    join lateral (select at, estimated from replica_transition where replica_id = r.id and state = 'serving' order by n limit 1) t on true
+    where r.deployment_id = d.id and not t.estimated order by r.capacity_from desc limit $2) s
+  group by d.id`;

@@ -1,3 +1,5 @@
+import type { ClusterStore } from '../fleet/cluster-store.port.ts';
+import { isUnreachable } from '../fleet/cluster.ts';
 import type { CredentialsService } from '../identity/credentials.service.ts';
 import type { Clock } from '../kernel/clock.ts';
 import { digestOfJson } from '../kernel/digest.ts';
@@ -14,12 +16,15 @@ import type { RouteTableSource } from '../traffic/route-table-source.port.ts';
 import type { RouteTable } from '../traffic/router-contract/route-table.ts';
 import type { DeploymentStore } from './deployment-store.port.ts';
 import { DELETION_KEPT_MS, makeRouteTable, type RouteTableContent } from './make-route-table.ts';
+import { isServing } from './observe-replicas.ts';
+import type { Replica, Workload } from './replica.ts';
 import type { LogPosition, RouteTableStore } from './route-table-store.port.ts';
 
 export interface RouteTableDeps {
   readonly database: Database;
   readonly store: DeploymentStore;
   readonly versions: RouteTableStore;
+  readonly clusters: Pick<ClusterStore, 'clustersByIds'>;
   readonly credentials: Pick<CredentialsService, 'forRouteTable' | 'keys'>;
   readonly prices: Pick<PricesService, 'believedAt'>;
   readonly clock: Clock;
@@ -123,17 +128,29 @@ export class RouteTableService implements RouteTableSource {
     const deployments = await store.liveDeployments(tx);
     const ids = deployments.map(({ id }) => id);
     const replicas = await store.replicas(tx, ids);
+    const workloads = await store.workloads(tx, ids);
+    const waking = wakingIn(workloads, replicas);
     const priced = await prices.believedAt(tx, [...new Set(replicas.map(({ offeringId }) => offeringId))], now);
     return makeRouteTable({
       deployments,
       deleted: await store.deletedSince(tx, now - DELETION_KEPT_MS),
       revisions: await store.revisions(tx, ids),
       rollouts: await store.rollouts(tx, ids),
-      workloads: await store.workloads(tx, ids),
+      workloads,
       replicas,
+      ...(await this.#clusters(tx, replicas)),
+      startsMs: waking.length === 0 ? new Map() : await this.#deps.versions.startsMs(tx, waking),
       rates: new Map([...priced].map(([id, row]) => [id, row.effective])),
       ...(await credentials.forRouteTable(tx, now, jwks)),
     });
+  }
+
+  async #clusters(tx: Transaction, replicas: readonly Replica[]) {
+    const rows = await this.#deps.clusters.clustersByIds(tx, [...new Set(replicas.map(({ clusterId }) => clusterId))]);
+    return {
+      clusterNames: new Map(rows.map(({ id, name }) => [id, name])),
+      unreachable: new Set(rows.filter(isUnreachable).map(({ id }) => id)),
+    };
   }
 
   #publish(table: RouteTable): void {
@@ -141,6 +158,13 @@ export class RouteTableService implements RouteTableSource {
     this.#table = table;
     if (!same) for (const listener of this.#listeners) listener();
   }
+}
+
+/** Deployments that are to have replicas and have none that serves. */
+function wakingIn(workloads: readonly Workload[], replicas: readonly Replica[]): Id[] {
+  const serving = new Set(replicas.filter(isServing).map(({ deploymentId }) => deploymentId));
+  const wished = workloads.filter(({ removedAt, replicas: count }) => removedAt === null && count > 0);
+  return [...new Set(wished.map(({ deploymentId }) => deploymentId))].filter((id) => !serving.has(id));
 }
 
 const digestOf = (content: RouteTableContent): string => digestOfJson(JSON.parse(JSON.stringify(content)) as Json);

@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { CompactSign, exportJWK, generateKeyPair, SignJWT, type JWK } from 'jose';
 import Provider from 'oidc-provider';
 import { afterAll, beforeAll, describe, expect, it, test } from 'vitest';
+import { ClusterRepository } from '../../src/fleet/cluster.repository.ts';
 import { DeploymentRepository } from '../../src/deployments/deployment.repository.ts';
 import { RouteTableRepository } from '../../src/deployments/route-table.repository.ts';
 import { RouteTableService } from '../../src/deployments/route-table.service.ts';
@@ -305,6 +306,7 @@ describe('Identity: the keys of the issuer', () => {
       database: db.database,
       store: new DeploymentRepository(),
       versions: new RouteTableRepository(),
+      clusters: new ClusterRepository(),
       credentials: new CredentialsService(store, issuer.verifier),
       prices: { believedAt: () => Promise.resolve(new Map()) },
       clock: systemClock,

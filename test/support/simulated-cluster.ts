@@ -20,6 +20,10 @@ type Slot = Omit<Mutable<ObservedReplica>, 'transitions'> & {
   transitions: { at: number; state: ReplicaState; estimated: boolean }[];
 };
 
+/** Of this replica alone; on loopback, where nobody listens. */
+const deadAddress = (replicaId: string): string =>
+  `127.${[-6, -4, -2].map((at) => parseInt(replicaId.slice(at).slice(0, 2), 16)).join('.')}:9`;
+
 /** A cluster in memory that behaves: fenced by epoch and generation; replicas take one observation per state. It outlives control planes. */
 export class SimulatedCluster implements ClusterPort {
   readonly kind = 'simulated' as const;
@@ -39,7 +43,7 @@ export class SimulatedCluster implements ClusterPort {
   #epoch = 0;
 
   /** Replicas serve nothing unless `addressOf` gives them an address where somebody listens. */
-  constructor(clock: Clock, addressOf: (replicaId: string) => string = () => '127.0.0.1:9') {
+  constructor(clock: Clock, addressOf: (replicaId: string) => string = deadAddress) {
     this.#clock = clock;
     this.#addressOf = addressOf;
   }

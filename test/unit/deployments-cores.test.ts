@@ -4,10 +4,8 @@ import { describe, expect, test } from 'vitest';
 import { allowedActions, type ActionState } from '../../src/deployments/allowed-actions.ts';
 import type { ObservedReplica, ReplicaState } from '../../src/deployments/cluster.port.ts';
 import { checkTraffic, type Deployment } from '../../src/deployments/deployment.ts';
-import { makeRouteTable } from '../../src/deployments/make-route-table.ts';
 import { observeReplicas } from '../../src/deployments/observe-replicas.ts';
 import type { Replica, Workload } from '../../src/deployments/replica.ts';
-import type { Revision } from '../../src/deployments/revision.ts';
 import {
   advanceRollout,
   effectiveWeights,
@@ -61,6 +59,8 @@ describe('Rollout: what follows from what is known', () => {
     ['nothing of the old one is left', [rollout('draining'), { leftover: 0 }, 10], 'done 0 ended'],
     ['something of the new one is left', [rollout('rolling_back'), {}, 9_999], 'rolling_back 0'],
     ['nothing of the new one is left', [rollout('rolling_back'), { leftover: 0 }, 10], 'rolled_back 0 ended'],
+    ['hibernated from the beginning', [rollout('starting'), { desired: 0, serving: 0 }, 50], 'draining 0'],
+    ['hibernated on the way', [rollout('shifting'), { desired: 0, serving: 0 }, 10], 'draining 2'],
     ['it is over', [rollout('done', { endedAt: 5 }), { failing: 'exit 1' }, 9_999], 'done 0 ended'],
   ])('%s', (_name, [before, facts, now], wanted) => {
     const after = advanceRollout(before, { ...good, ...facts }, PACE, now);
@@ -280,66 +280,6 @@ describe('Observation: rows from what the cluster says', () => {
           expect([...before.appended, ...after.appended].map(({ n }) => n)).toEqual(history.map((_, n) => n));
         },
       ),
-    );
-  });
-});
-
-describe('Route table: from rows', () => {
-  const spec = {
-    modelVersionNumber: 1,
-    runtime: { format: 'onnx' as const },
-    artifactDigest: null,
-    resources: { cpuMilli: 1, memoryMib: 1, accelerator: null },
-    protocol: 'oip' as const,
-    retryable: false,
-  };
-  const revision = (number: number): Revision => ({
-    ...{
-      id: `rev${number}`,
-      teamId: 't',
-      projectId: 'p',
-      deploymentId: 'd',
-      number,
-      modelId: 'm',
-      modelVersionId: 'v',
-      spec,
-      concurrency: 1,
-      createdAt: 0,
-      createdBy: 'x',
-    },
-  });
-  const serving = see([], [observed([[10, 'serving']])])[0]!.after;
-  const onlySecond = { ...deployment, spec: { ...deployment.spec, traffic: [{ revision: 2, weight: 100 }] } };
-  const table = (more: Partial<Parameters<typeof makeRouteTable>[0]>) =>
-    makeRouteTable({
-      ...{
-        deployments: [deployment],
-        deleted: [],
-        revisions: [revision(1), revision(2)],
-        rollouts: [],
-        workloads: [workload],
-        replicas: [serving],
-      },
-      ...{ rates: new Map([['o', 5n]]), credentials: [], issuers: [] },
-      ...more,
-    }).deployments[0]?.revisions.map(({ number, weight, replicas }) => `${number}:${weight}×${replicas.length}`);
-
-  test.each<[string, Parameters<typeof table>[0], string[]]>([
-    ['the share of a revision without replicas goes to those that serve', {}, ['1:100×1', '2:0×0']],
-    ['nobody serves: shares stay', { replicas: [] }, ['1:60×0', '2:40×0']],
-    ['nobody with a share serves, another still does', { deployments: [onlySecond] }, ['1:100×1', '2:0×0']],
-    ['both serve', { replicas: [serving, { ...serving, id: 'y', revisionId: 'rev2', workloadId: 'w2' }] }, ['1:60×1', '2:40×1']],
-    ['a draining replica is out', { replicas: [{ ...serving, state: 'draining' }] }, ['1:60×0', '2:40×0']],
-    ['a workload that is being given up is out at once', { workloads: [{ ...workload, removedAt: 1 }] }, ['1:60×0', '2:40×0']],
-    ['a given-up slot is out', { replicas: [{ ...serving, capacityUntil: 5 }] }, ['1:60×0', '2:40×0']],
-  ])('%s', (_name, more, wanted) => {
-    expect(table(more)).toEqual(wanted);
-  });
-
-  test('the order of rows does not matter', () => {
-    const other = { ...serving, id: 'a' };
-    expect(table({ replicas: [serving, other] })).toEqual(
-      table({ replicas: [other, serving], revisions: [revision(2), revision(1)] }),
     );
   });
 });

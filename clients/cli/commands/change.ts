@@ -100,7 +100,7 @@ export function addChangeCommands(program: Command, cli: () => Cli): void {
     .action((path: string, options: PlanOptions & { to?: string }) => rollback(cli(), path, options));
   planned(program.command('scale <deployment>'))
     .description('change the number of replicas')
-    .requiredOption('--replicas <n>', 'replicas')
+    .requiredOption('--replicas <n>', 'replicas; 0 hibernates it')
     .action((path: string, options: PlanOptions & { replicas: string }) => scale(cli(), path, options));
   planned(program.command('traffic <deployment> <weights...>'))
     .description('share traffic among revisions: 3=90 4=10')

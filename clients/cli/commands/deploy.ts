@@ -119,7 +119,7 @@ export function addDeployCommand(program: Command, cli: () => Cli): void {
     .option('--model <model>', 'name of the model in the project (default: the name of the deployment)')
     .option('--model-version <number>', 'version number (default: the newest)')
     .option('--alias <alias>', 'the version that this alias points at')
-    .option('--replicas <n>', 'replicas')
+    .option('--replicas <n>', 'replicas; 0 = hibernated')
     .option('--concurrency <n>', 'requests that one replica handles at a time')
     .option('--max-replicas <n>', 'never more than this (default of the project)')
     .option('--max-spend-per-hour <usd>', 'never dearer than this (default of the project)')
@@ -280,7 +280,7 @@ export function stateOf({ generation, status, rollout: last }: Watched, over: st
 
 function outcomeOf(phase: string, rollout: string): WaitState['outcome'] {
   if (phase === 'FAILED' || rollout === 'ROLLED_BACK' || rollout === 'FAILED') return 'failed';
-  return phase === 'READY' ? 'ready' : 'on its way';
+  return phase === 'READY' || phase === 'HIBERNATED' ? 'ready' : 'on its way';
 }
 
 function reasonsOf({ conditions }: Watched['status'], why: string): string {

@@ -262,6 +262,7 @@ function summary(deployment: Described): string[] {
 function nextStep({ path, status, revision, allowedActions }: Described): string {
   const may = (action: string) => allowedActions.some((entry) => entry.action === action && entry.allowed);
   if (status.phase === 'READY') return `Next: purser infer ${path} --input FILE.json`;
+  if (status.phase === 'HIBERNATED') return `Next: purser scale ${path} --replicas 1`;
   if (status.phase === 'DEGRADED' || status.phase === 'FAILED') {
     const back = may('ROLLBACK') && (revision?.number ?? 1) > 1;
     return `Next: purser logs ${path}${back ? `, or purser rollback ${path}` : ''}`;
