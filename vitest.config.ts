@@ -49,6 +49,20 @@ export default defineConfig({
       },
       {
         resolve,
+        test: {
+          ...shared,
+          name: 'kubernetes',
+          include: ['test/kubernetes/**/*.test.ts'],
+          globalSetup: ['test/kubernetes/cluster/global-setup.ts'],
+          // One cluster on a few cores: files take turns, so that what they wait for comes in its usual time.
+          fileParallelism: false,
+          sequence: { groupOrder: 1 },
+          testTimeout: 120_000,
+          hookTimeout: 300_000,
+        },
+      },
+      {
+        resolve,
         test: { ...shared, name: 'e2e', include: ['test/e2e/**/*.test.ts'], testTimeout: 120_000, hookTimeout: 300_000 },
       },
     ],

@@ -56,7 +56,11 @@ const STEPS = [
   suite('unit', '--project', 'unit'),
   suite('system', '--project', 'system'),
 ];
-const EXTRA = [suite('browser', '--project', 'e2e'), suite('postgres-15', '--project', 'postgres-15')];
+const EXTRA = [
+  suite('browser', '--project', 'e2e'),
+  suite('postgres-15', '--project', 'postgres-15'),
+  suite('kubernetes', '--project', 'kubernetes'),
+];
 
 function checkOnce(name, args) {
   const { status } = spawnSync(nodeBinary(), args, { cwd: root, stdio: 'inherit' });

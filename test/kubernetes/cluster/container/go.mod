@@ -1,0 +1,3 @@
+module purser.dev/test/container
+
+go 1.24.0
