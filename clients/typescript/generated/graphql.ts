@@ -198,7 +198,7 @@ export type DeployInput = {
   queueLimit?: number | null | undefined;
   /** Allowed regions, `provider/region`; default of the installation. */
   regions?: Array<string> | null | undefined;
-  /** Replicas; default 1. */
+  /** Replicas; 0 = hibernated; default 1. */
   replicas?: number | null | undefined;
   /** What one replica needs; default: what the version says. */
   resources?: ResourcesInput | null | undefined;
@@ -236,7 +236,7 @@ export type DeploymentPhase =
   | 'DEPLOYING'
   /** It does not serve. */
   | 'FAILED'
-  /** Put to sleep on purpose. */
+  /** Scaled to 0 replicas on purpose. */
   | 'HIBERNATED'
   /** Nobody has looked at it yet. */
   | 'PENDING'
@@ -458,7 +458,7 @@ export type RolloutState =
 export type ScaleDeploymentInput = {
   /** Which deployment. */
   deployment: DeploymentBy;
-  /** Replicas of each revision that gets traffic. */
+  /** Replicas of each revision that gets traffic; 0 = hibernated. */
   replicas: number;
 };
 
