@@ -86,6 +86,8 @@ export interface WaitingPod {
   readonly uid: Id;
   readonly workloadId: Id;
   readonly requests: NodeResources;
+  /** The pool that it is meant for; null = it does not say. */
+  readonly pool: string | null;
   /** Labels that a node must carry to take it. */
   readonly nodeSelector: Readonly<Record<string, string>>;
   readonly since: Instant;

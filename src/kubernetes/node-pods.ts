@@ -1,14 +1,15 @@
 import type { NodePod, WaitingPod } from '../fleet/cluster-inventory.port.ts';
 import { isId } from '../kernel/id.ts';
 import type { Instant } from '../kernel/instant.ts';
-import type { KubernetesCondition, Node, OwnerReference, Pod } from './api/objects.ts';
+import type { KubernetesCondition, OwnerReference, Pod } from './api/objects.ts';
+import { LABELS } from './names.ts';
 import { requestsOf } from './node-resources.ts';
 import { instantOf } from './node-state.ts';
 
 type Labels = Readonly<Record<string, string>>;
 
-const INSTALLATION_LABEL = 'purser.dev/installation';
-const WORKLOAD_LABEL = 'purser.dev/workload';
+/** Of nodes, and of the taint that keeps others off them: pods of a pool tolerate it. */
+const POOL_LABEL = 'purser.dev/pool';
 const ENDED = ['Succeeded', 'Failed'];
 
 /** True for pods that still hold what they asked for. */
@@ -22,12 +23,12 @@ const controllerOf = (pod: Pod): OwnerReference | undefined =>
 /** The workload of this installation that it belongs to; null = foreign. */
 export function workloadOf(pod: Pod, installation: string): string | null {
   const labels = pod.metadata.labels ?? {};
-  const workload = labels[WORKLOAD_LABEL];
-  return labels[INSTALLATION_LABEL] === installation && workload !== undefined && isId(workload) ? workload : null;
+  const workload = labels[LABELS.workload];
+  return labels[LABELS.installation] === installation && workload !== undefined && isId(workload) ? workload : null;
 }
 
 /** A pod that is bound to a node. */
-export function nodePod(pod: Pod, node: Node, installation: string): NodePod {
+export function nodePod(pod: Pod, installation: string): NodePod {
   const { metadata } = pod;
   const controller = controllerOf(pod);
   return {
@@ -35,7 +36,7 @@ export function nodePod(pod: Pod, node: Node, installation: string): NodePod {
     workloadId: workloadOf(pod, installation),
     owner: controller ? `${controller.kind}/${controller.name}` : `Pod/${metadata.name}`,
     daemon: controller?.kind === 'DaemonSet' || controller?.kind === 'Node',
-    requests: requestsOf(pod, node.metadata.labels),
+    requests: requestsOf(pod, pod.spec?.nodeSelector),
     from: boundAt(pod),
     endingSince: endingSince(pod),
     ready: conditionOf(pod, 'Ready')?.status === 'True' && metadata.deletionTimestamp === undefined,
@@ -62,6 +63,7 @@ export function waitingPod(pod: Pod, installation: string): WaitingPod | null {
   const nodeSelector = { ...pod.spec?.nodeSelector, ...requiredLabels(pod.spec?.affinity) };
   return {
     ...{ uid: pod.metadata.uid, workloadId, requests: requestsOf(pod, nodeSelector), nodeSelector },
+    pool: (pod.spec?.tolerations ?? []).find(({ key }) => key === POOL_LABEL)?.value ?? null,
     since: instantOf(pod.metadata.creationTimestamp) ?? 0,
     message: whyUnscheduled(conditionOf(pod, 'PodScheduled')),
   };
