@@ -14,6 +14,7 @@ import { Migration20261121001100_limits_history } from './Migration2026112100110
 import { Migration20261121001200_replicas_of_revisions } from './Migration20261121001200_replicas_of_revisions.ts';
 import { Migration20261121001300_pool_nodes } from './Migration20261121001300_pool_nodes.ts';
 import { Migration20261121001350_nodes } from './Migration20261121001350_nodes.ts';
+import { Migration20261121001450_shared_nodes } from './Migration20261121001450_shared_nodes.ts';
 import { Migration20261121001500_clusters } from './Migration20261121001500_clusters.ts';
 
 /** Every migration, oldest first. A list and not a folder scan: the same in sources, in the build and in tests. */
@@ -33,5 +34,6 @@ export const MIGRATIONS: readonly (new (...args: ConstructorParameters<typeof Mi
   Migration20261121001200_replicas_of_revisions,
   Migration20261121001300_pool_nodes,
   Migration20261121001350_nodes,
+  Migration20261121001450_shared_nodes,
   Migration20261121001500_clusters,
 ];

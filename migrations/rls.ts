@@ -10,6 +10,14 @@ export const tenantTable = (table: string): string => `
   create policy reconciler on ${table} using (current_setting('purser.scope', true) = 'reconciler');
 `;
 
+/** Row-level security for rows of no tenant that no tenant may read: what runs beside their replicas, and what it uses. */
+export const platformTable = (table: string): string => `
+  alter table ${table} enable row level security;
+  alter table ${table} force row level security;
+  create policy platform on ${table} using (current_setting('purser.scope', true) = 'platform');
+  create policy reconciler on ${table} using (current_setting('purser.scope', true) = 'reconciler');
+`;
+
 /** Refuses UPDATE, DELETE and TRUNCATE: rows of an append-only table are facts. */
 export const appendOnly = (table: string): string => `
   create trigger append_only before update or delete on ${table} for each row execute function purser_refuse_change();

@@ -5,7 +5,7 @@ import { sqlOf } from '../persistence/sql.ts';
 import { OVERRIDE_SOURCE } from '../pricing/price-book.ts';
 import { NOTHING, type CostDimension, type CostQuestion, type CostRow, type CostStep } from './cost-breakdown.ts';
 import type { CostQuery } from './cost-query.port.ts';
-import { UNPRICED } from './cost.repository.ts';
+import { UNPRICED } from './ledger-lines.repository.ts';
 
 const COLUMN: Record<CostDimension, string> = {
   OWNER_TEAM: 'team_id',

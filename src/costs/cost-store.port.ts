@@ -2,10 +2,11 @@ import type { Id } from '../kernel/id.ts';
 import type { Instant } from '../kernel/instant.ts';
 import type { Transaction } from '../kernel/transaction.ts';
 import type { UsageRow } from '../traffic/router-contract/usage-report.ts';
-import type { BusyGroup, RatedStep } from './attribute-costs.ts';
+import type { BusyGroup, RatedStep, Stretch } from './attribute-costs.ts';
 import type { HighWater } from './high-water.ts';
 import type { ReplicaLife } from './replica-life.ts';
-import type { BookedLine, NewLine } from './restate.ts';
+import type { LedgerLine } from './ledger-line.ts';
+import type { BookedLine } from './restate.ts';
 
 /** What is remembered of one router incarnation. */
 export interface UsageSource extends HighWater {
@@ -44,7 +45,10 @@ export interface CostedReplica {
   readonly offeringId: Id;
   readonly concurrency: number;
   readonly life: ReplicaLife;
+  /** The prices of its offering: they count unless it is on known nodes. */
   readonly steps: readonly RatedStep[];
+  /** When it was on known nodes, which share out their cost; empty = on none, ever. */
+  readonly places: readonly Stretch[];
   /** The last instant that the runtime has told of. */
   readonly observedAt: Instant;
   readonly seen: Seen;
@@ -76,6 +80,10 @@ export interface CostStore {
   /** Adds to the minutes' sums and the hours' sums; `unattributed` adds to the hours only. */
   addUsage(tx: Transaction, rows: readonly UsageRow[], unattributed: boolean): Promise<void>;
   queueRestatement(tx: Transaction, minutes: readonly { readonly replicaId: Id; readonly minute: Instant }[]): Promise<void>;
+  /** The same for closed minutes of the nodes that these replicas are placed on. */
+  queueNodesOf(tx: Transaction, minutes: readonly { readonly replicaId: Id; readonly minute: Instant }[]): Promise<void>;
+  /** All closed minutes since `from` of the nodes that the replica is placed on. */
+  queueNodesSince(tx: Transaction, replicaId: Id, from: Instant): Promise<void>;
 
   /** The least `through` of the routers seen since `since`, by the furthest of each router's incarnations; null = none was seen. */
   acknowledgedThrough(tx: Transaction, since: Instant): Promise<Instant | null>;
@@ -97,14 +105,10 @@ export interface CostStore {
     replicaIds: readonly Id[],
     range: { readonly from: Instant; readonly to: Instant },
   ): Promise<ReadonlyMap<Id, ReadonlyMap<Instant, BusyGroup[]>>>;
+  /** Of its own offering's price only. */
   bookedLines(tx: Transaction, replicaId: Id, minutes: readonly Instant[]): Promise<ReadonlyMap<Instant, BookedLine[]>>;
   /** Appends lines and adds them to the hourly sums, making the month's partition where it is missing. */
-  appendLines(
-    tx: Transaction,
-    replica: CostedReplica,
-    lines: readonly (NewLine & { readonly minute: Instant })[],
-    now: Instant,
-  ): Promise<void>;
+  appendLines(tx: Transaction, lines: readonly LedgerLine[], now: Instant): Promise<void>;
   dropRestatements(tx: Transaction, replicaId: Id, minutes: readonly Instant[]): Promise<void>;
   /** Forgets usage of minutes before `before`, at most `limit` rows. Returns how many. */
   pruneUsage(tx: Transaction, before: Instant, limit: number): Promise<number>;

@@ -1,18 +1,15 @@
-import type { ReplicaState } from '../deployments/cluster.port.ts';
 import type { Id } from '../kernel/id.ts';
 import { hourOf, type Instant } from '../kernel/instant.ts';
 import type { Transaction } from '../kernel/transaction.ts';
 import { sqlOf } from '../persistence/sql.ts';
 import { believedSteps, OVERRIDE_SOURCE, type PriceRow } from '../pricing/price-book.ts';
 import type { UsageRow } from '../traffic/router-contract/usage-report.ts';
-import type { BusyGroup, UsageGroup } from './attribute-costs.ts';
+import type { BusyGroup } from './attribute-costs.ts';
 import type { CostedReplica, CostStore, MeteredReplica, ReplicaProgress, UsageSource } from './cost-store.port.ts';
 import type { ReplicaLife } from './replica-life.ts';
 import type { BookedLine } from './restate.ts';
-import type { MinuteLine } from './settle.ts';
-
-/** Stands for "no price" in keys, where null would make two equal lines different. */
-export const UNPRICED = '00000000-0000-0000-0000-000000000000';
+import type { LedgerLine } from './ledger-line.ts';
+import { appendLines, bookedLines } from './ledger-lines.repository.ts';
 
 const QUANTITIES = [
   'busy_us',
@@ -25,12 +22,9 @@ const QUANTITIES = [
   'output_tokens',
   'stamped',
 ];
-const AMOUNTS = ['ms', 'list', 'contracted', 'effective'];
 const plus = (table: string, columns: readonly string[]): string =>
   columns.map((column) => `${column} = ${table}.${column} + excluded.${column}`).join(', ');
 const sums = (columns: readonly string[]): string => columns.map((column) => `sum(x.${column})`).join(', ');
-const RESOURCE = 'kind, team_id, project_id, deployment_id, revision_id, model_id, model_version_id, cluster_id, offering_id';
-const CALLER = 'caller_team_id, caller, call_kind, experiment';
 
 interface PriceJson extends Omit<PriceRow, 'list' | 'contracted' | 'effective'> {
   readonly list: string;
@@ -38,27 +32,13 @@ interface PriceJson extends Omit<PriceRow, 'list' | 'contracted' | 'effective'> 
   readonly effective: string;
 }
 
-interface ReplicaJson extends Omit<CostedReplica, 'life' | 'steps' | 'seen' | 'pricesFrom' | 'assumedPrices'> {
+interface ReplicaJson extends Omit<CostedReplica, 'life' | 'steps' | 'seen' | 'pricesFrom' | 'assumedPrices' | 'places'> {
   readonly clusterKind: string;
   readonly capacityFrom: Instant;
   readonly capacityUntil: Instant | null;
   readonly transitions: ReplicaLife['transitions'];
   readonly prices: readonly PriceJson[];
-}
-
-interface LineJson {
-  readonly minute: Instant;
-  readonly priceId: Id;
-  readonly state: ReplicaState;
-  readonly callerTeamId: Id | null;
-  readonly caller: Id | null;
-  readonly callKind: UsageGroup['kind'] | null;
-  readonly experiment: string | null;
-  readonly lines: number;
-  readonly ms: string;
-  readonly list: string;
-  readonly contracted: string;
-  readonly effective: string;
+  readonly places: readonly { readonly from: Instant; readonly nodeFrom: Instant; readonly nodeUntil: Instant | null }[];
 }
 
 /** Usage and ledger in PostgreSQL. Sets of rows travel as one JSON parameter, whole amounts as text. */
@@ -123,6 +103,15 @@ export class CostRepository implements CostStore {
           join replica r on r.id = x."replicaId" order by 1, 2 on conflict do nothing`,
       [JSON.stringify(minutes)],
     );
+  }
+
+  async queueNodesOf(tx: Transaction, minutes: readonly { readonly replicaId: Id; readonly minute: Instant }[]): Promise<void> {
+    if (minutes.length === 0) return;
+    await sqlOf(tx).execute(QUEUE_NODES, [JSON.stringify(minutes)]);
+  }
+
+  async queueNodesSince(tx: Transaction, replicaId: Id, from: Instant): Promise<void> {
+    await sqlOf(tx).execute(QUEUE_NODES_SINCE, [replicaId, from]);
   }
 
   async acknowledgedThrough(tx: Transaction, since: Instant): Promise<Instant | null> {
@@ -190,24 +179,12 @@ export class CostRepository implements CostStore {
     return new Map([...byReplica].map(([id, own]) => [id, Map.groupBy(own, ({ minute }) => minute)]));
   }
 
-  async bookedLines(tx: Transaction, replicaId: Id, minutes: readonly Instant[]): Promise<ReadonlyMap<Instant, BookedLine[]>> {
-    const rows = await sqlOf(tx).query<LineJson>(
-      `select minute, price_id as "priceId", state, caller_team_id as "callerTeamId", caller, call_kind as "callKind", experiment,
-          count(*)::integer as lines, sum(ms)::text as ms, sum(list)::text as list, sum(contracted)::text as contracted,
-          sum(effective)::text as effective
-        from ledger_line where resource_id = $1 and minute = any ($2::bigint[]) group by 1, 2, 3, 4, 5, 6, 7`,
-      [replicaId, `{${minutes.join(',')}}`],
-    );
-    return new Map([...Map.groupBy(rows, ({ minute }) => minute)].map(([minute, lines]) => [minute, lines.map(toBooked)]));
+  bookedLines(tx: Transaction, replicaId: Id, minutes: readonly Instant[]): Promise<ReadonlyMap<Instant, BookedLine[]>> {
+    return bookedLines(tx, replicaId, minutes);
   }
 
-  async appendLines(tx: Transaction, replica: CostedReplica, lines: readonly MinuteLine[], now: Instant): Promise<void> {
-    if (lines.length === 0) return;
-    const sql = sqlOf(tx);
-    for (const at of monthsOf(lines)) await sql.query(`select purser_ledger_month($1)`, [at]);
-    const values = [JSON.stringify(lines.map(lineJson)), resourceJson(replica), now];
-    await sql.execute(APPEND_LINES, values);
-    await sql.execute(ADD_TO_HOURS, values.slice(0, 2));
+  appendLines(tx: Transaction, lines: readonly LedgerLine[], now: Instant): Promise<void> {
+    return appendLines(tx, lines, now);
   }
 
   async dropRestatements(tx: Transaction, replicaId: Id, minutes: readonly Instant[]): Promise<void> {
@@ -259,6 +236,22 @@ const usageJson = (row: UsageRow) => ({
   stamped: row.stampedPicoUsd,
 });
 
+const PLACED_ON = `from node_placement p join metered_node m on m.node_id = p.node_id`;
+
+const QUEUE_NODES = `
+  insert into node_restatement (node_id, minute)
+  select distinct p.node_id, x.minute ${PLACED_ON}
+    join jsonb_to_recordset($1::jsonb) as x("replicaId" uuid, minute bigint) on x."replicaId" = p.pod_id
+    where x.minute >= m.capacity_from - m.capacity_from % 60000 and x.minute < m.closed_until
+  order by 1, 2 on conflict do nothing`;
+
+const QUEUE_NODES_SINCE = `
+  insert into node_restatement (node_id, minute)
+  select distinct p.node_id, x.minute ${PLACED_ON}
+    cross join lateral generate_series(greatest($2::bigint, m.capacity_from) / 60000 * 60000, m.closed_until - 60000, 60000) as x(minute)
+    where p.pod_id = $1
+  order by 1, 2 on conflict do nothing`;
+
 const OPEN_REPLICAS = `
   with known as (
     select r.id, r.capacity_from - r.capacity_from % 60000 as first, r.capacity_until, r.observed_at,
@@ -284,11 +277,13 @@ const COSTED_REPLICAS = `
     coalesce((select jsonb_agg(jsonb_build_object('id', p.id, 'offeringId', p.offering_id, 'list', p.list::text,
         'contracted', p.contracted::text, 'effective', p.effective::text, 'effectiveFrom', p.effective_from,
         'observedAt', p.observed_at, 'source', p.source, 'state', p.state) order by p.observed_at, p.id)
-      from price p where p.offering_id = r.offering_id and p.state = 'believed'), '[]'::jsonb) as prices
+      from price p where p.offering_id = r.offering_id and p.state = 'believed'), '[]'::jsonb) as prices,
+    coalesce((select jsonb_agg(jsonb_build_object('from', p.placed_from, 'nodeFrom', m.capacity_from, 'nodeUntil', m.capacity_until)
+      order by p.placed_from) ${PLACED_ON} where p.pod_id = r.id), '[]'::jsonb) as places
   from replica r join revision v on v.id = r.revision_id where r.id = any ($1::uuid[]) order by r.id`;
 
 function toCostedReplica(row: ReplicaJson, range: { from: Instant; to: Instant }): CostedReplica {
-  const { capacityFrom, capacityUntil, transitions, prices, clusterKind, ...rest } = row;
+  const { capacityFrom, capacityUntil, transitions, prices, places, clusterKind, ...rest } = row;
   const rows = prices.map((price) => ({
     ...price,
     list: BigInt(price.list),
@@ -299,95 +294,22 @@ function toCostedReplica(row: ReplicaJson, range: { from: Instant; to: Instant }
   return {
     ...rest,
     life: { capacityFrom, capacityUntil, transitions },
+    places: places.map(({ from, nodeFrom, nodeUntil }, index) => ({
+      from: Math.max(index === 0 ? nodeFrom : from, nodeFrom),
+      to: Math.min(places[index + 1]?.from ?? Infinity, nodeUntil ?? Infinity),
+    })),
     steps: believedSteps(rows, range.from, range.to).flatMap(({ from, to, priceId }) => {
       const price = byId.get(priceId);
       return price ? [{ from, to, priceId, list: price.list, contracted: price.contracted, effective: price.effective }] : [];
     }),
     pricesFrom: rows.map(({ effectiveFrom }) => effectiveFrom),
-    assumedPrices: new Set(clusterKind === 'local' ? rows.filter(isAssumed).map(({ id }) => id) : []),
+    assumedPrices: new Set(ASSUMING.has(clusterKind) ? rows.filter(isAssumed).map(({ id }) => id) : []),
     seen: { transitions: transitions.length, capacityUntil, prices: rows.length },
   };
 }
 
+/** Clusters whose replicas only stand in for what they are priced by: one's own machine, and nodes that nobody has told of. */
+const ASSUMING: ReadonlySet<string> = new Set(['local', 'kubernetes']);
+
 /** On a machine of one's own only a price that somebody has set is known. */
 const isAssumed = ({ source }: PriceRow): boolean => source !== OVERRIDE_SOURCE;
-
-function toBooked(row: LineJson): BookedLine {
-  const { priceId, callerTeamId, caller, callKind, experiment } = row;
-  const group =
-    callerTeamId && caller && callKind ? { callerTeamId, caller, kind: callKind, experiment: experiment ?? '' } : null;
-  return {
-    priceId: priceId === UNPRICED ? null : priceId,
-    state: row.state,
-    group,
-    lines: row.lines,
-    ms: Number(row.ms),
-    list: BigInt(row.list),
-    contracted: BigInt(row.contracted),
-    effective: BigInt(row.effective),
-  };
-}
-
-const lineJson = ({ priceId, group, list, contracted, effective, ...line }: MinuteLine) => ({
-  ...line,
-  ...callerJson(group),
-  hour: hourOf(line.minute),
-  price_id: priceId ?? UNPRICED,
-  list: list.toString(),
-  contracted: contracted.toString(),
-  effective: effective.toString(),
-});
-
-/** No part holds a slash before the experiment, so that the key names one group only; the owner's own is empty. */
-const callerJson = (group: UsageGroup | null) =>
-  group === null
-    ? { group_key: '', caller_team_id: null, caller: null, call_kind: null, experiment: null }
-    : {
-        group_key: [group.callerTeamId, group.caller, group.kind, group.experiment].join('/'),
-        caller_team_id: group.callerTeamId,
-        caller: group.caller,
-        call_kind: group.kind,
-        experiment: group.experiment,
-      };
-
-const resourceJson = ({
-  replicaId,
-  teamId,
-  projectId,
-  deploymentId,
-  revisionId,
-  modelId,
-  modelVersionId,
-  clusterId,
-  offeringId,
-}: CostedReplica): string =>
-  JSON.stringify({ replicaId, teamId, projectId, deploymentId, revisionId, modelId, modelVersionId, clusterId, offeringId });
-
-const LINES = `jsonb_to_recordset($1::jsonb) as x(minute bigint, hour bigint, price_id uuid, state text, group_key text, n integer,
-    caller_team_id uuid, caller uuid, call_kind text, experiment text, ms bigint, list numeric, contracted numeric, effective numeric),
-  jsonb_to_record($2::jsonb) as r("replicaId" uuid, "teamId" uuid, "projectId" uuid, "deploymentId" uuid, "revisionId" uuid,
-    "modelId" uuid, "modelVersionId" uuid, "clusterId" uuid, "offeringId" uuid)`;
-const RESOURCE_VALUES = `'replica', r."teamId", r."projectId", r."deploymentId", r."revisionId", r."modelId", r."modelVersionId",
-    r."clusterId", r."offeringId"`;
-const CALLER_VALUES = 'x.caller_team_id, x.caller, x.call_kind, x.experiment';
-
-const APPEND_LINES = `
-  insert into ledger_line (resource_id, minute, price_id, state, group_key, n, ${RESOURCE}, ${CALLER}, ${AMOUNTS.join(', ')}, written_at)
-  select r."replicaId", x.minute, x.price_id, x.state, x.group_key, x.n, ${RESOURCE_VALUES}, ${CALLER_VALUES},
-    x.ms, x.list, x.contracted, x.effective, $3 from ${LINES}`;
-
-const ADD_TO_HOURS = `
-  insert into ledger_hour (resource_id, hour, price_id, state, group_key, ${RESOURCE}, ${CALLER}, ${AMOUNTS.join(', ')})
-  select r."replicaId", x.hour, x.price_id, x.state, x.group_key, ${RESOURCE_VALUES}, ${CALLER_VALUES}, ${sums(AMOUNTS)}
-    from ${LINES} group by r."replicaId", x.hour, x.price_id, x.state, x.group_key, r."teamId", r."projectId", r."deploymentId",
-      r."revisionId", r."modelId", r."modelVersionId", r."clusterId", r."offeringId", ${CALLER_VALUES}
-  on conflict (resource_id, hour, price_id, state, group_key) do update set ${plus('ledger_hour', AMOUNTS)}`;
-
-/** One instant of each month that lines fall in, and of the month after, so that the next one is there before it begins. */
-function monthsOf(lines: readonly MinuteLine[]): Instant[] {
-  const months = lines.flatMap(({ minute }) => {
-    const at = new Date(minute);
-    return [Date.UTC(at.getUTCFullYear(), at.getUTCMonth()), Date.UTC(at.getUTCFullYear(), at.getUTCMonth() + 1)];
-  });
-  return [...new Set(months)].sort((a, b) => a - b);
-}

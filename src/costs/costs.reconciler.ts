@@ -8,6 +8,7 @@ import type { Reconciliation } from '../reconcile/loop.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import type { CostedReplica, CostStore, MeteredReplica } from './cost-store.port.ts';
 import type { CostMetrics } from './costs.metrics.ts';
+import { resourceOfReplica } from './ledger-line.ts';
 import { invariantViolated } from './ledger.events.ts';
 import {
   CLOSE_ANYWAY_MS,
@@ -105,6 +106,7 @@ export class CostsReconciler implements Reconciliation<ClosingInput, ReplicaTurn
     const from = firstChange(replica, metered.seen);
     if (from === null) return;
     const oldest = this.#deps.clock.now() - KEEP_INPUTS_MS + MINUTE_MS;
+    await this.#deps.store.queueNodesSince(tx, replica.replicaId, Math.max(from, oldest));
     const minutes = minutesBetween(Math.max(from, oldest), metered.closedUntil);
     await this.#deps.store.queueRestatement(
       tx,
@@ -125,7 +127,12 @@ export class CostsReconciler implements Reconciliation<ClosingInput, ReplicaTurn
       booked,
     });
     const now = clock.now();
-    await store.appendLines(tx, replica, lines, now);
+    const resource = resourceOfReplica(replica, null);
+    await store.appendLines(
+      tx,
+      lines.map((line) => ({ ...resource, ...line })),
+      now,
+    );
     for (const violation of violations) {
       logger.error(
         {

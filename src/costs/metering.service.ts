@@ -84,6 +84,10 @@ export class MeteringService implements UsageSink {
       tx,
       attributable.filter(({ replicaId, minute }) => minute < (closed.get(replicaId) ?? 0)),
     );
+    await store.queueNodesOf(
+      tx,
+      attributable.map(({ replicaId, minute }) => ({ replicaId, minute })),
+    );
     return rows.length - known.length;
   }
 }

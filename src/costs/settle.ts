@@ -36,6 +36,7 @@ export function settle({ replica, minutes, usage, booked }: SettleInput): { line
         knownUntil: minute + MINUTE_MS,
         life: replica.life,
         steps: replica.steps,
+        places: replica.places,
         usage: usage.get(minute) ?? [],
         concurrency: replica.concurrency,
       }),
@@ -48,8 +49,12 @@ export function settle({ replica, minutes, usage, booked }: SettleInput): { line
   return { lines, violations };
 }
 
-/** What the whole minute of the replica costs, straight from its slot and its prices, without states and usage. */
-export function costOfMinute({ life, steps }: Pick<CostedReplica, 'life' | 'steps'>, minute: Instant): PicoUsd {
+/** What the whole minute of the replica costs, straight from its slot and its prices, without states and usage; on a node, the node does. */
+export function costOfMinute(
+  { life, steps, places }: Pick<CostedReplica, 'life' | 'steps' | 'places'>,
+  minute: Instant,
+): PicoUsd {
+  if (places.length > 0) return 0n;
   const start = Math.max(minute, life.capacityFrom);
   const end = Math.min(minute + MINUTE_MS, life.capacityUntil ?? Infinity);
   return steps.reduce((all, step) => {

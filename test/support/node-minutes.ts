@@ -175,15 +175,15 @@ function naiveWeights(name: keyof Quantities, held: NaiveStep['held'], pods: rea
 
 /** Effective amounts by pod (empty: idle), price and state. */
 export function naive(input: NodeMinute): Map<string, bigint> {
+  const parts = naiveSteps(input).flatMap((step) =>
+    [...naiveSums(step, input.pods)].flatMap(([podId, share]) =>
+      [...naiveSplit(share, statesIn(step, podId))].map(
+        ([state, part]) => [`${podId}|${step.price?.priceId ?? ''}|${state}`, part] as const,
+      ),
+    ),
+  );
   const found = new Map<string, bigint>();
-  for (const step of naiveSteps(input)) {
-    for (const [podId, share] of naiveSums(step, input.pods)) {
-      for (const [state, part] of naiveSplit(share, statesIn(step, podId))) {
-        const key = `${podId}|${step.price?.priceId ?? ''}|${state}`;
-        if (part > 0n) found.set(key, (found.get(key) ?? 0n) + part);
-      }
-    }
-  }
+  for (const [key, part] of parts) if (part > 0n) found.set(key, (found.get(key) ?? 0n) + part);
   return found;
 }
 
