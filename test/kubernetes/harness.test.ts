@@ -160,7 +160,7 @@ describe.runIf(cluster.has('audit'))('The audit log of the test cluster', () => 
 });
 
 describe.runIf(cluster.has('pods'))('Pods of the test cluster', () => {
-  test('answer at their own address and through a service', async () => {
+  test('answer at their own address, through a service, and by its name', async () => {
     await cluster.api.create(DEPLOYMENTS, web('answering', 2));
     const service = await cluster.api.create(`/api/v1/namespaces/${NAMESPACE}/services`, {
       apiVersion: 'v1',
@@ -173,6 +173,11 @@ describe.runIf(cluster.has('pods'))('Pods of the test cluster', () => {
     }
     const address = String(service.spec?.['clusterIP']);
     await eventually(async () => (await ask(`http://${address}/healthz`)).status === 200);
+    const [pod] = await readyPods('answering', 2);
+    const byName = (name: string) => ask(`http://${pod?.ip ?? ''}:8080/fetch?url=http://${name}/healthz`);
+    await eventually(async () => (await byName('answering')).status === 200);
+    expect((await byName(`answering.${NAMESPACE}.svc.cluster.local`)).status).toBe(200);
+    expect((await byName('absent')).body).toContain('no such host');
   });
 
   test('reach each other across nodes', async () => {

@@ -19,10 +19,12 @@ interface CloneLock {
   readonly takeLock: (path: string, onWait: () => void) => Promise<{ release(): void }>;
 }
 
-/** Runs `body` while nobody else on the machine holds the lock file; it ends with its holder. */
+/** Runs `body` while nobody else on the machine holds the lock file, which ends with its holder; `waiting` is said to who must wait. */
 export async function inTurn<T>(path: string, waiting: string, body: () => Promise<T>): Promise<T> {
   const { takeLock } = (await import(pathToFileURL(join(repository, 'deploy', 'local', 'clone-lock.mjs')).href)) as CloneLock;
-  const lock = await takeLock(path, () => log(waiting));
+  const lock = await takeLock(path, () => {
+    if (waiting !== '') log(waiting);
+  });
   try {
     return await body();
   } finally {

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { ApiClient, isStatus } from './api.ts';
 import { ControlPlane } from './control-plane.ts';
 import { ControlServer } from './control.ts';
+import { startDns } from './dns.ts';
 import { FakeNodes } from './fake-nodes.ts';
 import { testImages } from './images.ts';
 import { isRoot, log, tryRun, until } from './machine.ts';
@@ -116,6 +117,7 @@ export class RealCluster implements OwnedCluster {
       full: true,
       nodes: NODE_NAMES,
     });
+    await startDns(this.#plane, this.#slot);
     await Promise.all(shapes.map((shape) => this.addNode(shape)));
     this.#control = await ControlServer.listen(join(this.#parts.folder.path, 'control.sock'), {
       nodes: () => Promise.resolve([...this.#nodes.values()].map(({ name, address, running }) => ({ name, address, running }))),

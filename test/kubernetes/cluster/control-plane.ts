@@ -31,6 +31,8 @@ const USERS = {
   'controller-manager': { user: 'system:kube-controller-manager', group: '' },
   scheduler: { user: 'system:kube-scheduler', group: '' },
   proxy: { user: 'system:kube-proxy', group: '' },
+  // It only reads services and their endpoints, as kube-proxy does.
+  dns: { user: 'system:kube-proxy', group: '' },
 };
 
 export class ControlPlane {
@@ -121,6 +123,11 @@ export class ControlPlane {
     const stopped = this.#programs.filter(({ name }) => name === 'kube-apiserver');
     this.#programs = this.#programs.filter((entry) => !stopped.includes(entry));
     for (const { program } of stopped) await program.end(0);
+  }
+
+  /** A program that is no part of the control plane and ends with it. */
+  startBeside(name: string, flags: readonly string[]): void {
+    this.#start(name, flags);
   }
 
   /** To the API server. */

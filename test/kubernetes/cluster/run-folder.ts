@@ -47,7 +47,7 @@ export async function takeBareFolder(): Promise<RunFolder> {
 }
 
 const guarded = <T>(body: () => Promise<T>) =>
-  inTurn(join(base(), '.lock'), 'Another test cluster starts; waiting for it …', body);
+  inTurn(join(base(), '.lock'), '', body);
 
 function claimed(path: string, slot: number | null): RunFolder {
   const pids = join(path, 'pids');

@@ -38,6 +38,7 @@ var commands = map[string]func() *cobra.Command{
 var programs = map[string]func(args []string){
 	"etcd":         etcdmain.Main,
 	"certificates": certificates,
+	"dns":          dns,
 }
 
 func main() {
