@@ -8,6 +8,7 @@ import type { MetricRegistry } from '../telemetry/metrics.ts';
 import type { RouteTableSource } from '../traffic/route-table-source.port.ts';
 import { ContractError } from '../traffic/router-contract/fields.ts';
 import { MAX_REPORT_BYTES, parseUsageReport } from '../traffic/router-contract/parse-usage-report.ts';
+import { mayBeCalled, ROUTER_NAME_HEADER } from '../traffic/router-contract/router-name.ts';
 import type { ReportAnswer, UsageReport } from '../traffic/router-contract/usage-report.ts';
 import type { UsageSink } from '../traffic/usage-sink.port.ts';
 import { bearerOf, watchToken } from './authenticate.ts';
@@ -42,6 +43,8 @@ interface Refusal {
 /** Who asks, and how that was proved. */
 interface JoinedRouter {
   readonly name: string;
+  /** The name that its token was made for; routers that share one are remembered as one. */
+  readonly holder: string;
   readonly principal: Principal;
   readonly bearer: string;
 }
@@ -93,16 +96,19 @@ export class RouterLink {
     const router = await this.#router(request);
     const route = `${request.method ?? ''} ${pathname}`;
     if (route === 'GET /metrics' && (router ?? isLoopback(request))) await this.#metrics(response);
-    else if (!router) answer(response, 401, { error: 'A router token is needed.' });
+    else if (!router) answer(response, 401, { error: 'A router token is needed, good for the name of the router.' });
     else if (route === 'GET /link/v1/table') this.#stream(response, router);
-    else if (route === 'POST /link/v1/reports') await this.#report(request, response, router.name);
+    else if (route === 'POST /link/v1/reports') await this.#report(request, response, router);
     else answer(response, 404, { error: 'Not found.' });
   }
 
   async #router(request: IncomingMessage): Promise<JoinedRouter | null> {
     const bearer = bearerOf(request.headers.authorization);
     const principal = bearer === null ? null : await this.#deps.authenticate(bearer);
-    return bearer !== null && principal?.kind === 'router' ? { name: principal.name, principal, bearer } : null;
+    if (bearer === null || principal?.kind !== 'router') return null;
+    const said = request.headers[ROUTER_NAME_HEADER];
+    const name = typeof said === 'string' ? said : principal.name;
+    return mayBeCalled(principal.name, name) ? { name, holder: principal.name, principal, bearer } : null;
   }
 
   async #metrics(response: ServerResponse): Promise<void> {
@@ -111,17 +117,17 @@ export class RouterLink {
   }
 
   /** Until the router leaves, or its token is good no more: a table tells who may call what. */
-  #stream(response: ServerResponse, { name: router, principal, bearer }: JoinedRouter): void {
-    void this.#joined(router);
+  #stream(response: ServerResponse, { name, holder, principal, bearer }: JoinedRouter): void {
+    void this.#joined(name);
     const unwatch = watchToken(this.#deps, { bearer, known: principal, everyMs: RECHECK_ROUTER_MS }, () => response.destroy());
     response.writeHead(200, { 'content-type': 'text/event-stream', 'cache-control': 'no-store' });
     response.flushHeaders();
-    this.#streams.set(response, router);
+    this.#streams.set(response, holder);
     response.once('close', () => {
       unwatch();
       this.#streams.delete(response);
     });
-    const event = this.#tableEvent([router]);
+    const event = this.#tableEvent([holder]);
     if (event) response.write(event);
   }
 
@@ -143,19 +149,19 @@ export class RouterLink {
   }
 
   /** The event, after its replicas are remembered as sent: usage of them may come back at once. */
-  #tableEvent(routers: Iterable<string>): string | null {
+  #tableEvent(holders: Iterable<string>): string | null {
     const table = this.#deps.tables.current();
     if (!table) return null;
     const ids = table.deployments.flatMap((row) =>
       row.revisions.flatMap((revision) => revision.replicas.map((replica) => replica.replicaId)),
     );
-    for (const router of routers) this.#remember(router, ids);
+    for (const holder of holders) this.#remember(holder, ids);
     return `event: table\ndata: ${JSON.stringify(table)}\n\n`;
   }
 
-  #remember(router: string, ids: readonly Id[]): void {
-    const sent = this.#sent.get(router) ?? new Set<Id>();
-    this.#sent.set(router, sent);
+  #remember(holder: string, ids: readonly Id[]): void {
+    const sent = this.#sent.get(holder) ?? new Set<Id>();
+    this.#sent.set(holder, sent);
     for (const id of ids) {
       sent.delete(id);
       sent.add(id);
@@ -173,21 +179,21 @@ export class RouterLink {
     }
   }
 
-  async #report(request: IncomingMessage, response: ServerResponse, router: string): Promise<void> {
-    const report = readReport(await bodyOf(request), router);
+  async #report(request: IncomingMessage, response: ServerResponse, { name, holder }: JoinedRouter): Promise<void> {
+    const report = readReport(await bodyOf(request), name);
     if ('status' in report) {
       answer(response, report.status, { error: report.message });
       return;
     }
-    const known = await this.#known(report, router);
+    const known = await this.#known(report, holder);
     const rows = report.rows.filter((row) => known.has(row.replicaId));
-    const outcome = await this.#deps.usage.accept({ ...report, rows }, { name: router });
+    const outcome = await this.#deps.usage.accept({ ...report, rows }, { name });
     const whole: ReportAnswer = { ...outcome, refusedRows: outcome.refusedRows + report.rows.length - rows.length };
     answer(response, 200, whole);
   }
 
-  async #known(report: UsageReport, router: string): Promise<ReadonlySet<Id>> {
-    const sent = this.#sent.get(router) ?? new Set<Id>();
+  async #known(report: UsageReport, holder: string): Promise<ReadonlySet<Id>> {
+    const sent = this.#sent.get(holder) ?? new Set<Id>();
     const strange = [...new Set(report.rows.map((row) => row.replicaId))].filter((id) => !sent.has(id));
     if (strange.length === 0 || !this.#deps.tables.everRouted) return sent;
     const routed = await this.#deps.tables.everRouted(strange);

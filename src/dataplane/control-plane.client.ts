@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { Agent, request } from 'undici';
 import type { Logger } from '../telemetry/logger.ts';
 import { parseRouteTable } from '../traffic/router-contract/parse-route-table.ts';
+import { ROUTER_NAME_HEADER } from '../traffic/router-contract/router-name.ts';
 import type { RouteTable } from '../traffic/router-contract/route-table.ts';
 
 /** Silence after which the link is dead; three heartbeats. Lower: a busy control plane is left; higher: tables come late. */
@@ -14,6 +15,7 @@ const FIRST_RETRY_MS = 100;
 const LAST_RETRY_MS = 3_000;
 
 export interface ControlPlaneClientDeps {
+  readonly routerName: string;
   readonly url: string;
   /** Certificates (PEM) that it must be signed by; null = whatever Node trusts. */
   readonly ca: string | null;
@@ -56,7 +58,7 @@ export class ControlPlaneClient {
     const answer = await request(`${this.#deps.url}/link/v1/reports`, {
       dispatcher: this.#dispatcher,
       method: 'POST',
-      headers: { authorization: this.#authorization(), 'content-type': 'application/json' },
+      headers: { ...this.#identity(), 'content-type': 'application/json' },
       body: json,
       headersTimeout: REPORT_TIMEOUT_MS,
       bodyTimeout: REPORT_TIMEOUT_MS,
@@ -77,7 +79,7 @@ export class ControlPlaneClient {
   async #listenOnce(): Promise<void> {
     const { statusCode, body } = await request(`${this.#deps.url}/link/v1/table`, {
       dispatcher: this.#dispatcher,
-      headers: { authorization: this.#authorization(), accept: 'text/event-stream' },
+      headers: { ...this.#identity(), accept: 'text/event-stream' },
       signal: this.#stop.signal,
       headersTimeout: SILENCE_MS,
       bodyTimeout: SILENCE_MS,
@@ -118,6 +120,10 @@ export class ControlPlaneClient {
     } catch {
       return false;
     }
+  }
+
+  #identity(): Readonly<Record<string, string>> {
+    return { authorization: this.#authorization(), [ROUTER_NAME_HEADER]: this.#deps.routerName };
   }
 
   /** Read each time: the file may have been replaced. Throws when it cannot be read. */

@@ -97,6 +97,7 @@ export class Router {
       },
     });
     this.#link = new ControlPlaneClient({
+      routerName: deps.name,
       url: deps.linkUrl,
       ca: deps.linkCa,
       tokenFile: deps.tokenFile,

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { z } from 'zod';
+import { isRouterName } from '../traffic/router-contract/router-name.ts';
 
 const PORT = 'must be a port from 1 to 65535';
 const port = (fallback: number) => z.coerce.number(PORT).int(PORT).min(1, PORT).max(65_535, PORT).default(fallback);
@@ -10,6 +11,8 @@ const flag = (otherwise: '0' | '1') =>
     .enum(['0', '1'])
     .default(otherwise)
     .transform((text) => text === '1');
+
+const ROUTER_NAME_RULE = 'must be letters, digits, dots, dashes and underscores, at most 100, and begin with a letter or digit';
 
 /** Every environment variable that Purser reads, with its default; `docs/operations.md` explains each. */
 const Environment = z.object({
@@ -45,7 +48,8 @@ const Environment = z.object({
   PURSER_S3_REGION: z.string().default('us-east-1'),
   PURSER_S3_ACCESS_KEY: z.string().optional(),
   PURSER_S3_SECRET_KEY: z.string().optional(),
-  PURSER_ROUTER_NAME: z.string().min(1).default('router'),
+  PURSER_ROUTER_NAME: z.string().refine(isRouterName, ROUTER_NAME_RULE).default('router'),
+  PURSER_STOP_DELAY_SECONDS: z.coerce.number().int().min(0).max(3600).default(0),
   PURSER_MAX_TABLE_AGE_SECONDS: z.coerce.number().int().min(10).optional(),
   PURSER_LOG_LEVEL: z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']).default('info'),
 });
@@ -100,6 +104,8 @@ export interface Config {
   readonly oidc: { readonly issuer: string; readonly audience: string } | null;
   readonly s3: S3Config | null;
   readonly routerName: string;
+  /** Between not being ready any more and taking no new connection, when the router stops. */
+  readonly stopDelayMs: number;
   /** A router whose table is older answers 503; null = it serves the last one for ever. */
   readonly maxTableAgeMs: number | null;
   readonly logLevel: string;
@@ -144,6 +150,7 @@ export function readConfig(env: NodeJS.ProcessEnv, cwd: string): Config {
     oidc: values.PURSER_OIDC_ISSUER ? { issuer: values.PURSER_OIDC_ISSUER, audience: values.PURSER_OIDC_AUDIENCE } : null,
     s3: s3Of(values),
     routerName: values.PURSER_ROUTER_NAME,
+    stopDelayMs: values.PURSER_STOP_DELAY_SECONDS * 1000,
     maxTableAgeMs: values.PURSER_MAX_TABLE_AGE_SECONDS === undefined ? null : values.PURSER_MAX_TABLE_AGE_SECONDS * 1000,
     logLevel: values.PURSER_LOG_LEVEL,
   };

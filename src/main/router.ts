@@ -33,7 +33,7 @@ export async function router(): Promise<void> {
     { port, lossBoundMs: 1000 },
     'the router serves; a crash loses at most one second of usage, which becomes idle time',
   );
-  const stop = (): void => void instance.drain().then(() => process.exit(0));
+  const stop = (): void => void instance.drain(config.stopDelayMs).then(() => process.exit(0));
   process.once('SIGTERM', stop);
   process.once('SIGINT', stop);
 }

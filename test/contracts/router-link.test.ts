@@ -23,6 +23,7 @@ const principals: Record<string, Principal> = { good: principal('router', 'edge'
 let answerFor: (token: string) => Promise<Principal | null>;
 let current: RouteTable | null;
 let booked: UsageReport[];
+let joined: string[];
 let listeners: Set<() => void>;
 let link: RouterLink;
 let url: string;
@@ -32,6 +33,7 @@ beforeEach(async () => {
   current = table(1, [deployment('a/b/c', [revision([known])])]);
   answerFor = (token) => Promise.resolve(principals[token] ?? null);
   booked = [];
+  joined = [];
   listeners = new Set();
   link = new RouterLink({
     authenticate: (token) => answerFor(token),
@@ -43,7 +45,7 @@ beforeEach(async () => {
       },
     },
     usage: {
-      joined: () => Promise.resolve(),
+      joined: ({ name }) => Promise.resolve(void joined.push(name)),
       accept: (report) => {
         const repeated = booked.some((one) => one.sequence === report.sequence);
         if (!repeated) booked.push(report);
@@ -60,8 +62,8 @@ afterEach(() => link.close());
 
 const bearer = (token: string) => ({ authorization: `Bearer ${token}` });
 
-async function* tables(signal: AbortSignal, token = 'good'): AsyncGenerator<RouteTable> {
-  const answer = await fetch(`${url}/link/v1/table`, { headers: bearer(token), signal });
+async function* tables(signal: AbortSignal, token = 'good', more = {}): AsyncGenerator<RouteTable> {
+  const answer = await fetch(`${url}/link/v1/table`, { headers: { ...bearer(token), ...more }, signal });
   let text = '';
   for await (const chunk of answer.body!.pipeThrough(new TextDecoderStream())) {
     const events = (text + chunk).split('\n\n');
@@ -95,10 +97,10 @@ const report = (more: object = {}) => ({
   rows: [row(known.replicaId)],
   ...more,
 });
-const send = (body: unknown, token = 'good') =>
+const send = (body: unknown, token = 'good', more = {}) =>
   fetch(`${url}/link/v1/reports`, {
     method: 'POST',
-    headers: bearer(token),
+    headers: { ...bearer(token), ...more },
     body: typeof body === 'string' ? body : JSON.stringify(body),
   });
 
@@ -178,6 +180,30 @@ describe('Router link: reports', () => {
     expect((await send(body)).status).toBe(status);
     expect(booked).toEqual([]);
   });
+});
+
+describe('Router link: routers that share a token', () => {
+  const named = (name: string) => ({ 'purser-router': name });
+
+  it('go by names that go on after a dash: each joins and reports as itself', async () => {
+    const abort = new AbortController();
+    for (const name of ['edge-pod-1', 'edge-pod-2']) await tables(abort.signal, 'good', named(name)).next();
+    abort.abort();
+    expect(joined).toEqual(['edge-pod-1', 'edge-pod-2']);
+    const own = report({ source: `edge-pod-1/${id()}` });
+    expect(await (await send(own, 'good', named('edge-pod-1'))).json()).toMatchObject({ accepted: true, refusedRows: 0 });
+    expect((await send(report({ source: `edge-pod-2/${id()}` }), 'good', named('edge-pod-1'))).status).toBe(403);
+    expect((await send(report({ source: `edge-pod-1/${id()}` }))).status).toBe(403);
+    expect(booked).toHaveLength(1);
+  });
+
+  it.each(['other', 'edgeless-1', 'edge.1', 'edge-a/b', `edge-${'x'.repeat(100)}`, ''])(
+    'go by no other name: %j',
+    async (name) => {
+      expect((await send(report(), 'good', named(name))).status).toBe(401);
+      expect(joined).toEqual([]);
+    },
+  );
 });
 
 describe('Router link: what is no report', () => {
