@@ -1,6 +1,5 @@
 import type { DecisionsService } from '../decisions/decisions.service.ts';
 import type { ClusterStore } from '../fleet/cluster-store.port.ts';
-import type { Cluster, Pool } from '../fleet/cluster.ts';
 import { mayDo } from '../identity/authorize.ts';
 import type { Caller, ProjectRef } from '../identity/identity.service.ts';
 import type { IdentityStore } from '../identity/identity-store.port.ts';
@@ -9,6 +8,7 @@ import type { Clock } from '../kernel/clock.ts';
 import type { Json } from '../kernel/event.ts';
 import { failure, notFound, type Failure } from '../kernel/failure.ts';
 import { newId, type Id } from '../kernel/id.ts';
+import type { Principal } from '../kernel/principal.ts';
 import type { Random } from '../kernel/random.ts';
 import { err, ok, type Result } from '../kernel/result.ts';
 import type { Transaction } from '../kernel/transaction.ts';
@@ -18,11 +18,14 @@ import type { ModelVersion } from '../registry/model-version.ts';
 import type { ModelsService } from '../registry/models.service.ts';
 import { planPlacement } from '../scheduler/plan-placement.ts';
 import { refuseAction } from './allowed-actions.ts';
+import type { AdoptedObject } from './cluster.port.ts';
 import { checkSpec, deploymentPath, type Deployment, type DeploymentSpec } from './deployment.ts';
 import type { DeploymentStore } from './deployment-store.port.ts';
 import type { Plan } from './plan.ts';
-import { planDeployment, type CurrentDeployment, type PlannedDeployment } from './plan-deployment.ts';
+import { choosePools, hourlyOf, type PlacedPool } from './placement.ts';
+import { planDeployment, type CurrentDeployment, type PlanInput, type PlannedDeployment } from './plan-deployment.ts';
 import { planFromJson, planToJson } from './plan-json.ts';
+import { refuseAdoption } from './refuse-adoption.ts';
 import type { Revision } from './revision.ts';
 import { ShownPlans } from './shown-plans.service.ts';
 import { wishOf, type WishInput } from './wish.ts';
@@ -31,6 +34,8 @@ import type { WishWriter } from './wish-writer.service.ts';
 export interface DeployInput extends WishInput {
   readonly project: ProjectRef;
   readonly name: string;
+  /** A KubernetesDeployment that runs already and is taken over without a restart. */
+  readonly adopt?: AdoptedObject | null;
 }
 
 export interface DeployOptions {
@@ -55,7 +60,7 @@ export interface DeployDeps {
   readonly writer: WishWriter;
   readonly identity: Pick<IdentityStore, 'findProject'>;
   readonly models: Pick<ModelsService, 'resolveVersion'>;
-  readonly prices: Pick<PricesService, 'candidates'>;
+  readonly prices: Pick<PricesService, 'candidates' | 'believedAt'>;
   readonly clusters: ClusterStore;
   readonly decisions: Pick<DecisionsService, 'record' | 'keepPlan' | 'shownPlan'>;
   readonly clock: Clock;
@@ -119,19 +124,15 @@ export class DeployService {
     const target = { projectId: project.id, model: input.model, version: input.version };
     const version = await this.#deps.models.resolveVersion(tx, caller.principal, target);
     if (!version) return err(notFound('model version', ['input', 'model']));
-    const place = await this.#place(tx);
-    if (!place) return err(failure('NO_CAPACITY', 'No cluster takes new replicas.'));
     const wish = wishOf(input, project, current, this.#deps.settings.regions);
-    const wrong =
-      this.#refuseVersion(caller, version, place.cluster) ?? checkSpec(input.name, wish) ?? this.#refuseHosts(wish.hosts);
+    const wrong = this.#refuse(caller, input, { wish, version });
     if (wrong) return err(wrong);
-    const planned = await this.#plan(tx, { wish, version, current, path: `${project.teamName}/${project.name}/${input.name}` });
+    const pools = await this.#pools(tx, { wish, version, current });
+    if (!pools.ok) return pools;
+    const path = `${project.teamName}/${project.name}/${input.name}`;
+    const planned = await this.#plan(tx, { wish, version, current, path, pools: pools.value, adopt: input.adopt ?? null });
     if (!planned.ok) return planned;
-    return this.#showOrRun(
-      tx,
-      { caller, project, wish, current, version, pool: place.pool, planned: planned.value, name: input.name },
-      options,
-    );
+    return this.#showOrRun(tx, { caller, project, wish, current, version, planned: planned.value, name: input.name }, options);
   }
 
   async #current(tx: Transaction, project: Project, name: string): Promise<CurrentDeployment | null> {
@@ -141,30 +142,33 @@ export class DeployService {
     return locked && writer.load(tx, locked);
   }
 
-  /** The first cluster that takes new replicas. */
-  async #place(tx: Transaction): Promise<{ readonly cluster: Cluster; readonly pool: Pool } | null> {
-    const clusters = await this.#deps.clusters.clusters(tx, { after: null, limit: 100 });
-    const open = clusters.filter(({ cordoned }) => !cordoned);
-    const pools = await this.#deps.clusters.pools(
-      tx,
-      open.map(({ id }) => id),
-    );
-    for (const cluster of open) {
-      const pool = pools.find(({ clusterId }) => clusterId === cluster.id);
-      if (pool) return { cluster, pool };
-    }
-    return null;
+  async #pools(
+    tx: Transaction,
+    { wish, version, current }: Pick<PlanInput, 'wish' | 'version' | 'current'>,
+  ): Promise<Result<PlacedPool[], Failure>> {
+    const clusters = await this.#deps.clusters.present(tx);
+    const ids = clusters.map(({ id }) => id);
+    const pools = await this.#deps.clusters.pools(tx, ids);
+    return choosePools({ clusters, pools, spec: wish, format: version.format, workloads: current?.workloads ?? [] });
   }
 
-  #refuseVersion({ principal }: Caller, version: ModelVersion, cluster: Cluster): Failure | null {
+  /** The first thing that is wrong with a wish whatever the clusters have. */
+  #refuse(
+    { principal }: Caller,
+    { name, adopt = null }: DeployInput,
+    { wish, version }: Pick<PlanInput, 'wish' | 'version'>,
+  ): Failure | null {
+    return (
+      this.#refuseVersion(principal, version) ??
+      checkSpec(name, wish) ??
+      this.#refuseHosts(wish.hosts) ??
+      refuseAdoption(principal, adopt, { format: version.format, spec: wish })
+    );
+  }
+
+  #refuseVersion(principal: Principal, version: ModelVersion): Failure | null {
     if (version.archivedAt !== null)
       return failure('PRECONDITION_FAILED', 'This version is archived.', { path: ['input', 'modelVersion'] });
-    if (version.format === 'container' && cluster.kind === 'local') {
-      return failure(
-        'NO_CONTAINER_RUNTIME',
-        'This machine has no container engine: deploy an ONNX model, or add a Kubernetes cluster.',
-      );
-    }
     if (version.format !== 'process') return null;
     if (!principal.platformActions.includes('runtime.process')) {
       return failure('PRECONDITION_FAILED', 'Running a command of your own needs the platform action runtime.process.');
@@ -181,15 +185,21 @@ export class DeployService {
     });
   }
 
-  async #plan(
-    tx: Transaction,
-    wanted: { wish: DeploymentSpec; version: ModelVersion; current: CurrentDeployment | null; path: string },
-  ): Promise<Result<PlannedDeployment, Failure>> {
+  async #plan(tx: Transaction, wanted: Omit<PlanInput, 'placement' | 'prices'>): Promise<Result<PlannedDeployment, Failure>> {
+    const { prices: book, clock } = this.#deps;
     const { regions, capacityTypes } = wanted.wish.placement;
-    const candidates = await this.#deps.prices.candidates(tx, { regions });
+    const candidates = await book.candidates(tx, { regions });
     const demand = { resources: wanted.wish.resources ?? wanted.version.resources, capacityTypes };
-    const placement = planPlacement({ demand, policy: { regions }, candidates }, this.#deps.clock.now());
-    const prices = new Map(candidates.flatMap(({ offering, price }) => (price ? [[offering.id, price.effective] as const] : [])));
+    const placement = planPlacement({ demand, policy: { regions }, candidates }, clock.now());
+    const own = await book.believedAt(
+      tx,
+      wanted.pools.flatMap(({ pool }) => pool.offeringId ?? []),
+      clock.now(),
+    );
+    const prices = new Map([
+      ...candidates.flatMap(({ offering, price }) => (price ? [[offering.id, price.effective] as const] : [])),
+      ...[...own].map(([id, price]) => [id, price.effective] as const),
+    ]);
     return planDeployment({ ...wanted, placement, prices });
   }
 
@@ -213,7 +223,7 @@ export class DeployService {
   }
 
   async #run(tx: Transaction, work: Work): Promise<DeployOutcome> {
-    const { planned, current, caller, pool } = work;
+    const { planned, current, caller } = work;
     const next = this.#next(work);
     const made = this.#revision(work, next.id);
     const principal = caller.principal.id;
@@ -226,8 +236,7 @@ export class DeployService {
       revisions: planned.revision.existing ? others : [made],
       newRevision: planned.revision.existing ? null : made,
       rolloutTo: planned.revision.needsRollout ? made : null,
-      pool,
-      offeringId: planned.plan.offeringId ?? '',
+      pools: planned.pools,
       principal,
     });
     const decisionId = await this.#recordDecision(tx, work, saved);
@@ -264,7 +273,7 @@ export class DeployService {
     return { id: newId(now, this.#deps.random), ...owner, ...what, createdAt: now, createdBy: caller.principal.id };
   }
 
-  #recordDecision(tx: Transaction, { planned: { plan }, caller, version }: Work, deployment: Deployment): Promise<Id> {
+  #recordDecision(tx: Transaction, { planned: { plan, pools }, caller, version }: Work, deployment: Deployment): Promise<Id> {
     const stored = planToJson(plan) as { candidates: Json };
     return this.#deps.decisions.record(tx, {
       teamId: deployment.teamId,
@@ -285,7 +294,7 @@ export class DeployService {
       rejected: { ...plan.rejectedCounts },
       chosen: { offeringId: plan.offeringId, hourlyPerReplica: plan.hourlyPerReplica.toString() },
       reasons: [...plan.actions.map(({ message }) => message), 'The cheapest offering that fits was chosen.'],
-      expectedHourly: plan.hourlyPerReplica * BigInt(deployment.spec.replicas),
+      expectedHourly: hourlyOf(pools),
     });
   }
 }
@@ -297,7 +306,6 @@ interface Work {
   readonly wish: DeploymentSpec;
   readonly current: CurrentDeployment | null;
   readonly version: ModelVersion;
-  readonly pool: Pool;
   readonly planned: PlannedDeployment;
 }
 

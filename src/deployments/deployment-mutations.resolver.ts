@@ -165,36 +165,15 @@ function wishOf(input: DeployInput): Result<Wish, Failure> {
   };
 }
 
-/** The fields that are taken as they are. */
-const plainOf = ({
-  name,
-  model,
-  replicas,
-  concurrency,
-  deadlineMs,
-  queueLimit,
-  retryable,
-  hosts,
-  maxReplicas,
-  regions,
-  capacityTypes,
-  manager,
-}: DeployInput) => ({
-  ...{
-    name,
-    model,
-    replicas,
-    concurrency,
-    deadlineMs,
-    queueLimit,
-    retryable,
-    hosts,
-    maxReplicas,
-    regions,
-    capacityTypes,
-    manager,
-  },
-});
+/** The fields that are taken as they are; those that others stand for are named here. */
+function plainOf({ project: _p, modelVersion: _v, alias: _a, maxSpendPerHour: _m, resources: _r, ...input }: DeployInput) {
+  const clusters = input.clusters?.map(({ cluster, pool, weight, order }) => ({
+    ...{ cluster, weight, order },
+    ...(typeof pool === 'string' ? { pool } : {}),
+  }));
+  const adopt = input.adopt ? { namespace: input.adopt.namespace, name: input.adopt.name } : null;
+  return { ...input, clusters: clusters ?? null, adopt };
+}
 
 /** A refusal shows the plan that it is about, where there is one. */
 function refused(error: Failure): DeploymentPayload {

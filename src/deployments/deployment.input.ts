@@ -30,6 +30,40 @@ export class DeploymentFilter {
   nameContains?: string | null;
 }
 
+@InputType('DeployClusterInput', { description: 'A cluster that replicas are placed on.' })
+export class DeployClusterInput {
+  @Field(() => String, { description: 'Name of the cluster.' })
+  cluster!: string;
+
+  @Field(() => String, {
+    nullable: true,
+    description: 'Name of the pool there; default: `pool` of the wish, else its default one.',
+  })
+  pool?: string | null;
+
+  @Field(() => Int, {
+    defaultValue: 100,
+    description:
+      'Share of the traffic among the clusters of its order, 0 to 1,000. Those of the lowest order share the replicas by it, each at least one; one of a later order holds that part of them that its weight is of the weights of the lowest order, at least one. 0 = no replicas.',
+  })
+  weight!: number;
+
+  @Field(() => Int, {
+    defaultValue: 0,
+    description: 'The clusters of the lowest order that can take traffic take it all; those of later orders wait for that.',
+  })
+  order!: number;
+}
+
+@InputType('AdoptInput', { description: 'A KubernetesDeployment that somebody else made.' })
+export class AdoptInput {
+  @Field(() => String, { description: 'Its namespace.' })
+  namespace!: string;
+
+  @Field(() => String, { description: 'Its name.' })
+  name!: string;
+}
+
 @InputType('DeployInput', { description: 'A wish. What is left out stays as it is; for a new deployment it takes its default.' })
 export class DeployInput {
   @Field(() => ProjectBy, { description: 'The project.' })
@@ -85,6 +119,31 @@ export class DeployInput {
 
   @Field(() => [CapacityTypeName], { nullable: true, description: 'Allowed capacity types; default ON_DEMAND.' })
   capacityTypes?: CapacityType[] | null;
+
+  @Field(() => [DeployClusterInput], {
+    nullable: true,
+    description:
+      'Clusters that it spans. Empty or never given: where it is, else the first registered one that takes new replicas and can run it.',
+  })
+  clusters?: DeployClusterInput[] | null;
+
+  @Field(() => String, {
+    nullable: true,
+    description: 'Pool on clusters that are named without one; default: their default one.',
+  })
+  pool?: string | null;
+
+  @Field(() => Int, {
+    nullable: true,
+    description: 'A replica that is not ready within so many ms has failed; default 120,000.',
+  })
+  readinessTimeoutMs?: number | null;
+
+  @Field(() => AdoptInput, {
+    nullable: true,
+    description: 'Take over what runs already, without a restart; needs the platform action `runtime.adopt`.',
+  })
+  adopt?: AdoptInput | null;
 
   @Field(() => String, {
     nullable: true,

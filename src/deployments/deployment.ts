@@ -7,7 +7,6 @@ import { isName, NAME_RULE } from '../kernel/name.ts';
 import type { PicoUsdPerHour } from '../kernel/money.ts';
 import type { Resources } from '../kernel/resources.ts';
 import type { VersionTarget } from '../registry/model-version.ts';
-import type { AdoptedObject } from './cluster.port.ts';
 
 export const DEPLOYMENT_PHASES = ['PENDING', 'DEPLOYING', 'READY', 'DEGRADED', 'HIBERNATED', 'FAILED', 'DELETING'] as const;
 
@@ -65,8 +64,6 @@ export interface DeploymentSpec {
     /** Name of the pool where no cluster is named; absent = the default one. */
     readonly pool?: string;
   };
-  /** What runs already and is taken over by the revision that this wish makes; absent = nothing new is. */
-  readonly adopt?: AdoptedObject;
   /** The one other system whose wish this is, such as `ModelDeployment cluster/namespace/name`; absent = whoever may write. */
   readonly manager?: string;
   /** The shares that hold once no rollout is under way; they sum to 100. */

@@ -1,7 +1,5 @@
 import type { DecisionKind } from '../decisions/decision.ts';
 import type { DecisionsService } from '../decisions/decisions.service.ts';
-import type { ClusterStore } from '../fleet/cluster-store.port.ts';
-import type { Pool } from '../fleet/cluster.ts';
 import { mayDo, visibleTo } from '../identity/authorize.ts';
 import type { Caller, ProjectRef } from '../identity/identity.service.ts';
 import type { IdentityStore } from '../identity/identity-store.port.ts';
@@ -22,6 +20,7 @@ import type { DeploymentRef, DeploymentStore } from './deployment-store.port.ts'
 import { refuseStale } from './deploy.service.ts';
 import { planChange } from './plan-change.ts';
 import { HIBERNATION_RISK, type CurrentDeployment } from './plan-deployment.ts';
+import type { PricedPool } from './placement.ts';
 import { planToJson } from './plan-json.ts';
 import type { Plan, PlanAction } from './plan.ts';
 import type { Replica } from './replica.ts';
@@ -36,7 +35,6 @@ export interface DeploymentsDeps {
   readonly writer: WishWriter;
   readonly identity: Pick<IdentityStore, 'findProject'>;
   readonly prices: Pick<PricesService, 'believedAt' | 'priced'>;
-  readonly clusters: Pick<ClusterStore, 'pools'>;
   readonly decisions: Pick<DecisionsService, 'record' | 'keepPlan' | 'shownPlan'>;
   readonly clock: Clock;
   /** Told after a wish was written, so that its loop runs at once. */
@@ -83,8 +81,7 @@ interface Verb {
 /** A change with everything that carrying it out takes. */
 interface Change extends NextWish {
   readonly current: CurrentDeployment;
-  readonly pool: Pool;
-  readonly offeringId: Id;
+  readonly pools: readonly PricedPool[];
   readonly verb: Verb;
   readonly principal: Principal;
 }
@@ -295,9 +292,9 @@ export class DeploymentsService {
     if (refused) return err(refused);
     const decided = verb.decide(current, this.#deps.clock.now());
     if (!decided.ok) return decided;
-    const place = await this.#place(tx, current);
-    if (!place) return err(failure('NO_CAPACITY', 'The deployment has no pool any more.'));
-    const change = { current, ...decided.value, ...place, verb, principal: caller.principal };
+    const pools = await this.#deps.writer.pools(tx, decided.value.next);
+    if (pools.length === 0) return err(failure('NO_CAPACITY', 'The deployment has no pool any more.'));
+    const change = { current, ...decided.value, pools, verb, principal: caller.principal };
     const plan = await this.#plan(tx, change);
     const { next } = change;
     const beyond = next.deletedAt === null ? await this.#beyond(tx, next, plan) : null;
@@ -311,14 +308,14 @@ export class DeploymentsService {
     plan: Plan,
     { dryRun = false, planHash: hash = null }: ChangeOptions,
   ): Promise<Result<ChangeOutcome, Failure>> {
-    const { current, next, rolloutTo, reasons, pool, offeringId, verb, principal } = change;
+    const { current, next, rolloutTo, reasons, pools, verb, principal } = change;
     const owner = { principal, mutation: verb.mutation, teamId: next.teamId, projectId: next.projectId };
     const shown = { deploymentId: next.id, decisionId: null, plan: planToJson(plan), expiresAt: null };
     if (dryRun) return ok({ ...shown, expiresAt: await this.#shown.keep(tx, owner, plan) });
     const changed = hash === null ? null : await this.#shown.refuseChanged(tx, owner, { hash, now: plan });
     if (changed) return err(changed);
     const revisions = next.deletedAt === null ? revisionsWith(current, next.spec.traffic) : [];
-    const wish = { current, next, revisions, newRevision: null, rolloutTo, pool, offeringId };
+    const wish = { current, next, revisions, newRevision: null, rolloutTo, pools };
     const saved = await this.#deps.writer.save(tx, { ...wish, principal: principal.id });
     return ok({ ...shown, decisionId: await this.#record(tx, saved, { kind: verb.kind, principal: principal.id, reasons }) });
   }
@@ -332,19 +329,12 @@ export class DeploymentsService {
     return locked && writer.load(tx, locked);
   }
 
-  /** Where its replicas are, and what they are priced by: revisions of one deployment share them. */
-  async #place(tx: Transaction, { deployment }: CurrentDeployment): Promise<{ pool: Pool; offeringId: Id } | null> {
-    const [workload] = (await this.#deps.store.workloads(tx, [deployment.id])).reverse();
-    const pools = workload ? await this.#deps.clusters.pools(tx, [workload.clusterId]) : [];
-    const pool = pools.find(({ id }) => id === workload?.poolId);
-    return pool && workload ? { pool, offeringId: workload.offeringId } : null;
-  }
-
-  async #plan(tx: Transaction, { current, next, rolloutTo, action, risks = [], offeringId, verb }: Change): Promise<Plan> {
-    const [priced = null] = await this.#deps.prices.priced(tx, [offeringId], this.#deps.clock.now());
+  async #plan(tx: Transaction, { current, next, rolloutTo, action, risks = [], pools, verb }: Change): Promise<Plan> {
+    const offerings = pools.slice(0, 1).map(({ offeringId }) => offeringId);
+    const [priced = null] = await this.#deps.prices.priced(tx, offerings, this.#deps.clock.now());
     const weights = rolloutTo ? effectiveWeights(current.deployment.spec.traffic, current.rollout) : [];
     return planChange({
-      ...{ mutation: verb.mutation, current, next, actions: [action], risks, priced, offeringId },
+      ...{ mutation: verb.mutation, current, next, actions: [action], risks, priced, pools },
       revisions: next.deletedAt === null ? revisionsWith(current, next.spec.traffic) : [],
       kept: revisionsWith(current, weights),
     });

@@ -1,9 +1,10 @@
 import { digestOfJson } from '../kernel/digest.ts';
-import type { Id } from '../kernel/id.ts';
 import type { PricedOffering } from '../pricing/price-store.port.ts';
+import type { Peak } from './broken-guard.ts';
 import { deploymentPath, type Deployment } from './deployment.ts';
 import { HOURS_PER_MONTH, type Plan, type PlanAction } from './plan.ts';
 import type { CurrentDeployment } from './plan-deployment.ts';
+import { hourlyOf, replicasOf, type PricedPool } from './placement.ts';
 import type { Revision } from './revision.ts';
 
 /** A change of an existing deployment, decided but not written. */
@@ -17,19 +18,21 @@ export interface ChangeInput {
   readonly revisions: readonly Revision[];
   /** Those that keep their replicas until a rollout is through. */
   readonly kept: readonly Revision[];
-  /** Where its replicas are: a change keeps the offering. Null = the price book has lost it. */
+  /** Where its replicas are: a change keeps that, and the offerings. */
+  readonly pools: readonly PricedPool[];
+  /** The offering of the first of them; null = the price book has lost it. */
   readonly priced: PricedOffering | null;
-  readonly offeringId: Id;
 }
 
 /** What a change leads to and what it costs, both sides of a rollout counted. It keeps the offering, so that is the one candidate. */
 export function planChange(input: ChangeInput): Plan {
-  const { mutation, current, next, actions, risks, revisions, kept, priced, offeringId } = input;
+  const { mutation, current, actions, risks, revisions, kept, priced, pools } = input;
   const rate = priced?.price?.effective ?? 0n;
+  const offeringId = pools[0]?.offeringId ?? null;
   const path = deploymentPath(current.deployment);
   const { generation } = current.deployment;
-  const after = rate * BigInt(revisions.length * next.spec.replicas);
-  const peakReplicas = peakOf(input);
+  const after = hourlyOf(pools) * BigInt(revisions.length);
+  const peak = peakOf(input);
   return {
     path,
     hash: digestOfJson({
@@ -37,7 +40,7 @@ export function planChange(input: ChangeInput): Plan {
       mutation,
       actions: actions.map(({ kind, message }) => ({ kind, message })),
       generation,
-      offeringId,
+      places: pools.map(({ pool, replicas, offeringId: offering }) => ({ pool: pool.id, replicas, offering })),
     }),
     actions,
     generation,
@@ -49,16 +52,18 @@ export function planChange(input: ChangeInput): Plan {
     hourlyPerReplica: rate,
     costDelta: after - hourlyNow(current),
     monthlyAfter: after * HOURS_PER_MONTH,
-    peakReplicas,
-    peakHourly: rate * BigInt(peakReplicas),
+    peakReplicas: peak.replicas,
+    peakHourly: peak.hourly,
     risks: kept.length > 0 ? [...risks, 'While traffic shifts, both revisions run and cost.'] : risks,
   };
 }
 
 /** What is given up drains at the size that it has; all else is counted as wished. */
-function peakOf({ current, next, revisions, kept }: ChangeInput): number {
-  if (next.deletedAt !== null) return current.workloads.reduce((all, { replicas }) => all + replicas, 0);
-  return new Set([...revisions, ...kept].map(({ id }) => id)).size * next.spec.replicas;
+function peakOf({ current, next, revisions, kept, pools }: ChangeInput): Peak {
+  if (next.deletedAt !== null)
+    return { replicas: current.workloads.reduce((all, { replicas }) => all + replicas, 0), hourly: hourlyNow(current) };
+  const sides = new Set([...revisions, ...kept].map(({ id }) => id)).size;
+  return { replicas: sides * replicasOf(pools), hourly: BigInt(sides) * hourlyOf(pools) };
 }
 
 const hourlyNow = ({ workloads, rates }: CurrentDeployment): bigint =>

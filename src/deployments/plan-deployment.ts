@@ -6,11 +6,13 @@ import { formatUsd, type PicoUsdPerHour } from '../kernel/money.ts';
 import { err, ok, type Result } from '../kernel/result.ts';
 import type { ModelVersion } from '../registry/model-version.ts';
 import type { Placement } from '../scheduler/plan-placement.ts';
+import type { AdoptedObject } from './cluster.port.ts';
 import { brokenGuard, type BrokenGuard } from './broken-guard.ts';
 import type { Deployment, DeploymentSpec } from './deployment.ts';
 import type { Workload } from './replica.ts';
 import { HOURS_PER_MONTH, type Plan, type PlanAction, type PlanCandidate } from './plan.ts';
 import { planToJson } from './plan-json.ts';
+import { hourlyOf, replicasOf, type PlacedPool, type PricedPool } from './placement.ts';
 import { makeRevisionSpec, runsTheSame, type Revision, type RevisionSpec } from './revision.ts';
 import { effectiveWeights, type Rollout, type RolloutState } from './rollout.ts';
 
@@ -31,8 +33,12 @@ export interface PlanInput {
   readonly version: ModelVersion;
   readonly current: CurrentDeployment | null;
   readonly placement: Placement;
-  /** Believed prices of the offerings, the rejected ones included. */
+  /** Where its replicas go. */
+  readonly pools: readonly PlacedPool[];
+  /** Believed prices of the offerings, the rejected ones and those of the pools included. */
   readonly prices: ReadonlyMap<Id, PicoUsdPerHour>;
+  /** What runs already and is to be taken over; null = nothing. */
+  readonly adopt: AdoptedObject | null;
 }
 
 export const HIBERNATION_RISK = 'At 0 replicas requests are refused until it is scaled up.';
@@ -50,6 +56,7 @@ export interface PlannedRevision {
 export interface PlannedDeployment {
   readonly plan: Plan;
   readonly revision: PlannedRevision;
+  readonly pools: readonly PricedPool[];
 }
 
 /**
@@ -58,17 +65,38 @@ export interface PlannedDeployment {
  */
 export function planDeployment(input: PlanInput): Result<PlannedDeployment, Failure> {
   const revision = planRevision(input);
-  const plan = makePlan(input, revision);
+  const pools = pricedPools(input);
+  const plan = makePlan(input, revision, pools);
   if (plan.offeringId === null) return err(noCapacity(input.placement, plan));
   const broken = brokenGuard(input.wish, { replicas: plan.peakReplicas, hourly: plan.peakHourly });
-  return broken ? err(beyondGuard(broken, plan)) : ok({ plan, revision });
+  return broken ? err(beyondGuard(broken, plan)) : ok({ plan, revision, pools });
 }
 
-function planRevision({ wish, version, current }: PlanInput): PlannedRevision {
-  const spec = makeRevisionSpec(wish, version);
+/** A pool that says what its nodes are is priced by that, another one by the cheapest offering that fits; none if one has no price. */
+function pricedPools({ pools, placement, prices }: PlanInput): readonly PricedPool[] {
+  const priced = pools.flatMap((placed): PricedPool[] => {
+    const offeringId = placed.pool.offeringId ?? placement.chosen?.offering.id;
+    const rate = offeringId === undefined ? undefined : prices.get(offeringId);
+    return offeringId === undefined || rate === undefined ? [] : [{ ...placed, offeringId, rate }];
+  });
+  return priced.length === pools.length ? priced : [];
+}
+
+/** An object is taken over once: a revision of another version that names it again is made anew beside it. */
+function adoptedBy({ adopt, version, current }: PlanInput, existing: Revision | undefined): AdoptedObject | null {
+  if (existing?.modelVersionId === version.id) return adopt ?? existing.spec.adopt ?? null;
+  const taken = (current?.revisions ?? []).some(
+    ({ spec }) => spec.adopt?.namespace === adopt?.namespace && spec.adopt?.name === adopt?.name,
+  );
+  return taken ? null : adopt;
+}
+
+function planRevision(input: PlanInput): PlannedRevision {
+  const { wish, version, current } = input;
   const revisions = current?.revisions ?? [];
   const target = targetOf(current);
   const existing = revisions.find(({ number }) => number === target);
+  const spec = makeRevisionSpec(wish, version, adoptedBy(input, existing));
   if (existing && runsTheSame(existing, version.id, spec, wish.concurrency))
     return { existing, number: existing.number, spec, needsRollout: false };
   const number = Math.max(0, ...revisions.map((revision) => revision.number)) + 1;
@@ -85,23 +113,23 @@ function targetOf(current: CurrentDeployment | null): number | null {
   return only && others.length === 0 ? only.revision : null;
 }
 
-function makePlan(input: PlanInput, revision: PlannedRevision): Plan {
-  const { wish, current, placement, path } = input;
-  const rate = placement.chosen?.price.effective ?? 0n;
+function makePlan(input: PlanInput, revision: PlannedRevision, pools: readonly PricedPool[]): Plan {
+  const { current, placement, path } = input;
   const actions = planActions(input, revision);
   const generation = current?.deployment.generation ?? 0;
-  const offeringId = placement.chosen?.offering.id ?? null;
-  const after = rate * BigInt(wish.replicas);
-  const costs = costsOf(input, revision, rate);
+  const offeringId = pools[0]?.offeringId ?? null;
+  const after = hourlyOf(pools);
+  const costs = costsOf(input, revision, pools);
+  const places = pools.map(({ pool, replicas, offeringId: offering }) => ({ pool: pool.id, replicas, offering }));
   return {
     path,
-    hash: digestOfJson({ path, actions: actions.map(({ kind, message }) => ({ kind, message })), generation, offeringId }),
+    hash: digestOfJson({ path, actions: actions.map(({ kind, message }) => ({ kind, message })), generation, places }),
     actions,
     generation,
     candidates: candidatesOf(placement, input.prices),
     rejectedCounts: placement.rejectedCounts,
     offeringId,
-    hourlyPerReplica: rate,
+    hourlyPerReplica: pools[0]?.rate ?? 0n,
     costDelta: after - costs.now,
     monthlyAfter: after * HOURS_PER_MONTH,
     peakReplicas: costs.peakReplicas,
@@ -110,16 +138,18 @@ function makePlan(input: PlanInput, revision: PlannedRevision): Plan {
   };
 }
 
-/** What runs now, and the most that runs at a time on the way. */
-function costsOf({ wish, current }: PlanInput, revision: PlannedRevision, rate: PicoUsdPerHour) {
+/** What runs now, and the most that runs at a time on the way: what is left keeps its replicas until those that follow it are ready. */
+function costsOf({ current }: PlanInput, revision: PlannedRevision, pools: readonly PricedPool[]) {
   const workloads = current?.workloads ?? [];
-  const hourlyOf = (some: readonly Workload[]) =>
+  const hourly = (some: readonly Workload[]) =>
     some.reduce((all, { offeringId, replicas }) => all + (current?.rates.get(offeringId) ?? 0n) * BigInt(replicas), 0n);
-  const others = workloads.filter(({ revisionId }) => revisionId !== revision.existing?.id && keepsTraffic(current, revisionId));
+  const stays = ({ revisionId, poolId }: Workload): boolean =>
+    revisionId === revision.existing?.id && pools.some(({ pool }) => pool.id === poolId);
+  const others = workloads.filter((workload) => !stays(workload) && keepsTraffic(current, workload.revisionId));
   return {
-    now: hourlyOf(workloads),
-    peakReplicas: others.reduce((all, { replicas }) => all + replicas, 0) + wish.replicas,
-    peakHourly: hourlyOf(others) + rate * BigInt(wish.replicas),
+    now: hourly(workloads),
+    peakReplicas: others.reduce((all, { replicas }) => all + replicas, 0) + replicasOf(pools),
+    peakHourly: hourly(others) + hourlyOf(pools),
   };
 }
 
@@ -131,7 +161,7 @@ function keepsTraffic(current: CurrentDeployment | null, revisionId: Id): boolea
   );
 }
 
-function planActions({ path, wish, version, current }: PlanInput, revision: PlannedRevision): PlanAction[] {
+function planActions({ path, wish, version, current, pools }: PlanInput, revision: PlannedRevision): PlanAction[] {
   const from = current ? current.deployment.spec.replicas : 0;
   const runs = `${wish.model} version ${version.number} on ${replicasInWords(wish.replicas)}`;
   const actions: PlanAction[] = [];
@@ -141,15 +171,26 @@ function planActions({ path, wish, version, current }: PlanInput, revision: Plan
       kind: 'UPDATE_DEPLOYMENT',
       message: `Update the wish of ${path} (generation ${current.deployment.generation + 1}).`,
     });
+  if (isMoved(wish, current, pools)) actions.push({ kind: 'PLACE', message: `Place ${placesInWords(pools)}.` });
   if (!revision.existing) actions.push({ kind: 'CREATE_REVISION', message: `Create revision ${revision.number}: ${runs}.` });
   if (revision.needsRollout) actions.push({ kind: 'START_ROLLOUT', message: rolloutMessage(current, revision) });
-  else if (from !== wish.replicas)
-    actions.push({
-      kind: 'SCALE',
-      message: `Scale revision ${revision.number} from ${from} to ${wish.replicas} replicas${wish.replicas === 0 ? ': it hibernates' : ''}.`,
-    });
+  else if (from !== wish.replicas) actions.push({ kind: 'SCALE', message: scaleMessage(from, wish.replicas, revision) });
   return actions.length > 0 ? actions : [{ kind: 'NOTHING', message: 'Nothing changes: it is as wished.' }];
 }
+
+/** True if the wish names clusters, and a pool gets replicas that had none, or one that had some is left. */
+function isMoved({ placement }: DeploymentSpec, current: CurrentDeployment | null, pools: readonly PlacedPool[]): boolean {
+  if ((placement.clusters ?? []).length === 0) return false;
+  const before = new Set((current?.workloads ?? []).map(({ poolId }) => poolId));
+  const after = new Set(pools.map(({ pool }) => pool.id));
+  return before.size !== after.size || [...after].some((id) => !before.has(id));
+}
+
+const placesInWords = (pools: readonly PlacedPool[]): string =>
+  pools.map(({ clusterName, pool, replicas }) => `${replicas} on ${clusterName}/${pool.name}`).join(', ');
+
+const scaleMessage = (from: number, to: number, { number }: PlannedRevision): string =>
+  `Scale revision ${number} from ${from} to ${to} replicas${to === 0 ? ': it hibernates' : ''}.`;
 
 const replicasInWords = (replicas: number): string =>
   replicas === 0 ? '0 replicas: it hibernates' : `${replicas} ${replicas === 1 ? 'replica' : 'replicas'}`;

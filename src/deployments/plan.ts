@@ -9,6 +9,7 @@ export const HOURS_PER_MONTH = 730n;
 export type PlanActionKind =
   | 'CREATE_DEPLOYMENT'
   | 'UPDATE_DEPLOYMENT'
+  | 'PLACE'
   | 'CREATE_REVISION'
   | 'START_ROLLOUT'
   | 'SCALE'
@@ -41,7 +42,7 @@ export interface Plan {
   readonly candidates: readonly PlanCandidate[];
   readonly rejectedCounts: Readonly<Partial<Record<RejectionCode, number>>>;
   readonly offeringId: Id | null;
-  /** Price of one replica on the chosen offering. */
+  /** Price of one replica on the chosen offering, which is that of the first pool. */
   readonly hourlyPerReplica: PicoUsdPerHour;
   /** How much dearer per hour it will be once done. */
   readonly costDelta: PicoUsd;
@@ -54,4 +55,4 @@ export interface Plan {
 
 /** A shown plan may run if it still is what was shown and is not dearer. */
 export const mayRun = (shown: Plan, now: Plan): boolean =>
-  shown.hash === now.hash && now.hourlyPerReplica <= shown.hourlyPerReplica;
+  shown.hash === now.hash && now.hourlyPerReplica <= shown.hourlyPerReplica && now.peakHourly <= shown.peakHourly;

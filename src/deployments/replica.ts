@@ -11,6 +11,7 @@ export interface Workload {
   readonly deploymentId: Id;
   readonly revisionId: Id;
   readonly clusterId: Id;
+  readonly clusterName: string;
   readonly poolId: Id;
   readonly poolName: string;
   readonly capacityType: CapacityType;
@@ -24,6 +25,16 @@ export interface Workload {
   readonly removedAt: Instant | null;
   /** When its last replica was gone. */
   readonly goneAt: Instant | null;
+  /** The generation that its cluster was last seen to know; null = it did not know the workload. */
+  readonly seenGeneration: number | null;
+  /** What kept its replicas from being made, placed or kept ready when its cluster was last seen; null = nothing. */
+  readonly seenProblem: SeenProblem | null;
+}
+
+export interface SeenProblem {
+  readonly message: string;
+  /** True if waiting does not help. */
+  readonly failing: boolean;
 }
 
 /** One running instance of a revision, as last observed. */

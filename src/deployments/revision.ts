@@ -37,13 +37,18 @@ export interface Revision {
 }
 
 /** What a revision made from this wish and this version would run. */
-export const makeRevisionSpec = (wish: DeploymentSpec, version: ModelVersion): RevisionSpec => ({
+export const makeRevisionSpec = (
+  wish: DeploymentSpec,
+  version: ModelVersion,
+  adopt: AdoptedObject | null = null,
+): RevisionSpec => ({
   modelVersionNumber: version.number,
   runtime: version.runtime,
   artifactDigest: version.artifact?.digest ?? null,
   resources: wish.resources ?? version.resources,
   protocol: version.runtime.format === 'onnx' ? 'oip' : version.runtime.protocol,
   retryable: wish.retryable,
+  ...(adopt ? { adopt } : {}),
 });
 
 /** True if the revision already runs exactly this, so that no new one is needed. */

@@ -6,20 +6,22 @@ import { newId, type Id } from '../kernel/id.ts';
 import { invariant } from '../kernel/invariant.ts';
 import type { Random } from '../kernel/random.ts';
 import type { Transaction } from '../kernel/transaction.ts';
+import type { ClusterStore } from '../fleet/cluster-store.port.ts';
 import type { QuotasService } from '../identity/quotas.service.ts';
-import type { Pool } from '../fleet/cluster.ts';
 import type { PricesService } from '../pricing/prices.service.ts';
 import type { Peak } from './broken-guard.ts';
 import type { Deployment } from './deployment.ts';
 import { deploymentChanged, rolloutChanged, scalingChanged } from './deployment.events.ts';
 import type { DeploymentStore } from './deployment-store.port.ts';
 import { wishDiffers, type CurrentDeployment } from './plan-deployment.ts';
+import { presentPools, type PricedPool } from './placement.ts';
 import type { Workload } from './replica.ts';
 import type { Revision } from './revision.ts';
 import { effectiveWeights, supersede, type Rollout } from './rollout.ts';
 
 export interface WishWriterDeps {
   readonly store: DeploymentStore;
+  readonly clusters: Pick<ClusterStore, 'present' | 'pools'>;
   readonly prices: Pick<PricesService, 'believedAt'>;
   readonly quotas: Pick<QuotasService, 'check'>;
   readonly clock: Clock;
@@ -37,9 +39,8 @@ export interface WishChange {
   readonly newRevision: Revision | null;
   /** The revision that a rollout goes to; null = none is needed. */
   readonly rolloutTo: Revision | null;
-  /** Where new workloads go and what they are priced by. */
-  readonly pool: Pool;
-  readonly offeringId: Id;
+  /** Where each of these revisions has a workload, and what that is priced by. */
+  readonly pools: readonly PricedPool[];
   readonly principal: string;
 }
 
@@ -63,6 +64,23 @@ export class WishWriter {
       clock.now(),
     );
     return { deployment, revisions, rollout, workloads, rates: new Map([...rows].map(([id, row]) => [id, row.effective])) };
+  }
+
+  /** Where its replicas are under a wish, and what they are priced by: revisions of one deployment share them. */
+  async pools(tx: Transaction, { id, spec }: Deployment): Promise<PricedPool[]> {
+    const { store, clusters: table, prices, clock } = this.#deps;
+    const workloads = await store.workloads(tx, [id]);
+    const clusters = await table.present(tx);
+    const clusterIds = clusters.map((cluster) => cluster.id);
+    const pools = await table.pools(tx, clusterIds);
+    const placed = presentPools({ clusters, pools, spec, workloads }).flatMap((place) => {
+      const same = workloads.findLast(({ poolId }) => poolId === place.pool.id);
+      const offeringId = same?.offeringId ?? place.pool.offeringId ?? workloads.at(-1)?.offeringId;
+      return offeringId === undefined ? [] : [{ ...place, offeringId }];
+    });
+    const offerings = [...new Set(placed.map(({ offeringId }) => offeringId))];
+    const rates = await prices.believedAt(tx, offerings, clock.now());
+    return placed.map((place) => ({ ...place, rate: rates.get(place.offeringId)?.effective ?? 0n }));
   }
 
   /** The first quota that this many replicas at this price would break; the team must be locked. */
@@ -106,7 +124,9 @@ export class WishWriter {
     const events: EventDraft[] = [];
     const next = await this.#saveDeployment(tx, change, events);
     if (newRevision) await this.#deps.store.insertRevision(tx, newRevision);
-    for (const revision of change.revisions) await this.#saveWorkload(tx, { ...change, next }, revision);
+    const workloads = await this.#deps.store.workloads(tx, [next.id]);
+    for (const revision of change.revisions)
+      for (const place of change.pools) await this.#saveWorkload(tx, next, { revision, place, workloads });
     if (change.rolloutTo) await this.#startRollout(tx, { ...change, next }, events);
     else if (current?.rollout && next.deletedAt !== null)
       await this.#endRollout(tx, current.rollout, { next, principal }, events);
@@ -129,42 +149,29 @@ export class WishWriter {
     return row;
   }
 
-  /** A workload of the revision with the wished replicas: the one there is, one that was just given up, or a new one. */
-  async #saveWorkload(tx: Transaction, { next, pool, offeringId }: WishChange, revision: Revision): Promise<void> {
+  /** A workload of the revision in the pool, with its replicas: the one there is, one that was just given up, or a new one. */
+  async #saveWorkload(
+    tx: Transaction,
+    { id: deploymentId, teamId, projectId }: Deployment,
+    {
+      revision,
+      place,
+      workloads,
+    }: { readonly revision: Revision; readonly place: PricedPool; readonly workloads: readonly Workload[] },
+  ): Promise<void> {
     const { store, clock, random } = this.#deps;
-    const all = await store.workloads(tx, [next.id]);
-    const existing = all.find(({ revisionId, poolId }) => revisionId === revision.id && poolId === pool.id);
-    if (existing?.removedAt === null && existing.replicas === next.spec.replicas) return;
-    const { id: deploymentId, teamId, projectId } = next;
+    const { pool, clusterName, replicas, offeringId } = place;
+    const existing = workloads.find(({ revisionId, poolId }) => revisionId === revision.id && poolId === pool.id);
+    if (existing?.removedAt === null && existing.replicas === replicas) return;
     const now = clock.now();
-    const blank = {
-      id: newId(now, random),
-      teamId,
-      projectId,
-      deploymentId,
-      revisionId: revision.id,
-      clusterId: pool.clusterId,
-      poolId: pool.id,
-    };
+    const where = { clusterId: pool.clusterId, clusterName, poolId: pool.id, poolName: pool.name };
     const fresh: Workload = {
-      ...blank,
-      poolName: pool.name,
-      capacityType: pool.capacityType,
-      nodeSelector: pool.nodeSelector,
-      offeringId,
-      replicas: 0,
-      generation: 0,
-      createdAt: now,
-      removedAt: null,
-      goneAt: null,
+      ...{ id: newId(now, random), teamId, projectId, deploymentId, revisionId: revision.id, ...where, offeringId },
+      ...{ capacityType: pool.capacityType, nodeSelector: pool.nodeSelector, replicas: 0, generation: 0 },
+      ...{ createdAt: now, removedAt: null, goneAt: null, seenGeneration: null, seenProblem: null },
     };
     const workload = existing ?? fresh;
-    await store.saveWorkload(tx, {
-      ...workload,
-      replicas: next.spec.replicas,
-      generation: workload.generation + 1,
-      removedAt: null,
-    });
+    await store.saveWorkload(tx, { ...workload, replicas, generation: workload.generation + 1, removedAt: null });
   }
 
   async #startRollout(tx: Transaction, change: WishChange, events: EventDraft[]): Promise<void> {

@@ -2,7 +2,13 @@ import type { CapacityType } from '../clouds/offering.ts';
 import type { PicoUsdPerHour } from '../kernel/money.ts';
 import type { Resources } from '../kernel/resources.ts';
 import type { VersionTarget } from '../registry/model-version.ts';
-import { DEFAULT_CONCURRENCY, DEFAULT_DEADLINE_MS, DEFAULT_QUEUE_LIMIT, type DeploymentSpec } from './deployment.ts';
+import {
+  DEFAULT_CONCURRENCY,
+  DEFAULT_DEADLINE_MS,
+  DEFAULT_QUEUE_LIMIT,
+  type DeploymentSpec,
+  type PlacedCluster,
+} from './deployment.ts';
 
 /** What a caller says of a deployment; what is left out stays as it is, or takes its default. */
 export interface WishInput {
@@ -20,6 +26,10 @@ export interface WishInput {
   readonly regions?: readonly string[] | null;
   readonly capacityTypes?: readonly CapacityType[] | null;
   readonly manager?: string | null;
+  readonly readinessTimeoutMs?: number | null;
+  /** Empty = wherever it is, else the first that can run it. */
+  readonly clusters?: readonly PlacedCluster[] | null;
+  readonly pool?: string | null;
 }
 
 /** The whole wish: what was asked for, else what it was, else the default; the limits are its project's. */
@@ -47,11 +57,21 @@ export function wishOf(
     ...overrides(input),
     model: input.model,
     version: input.version,
-    placement: {
-      regions: input.regions ?? defaults.placement.regions,
-      capacityTypes: input.capacityTypes ?? defaults.placement.capacityTypes,
-    },
+    placement: placementOf(input, defaults.placement),
     traffic: defaults.traffic,
+  };
+}
+
+/** Where no cluster is named the pool stands for itself; else it is the one of every cluster that is named without one. */
+function placementOf(input: WishInput, before: DeploymentSpec['placement']): DeploymentSpec['placement'] {
+  const pool = input.pool ?? before.pool;
+  const clusters = input.clusters?.map((one) => (one.pool === undefined && input.pool ? { ...one, pool: input.pool } : one));
+  const placed = clusters ?? before.clusters ?? [];
+  return {
+    regions: input.regions ?? before.regions,
+    capacityTypes: input.capacityTypes ?? before.capacityTypes,
+    ...(placed.length > 0 ? { clusters: placed } : {}),
+    ...(placed.length === 0 && pool !== undefined ? { pool } : {}),
   };
 }
 
@@ -66,6 +86,7 @@ const OVERRIDABLE = [
   'maxReplicas',
   'maxSpendPerHour',
   'manager',
+  'readinessTimeoutMs',
 ] as const;
 
 /** What the input says; what it leaves out has no key. */

@@ -26,6 +26,8 @@ const ACTIONS = {
   'event.read': ['platform_admin', 'team_admin', 'operator', 'viewer'],
   'cluster.read': ['platform_admin'],
   'cluster.write': ['platform_admin'],
+  /** Takes over objects of a cluster that somebody else made. */
+  'runtime.adopt': ['platform_admin'],
   'price.read': ['platform_admin', 'team_admin', 'operator', 'viewer'],
   'price.write': ['platform_admin'],
   /** Runs commands of the caller's choice on a node: never by role, only by name (`Principal.platformActions`). */

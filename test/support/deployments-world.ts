@@ -180,8 +180,8 @@ export async function makeControlPlane(
   const signatures = { prepare: unread, read: unread };
   const models = new ModelsService({ ...shared, store: new ModelRepository(), identity, signatures });
   const quotas = new QuotasService(identity);
-  const writer = new WishWriter({ ...shared, store, prices, quotas });
   const clusters = new ClusterRepository();
+  const writer = new WishWriter({ ...shared, store, clusters, prices, quotas });
   const common = { ...shared, store, writer, identity, models, prices, clusters, decisions, onChange: () => undefined };
   const deploys = new DeployService({
     ...common,

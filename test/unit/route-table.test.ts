@@ -24,7 +24,15 @@ const deployment: Deployment = {
 
 const workload: Workload = {
   ...{ ...owner, id: 'w', deploymentId: 'd', revisionId: 'rev1', clusterId: 'c', offeringId: 'o' },
-  ...{ poolId: 'pool', poolName: 'default', capacityType: 'on_demand' as const, nodeSelector: {} },
+  ...{
+    poolId: 'pool',
+    poolName: 'default',
+    clusterName: 'c',
+    seenGeneration: null,
+    seenProblem: null,
+    capacityType: 'on_demand' as const,
+    nodeSelector: {},
+  },
   ...{ replicas: 1, generation: 1, createdAt: 0, removedAt: null, goneAt: null },
 };
 

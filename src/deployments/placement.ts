@@ -1,0 +1,145 @@
+import { canRun, DEFAULT_POOL, isUnreachable, type Cluster, type Pool } from '../fleet/cluster.ts';
+import { failure, type Failure } from '../kernel/failure.ts';
+import type { Id } from '../kernel/id.ts';
+import { splitByLargestRemainder, type PicoUsdPerHour } from '../kernel/money.ts';
+import { err, ok, type Result } from '../kernel/result.ts';
+import type { DeploymentSpec, PlacedCluster } from './deployment.ts';
+import type { Workload } from './replica.ts';
+
+/** Where each revision that gets traffic has a workload, and of how many replicas. */
+export interface PlacedPool {
+  readonly pool: Pool;
+  readonly clusterName: string;
+  readonly replicas: number;
+}
+
+/** The same with what a replica there is priced by. */
+export interface PricedPool extends PlacedPool {
+  readonly offeringId: Id;
+  readonly rate: PicoUsdPerHour;
+}
+
+/** Everything that may be chosen from. */
+export interface Places {
+  /** Those not removed, the first registered first. */
+  readonly clusters: readonly Cluster[];
+  readonly pools: readonly Pool[];
+}
+
+export interface PlacementQuestion extends Places {
+  readonly spec: Pick<DeploymentSpec, 'placement' | 'replicas'>;
+  /** What is to run. */
+  readonly format: string;
+  /** Of the same deployment, as they are. */
+  readonly workloads: readonly Workload[];
+}
+
+/**
+ * Pools for new replicas: of the clusters that the wish names, else where the deployment is, else of the first cluster that takes new
+ * replicas and can run the format. Failures: NO_CAPACITY, NO_CONTAINER_RUNTIME, UNSUPPORTED, INVALID_INPUT.
+ */
+export function choosePools(question: PlacementQuestion): Result<PlacedPool[], Failure> {
+  const named = question.spec.placement.clusters ?? [];
+  if (named.length === 0) return chooseOne(question);
+  const counts = splitReplicas(question.spec.replicas, named);
+  const placed: PlacedPool[] = [];
+  for (const wish of named) {
+    const found = namedPool(question, wish);
+    if (!found.ok) return found;
+    placed.push({ ...found.value, replicas: counts.get(wish.cluster) ?? 0 });
+  }
+  return ok(placed);
+}
+
+function namedPool(
+  { clusters, pools, format, workloads }: PlacementQuestion,
+  { cluster: name, pool }: PlacedCluster,
+): Result<Omit<PlacedPool, 'replicas'>, Failure> {
+  const cluster = clusters.find((one) => one.name === name);
+  const isHere = workloads.some(({ clusterId }) => clusterId === cluster?.id);
+  if (!cluster || (cluster.cordoned && !isHere))
+    return err(failure('NO_CAPACITY', `No cluster ${name} takes new replicas.`, { path: ['input', 'clusters'] }));
+  if (!canRun(cluster, format)) return err(cannotRun(cluster, format));
+  const found = poolOf(pools, cluster.id, pool);
+  return found
+    ? ok({ pool: found, clusterName: name })
+    : err(failure('NO_CAPACITY', `Cluster ${name} has no pool ${pool ?? DEFAULT_POOL}.`, { path: ['input', 'clusters'] }));
+}
+
+function chooseOne({ clusters, pools, format, workloads, spec }: PlacementQuestion): Result<PlacedPool[], Failure> {
+  const open = clusters.filter(({ cordoned }) => !cordoned);
+  const able = open.filter((cluster) => canRun(cluster, format));
+  const [newest] = [...workloads].sort((a, b) => b.createdAt - a.createdAt);
+  const here = able.find(({ id }) => id === newest?.clusterId);
+  const cluster = here ?? able.find((one) => !isUnreachable(one)) ?? able[0];
+  if (!cluster) return err(open[0] ? cannotRun(open[0], format) : failure('NO_CAPACITY', 'No cluster takes new replicas.'));
+  const wanted = spec.placement.pool ?? pools.find(({ id }) => id === newest?.poolId && cluster === here)?.name;
+  const pool = poolOf(pools, cluster.id, wanted);
+  if (!pool) return err(failure('NO_CAPACITY', `Cluster ${cluster.name} has no pool ${wanted ?? DEFAULT_POOL}.`));
+  return ok([{ pool, clusterName: cluster.name, replicas: spec.replicas }]);
+}
+
+const poolOf = (pools: readonly Pool[], clusterId: Id, name: string | undefined): Pool | undefined => {
+  const its = pools.filter((pool) => pool.clusterId === clusterId);
+  return name === undefined ? (its.find((pool) => pool.name === DEFAULT_POOL) ?? its[0]) : its.find((pool) => pool.name === name);
+};
+
+function cannotRun({ name, kind }: Cluster, format: string): Failure {
+  if (format === 'container' && kind === 'local')
+    return failure(
+      'NO_CONTAINER_RUNTIME',
+      'This machine has no container engine: deploy an ONNX model, or add a Kubernetes cluster.',
+    );
+  const hint = format === 'onnx' ? 'Register it with modelServerImage.' : 'Name another cluster.';
+  return failure('UNSUPPORTED', `Cluster ${name} cannot run models of format ${format}.`, { hint });
+}
+
+/** Pools of an existing deployment under its wish: those named that still exist, else where it is. */
+export function presentPools(question: Omit<PlacementQuestion, 'format'>): PlacedPool[] {
+  const { clusters, pools, spec, workloads } = question;
+  const named = spec.placement.clusters ?? [];
+  const counts = splitReplicas(spec.replicas, named);
+  const placed = named.flatMap((wish): PlacedPool[] => {
+    const cluster = clusters.find(({ name }) => name === wish.cluster);
+    const pool = cluster && poolOf(pools, cluster.id, wish.pool);
+    return pool ? [{ pool, clusterName: wish.cluster, replicas: counts.get(wish.cluster) ?? 0 }] : [];
+  });
+  if (placed.length > 0) return placed;
+  const [newest] = [...workloads].sort((a, b) => (a.id < b.id ? 1 : -1));
+  const pool = pools.find(({ id }) => id === newest?.poolId);
+  const clusterName = clusters.find(({ id }) => id === pool?.clusterId)?.name;
+  return pool && clusterName !== undefined ? [{ pool, clusterName, replicas: spec.replicas }] : [];
+}
+
+/**
+ * Replicas by cluster. Those of the lowest order share them by weight, each at least one. Those of later orders wait for a failover: each
+ * holds the part of the replicas that its weight is of the weights of the lowest order, at least one and at most all. Weight 0 holds none.
+ */
+export function splitReplicas(replicas: number, clusters: readonly PlacedCluster[]): Map<string, number> {
+  const first = Math.min(...clusters.map(({ order }) => order));
+  const active = clusters.filter(({ order }) => order === first);
+  const sum = active.reduce((all, { weight }) => all + weight, 0);
+  const parts = splitByLargestRemainder(
+    BigInt(replicas),
+    active.map(({ cluster, weight }) => ({ key: cluster, weight: BigInt(weight) })),
+  );
+  const share = ({ cluster, weight, order }: PlacedCluster): number => {
+    if (replicas === 0 || weight === 0) return 0;
+    if (order === first) return Math.max(1, Number(parts.get(cluster) ?? 0n));
+    return Math.min(replicas, Math.max(1, Math.ceil((replicas * weight) / sum)));
+  };
+  return new Map(clusters.map((one) => [one.cluster, share(one)]));
+}
+
+/** True if the wish has the workload where it is; one that names no clusters has it anywhere. */
+export const isPlaced = (
+  { placement }: Pick<DeploymentSpec, 'placement'>,
+  { clusterName, poolName }: Pick<Workload, 'clusterName' | 'poolName'>,
+): boolean =>
+  (placement.clusters ?? []).length === 0 ||
+  (placement.clusters ?? []).some(({ cluster, pool }) => cluster === clusterName && (pool === undefined || pool === poolName));
+
+export const replicasOf = (pools: readonly PlacedPool[]): number => pools.reduce((all, { replicas }) => all + replicas, 0);
+
+export const hourlyOf = (pools: readonly PricedPool[]): PicoUsdPerHour =>
+  pools.reduce((all, { replicas, rate }) => all + rate * BigInt(replicas), 0n);
