@@ -10,20 +10,36 @@ import { checkObject, readWatchLine, versionOf, type RawObject, type WatchEvent 
 /** The owner of every field that Purser writes, in `metadata.managedFields`. */
 export const FIELD_MANAGER = 'purser';
 
-/** One object. Higher: a stuck server holds a loop; lower: a busy one counts as unreachable. */
-const READ_TIMEOUT_MS = 10_000;
-/** One page of a list; the server may take long for the first after its start. */
-const LIST_TIMEOUT_MS = 30_000;
-/** A write goes through admission webhooks, which may take 10 s each by default. */
-const WRITE_TIMEOUT_MS = 20_000;
-/** A text comes from a kubelet by way of the API server. */
-const TEXT_TIMEOUT_MS = 20_000;
-/** Until a watch begins to answer. */
-const WATCH_START_TIMEOUT_MS = 20_000;
+/** How long calls may take, in ms. */
+export interface CallTimeouts {
+  /** One object. Higher: a stuck server holds a loop; lower: a busy one counts as unreachable. */
+  readonly readMs: number;
+  /** One page of a list; the server may take long for the first after its start. Higher and lower likewise. */
+  readonly listMs: number;
+  /** A write goes through admission webhooks, which may take 10 s each by default. Lower: slow webhooks look like an outage. */
+  readonly writeMs: number;
+  /** A text comes from a kubelet by way of the API server. */
+  readonly textMs: number;
+  /** Until a watch begins to answer. */
+  readonly watchStartMs: number;
+}
+
+export const CALL_TIMEOUTS: CallTimeouts = {
+  readMs: 10_000,
+  listMs: 30_000,
+  writeMs: 20_000,
+  textMs: 20_000,
+  watchStartMs: 20_000,
+};
+
 /** Objects of one page. Higher: the server and we hold more at a time; lower: more requests per resync. */
 const PAGE_SIZE = 500;
 /** A list whose continuation has expired begins anew this often. Higher: a server that compacts all the time is asked for ever. */
 const MAX_LIST_RESTARTS = 3;
+
+export interface KubernetesApiDeps extends TransportDeps {
+  readonly timeouts?: Partial<CallTimeouts>;
+}
 
 export interface Signalled {
   readonly signal?: AbortSignal | undefined;
@@ -77,14 +93,16 @@ export interface ListOf<T> {
  */
 export class KubernetesApi {
   readonly #transport: Transport;
-  readonly #credentials: TransportDeps['credentials'];
+  readonly #credentials: Credentials;
+  readonly #timeouts: CallTimeouts;
 
-  constructor(deps: TransportDeps) {
+  constructor({ timeouts, ...deps }: KubernetesApiDeps) {
     this.#transport = new Transport(deps);
     this.#credentials = deps.credentials;
+    this.#timeouts = { ...CALL_TIMEOUTS, ...timeouts };
   }
 
-  static of(access: ClusterAccess, deps: Omit<TransportDeps, 'credentials'>): KubernetesApi {
+  static of(access: ClusterAccess, deps: Omit<KubernetesApiDeps, 'credentials'>): KubernetesApi {
     return new KubernetesApi({ ...deps, credentials: new Credentials(access, deps.clock) });
   }
 
@@ -94,7 +112,7 @@ export class KubernetesApi {
       const json = await this.#transport.json({
         method: 'GET',
         path: pathOf(resource, ref),
-        timeoutMs: READ_TIMEOUT_MS,
+        timeoutMs: this.#timeouts.readMs,
         ...options,
       });
       return objectOf<T>(json);
@@ -129,7 +147,7 @@ export class KubernetesApi {
     const { resourceVersion, timeoutSeconds, silenceMs, labelSelector, fieldSelector, namespace = null, signal } = options;
     const query = { watch: true, allowWatchBookmarks: true, resourceVersion, timeoutSeconds, labelSelector, fieldSelector };
     const path = pathOf(resource, { namespace });
-    const answer = await this.#transport.open({ method: 'GET', path, query, timeoutMs: WATCH_START_TIMEOUT_MS, signal });
+    const answer = await this.#transport.open({ method: 'GET', path, query, timeoutMs: this.#timeouts.watchStartMs, signal });
     const silence = new KubernetesUnreachable('timeout', `the watch of ${resource.plural} was silent for ${silenceMs} ms`);
     const timer = setTimeout(() => answer.abort(silence), silenceMs);
     const lines = new LineSplitter();
@@ -163,7 +181,7 @@ export class KubernetesApi {
       query: { fieldManager, force, dryRun: dryRun ? 'All' : undefined },
       body: { ...object, apiVersion: apiVersionOf(resource), kind: resource.kind },
       contentType: 'application/apply-patch+yaml',
-      timeoutMs: WRITE_TIMEOUT_MS,
+      timeoutMs: this.#timeouts.writeMs,
       signal,
     });
     return objectOf<T>(json);
@@ -182,7 +200,7 @@ export class KubernetesApi {
       path: pathOf(resource, at, options.subresource),
       query: { fieldManager: FIELD_MANAGER, dryRun: options.dryRun ? 'All' : undefined },
       body: object,
-      timeoutMs: WRITE_TIMEOUT_MS,
+      timeoutMs: this.#timeouts.writeMs,
       signal: options.signal,
     });
   }
@@ -203,7 +221,13 @@ export class KubernetesApi {
       ...(dryRun ? { dryRun: ['All'] } : {}),
     };
     try {
-      await this.#transport.json({ method: 'DELETE', path: pathOf(resource, ref), body, timeoutMs: WRITE_TIMEOUT_MS, signal });
+      await this.#transport.json({
+        method: 'DELETE',
+        path: pathOf(resource, ref),
+        body,
+        timeoutMs: this.#timeouts.writeMs,
+        signal,
+      });
       return true;
     } catch (error) {
       if (isAbsence(error, ref.name)) return false;
@@ -231,7 +255,7 @@ export class KubernetesApi {
         method: 'POST',
         path: pathOf(PODS, pod, 'eviction'),
         body,
-        timeoutMs: WRITE_TIMEOUT_MS,
+        timeoutMs: this.#timeouts.writeMs,
         signal,
       });
       return true;
@@ -246,12 +270,12 @@ export class KubernetesApi {
     path: string,
     options: Signalled & { readonly query?: Readonly<Record<string, string | number | boolean>> } = {},
   ): Promise<string> {
-    return this.#transport.text({ method: 'GET', path, timeoutMs: TEXT_TIMEOUT_MS, ...options });
+    return this.#transport.text({ method: 'GET', path, timeoutMs: this.#timeouts.textMs, ...options });
   }
 
   /** Any path as JSON object, unchecked: `/version`, a kubelet's `stats/summary`, OpenAPI. Safe to repeat. */
   json(path: string, options: Signalled = {}): Promise<Readonly<Record<string, unknown>>> {
-    return this.#transport.json({ method: 'GET', path, timeoutMs: TEXT_TIMEOUT_MS, ...options });
+    return this.#transport.json({ method: 'GET', path, timeoutMs: this.#timeouts.textMs, ...options });
   }
 
   /** Ends every connection, watches too. */
@@ -266,7 +290,7 @@ export class KubernetesApi {
     let page = '';
     for (;;) {
       const query = { limit: PAGE_SIZE, labelSelector, fieldSelector, ...(page === '' ? {} : { continue: page }) };
-      const json = await this.#transport.json({ method: 'GET', path, query, timeoutMs: LIST_TIMEOUT_MS, signal });
+      const json = await this.#transport.json({ method: 'GET', path, query, timeoutMs: this.#timeouts.listMs, signal });
       for (const raw of itemsOf(json)) {
         const item = project(checkObject(raw));
         if (item !== null) items.push(item);
