@@ -1,0 +1,103 @@
+import type { Cause, EventDraft, Json, Severity } from '../kernel/event.ts';
+import type { Cluster, Pool } from './cluster.ts';
+import type { ClusterNode, PoolScaling } from './node.ts';
+import type { NodeChange } from './observe-nodes.ts';
+
+interface Story {
+  readonly type: string;
+  readonly severity: Severity;
+  readonly message: string;
+}
+
+/** What a change of a node is called; null = nothing that anybody would want to hear of. The gravest comes first. */
+export function nodeChanged(change: NodeChange, cluster: Pick<Cluster, 'name'>, cause: Cause): EventDraft | null {
+  const story = storyOf(change, `Node ${change.after.name} of cluster ${cluster.name}`);
+  if (!story) return null;
+  const { before, after } = change;
+  return {
+    ...story,
+    ...{ subjectKind: 'ClusterNode', subjectId: after.id, subjectVersion: after.version },
+    ...{ teamId: null, projectId: null, deploymentId: null },
+    ...cause,
+    before: before && snapshot(before),
+    after: after.until === null ? snapshot(after) : null,
+  };
+}
+
+function storyOf({ before, after }: NodeChange, node: string): Story | null {
+  if (before === null) return { type: 'node.added', severity: 'info', message: `${node} joined.` };
+  if (after.until !== null) return { type: 'node.removed', severity: 'info', message: `${node} is gone.` };
+  const noticed = after.notice !== null && before.notice === null;
+  if (noticed)
+    return { type: 'node.interrupted', severity: 'warning', message: `${node} will be taken away. ${after.notice.message}` };
+  return readinessStory(before, after, node) ?? cordonStory(before, after, node);
+}
+
+function readinessStory(before: ClusterNode, after: ClusterNode, node: string): Story | null {
+  if (before.readiness === after.readiness) return null;
+  if (after.readiness === 'ready') return { type: 'node.ready', severity: 'info', message: `${node} is ready.` };
+  return after.readiness === 'unknown'
+    ? { type: 'node.unreachable', severity: 'error', message: `${node} is not heard of; whether it runs on is unknown.` }
+    : { type: 'node.not_ready', severity: 'warning', message: `${node} says that it is not ready.` };
+}
+
+function cordonStory(before: ClusterNode, after: ClusterNode, node: string): Story | null {
+  if (before.schedulable === after.schedulable) return null;
+  return after.schedulable
+    ? { type: 'node.uncordoned', severity: 'info', message: `${node} takes pods again.` }
+    : { type: 'node.cordoned', severity: 'info', message: `${node} takes no new pods.` };
+}
+
+const snapshot = (node: ClusterNode): Json => ({
+  ...{ name: node.name, instanceType: node.instanceType, zone: node.zone, capacityType: node.capacityType },
+  ...{ readiness: node.readiness, schedulable: node.schedulable, notice: node.notice?.message ?? null, pods: node.pods },
+});
+
+/** A pool was asked to have another number of nodes; `version` numbers such changes. */
+export const poolScaled = (
+  change: { readonly pool: Pool; readonly from: number; readonly to: number; readonly reasons: readonly string[] } & Cause,
+): EventDraft => ({
+  type: change.to > change.from ? 'pool.grown' : 'pool.shrunk',
+  severity: 'info',
+  message: `Pool ${change.pool.name} goes from ${change.from} to ${change.to} nodes. ${change.reasons.join(' ')}`.trim(),
+  ...poolSubject(change.pool, change.at),
+  ...{ at: change.at, principal: change.principal },
+  before: { nodes: change.from },
+  after: { nodes: change.to, reasons: [...change.reasons] },
+});
+
+/** Its provider will not give what it needs, or it may not have more. */
+export const poolStalled = (
+  change: { readonly pool: Pool; readonly reason: string; readonly message: string } & Cause,
+): EventDraft => ({
+  type: 'pool.stalled',
+  severity: 'warning',
+  message: `Pool ${change.pool.name} cannot grow: ${change.message}`,
+  ...poolSubject(change.pool, change.at),
+  ...{ at: change.at, principal: change.principal },
+  before: { stalled: false },
+  after: { stalled: true, reason: change.reason },
+});
+
+/** How it may scale was set. */
+export const poolScalingChanged = (
+  before: PoolScaling | null,
+  after: PoolScaling,
+  cause: Cause & { readonly pool: Pool },
+): EventDraft => ({
+  type: 'pool.scaling_changed',
+  severity: 'info',
+  message: `Pool ${cause.pool.name} has between ${after.minNodes} and ${after.maxNodes} nodes of ${after.provider}.`,
+  ...poolSubject(cause.pool, cause.at),
+  ...{ at: cause.at, principal: cause.principal },
+  before: before && limits(before),
+  after: limits(after),
+});
+
+const limits = ({ provider, minNodes, maxNodes }: PoolScaling): Json => ({ provider, minNodes, maxNodes });
+
+/** A pool itself is never changed: its events are in the order of their time. */
+const poolSubject = (pool: Pool, at: number) => ({
+  ...{ subjectKind: 'Pool', subjectId: pool.id, subjectVersion: at },
+  ...{ teamId: null, projectId: null, deploymentId: null },
+});
