@@ -1,6 +1,6 @@
 // A whole cluster: control plane and nodes of this machine. The process that starts it owns it; tests in other processes ask the owner over
 // the socket beside the kubeconfig (control.ts).
-import { existsSync } from 'node:fs';
+import { copyFileSync, existsSync, linkSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { ApiClient, isStatus } from './api.ts';
 import { ControlPlane } from './control-plane.ts';
@@ -175,12 +175,26 @@ export class RealCluster implements OwnedCluster {
     });
   }
 
-  /** On all nodes that run, and on those that come later. */
+  /** On all nodes that run, and on those that come later; the archive may go afterwards. */
   async importImage(image: BuiltImage): Promise<void> {
-    if (!existsSync(image.archive)) throw new Error(`${image.archive} is not there`);
+    const kept = { ...image, archive: this.#keep(image) };
     const running = [...this.#nodes.values()].filter((node) => node.running);
-    await Promise.all(running.map((node) => node.importImage(image)));
-    this.#images.set(image.name, image);
+    await Promise.all(running.map((node) => node.importImage(kept)));
+    this.#images.set(image.name, kept);
+  }
+
+  #keep({ archive, digest }: BuiltImage): string {
+    const folder = join(this.#parts.folder.path, 'images');
+    mkdirSync(folder, { recursive: true });
+    const path = join(folder, `${digest.replace(':', '-')}.tar`);
+    if (existsSync(path)) return path;
+    try {
+      linkSync(archive, path);
+    } catch {
+      // It lies on another disk.
+      copyFileSync(archive, path);
+    }
+    return path;
   }
 
   async stop(): Promise<void> {
@@ -194,7 +208,7 @@ export class RealCluster implements OwnedCluster {
     if (node.running) return;
     await node.boot();
     for (const image of this.#images.values()) await node.importImage(image);
-    const since = Date.now() - 1_000;
+    const since = Date.now();
     node.startKubelet();
     node.startProxy();
     await this.#withApi((api) => until(`${node.name} being Ready`, READY_MS, () => isReadySince(api, node.name, since)));
@@ -218,12 +232,13 @@ export class RealCluster implements OwnedCluster {
   }
 }
 
-/** A node that was away is called Ready for a while: only a heartbeat of this start counts. */
+/** A node that was away is called Ready for a while: only a sign of life of this start counts. */
 async function isReadySince(api: ApiClient, name: string, since: number): Promise<boolean> {
+  const lease = await api.get(`/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases/${name}`);
+  if (Date.parse(String(lease.spec?.['renewTime'])) < since) return false;
   const { status } = await api.get(`/api/v1/nodes/${name}`);
-  const conditions = (status?.['conditions'] ?? []) as { type: string; status: string; lastHeartbeatTime: string }[];
-  const ready = conditions.find((condition) => condition.type === 'Ready');
-  return ready?.status === 'True' && Date.parse(ready.lastHeartbeatTime) >= since - 1_000;
+  const conditions = (status?.['conditions'] ?? []) as { type: string; status: string }[];
+  return conditions.some((condition) => condition.type === 'Ready' && condition.status === 'True');
 }
 
 async function startFakeCluster(shapes: readonly NodeShape[]): Promise<OwnedCluster> {

@@ -44,6 +44,8 @@ export class RealNode {
   #outer: Program | null = null;
   #init: ProcessIdentity | null = null;
   #parts = new Map<string, Program>();
+  /** Digests by name; they stay on the node's disk when it stops. */
+  readonly #images = new Map<string, string>();
 
   constructor(options: NodeOptions) {
     this.#options = options;
@@ -110,8 +112,10 @@ export class RealNode {
 
   /** Under its name and under its name with the digest, as if it had been pulled by either. */
   async importImage({ archive, name, digest }: BuiltImage): Promise<void> {
+    if (this.#images.get(name) === digest) return;
     await this.#ctr('images', 'import', archive);
     await this.#ctr('images', 'tag', '--force', name, `${name.slice(0, name.lastIndexOf(':'))}@${digest}`);
+    this.#images.set(name, digest);
   }
 
   startKubelet(): void {

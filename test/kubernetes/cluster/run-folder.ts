@@ -46,8 +46,7 @@ export async function takeBareFolder(): Promise<RunFolder> {
   });
 }
 
-const guarded = <T>(body: () => Promise<T>) =>
-  inTurn(join(base(), '.lock'), '', body);
+const guarded = <T>(body: () => Promise<T>) => inTurn(join(base(), '.lock'), '', body);
 
 function claimed(path: string, slot: number | null): RunFolder {
   const pids = join(path, 'pids');
