@@ -14,6 +14,14 @@ export type AcceleratorInput = {
   model: string;
 };
 
+/** A KubernetesDeployment that somebody else made. */
+export type AdoptInput = {
+  /** Its name. */
+  name: string;
+  /** Its namespace. */
+  namespace: string;
+};
+
 /** A version to take out of use. */
 export type ArchiveModelVersionInput = {
   /** Global id of the version. */
@@ -168,12 +176,28 @@ export type DeleteDeploymentInput = {
   manager?: string | null | undefined;
 };
 
+/** A cluster that replicas are placed on. */
+export type DeployClusterInput = {
+  /** Name of the cluster. */
+  cluster: string;
+  /** The clusters of the lowest order that can take traffic take it all; those of later orders wait for that. */
+  order?: number;
+  /** Name of the pool there; default: `pool` of the wish, else its default one. */
+  pool?: string | null | undefined;
+  /** Share of the traffic among the clusters of its order, 0 to 1,000. Those of the lowest order share the replicas by it, each at least one; one of a later order holds that part of them that its weight is of the weights of the lowest order, at least one. 0 = no replicas. */
+  weight?: number;
+};
+
 /** A wish. What is left out stays as it is; for a new deployment it takes its default. */
 export type DeployInput = {
+  /** Take over what runs already, without a restart; needs the platform action `runtime.adopt`. */
+  adopt?: AdoptInput | null | undefined;
   /** The version that this alias points at now. */
   alias?: string | null | undefined;
   /** Allowed capacity types; default ON_DEMAND. */
   capacityTypes?: Array<CapacityType> | null | undefined;
+  /** Clusters that it spans. Empty or never given: where it is, else the first registered one that takes new replicas and can run it. */
+  clusters?: Array<DeployClusterInput> | null | undefined;
   /** Requests that one replica handles at a time; default 4. */
   concurrency?: number | null | undefined;
   /** A request that is not answered within so many ms gets 504; default 30,000. */
@@ -192,10 +216,14 @@ export type DeployInput = {
   modelVersion?: number | null | undefined;
   /** A DNS label, unique in the project; also its model name in the inference protocols. */
   name: string;
+  /** Pool on clusters that are named without one; default: their default one. */
+  pool?: string | null | undefined;
   /** The project. */
   project: ProjectBy;
   /** Requests that may wait for a free replica, one more gets 429; default 100. */
   queueLimit?: number | null | undefined;
+  /** A replica that is not ready within so many ms has failed; default 120,000. */
+  readinessTimeoutMs?: number | null | undefined;
   /** Allowed regions, `provider/region`; default of the installation. */
   regions?: Array<string> | null | undefined;
   /** Replicas; 0 = hibernated; default 1. */
