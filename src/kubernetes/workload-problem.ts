@@ -1,0 +1,37 @@
+import type { WorkloadProblem } from '../deployments/cluster.port.ts';
+import type { KubernetesDeployment, Pod } from './api/objects.ts';
+import { conditionOf } from './pod-trouble.ts';
+
+/** What keeps replicas from being made or placed, in the cluster's own words and with the next sensible act; null = nothing. */
+export function workloadProblem(deployment: KubernetesDeployment, pods: readonly Pod[]): WorkloadProblem | null {
+  return creationProblem(deployment) ?? placementProblem(pods);
+}
+
+function creationProblem({ status }: KubernetesDeployment): WorkloadProblem | null {
+  const failure = status?.conditions?.find(({ type }) => type === 'ReplicaFailure');
+  if (failure?.status !== 'True') return null;
+  const said = failure.message ?? failure.reason ?? '';
+  if (isQuota(said))
+    return {
+      reason: 'QuotaExceeded',
+      message: `${said}. Raise the quota in the namespace, ask for less, or wait until others need less.`,
+      failing: false,
+    };
+  return { reason: 'AdmissionRefused', message: `${said}. Whoever set this rule for the cluster can allow it.`, failing: true };
+}
+
+function placementProblem(pods: readonly Pod[]): WorkloadProblem | null {
+  for (const pod of pods) {
+    const scheduled = conditionOf(pod, 'PodScheduled');
+    if (scheduled?.status !== 'False' || pod.metadata.deletionTimestamp !== undefined) continue;
+    return {
+      reason: scheduled.reason ?? 'Unschedulable',
+      message: `${scheduled.message ?? ''} Add nodes that fit, or ask for less (resources) or for another pool.`.trim(),
+      failing: false,
+    };
+  }
+  return null;
+}
+
+/** Kubernetes says it in words only. */
+export const isQuota = (message: string): boolean => message.includes('exceeded quota');
