@@ -92,6 +92,8 @@ export interface CostStore {
   queuedRestatements(tx: Transaction, limit: number): Promise<{ readonly replicaId: Id; readonly minutes: readonly Instant[] }[]>;
   /** Locks it until the transaction ends; a new one is closed up to the minute of its first capacity. */
   lockReplica(tx: Transaction, replicaId: Id): Promise<MeteredReplica>;
+  /** The same for several at once, of which nothing is changed: usage of theirs waits. */
+  lockReplicas(tx: Transaction, replicaIds: readonly Id[]): Promise<void>;
   saveReplica(tx: Transaction, replica: MeteredReplica): Promise<void>;
   /** Prices and states of these replicas, with price steps over `[from, to)`. */
   costedReplicas(

@@ -153,6 +153,14 @@ export class CostRepository implements CostStore {
     return { replicaId, closedUntil, ended, seen };
   }
 
+  async lockReplicas(tx: Transaction, replicaIds: readonly Id[]): Promise<void> {
+    const sql = sqlOf(tx);
+    const ids = [`{${replicaIds.join(',')}}`];
+    await sql.execute(`${ENROL} where id = any ($1::uuid[]) order by id on conflict do nothing`, ids);
+    const text = `select 1 from metered_replica where replica_id = any ($1::uuid[]) order by replica_id for no key update`;
+    await sql.query(text, ids);
+  }
+
   async saveReplica(tx: Transaction, { replicaId, closedUntil, ended, seen }: MeteredReplica): Promise<void> {
     await sqlOf(tx).execute(
       `update metered_replica set closed_until = $2, ended = $3, transitions = $4, capacity_until = $5, prices = $6 where replica_id = $1`,
