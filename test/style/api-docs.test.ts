@@ -51,7 +51,8 @@ describe('docs/api.md', () => {
 
   test('has every status of the router, and no other', () => {
     const refusals = Object.values(answers).flatMap((value) => (typeof value === 'object' && 'status' in value ? [value] : []));
-    const statuses = sorted([...refusals, answers.malformed('')].map(({ status }) => String(status)));
+    const made = [answers.malformed(''), answers.queueFull(null), answers.stillWaking(1), answers.asleep('')];
+    const statuses = sorted([...refusals, ...made].map(({ status }) => String(status)));
     expect(sorted(words(section('Inference'), /^\| (\d{3}) \|/gm))).toEqual(statuses);
   });
 });
