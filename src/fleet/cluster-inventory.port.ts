@@ -156,6 +156,9 @@ export interface NodeActions {
   /** Takes pods again. Only undoes what `cordon` did; idempotent. */
   uncordon(node: Pick<ObservedNode, 'uid' | 'name'>, fence: NodeFence): Promise<void>;
 
+  /** Writes a provider's notice on the node, and that it takes no new pods. Idempotent. */
+  announce(node: Pick<ObservedNode, 'uid' | 'name'>, message: string, fence: NodeFence): Promise<void>;
+
   /** Ends a pod of this installation in its own time, whatever budgets say. Idempotent. */
   retire(pod: Pick<NodePod, 'uid' | 'namespace' | 'name'>, fence: NodeFence): Promise<void>;
 

@@ -10,11 +10,13 @@ import type { KubernetesApi } from './api/kubernetes-api.ts';
 import { NODES, PODS } from './api/resource.ts';
 import type { EpochFence } from './epoch-fence.ts';
 import { ANNOTATIONS } from './names.ts';
-import { RELEASING_ANNOTATION } from './node-state.ts';
+import { INTERRUPTION_ANNOTATION, RELEASING_ANNOTATION } from './node-state.ts';
 import { Refusal } from './refusal.ts';
 
 /** Owner of the few fields of nodes and pods that are written here: they are given up by writing without them. */
 const FIELD_MANAGER = 'purser-nodes';
+/** Of what is only ever written: a machine that was announced to go is never kept. */
+const NOTICE_MANAGER = 'purser-notices';
 /** By this label a ReplicaSet knows its pods. */
 const TEMPLATE_HASH = 'pod-template-hash';
 
@@ -46,6 +48,13 @@ export class KubernetesNodeActions implements NodeActions {
   uncordon({ uid, name }: NodeRef, { epoch }: NodeFence): Promise<void> {
     return this.#fenced(epoch, () =>
       this.#deps.api.apply(NODES, { ...NODE, metadata: { name, uid } }, { fieldManager: FIELD_MANAGER }),
+    );
+  }
+
+  announce({ uid, name }: NodeRef, message: string, { epoch }: NodeFence): Promise<void> {
+    const metadata = { name, uid, annotations: { [INTERRUPTION_ANNOTATION]: message } };
+    return this.#fenced(epoch, () =>
+      this.#deps.api.apply(NODES, { ...NODE, metadata, spec: { unschedulable: true } }, { fieldManager: NOTICE_MANAGER }),
     );
   }
 

@@ -5,6 +5,9 @@ import type { KubernetesCondition, Node } from './api/objects.ts';
 /** Says that this installation is about to give the node back. */
 export const RELEASING_ANNOTATION = 'purser.dev/releasing';
 
+/** A provider's notice in words, written by this installation. */
+export const INTERRUPTION_ANNOTATION = 'purser.dev/interruption';
+
 /** Taints, by the start of their key, by which others say that a node will be taken away. */
 const NOTICE_TAINTS = [
   'purser.dev/interruption',
@@ -20,7 +23,7 @@ const NOTICE_TAINTS = [
 /** Conditions that say the same while they are `True`. */
 const NOTICE_CONDITIONS = ['purser.dev/Interruption', 'SpotInterruption', 'VMEventScheduled', 'TerminationNotice'] as const;
 
-/** The notice that the node carries; null = none. Taints come before conditions. */
+/** The notice that the node carries; null = none. Taints come before conditions, those before what a provider told us. */
 export function noticeOf(node: Node): NodeNotice | null {
   const taint = (node.spec?.taints ?? []).find(({ key }) => NOTICE_TAINTS.some((start) => key.startsWith(start)));
   if (taint) {
@@ -30,9 +33,14 @@ export function noticeOf(node: Node): NodeNotice | null {
   const condition = (node.status?.conditions ?? []).find(
     ({ type, status }) => status === 'True' && NOTICE_CONDITIONS.some((known) => known === type),
   );
-  if (!condition) return null;
+  if (!condition) return announcementOf(node);
   const words = condition.message ?? condition.reason ?? '';
   return { source: condition.type, message: `Its node says ${condition.type}. ${words}`.trim(), at: sinceOf(condition) };
+}
+
+function announcementOf({ metadata }: Node): NodeNotice | null {
+  const words = metadata.annotations?.[INTERRUPTION_ANNOTATION];
+  return words === undefined ? null : { source: INTERRUPTION_ANNOTATION, message: words, at: null };
 }
 
 export interface NodeLife {

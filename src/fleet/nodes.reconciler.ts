@@ -1,0 +1,240 @@
+import { CloudUnknown, type CloudInterruption, type CloudProvider } from '../clouds/cloud-provider.port.ts';
+import { record } from '../events/event-log.ts';
+import type { Clock } from '../kernel/clock.ts';
+import type { Id } from '../kernel/id.ts';
+import type { Instant } from '../kernel/instant.ts';
+import type { Scope, Transaction } from '../kernel/transaction.ts';
+import type { Database } from '../persistence/database.ts';
+import { assertHeld, LeaseLost, type Lease } from '../persistence/lease.ts';
+import type { PricesService } from '../pricing/prices.service.ts';
+import type { Reconciliation } from '../reconcile/loop.ts';
+import type { Logger } from '../telemetry/logger.ts';
+import {
+  InventoryUnreachable,
+  StaleNodeFence,
+  type ClusterInventory,
+  type InventoryObservation,
+  type NodeActions,
+} from './cluster-inventory.port.ts';
+import type { Cluster, Pool } from './cluster.ts';
+import type { ClusterStore } from './cluster-store.port.ts';
+import { offeringsOf } from './node-offering.ts';
+import { nodeChanged } from './node.events.ts';
+import type { NodeMeter } from './node-meter.port.ts';
+import type { NodeStore } from './node-store.port.ts';
+import type { PoolScaling } from './node.ts';
+import { planNodes, type NodesPlan, type NodesWorld } from './plan-nodes.ts';
+import type { PoolPace, ScaledPool } from './plan-pools.ts';
+import { PoolScaler } from './pool-scaler.service.ts';
+
+export interface NodesReconcilerDeps {
+  readonly database: Database;
+  readonly store: NodeStore;
+  readonly clusters: Pick<ClusterStore, 'clustersByIds' | 'pools'>;
+  readonly prices: Pick<PricesService, 'priced'>;
+  readonly inventory: ClusterInventory;
+  readonly actions: NodeActions;
+  /** By the name that pools give. */
+  readonly providers: ReadonlyMap<string, CloudProvider>;
+  /** Null = nobody shares out what nodes cost. */
+  readonly meter: NodeMeter | null;
+  readonly clusterId: Id;
+  readonly installation: string;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly pace: PoolPace;
+  /** The lease of this cluster's nodes; null while another instance leads. */
+  readonly lease: () => Lease | null;
+}
+
+/** What a pass knows; null = this instance does not lead, or the cluster is gone. */
+export type NodesInput = { readonly lease: Lease; readonly cluster: Cluster; readonly world: NodesWorld } | null;
+export type NodesTurn = {
+  readonly lease: Lease;
+  readonly cluster: Cluster;
+  readonly world: NodesWorld;
+  readonly plan: NodesPlan;
+} | null;
+
+const SCOPE: Scope = { kind: 'reconciler', loop: 'nodes' };
+const PRINCIPAL = 'reconciler:nodes';
+/** Providers are asked this often while nothing is done there. Higher: machines are noticed late; lower: a provider's limits are used up. */
+const ASK_EVERY_MS = 5_000;
+
+type CloudSight = Pick<NodesWorld, 'clouds' | 'interruptions'>;
+
+/** Sees the nodes of one cluster, moves pods off those that will leave, and makes pools grow and shrink: one step per pass. */
+export class NodesReconciler implements Reconciliation<NodesInput, NodesTurn> {
+  readonly #deps: NodesReconcilerDeps;
+  readonly #scaler: PoolScaler;
+  /** Since when released pods have been without a successor. */
+  #alone = new Map<Id, Instant>();
+  #seenAt: Instant | null = null;
+  #asked: { readonly at: Instant; readonly sight: CloudSight } | null = null;
+  /** What the meter was told last, under which epoch. */
+  #metered = '';
+
+  constructor(deps: NodesReconcilerDeps) {
+    this.#deps = deps;
+    this.#scaler = new PoolScaler({ ...deps, principal: PRINCIPAL });
+  }
+
+  async prepare(): Promise<NodesInput> {
+    const { lease, database, clusters, store, clusterId, prices, clock } = this.#deps;
+    const held = lease();
+    if (!held) return null;
+    const observation = await this.#observe();
+    const seenAt = this.#seenAt;
+    if (observation) this.#seenAt = observation.observedAt;
+    const rows = await database.read(SCOPE, async (tx) => {
+      const [cluster] = await clusters.clustersByIds(tx, [clusterId]);
+      const pools = await clusters.pools(tx, [clusterId]);
+      const scalings = await store.scalings(
+        tx,
+        pools.map(({ id }) => id),
+      );
+      const sold = await prices.priced(tx, [...new Set((observation?.nodes ?? []).flatMap(offeringsOf))], clock.now());
+      const offerings = new Set(sold.map(({ offering }) => offering.id));
+      return { cluster, pools, scalings, offerings, known: await store.presentNodes(tx, clusterId) };
+    });
+    const { cluster, ...world } = rows;
+    if (!cluster) return null;
+    const sight = observation ? await this.#askProviders(cluster, world) : NO_SIGHT;
+    const since = observation && sinceRegistered(observation, cluster);
+    const mine = { clusterId, observation: since, seenAt, alone: this.#alone, refusedUntil: this.#scaler.refusedUntil };
+    return { lease: held, cluster, world: { ...world, ...sight, ...mine } };
+  }
+
+  plan(input: NodesInput, now: Instant): NodesTurn {
+    return input && { ...input, plan: planNodes(input.world, this.#deps.pace, now) };
+  }
+
+  /** Rows first, then effects: what a crash leaves undone is asked for by the next pass. */
+  async execute(turn: NodesTurn, signal: AbortSignal): Promise<void> {
+    if (!turn) return;
+    await this.#write(turn);
+    this.#remember(turn.plan);
+    try {
+      await this.#act(turn, signal);
+    } catch (error) {
+      if (error instanceof StaleNodeFence) throw new LeaseLost('another leader has acted on these nodes since', { cause: error });
+      throw error;
+    }
+  }
+
+  /** Asks kubelets what their pods used, and hands it on; without the lease, or without a sight of the cluster, nothing. */
+  async measure(): Promise<void> {
+    const { meter, lease, inventory, database, clock } = this.#deps;
+    const held = lease();
+    if (!held || !meter) return;
+    const observation = await this.#observe();
+    if (!observation) return;
+    const at = clock.now();
+    const usage = await inventory.usage(observation.nodes.filter(({ readiness }) => readiness === 'ready'));
+    if (usage.every(({ pods }) => pods.length === 0)) return;
+    await database.write(SCOPE, async (tx) => {
+      await assertHeld(tx, held);
+      await meter.sampled(tx, at, usage);
+    });
+  }
+
+  async #observe(): Promise<InventoryObservation | null> {
+    try {
+      return await this.#deps.inventory.observeNodes();
+    } catch (error) {
+      if (!(error instanceof InventoryUnreachable)) throw error;
+      this.#deps.logger.warn({ cluster: this.#deps.clusterId, err: error }, 'the nodes cannot be seen');
+      return null;
+    }
+  }
+
+  async #askProviders(
+    cluster: Cluster,
+    { pools, scalings }: { readonly pools: readonly Pool[]; readonly scalings: readonly PoolScaling[] },
+  ): Promise<CloudSight> {
+    if (scalings.length === 0) return NO_SIGHT;
+    const now = this.#deps.clock.now();
+    if (this.#asked && now - this.#asked.at < ASK_EVERY_MS) return this.#asked.sight;
+    const clouds = new Map<Id, ScaledPool['cloud']>();
+    for (const scaling of scalings) {
+      const pool = pools.find(({ id }) => id === scaling.poolId);
+      if (pool) clouds.set(pool.id, await this.#scaler.observe({ cluster, pool, scaling }));
+    }
+    const names = new Set(scalings.map(({ provider }) => provider));
+    const interruptions = (await Promise.all([...names].map((name) => this.#interruptionsOf(name)))).flat();
+    const sight = { clouds, interruptions };
+    this.#asked = { at: now, sight };
+    return sight;
+  }
+
+  async #interruptionsOf(name: string): Promise<readonly CloudInterruption[]> {
+    const provider = this.#deps.providers.get(name);
+    try {
+      return provider ? await provider.interruptions() : [];
+    } catch (error) {
+      if (!(error instanceof CloudUnknown)) throw error;
+      this.#deps.logger.warn({ provider: name, err: error }, 'a provider does not tell what it will take away');
+      return [];
+    }
+  }
+
+  async #write({ lease, cluster, world: { observation }, plan: { changes } }: NonNullable<NodesTurn>): Promise<void> {
+    const { database, store, meter, clusterId, clock } = this.#deps;
+    if (!observation) return;
+    const news = meter ? `${lease.epoch} ${meterable(observation)}` : this.#metered;
+    if (changes.length === 0 && news === this.#metered) return;
+    await database.write(SCOPE, async (tx: Transaction) => {
+      await assertHeld(tx, lease);
+      await store.saveNodes(
+        tx,
+        changes.map(({ after }) => after),
+      );
+      const cause = { at: clock.now(), principal: PRINCIPAL };
+      record(tx, ...changes.flatMap((change) => nodeChanged(change, cluster, cause) ?? []));
+      await meter?.observed(tx, clusterId, observation);
+    });
+    this.#metered = news;
+  }
+
+  #remember({ departures: { alone } }: NodesPlan): void {
+    const now = this.#deps.clock.now();
+    this.#alone = new Map(alone.map((uid) => [uid, this.#alone.get(uid) ?? now]));
+  }
+
+  async #act({ lease, cluster, world, plan }: NonNullable<NodesTurn>, signal: AbortSignal): Promise<void> {
+    const { actions, logger } = this.#deps;
+    const fence = { epoch: lease.epoch };
+    for (const { node, message } of plan.announcements) await actions.announce(node, message, fence);
+    for (const { kind, pod, node, reason } of plan.departures.departures) {
+      signal.throwIfAborted();
+      logger.info({ pod: pod.name, node, step: kind, reason }, 'a pod leaves its node');
+      if (kind === 'release') await actions.release(pod, fence);
+      else await actions.retire(pod, fence);
+    }
+    for (const poolPlan of plan.pools) {
+      signal.throwIfAborted();
+      const pool = world.pools.find(({ id }) => id === poolPlan.poolId);
+      const scaling = world.scalings.find(({ poolId }) => poolId === poolPlan.poolId);
+      if (!pool || !scaling) continue;
+      const acted = await this.#scaler.execute({ cluster, pool, scaling }, poolPlan, lease);
+      if (acted) this.#asked = null;
+    }
+  }
+}
+
+const NO_SIGHT: CloudSight = { clouds: new Map(), interruptions: [] };
+
+/** What a node did before its cluster was registered is nobody's business. */
+const sinceRegistered = (observation: InventoryObservation, { createdAt }: Cluster): InventoryObservation => ({
+  ...observation,
+  nodes: observation.nodes.map((node) => ({ ...node, from: Math.max(node.from, createdAt) })),
+});
+
+/** Everything that costs follow from; equal texts need no second telling. */
+const meterable = ({ nodes }: InventoryObservation): string =>
+  JSON.stringify(
+    nodes.map(({ uid, from, capacity, provider, region, zone, instanceType, capacityType, pricePerHour, pods }) => [
+      ...[uid, from, capacity, provider, region, zone, instanceType, capacityType, pricePerHour?.toString() ?? null],
+      pods.map(({ uid: pod, requests, from: since, endingSince, ready }) => [pod, requests, since, endingSince, ready]),
+    ]),
+  );
