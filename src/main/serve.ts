@@ -7,7 +7,7 @@ import { makeLogger } from '../telemetry/logger.ts';
 import { compose } from './compose.ts';
 import { readConfig, type Config } from './config.ts';
 import { ControlPlane, type StartOptions } from './control-plane.ts';
-import { openCluster } from './open-cluster.ts';
+import { openClusters } from './open-cluster.ts';
 import { prepareDataFolder } from './data-folder.ts';
 import { provideTokens } from './first-tokens.ts';
 import { machineId } from './machine-id.ts';
@@ -33,7 +33,7 @@ export async function serve(): Promise<void> {
     await provideTokens(config, parts.bootstrap);
     const local = config.localCluster ? await joinLocalCluster(config) : null;
     const plane = new ControlPlane(parts);
-    await plane.start({ ...config, local, openCluster });
+    await plane.start({ ...config, local, openCluster: openClusters({ clock: systemClock, random: systemRandom, logger }) });
     logger.info({ port: config.port, migrated: opened.migrated }, 'the control plane serves');
     await asked;
     logger.info('stopping');
