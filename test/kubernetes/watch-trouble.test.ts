@@ -6,7 +6,7 @@ import type { Resource } from '../../src/kubernetes/api/resource.ts';
 import { ResourceCache } from '../../src/kubernetes/watch/resource-cache.ts';
 import { distrust } from '../../src/kubernetes/watch/trust.ts';
 import { eventually } from '../support/eventually.ts';
-import { onAny, onList, type Fault } from '../support/fault-proxy.ts';
+import { onAny, onList, onWatch, type Fault } from '../support/fault-proxy.ts';
 import { clock, random, statusBody, tokenOf } from '../support/kubernetes-world.ts';
 import { quietLogger } from '../support/quiet-logger.ts';
 import { QUICK, WatchedConfigMaps } from '../support/watched-config-maps.ts';

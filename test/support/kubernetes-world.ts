@@ -27,6 +27,8 @@ export interface ProxiedApi {
   /** Puts another token into that file. */
   useToken(token: string): void;
   readonly api: KubernetesApi;
+  /** Another client with the same credentials, which gives up sooner. */
+  impatient(timeouts: Partial<CallTimeouts>): KubernetesApi;
   close(): Promise<void>;
 }
 
@@ -38,14 +40,20 @@ export async function openProxiedApi(kubeconfig: string, timeouts: Partial<CallT
     writeFileSync(file, proxy.kubeconfig(token), { mode: 0o600 });
   };
   useToken(tokenOf(kubeconfig));
-  const api = KubernetesApi.of({ kind: 'kubeconfig_file', file, context: null }, { clock, random, timeouts });
+  const opened: KubernetesApi[] = [];
+  const open = (limits: Partial<CallTimeouts>): KubernetesApi => {
+    const api = KubernetesApi.of({ kind: 'kubeconfig_file', file, context: null }, { clock, random, timeouts: limits });
+    opened.push(api);
+    return api;
+  };
   return {
     proxy,
     kubeconfig: file,
     useToken,
-    api,
+    api: open(timeouts),
+    impatient: open,
     close: async () => {
-      await api.close();
+      for (const api of opened) await api.close();
       await proxy.close();
     },
   };

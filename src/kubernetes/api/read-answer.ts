@@ -54,7 +54,7 @@ export function errorOfStatus(status: Json, fallbackStatus: number, headerMs: nu
 export function retryAfterMs(header: string | null, now: Instant): number | null {
   if (header === null) return null;
   if (/^\d{1,9}$/.test(header.trim())) return Number(header) * 1000;
-  const at = Date.parse(header);
+  const at = header.trim().endsWith('GMT') ? Date.parse(header) : Number.NaN;
   return Number.isNaN(at) ? null : Math.max(0, at - now);
 }
 
