@@ -3,11 +3,10 @@ import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { createServer, type AddressInfo } from 'node:net';
 import { delimiter, join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
+import { eventually } from '../../support/eventually.ts';
 
 /** `kubectl get -o json` of many objects fits; a command that prints more is a mistake. */
 const OUTPUT_BYTES = 256 * 1024 * 1024;
-const POLL_MS = 50;
 
 export interface CommandOptions {
   readonly cwd?: string;
@@ -64,18 +63,25 @@ export async function until<T>(
   deadlineMs: number,
   check: () => Promise<T> | T,
 ): Promise<Exclude<T, false | undefined>> {
-  const end = performance.now() + deadlineMs;
-  for (let reason = ''; ;) {
+  const hopeless: Hopeless[] = [];
+  const attempt = async () => {
     try {
-      const value = await check();
-      if (value !== false && value !== undefined) return value as Exclude<T, false | undefined>;
+      return { value: await check() };
     } catch (error) {
-      if (error instanceof Hopeless) throw error;
-      reason = `: ${error instanceof Error ? error.message : String(error)}`;
+      if (!(error instanceof Hopeless)) throw error;
+      hopeless.push(error);
+      return { value: undefined };
     }
-    if (performance.now() > end) throw new Error(`${what} did not happen within ${deadlineMs / 1000} s${reason}`);
-    await sleep(POLL_MS);
-  }
+  };
+  const settled = ({ value }: { value: T | undefined }) => hopeless.length > 0 || (value !== false && value !== undefined);
+  const outcome = await eventually(async () => {
+    const latest = await attempt();
+    return settled(latest) && latest;
+  }, deadlineMs).catch((error: unknown) => {
+    throw new Error(`${what} did not happen within ${deadlineMs / 1000} s: ${String(error)}`);
+  });
+  for (const error of hopeless) throw error;
+  return outcome.value as Exclude<T, false | undefined>;
 }
 
 /** Ends an `until`: waiting longer would not help. */

@@ -1,7 +1,7 @@
 // Processes by pid and start time, because pids are used again; and programs that end with the process that started them.
 import { spawn, type ChildProcess } from 'node:child_process';
 import { openSync, closeSync, readFileSync, readdirSync } from 'node:fs';
-import { setTimeout as sleep } from 'node:timers/promises';
+import { eventually } from '../../support/eventually.ts';
 
 export interface ProcessIdentity {
   readonly pid: number;
@@ -11,7 +11,6 @@ export interface ProcessIdentity {
 
 /** Long enough for an API server to say goodbye; a test cluster has nothing to save. */
 const GRACE_MS = 5_000;
-const POLL_MS = 20;
 
 export function identityOf(pid: number): ProcessIdentity {
   return { pid, startedAt: statOf(pid)[19] ?? '' };
@@ -40,14 +39,8 @@ function signal(known: ProcessIdentity, name: NodeJS.Signals): void {
   }
 }
 
-async function hasEnded(known: ProcessIdentity, withinMs: number): Promise<boolean> {
-  const end = performance.now() + withinMs;
-  while (isAlive(known)) {
-    if (performance.now() > end) return false;
-    await sleep(POLL_MS);
-  }
-  return true;
-}
+const hasEnded = (known: ProcessIdentity, withinMs: number): Promise<boolean> =>
+  eventually(() => !isAlive(known), withinMs).catch(() => false);
 
 /** The processes whose parent is `pid`. */
 export function childrenOf(pid: number): ProcessIdentity[] {
