@@ -6,7 +6,10 @@ import type { Rollout } from './rollout.ts';
 
 /** Everything that the status says something about. */
 export interface DeploymentFacts {
+  /** False = none of its clusters can be seen. */
   readonly observed: boolean;
+  /** Names of its clusters that cannot be seen, while others can. */
+  readonly unseen: readonly string[];
   /** Replicas wished for and ready, of revisions that get traffic or are about to. */
   readonly desired: number;
   readonly serving: number;
@@ -67,13 +70,19 @@ function phaseOf(deployment: Deployment, facts: DeploymentFacts): DeploymentPhas
 }
 
 function settledPhase(deployment: Deployment, facts: DeploymentFacts): DeploymentPhase {
-  const { available, failing, rollout, serving, desired } = facts;
+  const { rollout, serving, desired } = facts;
   if (isHibernated(deployment, facts)) return 'HIBERNATED';
-  if (available === 0 && (failing !== null || rollout?.state === 'failed')) return 'FAILED';
+  if (isFailed(facts)) return 'FAILED';
   if (rollout?.state === 'rolled_back') return 'DEGRADED';
   if (serving >= desired) return 'READY';
-  return wasSettled(deployment) ? 'DEGRADED' : 'DEPLOYING';
+  return wasSettled(deployment) || servesInPart(facts) ? 'DEGRADED' : 'DEPLOYING';
 }
+
+const isFailed = ({ available, failing, rollout }: DeploymentFacts): boolean =>
+  available === 0 && (failing !== null || rollout?.state === 'failed');
+
+/** It is as far as it can get until a cluster is seen again. */
+const servesInPart = ({ available, unseen }: DeploymentFacts): boolean => available > 0 && unseen.length > 0;
 
 /** True if it had reached this very wish before, so that what is missing now was lost. */
 const wasSettled = ({ observedGeneration, generation, phase }: Deployment): boolean =>
@@ -96,9 +105,13 @@ function ready(deployment: Deployment, facts: DeploymentFacts): Verdict {
   if (facts.serving >= facts.desired && !isUnderWay(facts.rollout))
     return verdict('Ready', 'True', 'AllReplicasReady', count(facts));
   if (facts.failing) return verdict('Ready', 'False', 'ReplicasFailing', facts.failing);
+  if (facts.unseen.length > 0) return verdict('Ready', 'False', 'ClusterUnknown', `${count(facts)} ${unseenInWords(facts)}`);
   if (facts.waiting) return verdict('Ready', 'False', 'ReplicasWaiting', `${count(facts)} ${facts.waiting}`);
   return verdict('Ready', 'False', 'ReplicasNotReady', count(facts));
 }
+
+const unseenInWords = ({ unseen }: DeploymentFacts): string =>
+  `${unseen.length === 1 ? 'Cluster' : 'Clusters'} ${unseen.join(', ')} cannot be seen; nothing is changed there until then.`;
 
 function rolledBack(rollout: Rollout | null): Verdict | null {
   if (rollout?.state !== 'rolled_back' && rollout?.state !== 'rolling_back') return null;

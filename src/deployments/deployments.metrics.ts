@@ -9,8 +9,8 @@ export interface DeploymentMetrics {
   unseen(): void;
   /** A pass ended a rollout. */
   rolledOut(outcome: RolloutState): void;
-  /** Slots that are held, as the leader last saw them; null = this process does not lead. */
-  saw(replicas: Readonly<Record<ReplicaState, number>> | null): void;
+  /** Slots that are held on a cluster, as its leader last saw them; null = this process does not lead there. */
+  saw(cluster: string, replicas: Readonly<Record<ReplicaState, number>> | null): void;
 }
 
 export function makeDeploymentMetrics(registry: MetricRegistry): DeploymentMetrics {
@@ -34,17 +34,18 @@ export function makeDeploymentMetrics(registry: MetricRegistry): DeploymentMetri
   });
   const replicas = new Gauge({
     name: 'purser_replicas',
-    help: 'Replicas that hold a slot by state.',
-    labelNames: ['state'],
+    help: 'Replicas that hold a slot by state and cluster.',
+    labelNames: ['state', 'cluster'],
     registers,
   });
   return {
     passed: (outcome) => passes.inc({ outcome }),
     unseen: () => unseen.inc(),
     rolledOut: (outcome) => rollouts.inc({ outcome }),
-    saw: (counts) => {
-      if (counts) for (const state of REPLICA_STATES) replicas.set({ state }, counts[state]);
-      else replicas.reset();
+    saw: (cluster, counts) => {
+      for (const state of REPLICA_STATES)
+        if (counts) replicas.set({ state, cluster }, counts[state]);
+        else replicas.remove({ state, cluster });
     },
   };
 }

@@ -3,6 +3,7 @@ import type { DecisionsService } from '../decisions/decisions.service.ts';
 import type { QuotasService } from '../identity/quotas.service.ts';
 import type { Clock } from '../kernel/clock.ts';
 import type { Cause, EventDraft } from '../kernel/event.ts';
+import type { ClusterStore } from '../fleet/cluster-store.port.ts';
 import type { Id } from '../kernel/id.ts';
 import { HOUR_MS, type Instant } from '../kernel/instant.ts';
 import type { Scope, Transaction } from '../kernel/transaction.ts';
@@ -12,6 +13,7 @@ import type { PricesService } from '../pricing/prices.service.ts';
 import type { Reconciliation } from '../reconcile/loop.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import type { ArtifactGrants } from './artifact-grants.port.ts';
+import { ClusterStatusWriter } from './cluster-status.service.ts';
 import { ClusterUnreachable, type ApplyResult, type ClusterObservation, type ClusterPort } from './cluster.port.ts';
 import { deploymentChanged, deploymentGone, phaseChanged, replicaChanged, rolloutChanged } from './deployment.events.ts';
 import type { Deployment } from './deployment.ts';
@@ -19,6 +21,7 @@ import type { DeploymentStore } from './deployment-store.port.ts';
 import type { DeploymentMetrics } from './deployments.metrics.ts';
 import { makeWorkloadSpec, NO_ARTIFACT } from './make-workload-spec.ts';
 import { planCluster, type ClusterInput, type ClusterPlan, type DeploymentStep } from './plan-cluster.ts';
+import type { ClusterFacts } from './plan-cluster-status.ts';
 import type { LoopPace } from './plan-workloads.ts';
 import type { ReplicaEvidence } from './replica-evidence.port.ts';
 import { isHeld, type Replica, type Workload } from './replica.ts';
@@ -27,6 +30,7 @@ import type { RevisionErrorSource } from './revision-errors.port.ts';
 export interface DeploymentsReconcilerDeps {
   readonly database: Database;
   readonly store: DeploymentStore;
+  readonly clusterStore: Pick<ClusterStore, 'clustersByIds' | 'lockCluster' | 'updateStatus'>;
   readonly prices: Pick<PricesService, 'believedAt'>;
   readonly decisions: Pick<DecisionsService, 'record'>;
   readonly quotas: Pick<QuotasService, 'replicaLimits'>;
@@ -47,6 +51,7 @@ export interface DeploymentsReconcilerDeps {
 
 /** What a pass knows; null = this instance does not lead, and does nothing. */
 export type PassInput = { readonly lease: Lease; readonly cluster: ClusterInput } | null;
+type Loaded = Omit<ClusterInput, 'observation' | 'seenAt' | 'blind' | 'otherEpoch'>;
 export type PassPlan = {
   readonly lease: Lease;
   readonly cluster: ClusterPlan;
@@ -61,12 +66,19 @@ const RECENT_MS = 2 * HOUR_MS;
 /** Makes the wishes of one cluster true, one step per pass. */
 export class DeploymentsReconciler implements Reconciliation<PassInput, PassPlan> {
   readonly #deps: DeploymentsReconcilerDeps;
+  readonly #status: ClusterStatusWriter;
   /** What the cluster refused, by workload and generation: asked again each pass, so that a lifted refusal is noticed. */
   readonly #refusals = new Map<Id, { readonly generation: number; readonly message: string }>();
+  /** Of the cluster, as it was last read. */
+  #name = '';
   #seenAt: Instant | null = null;
+  #blind: ClusterFacts['blind'] = null;
+  /** What the cluster last refused as older than another leader's; null = it obeys this one. */
+  #otherEpoch: number | null = null;
 
   constructor(deps: DeploymentsReconcilerDeps) {
     this.#deps = deps;
+    this.#status = new ClusterStatusWriter(deps);
   }
 
   async prepare(): Promise<PassInput> {
@@ -76,7 +88,8 @@ export class DeploymentsReconciler implements Reconciliation<PassInput, PassPlan
     const seenAt = this.#seenAt;
     if (observation) this.#seenAt = observation.observedAt;
     const rows = await this.#deps.database.read(SCOPE, (tx) => this.#load(tx, observation));
-    return { lease, cluster: { ...rows, observation, seenAt } };
+    const seen = { observation, seenAt, blind: this.#blind, otherEpoch: this.#otherEpoch };
+    return rows && { lease, cluster: { ...rows, ...seen } };
   }
 
   plan(input: PassInput, now: Instant): PassPlan {
@@ -87,56 +100,101 @@ export class DeploymentsReconciler implements Reconciliation<PassInput, PassPlan
 
   /** Rows first, then effects: a crash between the two is mended by the next pass. */
   async execute(plan: PassPlan, signal: AbortSignal): Promise<void> {
-    this.#deps.metrics.saw(plan?.cluster.held ?? null);
+    this.#name = plan?.cluster.before.name ?? this.#name;
+    this.#deps.metrics.saw(this.#name, plan?.cluster.held ?? null);
     if (!plan) return;
-    const { orphans, steps } = plan.cluster;
-    if (orphans.length > 0) await this.#fenced(plan.lease, (tx) => this.#deps.store.saveReplicas(tx, orphans));
-    for (const step of steps) {
-      signal.throwIfAborted();
-      const isCurrent = !writesAnything(step) || (await this.#fenced(plan.lease, (tx) => this.#write(tx, step)));
-      if (!isCurrent) continue;
-      if (step.plan.rollout?.endedAt) this.#deps.metrics.rolledOut(step.plan.rollout.state);
-      await this.#effect(step, plan);
+    const { orphans, steps, before, status, retell } = plan.cluster;
+    await this.#fencedIf(status.after !== null, plan, (tx) => this.#status.write(tx, before, status.after));
+    await this.#fencedIf(status.raised.length > 0, plan, (tx) => this.#saveWorkloads(tx, status.raised));
+    await this.#fencedIf(orphans.length > 0, plan, (tx) => this.#deps.store.saveReplicas(tx, orphans));
+    let current = true;
+    for (const step of steps) current = (await this.#take(step, plan, signal)) && current;
+    await this.#removeStrangers(plan);
+    await this.#fencedIf(retell && current, plan, (tx) => this.#status.writeRebuilt(tx, before));
+  }
+
+  /** False if the wish changed meanwhile. */
+  async #take(step: DeploymentStep, plan: NonNullable<PassPlan>, signal: AbortSignal): Promise<boolean> {
+    signal.throwIfAborted();
+    const isCurrent = !writesAnything(step) || (await this.#fenced(plan.lease, (tx) => this.#write(tx, step)));
+    if (!isCurrent) return false;
+    if (step.plan.rollout?.endedAt) this.#deps.metrics.rolledOut(step.plan.rollout.state);
+    await this.#effect(step, plan);
+    return true;
+  }
+
+  async #fencedIf(needed: boolean, { lease }: NonNullable<PassPlan>, body: (tx: Transaction) => Promise<void>): Promise<void> {
+    if (needed) await this.#fenced(lease, body);
+  }
+
+  async #saveWorkloads(tx: Transaction, workloads: readonly Workload[]): Promise<void> {
+    for (const workload of workloads) await this.#deps.store.saveWorkload(tx, workload);
+  }
+
+  /** The lease is asked for once more: what the database does not know may be known to the database of a newer leader. */
+  async #removeStrangers({ lease, cluster: { status } }: NonNullable<PassPlan>): Promise<void> {
+    if (status.removals.length === 0) return;
+    await this.#fenced(lease, () => Promise.resolve());
+    for (const id of status.removals) {
+      this.#deps.logger.warn({ cluster: this.#deps.clusterId, workload: id }, 'the database does not know it: it is removed');
+      this.#heed(null, await this.#deps.cluster.remove(id, { epoch: lease.epoch }));
     }
   }
 
   async #observe(): Promise<ClusterObservation | null> {
     try {
-      return await this.#deps.cluster.observe();
+      const observation = await this.#deps.cluster.observe();
+      this.#blind = null;
+      return observation;
     } catch (error) {
       if (!(error instanceof ClusterUnreachable)) throw error;
       this.#deps.metrics.unseen();
+      this.#blind ??= { since: this.#deps.clock.now(), why: error.message };
       this.#deps.logger.warn({ cluster: this.#deps.clusterId, err: error }, 'the cluster cannot be seen');
       return null;
     }
   }
 
-  async #load(tx: Transaction, observation: ClusterObservation | null): Promise<Omit<ClusterInput, 'observation' | 'seenAt'>> {
-    const { store, prices, clusterId, clock } = this.#deps;
+  /** Null = the cluster was removed: there is nothing to do any more. */
+  async #load(tx: Transaction, observation: ClusterObservation | null): Promise<Loaded | null> {
+    const { store, prices, clusterStore, clusterId, clock } = this.#deps;
     const now = clock.now();
     const deployments = await store.deploymentsOn(tx, clusterId);
     const ids = deployments.map(({ id }) => id);
     const rollouts = await store.rollouts(tx, ids);
     const workloads = await store.workloadsOn(tx, clusterId);
+    const elsewhere = await this.#elsewhere(tx, ids);
     const known = await store.replicasOn(tx, clusterId, now - RECENT_MS);
     const replicas = observation ? await this.#withEvidence(tx, known, observation) : known;
-    const offerings = [...new Set([...workloads, ...replicas].map(({ offeringId }) => offeringId))];
+    const everything = [...workloads, ...replicas, ...elsewhere.workloads, ...elsewhere.replicas];
+    const offerings = [...new Set(everything.map(({ offeringId }) => offeringId))];
     const rates = new Map([...(await prices.believedAt(tx, offerings, now))].map(([id, row]) => [id, row.effective]));
     const revisions = await store.revisions(tx, ids);
-    const shifting = rollouts.filter(({ state }) => state === 'shifting');
-    const errors = await this.#errorsOf(tx, shifting);
-    const teamReplicaLimits = await this.#deps.quotas.replicaLimits(tx, [...new Set(deployments.map(({ teamId }) => teamId))]);
+    const errors = await this.#errorsOf(
+      tx,
+      rollouts.filter(({ state }) => state === 'shifting'),
+    );
+    const teams = [...new Set(deployments.map(({ teamId }) => teamId))];
+    const teamReplicaLimits = await this.#deps.quotas.replicaLimits(tx, teams);
+    const clusterIds = [...new Set([clusterId, ...elsewhere.workloads.map((workload) => workload.clusterId)])];
+    const rows = await clusterStore.clustersByIds(tx, clusterIds);
+    const cluster = rows.find(({ id, removedAt }) => id === clusterId && removedAt === null);
+    if (!cluster) return null;
     return {
-      deployments,
-      revisions,
-      rollouts,
-      workloads,
-      replicas,
-      rates,
-      errors,
+      ...{ cluster, others: rows.filter(({ id }) => id !== clusterId), deployments, revisions, rollouts },
+      ...{ workloads, replicas, elsewhere, rates, errors },
       refusals: this.#presentRefusals(workloads),
       teamReplicaLimits,
     };
+  }
+
+  async #elsewhere(tx: Transaction, deploymentIds: readonly Id[]): Promise<ClusterInput['elsewhere']> {
+    const { store, clusterId } = this.#deps;
+    const workloads = (await store.workloads(tx, deploymentIds)).filter((workload) => workload.clusterId !== clusterId);
+    if (workloads.length === 0) return { workloads, replicas: [] };
+    const spanning = [...new Set(workloads.map(({ deploymentId }) => deploymentId))];
+    const replicas = (await store.replicas(tx, spanning)).filter((replica) => replica.clusterId !== clusterId);
+    return { workloads, replicas };
   }
 
   /** Those that are gone without anybody having seen it lived at least until their last request. */
@@ -180,15 +238,21 @@ export class DeploymentsReconciler implements Reconciliation<PassInput, PassPlan
     const { store } = this.#deps;
     const { deployment, replicas, plan } = step;
     const locked = await store.lockDeployment(tx, deployment.id);
-    if (locked?.version !== deployment.version) return false;
+    if (locked?.version !== deployment.version || !(await this.#isNewest(tx, step))) return false;
     await store.saveReplicas(tx, replicas);
-    for (const workload of new Map([...plan.removed, ...plan.gone].map((one) => [one.id, one])).values())
-      await store.saveWorkload(tx, workload);
+    await this.#saveWorkloads(tx, plan.workloads);
     if (plan.rollout) await store.saveRollout(tx, plan.rollout, PRINCIPAL);
     if (plan.deployment) await store.updateDeployment(tx, plan.deployment, deployment.version);
     if (plan.deployment && plan.wishChanged) await this.#recordRollback(tx, plan.deployment, plan.rollout?.reason ?? '');
     record(tx, ...eventsOf(step, { at: this.#deps.clock.now(), principal: PRINCIPAL }));
     return true;
+  }
+
+  /** The loop of another cluster may have moved the rollout on. */
+  async #isNewest(tx: Transaction, { deployment, rolloutBefore: before, plan }: DeploymentStep): Promise<boolean> {
+    if (!plan.rollout) return true;
+    const [newest] = await this.#deps.store.rollouts(tx, [deployment.id]);
+    return newest?.id === before?.id && newest?.version === before?.version;
   }
 
   /** Going back is a wish of the loop's own: it has a history row and a decision. */
@@ -241,6 +305,7 @@ export class DeploymentsReconciler implements Reconciliation<PassInput, PassPlan
   }
 
   #heed(workload: Workload | null, result: ApplyResult): void {
+    this.#otherEpoch = result.outcome === 'stale_epoch' ? result.seenEpoch : null;
     if (result.outcome === 'stale_epoch') throw new LeaseLost(`the cluster has seen epoch ${result.seenEpoch}`);
     if (!workload) return;
     if (result.outcome === 'refused')
@@ -250,7 +315,7 @@ export class DeploymentsReconciler implements Reconciliation<PassInput, PassPlan
 }
 
 const writesAnything = ({ replicas, plan }: DeploymentStep): boolean =>
-  replicas.length + plan.removed.length + plan.gone.length > 0 || plan.deployment !== null || plan.rollout !== null;
+  replicas.length + plan.workloads.length > 0 || plan.deployment !== null || plan.rollout !== null;
 
 function eventsOf({ deployment: before, rolloutBefore, replicas, plan }: DeploymentStep, cause: Cause): EventDraft[] {
   const after = plan.deployment ?? before;

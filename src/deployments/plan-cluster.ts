@@ -1,9 +1,11 @@
+import { isUnreachable, type Cluster } from '../fleet/cluster.ts';
 import type { Id } from '../kernel/id.ts';
 import type { Instant } from '../kernel/instant.ts';
 import type { PicoUsdPerHour } from '../kernel/money.ts';
 import type { ClusterObservation, ReplicaState } from './cluster.port.ts';
 import type { Deployment } from './deployment.ts';
 import { observeReplicas, type ReplicaChange } from './observe-replicas.ts';
+import { planClusterStatus, type ClusterFacts, type ClusterStatusPlan } from './plan-cluster-status.ts';
 import { planWorkloads, type DeploymentWorld, type LoopPace, type WorkloadsPlan } from './plan-workloads.ts';
 import { isHeld, type Replica, type Workload } from './replica.ts';
 import type { Revision } from './revision.ts';
@@ -12,15 +14,25 @@ import type { Rollout } from './rollout.ts';
 
 /** Everything that one pass over a cluster decides from. */
 export interface ClusterInput {
+  /** The row of the cluster whose loop this is. */
+  readonly cluster: Cluster;
+  /** Rows of the others that have workloads of these deployments. */
+  readonly others: readonly Cluster[];
   /** Null = the cluster could not be seen. */
   readonly observation: ClusterObservation | null;
+  /** Since when, and why, it cannot be seen; null = it can. */
+  readonly blind: ClusterFacts['blind'];
+  readonly otherEpoch: number | null;
   /** When this process saw it last, before this observation. */
   readonly seenAt: Instant | null;
   readonly deployments: readonly Deployment[];
   readonly revisions: readonly Revision[];
   readonly rollouts: readonly Rollout[];
+  /** On this cluster. */
   readonly workloads: readonly Workload[];
   readonly replicas: readonly Replica[];
+  /** Of the same deployments on other clusters, as their loops last wrote them. */
+  readonly elsewhere: { readonly workloads: readonly Workload[]; readonly replicas: readonly Replica[] };
   readonly rates: ReadonlyMap<Id, PicoUsdPerHour>;
   readonly errors: ReadonlyMap<Id, RevisionErrors>;
   /** What the cluster said it can never run: workload → why. */
@@ -37,6 +49,10 @@ export interface DeploymentStep {
 }
 
 export interface ClusterPlan {
+  readonly before: Cluster;
+  readonly status: ClusterStatusPlan;
+  /** True if everything is told again; the rebuild that was asked for is then carried out. */
+  readonly retell: boolean;
   readonly steps: readonly DeploymentStep[];
   /** Replicas of deployments that are gone: their end is written all the same. */
   readonly orphans: readonly ReplicaChange[];
@@ -58,9 +74,11 @@ const MIN_MOSTLY_ERRORS = 3;
 
 /** One pass: what was observed becomes rows, and each deployment takes its next step. */
 export function planCluster(input: ClusterInput, pace: LoopPace, now: Instant): ClusterPlan {
+  const { cluster, observation, seenAt } = input;
+  const status = planClusterStatus(input, now);
   const workloads = new Map(input.workloads.map((workload) => [workload.id, workload]));
-  const changes = observeReplicas({ observation: input.observation, known: input.replicas, workloads, seenAt: input.seenAt });
-  const index = indexOf(input, changes);
+  const changes = observeReplicas({ observation, known: input.replicas, workloads, seenAt });
+  const index = indexOf(input, changes, status.after ?? cluster);
   const known = new Set(input.deployments.map(({ id }) => id));
   const steps = input.deployments.map((deployment): DeploymentStep => {
     const world = worldOf(deployment, input, index);
@@ -68,12 +86,21 @@ export function planCluster(input: ClusterInput, pace: LoopPace, now: Instant): 
     return { deployment, rolloutBefore: world.rollout, replicas, plan: planWorkloads(world, pace, now) };
   });
   return {
+    before: cluster,
+    status,
+    retell: index.retell,
     steps,
     orphans: changes.filter(({ after }) => !known.has(after.deploymentId)),
-    held: input.observation && heldByState([...index.replicas.values()].flat()),
-    busy: steps.some(isBusy),
+    held: observation && heldByState(heldAfter(input.replicas, changes)),
+    busy: steps.some(isBusy) || (observation === null && !isUnreachable(cluster)),
   };
 }
+
+const heldAfter = (before: readonly Replica[], changes: readonly ReplicaChange[]): Replica[] => {
+  const after = new Map(before.map((replica) => [replica.id, replica]));
+  for (const change of changes) after.set(change.after.id, change.after);
+  return [...after.values()].filter(isHeld);
+};
 
 const heldByState = (replicas: readonly Replica[]): Record<ReplicaState, number> => {
   const counts = { starting: 0, serving: 0, unready: 0, draining: 0 };
@@ -87,33 +114,43 @@ interface Index {
   readonly workloads: ReadonlyMap<Id, Workload[]>;
   readonly replicas: ReadonlyMap<Id, Replica[]>;
   readonly observed: DeploymentWorld['observed'];
+  readonly unseen: ReadonlySet<Id>;
+  readonly retell: boolean;
   readonly failing: ReadonlyMap<Id, string>;
   readonly waiting: ReadonlyMap<Id, string>;
   readonly erring: ReadonlyMap<Id, string>;
 }
 
-function indexOf(input: ClusterInput, changes: readonly ReplicaChange[]): Index {
-  const after = new Map(input.replicas.map((replica) => [replica.id, replica]));
-  for (const change of changes) after.set(change.after.id, change.after);
-  const { observation } = input;
+function indexOf(input: ClusterInput, changes: readonly ReplicaChange[], cluster: Cluster): Index {
+  const { observation, elsewhere, others } = input;
+  const replicas = [...heldAfter(input.replicas, changes), ...elsewhere.replicas];
+  // What is not seen just now is as its row says, so that all loops decide from the same.
+  const told = observation ? elsewhere.workloads : [...elsewhere.workloads, ...input.workloads];
   return {
     revisions: Map.groupBy(input.revisions, ({ deploymentId }) => deploymentId),
     rollouts: new Map(input.rollouts.map((rollout) => [rollout.deploymentId, rollout])),
-    workloads: Map.groupBy(input.workloads, ({ deploymentId }) => deploymentId),
-    replicas: Map.groupBy([...after.values()].filter(isHeld), ({ deploymentId }) => deploymentId),
+    workloads: Map.groupBy([...input.workloads, ...elsewhere.workloads], ({ deploymentId }) => deploymentId),
+    replicas: Map.groupBy(replicas, ({ deploymentId }) => deploymentId),
     observed: observation && new Map(observation.workloads.map((workload) => [workload.workloadId, workload])),
-    failing: failingOf(input),
-    waiting: new Map(problemsOf(observation, false)),
+    unseen: new Set([cluster, ...others].filter(isUnreachable).map(({ id }) => id)),
+    retell: observation !== null && cluster.rebuilds !== cluster.rebuilt,
+    failing: new Map([...writtenProblems(told, true), ...failingOf(input)]),
+    waiting: new Map([...writtenProblems(told, false), ...problemsOf(observation, false)]),
     erring: erringOf(input.errors),
   };
 }
+
+const writtenProblems = (workloads: readonly Workload[], failing: boolean): [Id, string][] =>
+  workloads.flatMap(({ id, seenProblem }): [Id, string][] =>
+    seenProblem?.failing === failing ? [[id, seenProblem.message]] : [],
+  );
 
 function failingOf({ observation, refusals }: ClusterInput): Map<Id, string> {
   const hopeless = (observation?.replicas ?? []).filter(
     ({ failing, capacityUntil, state }) => failing && capacityUntil === null && state !== 'serving',
   );
   return new Map([
-    ...refusals,
+    ...(observation ? refusals : []),
     ...hopeless.map(({ workloadId, message }) => [workloadId, `A replica fails again and again. ${message}`.trim()] as const),
     ...problemsOf(observation, true),
   ]);
@@ -145,7 +182,10 @@ const worldOf = (deployment: Deployment, input: ClusterInput, index: Index): Dep
   rollout: index.rollouts.get(deployment.id) ?? null,
   workloads: index.workloads.get(deployment.id) ?? [],
   replicas: index.replicas.get(deployment.id) ?? [],
+  clusterId: input.cluster.id,
   observed: index.observed,
+  unseen: index.unseen,
+  retell: index.retell,
   failing: index.failing,
   waiting: index.waiting,
   erring: index.erring,
@@ -154,13 +194,7 @@ const worldOf = (deployment: Deployment, input: ClusterInput, index: Index): Dep
 });
 
 const isBusy = ({ deployment, rolloutBefore, plan }: DeploymentStep): boolean => {
-  const { phase, deletedAt } = plan.deployment ?? deployment;
+  const { phase } = plan.deployment ?? deployment;
   const rollout = plan.rollout ?? rolloutBefore;
-  return (
-    phase === 'PENDING' ||
-    phase === 'DEPLOYING' ||
-    deletedAt !== null ||
-    plan.leaving ||
-    (rollout !== null && rollout.endedAt === null)
-  );
+  return phase === 'PENDING' || phase === 'DEPLOYING' || plan.leaving || (rollout !== null && rollout.endedAt === null);
 };

@@ -6,7 +6,8 @@ import type { ObservedWorkload } from './cluster.port.ts';
 import type { Deployment, TrafficWeight } from './deployment.ts';
 import { makeWorkloadSpec, NO_ARTIFACT, workloadDigest } from './make-workload-spec.ts';
 import { isServing } from './observe-replicas.ts';
-import { isHeld, type Replica, type Workload } from './replica.ts';
+import { isPlaced } from './placement.ts';
+import { isHeld, type Replica, type SeenProblem, type Workload } from './replica.ts';
 import type { Revision } from './revision.ts';
 import { advanceRollout, effectiveWeights, type Rollout, type RolloutFacts, type RolloutPace } from './rollout.ts';
 
@@ -16,12 +17,18 @@ export interface DeploymentWorld {
   readonly revisions: readonly Revision[];
   /** The rollout under way, else the last one. */
   readonly rollout: Rollout | null;
-  /** Every workload that is not gone. */
+  /** Every workload that is not gone, on every cluster. */
   readonly workloads: readonly Workload[];
-  /** After the observation, given-up ones left out. */
+  /** On every cluster; after the observation, given-up ones left out. */
   readonly replicas: readonly Replica[];
-  /** What the cluster was told before; null = it could not be seen. */
+  /** The cluster whose loop this is: only there something is done. */
+  readonly clusterId: Id;
+  /** What that cluster was told before; null = it could not be seen just now. */
   readonly observed: ReadonlyMap<Id, ObservedWorkload> | null;
+  /** Clusters that are known to be out of sight, by their rows: every loop decides from the same. */
+  readonly unseen: ReadonlySet<Id>;
+  /** True if the cluster is to be told everything again. */
+  readonly retell: boolean;
   /** Workloads that the cluster says it can never run, and replicas that it gave up on: why. */
   readonly failing: ReadonlyMap<Id, string>;
   /** Workloads whose replicas wait for something, such as a node: what. */
@@ -44,39 +51,66 @@ export interface WorkloadsPlan {
   /** True if the wish itself changed (traffic went back): history gets a row. */
   readonly wishChanged: boolean;
   readonly rollout: Rollout | null;
-  readonly removed: readonly Workload[];
-  readonly gone: readonly Workload[];
+  /** Workloads of this cluster as they are now; only those that changed. */
+  readonly workloads: readonly Workload[];
   /** What the cluster must be told, after the rows are written. */
   readonly apply: readonly Workload[];
   readonly remove: readonly Id[];
-  /** True while workloads wait to be drained or to be gone. */
+  /** True while workloads of this cluster wait to be drained or to be gone. */
   readonly leaving: boolean;
 }
 
 /**
- * The next step of one deployment. Without an observation only the status moves: nothing is deleted, scaled or started again. All
- * effects are idempotent, and a plan made again after a crash in the middle asks for the rest.
+ * The next step of one deployment as the loop of one cluster takes it: what is decided follows from all its clusters, what is done is
+ * done on this one. Without an observation nothing is deleted, scaled or started again here. All effects are idempotent, and a plan
+ * made again after a crash in the middle asks for the rest.
  */
 export function planWorkloads(world: DeploymentWorld, pace: LoopPace, now: Instant): WorkloadsPlan {
   const rollout = world.rollout && advanceRollout(world.rollout, rolloutFacts(world, world.rollout), pace, now);
   const wish = nextWish(world, rollout, now);
   const after = { ...world, deployment: wish, rollout };
-  const removed = world.observed ? unneeded(after).map((workload) => ({ ...workload, removedAt: now })) : [];
-  const workloads = world.workloads.map((workload) => removed.find((one) => one.id === workload.id) ?? workload);
-  const gone = world.observed
-    ? workloads.filter((workload) => isGone(after, workload)).map((workload) => ({ ...workload, goneAt: now }))
-    : [];
-  const left = workloads.filter((workload) => !gone.some((one) => one.id === workload.id));
+  const workloads = world.observed ? nextWorkloads(after, now) : world.workloads;
+  const left = workloads.filter(({ goneAt }) => goneAt === null);
   const deployment = nextRow(after, { left, status: assess(after, now), now });
   return {
     deployment: deployment === world.deployment ? null : deployment,
     wishChanged: wish !== world.deployment,
     rollout: rollout === world.rollout ? null : rollout,
-    removed,
-    gone,
-    leaving: left.some((workload) => workload.removedAt !== null),
+    workloads: workloads.filter((workload) => !world.workloads.includes(workload)),
+    leaving: left.some((workload) => workload.removedAt !== null && isHere(world, workload)),
     ...effects(world, left, pace, now),
   };
+}
+
+/** The same objects where nothing changes; only this cluster's change. */
+function nextWorkloads(world: DeploymentWorld, now: Instant): Workload[] {
+  const removed = new Set(unneeded(world).map(({ id }) => id));
+  return world.workloads.map((workload) => {
+    if (!isHere(world, workload)) return workload;
+    const seen = asSeen(world, workload);
+    const next = removed.has(workload.id) ? { ...seen, removedAt: now } : seen;
+    return isGone(world, next) ? { ...next, goneAt: now } : next;
+  });
+}
+
+const isHere = ({ clusterId }: DeploymentWorld, workload: Workload): boolean => workload.clusterId === clusterId;
+const isSeen = ({ unseen }: DeploymentWorld, workload: Workload): boolean => !unseen.has(workload.clusterId);
+
+/** What loops of other clusters read of it. */
+function asSeen(world: DeploymentWorld, workload: Workload): Workload {
+  const seenGeneration = world.observed?.get(workload.id)?.generation ?? null;
+  const seenProblem = problemOf(world, workload.id);
+  const same = isSameProblem(workload.seenProblem, seenProblem);
+  return same && seenGeneration === workload.seenGeneration ? workload : { ...workload, seenGeneration, seenProblem };
+}
+
+const isSameProblem = (a: SeenProblem | null, b: SeenProblem | null): boolean =>
+  a?.message === b?.message && a?.failing === b?.failing;
+
+function problemOf({ failing, waiting }: DeploymentWorld, id: Id): SeenProblem | null {
+  const hopeless = failing.get(id);
+  const message = hopeless ?? waiting.get(id);
+  return message === undefined ? null : { message, failing: hopeless !== undefined };
 }
 
 /** Rolling back is a change of the wish: traffic belongs to the old revisions again. */
@@ -97,12 +131,11 @@ function nextRow(
 
 /** What the cluster does not know yet in this generation; and what has been out of the route table for long enough. */
 function effects(world: DeploymentWorld, workloads: readonly Workload[], pace: LoopPace, now: Instant) {
-  const { observed } = world;
+  const { observed, retell } = world;
   if (!observed) return { apply: [], remove: [] };
-  const apply = workloads.filter((workload) => workload.removedAt === null && !isTold(world, workload));
-  const remove = workloads.filter(
-    ({ id, removedAt }) => removedAt !== null && observed.has(id) && now - removedAt >= pace.graceMs,
-  );
+  const here = workloads.filter((workload) => isHere(world, workload));
+  const apply = here.filter((workload) => workload.removedAt === null && (retell || !isTold(world, workload)));
+  const remove = here.filter(({ id, removedAt }) => removedAt !== null && observed.has(id) && now - removedAt >= pace.graceMs);
   return { apply, remove: remove.map(({ id }) => id) };
 }
 
@@ -116,20 +149,31 @@ function isTold({ observed, deployment, revisions, teamReplicaLimit }: Deploymen
   return told.specDigest === workloadDigest(spec);
 }
 
-/** Workloads that serve no purpose any more. Those that got traffic until now stay until their successors can take it. */
+/** Workloads here that serve no purpose any more. Those that got traffic until now stay until their successors can take it. */
 function unneeded(world: DeploymentWorld): Workload[] {
   const { deployment, rollout } = world;
   const live = world.workloads.filter((workload) => workload.removedAt === null);
-  if (deployment.deletedAt !== null) return live;
-  const wanted = wantedRevisions(world);
-  const idle = live.filter((workload) => !wanted.has(workload.revisionId));
+  const here = live.filter((workload) => isHere(world, workload));
+  if (deployment.deletedAt !== null) return here;
+  const wanted = new Set(wantedWorkloads(world).map(({ id }) => id));
+  const idle = here.filter(({ id }) => !wanted.has(id));
   if (idle.length === 0 || (rollout?.endedAt === null && rollout.state === 'rolling_back')) return idle;
   const weighted = revisionIds(world, deployment.spec.traffic);
-  return live
-    .filter(({ revisionId }) => weighted.has(revisionId))
-    .every((workload) => servingOf(world, workload.revisionId) >= workload.replicas)
-    ? idle
-    : [];
+  const taking = live.filter(({ id, revisionId }) => wanted.has(id) && weighted.has(revisionId));
+  const seen = taking.filter((workload) => isSeen(world, workload));
+  // Nobody knows whether the successors serve: what is left here may be all that does.
+  if (taking.length > 0 && seen.length === 0) return [];
+  return seen.every((workload) => servingOn(world, workload) >= workload.replicas) ? idle : [];
+}
+
+/** Live workloads of revisions that are wanted, where the wish has them; elsewhere only as long as the revision has no other. */
+function wantedWorkloads(world: DeploymentWorld): Workload[] {
+  const revisions = wantedRevisions(world);
+  const wanted = world.workloads.filter(({ revisionId, removedAt }) => removedAt === null && revisions.has(revisionId));
+  const placed = wanted.filter((workload) => isPlaced(world.deployment.spec, workload));
+  return wanted.filter(
+    (workload) => placed.includes(workload) || !placed.some(({ revisionId }) => revisionId === workload.revisionId),
+  );
 }
 
 /** Revisions that get traffic, will get it, or may get it back. */
@@ -148,41 +192,53 @@ const revisionIds = ({ revisions }: DeploymentWorld, weights: readonly TrafficWe
       .map(({ id }) => id),
   );
 
-const servingOf = ({ replicas }: DeploymentWorld, revisionId: Id): number =>
-  replicas.filter((replica) => replica.revisionId === revisionId && isServing(replica)).length;
+const servingOn = ({ replicas }: DeploymentWorld, { id }: Workload): number =>
+  replicas.filter((replica) => replica.workloadId === id && isServing(replica)).length;
+
+/** Replicas wished for, and how many of these serve: one too many here makes up for none missing there. */
+const countsOf = (world: DeploymentWorld, workloads: readonly Workload[]) => ({
+  desired: workloads.reduce((all, { replicas }) => all + replicas, 0),
+  serving: workloads.reduce((all, workload) => all + Math.min(workload.replicas, servingOn(world, workload)), 0),
+});
 
 const isGone = ({ observed, replicas }: DeploymentWorld, workload: Workload): boolean =>
   workload.removedAt !== null &&
   !observed?.has(workload.id) &&
   !replicas.some((replica) => replica.workloadId === workload.id && isHeld(replica));
 
+/** Only what can be seen counts: a rollout waits for no cluster that is out of sight, and moves nothing when all are. */
 function rolloutFacts(world: DeploymentWorld, rollout: Rollout): RolloutFacts {
-  const target = world.workloads.filter(({ revisionId, removedAt }) => revisionId === rollout.toRevisionId && removedAt === null);
+  const target = wantedWorkloads(world).filter(({ revisionId }) => revisionId === rollout.toRevisionId);
+  const seen = target.filter((workload) => isSeen(world, workload));
   const keeps = rollout.state === 'rolling_back' ? revisionIds(world, rollout.fromWeights) : new Set([rollout.toRevisionId]);
   return {
-    observed: world.observed !== null && world.deployment.deletedAt === null,
-    told: target.every(({ id }) => world.observed?.has(id)),
-    desired: target.reduce((all, { replicas }) => all + replicas, 0),
-    serving: servingOf(world, rollout.toRevisionId),
-    failing: target.map(({ id }) => world.failing.get(id)).find((reason) => reason !== undefined) ?? null,
+    observed: world.deployment.deletedAt === null && (seen.length > 0 || (target.length === 0 && world.observed !== null)),
+    told: seen.every((workload) => isKnown(world, workload)),
+    ...countsOf(world, seen),
+    failing: seen.map(({ id }) => world.failing.get(id)).find((reason) => reason !== undefined) ?? null,
     erring: world.erring.get(rollout.toRevisionId) ?? null,
-    leftover: world.workloads.filter(({ revisionId }) => !keeps.has(revisionId)).length,
+    leftover: world.workloads.filter((workload) => isSeen(world, workload) && !keeps.has(workload.revisionId)).length,
   };
 }
 
+const isKnown = (world: DeploymentWorld, workload: Workload): boolean =>
+  world.observed && isHere(world, workload) ? world.observed.has(workload.id) : workload.seenGeneration !== null;
+
 function assess(world: DeploymentWorld, now: Instant): Status {
-  const { deployment, replicas, rates, rollout } = world;
-  const wanted = wantedRevisions(world);
+  const { deployment, replicas, rates, rollout, unseen } = world;
   const routed = revisionIds(world, effectiveWeights(deployment.spec.traffic, rollout));
-  const active = world.workloads.filter(({ revisionId, removedAt }) => wanted.has(revisionId) && removedAt === null);
-  const serving = replicas.filter(isServing);
+  const active = wantedWorkloads(world);
+  const seen = active.filter((workload) => isSeen(world, workload));
+  const reasonIn = (reasons: ReadonlyMap<Id, string>): string | null =>
+    seen.map(({ id }) => reasons.get(id)).find((reason) => reason !== undefined) ?? null;
   const facts = {
-    observed: world.observed !== null,
-    desired: active.reduce((all, workload) => all + workload.replicas, 0),
-    serving: serving.filter(({ workloadId }) => active.some(({ id }) => id === workloadId)).length,
-    available: serving.filter(({ revisionId }) => routed.has(revisionId)).length,
-    failing: active.map(({ id }) => world.failing.get(id)).find((reason) => reason !== undefined) ?? null,
-    waiting: active.map(({ id }) => world.waiting.get(id)).find((reason) => reason !== undefined) ?? null,
+    observed: active.length === 0 ? !unseen.has(world.clusterId) : seen.length > 0,
+    unseen: [...new Set(active.filter((workload) => !seen.includes(workload)).map(({ clusterName }) => clusterName))].sort(),
+    desired: countsOf(world, active).desired,
+    serving: countsOf(world, seen).serving,
+    available: replicas.filter((one) => isServing(one) && routed.has(one.revisionId) && !unseen.has(one.clusterId)).length,
+    failing: reasonIn(world.failing),
+    waiting: reasonIn(world.waiting),
     rollout,
     hourly: replicas.filter(isHeld).reduce((all, { offeringId }) => all + (rates.get(offeringId) ?? 0n), 0n),
   };

@@ -197,6 +197,7 @@ export async function makeControlPlane(
   const registry = makeMetricRegistry();
   const reconciler = new DeploymentsReconciler({
     ...common,
+    clusterStore: clusters,
     quotas,
     metrics: makeDeploymentMetrics(registry),
     errors,
