@@ -16,7 +16,7 @@ export function readQuantity(text: string): number | null {
 }
 
 /** Thousandths of a CPU, upwards as Kubernetes rounds; 0 where it is missing or not a quantity. */
-export const cpuMilliOf = (text: string | undefined): number => Math.ceil(amount(text) * 1000 - ALMOST);
+export const cpuMilliOf = (text: string | undefined): number => Math.max(0, Math.ceil(amount(text) * 1000 - ALMOST));
 
 /** MiB of memory that are there: downwards. */
 export const memoryMibThere = (text: string | undefined): number => Math.floor(amount(text) / MIB);

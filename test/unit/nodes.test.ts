@@ -1,0 +1,480 @@
+// Builds nodes, pods and pools as plain values and looks at what the pure cores read of them and decide.
+import { describe, expect, test } from 'vitest';
+import type { CloudPoolState } from '../../src/clouds/cloud-provider.port.ts';
+import type { InventoryObservation, NodePod, ObservedNode, WaitingPod } from '../../src/fleet/cluster-inventory.port.ts';
+import type { Pool } from '../../src/fleet/cluster.ts';
+import { nodeChanged } from '../../src/fleet/node.events.ts';
+import type { ClusterNode, PoolScaling } from '../../src/fleet/node.ts';
+import { observeNodes, type NodesInput } from '../../src/fleet/observe-nodes.ts';
+import { planDepartures } from '../../src/fleet/plan-departures.ts';
+import { planNodes } from '../../src/fleet/plan-nodes.ts';
+import { planPools, POOL_PACE, type ScaledPool } from '../../src/fleet/plan-pools.ts';
+import { drainingBecauseOfNodes, hindranceOf, noticeOf } from '../../src/kubernetes/node-state.ts';
+import { observedNode } from '../../src/kubernetes/node-facts.ts';
+import { nodePod, waitingPod } from '../../src/kubernetes/node-pods.ts';
+import { requestsOf } from '../../src/kubernetes/node-resources.ts';
+import { cpuMilliOf, memoryMibAsked, memoryMibThere, readQuantity } from '../../src/kubernetes/quantity.ts';
+import { readSummary } from '../../src/kubernetes/inventory.adapter.ts';
+import type { Node, Pod } from '../../src/kubernetes/api/objects.ts';
+
+const NOW = 1_800_000_000_000;
+const uid = (n: number): string => `00000000-0000-7000-8000-${String(n).padStart(12, '0')}`;
+const small = { cpuMilli: 2_000, memoryMib: 4_096, accelerator: null };
+
+const node = (n: number, more: Partial<ObservedNode> = {}): ObservedNode => ({
+  ...{ uid: uid(n), name: `node${n}`, from: NOW - 3_600_000, capacity: small, allocatable: small },
+  ...{ provider: null, instanceId: `i-${n}`, region: null, zone: null, instanceType: null, capacityType: null },
+  ...{ pricePerHour: null, pool: 'burst', labels: {}, readiness: 'ready', readinessSince: NOW - 3_600_000, seenAt: NOW },
+  ...{ schedulable: true, notice: null, releasing: false, pods: [] },
+  ...more,
+});
+
+const pod = (n: number, more: Partial<NodePod> = {}): NodePod => ({
+  ...{ uid: uid(1_000 + n), namespace: 'purser-acme', name: `pod${n}`, workloadId: uid(500), owner: 'ReplicaSet/x' },
+  ...{ daemon: false, requests: { cpuMilli: 500, memoryMib: 256, accelerator: null }, from: NOW - 60_000 },
+  ...{ endingSince: null, ready: true, replaced: true },
+  ...more,
+});
+
+const seen = (nodes: ObservedNode[], waiting: WaitingPod[] = []): InventoryObservation => ({ observedAt: NOW, nodes, waiting });
+const notice = { source: 'purser.dev/interruption', message: 'Taken away.', at: null };
+
+describe('Nodes: what is read of them', () => {
+  test.each([
+    ['250m', 250, null],
+    ['1.5', 1_500, null],
+    ['0.3', 300, null],
+    ['2e1', 20_000, null],
+    ['100n', 1, null],
+    ['1Gi', null, 1_024],
+    ['1500M', null, 1_430],
+    ['128974848', null, 123],
+  ])('the quantity %s', (text, milli, mib) => {
+    if (milli !== null) expect(cpuMilliOf(text)).toBe(milli);
+    if (mib !== null) expect(memoryMibThere(text)).toBe(mib);
+  });
+
+  test('what is no quantity counts as nothing; memory that is asked for is rounded up', () => {
+    expect([readQuantity('many'), readQuantity('1.2.3'), cpuMilliOf(undefined), cpuMilliOf('-1')]).toEqual([null, null, 0, 0]);
+    expect(memoryMibAsked('1500M')).toBe(1_431);
+  });
+
+  const kubernetesNode = (more: { labels?: object; annotations?: object; spec?: object; ready?: string } = {}): Node =>
+    ({
+      metadata: {
+        ...{ name: 'ip-10-0-0-1', uid: uid(1), resourceVersion: '1', creationTimestamp: '2026-11-21T10:00:00Z' },
+        ...{ labels: more.labels ?? {}, annotations: more.annotations ?? {} },
+      },
+      spec: more.spec ?? {},
+      status: {
+        capacity: { cpu: '4', memory: '16Gi', 'nvidia.com/gpu': '2' },
+        allocatable: { cpu: '3920m', memory: '15Gi', 'nvidia.com/gpu': '2' },
+        conditions: [
+          {
+            ...{ type: 'Ready', status: more.ready ?? 'True' },
+            ...{ lastTransitionTime: '2026-11-21T10:01:00Z', lastHeartbeatTime: '2026-11-21T11:00:00Z' },
+          },
+        ],
+      },
+    }) as Node;
+
+  test('where it is, what it is sold as and what it costs, from labels, provider id and annotation', () => {
+    const labels = {
+      'node.kubernetes.io/instance-type': 'g5.12xlarge',
+      'topology.kubernetes.io/region': 'us-east-1',
+      'topology.kubernetes.io/zone': 'us-east-1a',
+      'karpenter.sh/capacity-type': 'spot',
+      'nvidia.com/gpu.product': 'NVIDIA-A10G',
+      'nvidia.com/gpu.memory': '23028',
+      'purser.dev/pool': 'gpu',
+    };
+    const annotations = { 'purser.dev/price-per-hour': '1.25' };
+    const read = observedNode(kubernetesNode({ labels, annotations, spec: { providerID: 'aws:///us-east-1a/i-0abc' } }), []);
+    expect(read).toMatchObject({
+      ...{ provider: 'aws', instanceId: 'i-0abc', region: 'us-east-1', zone: 'us-east-1a', instanceType: 'g5.12xlarge' },
+      ...{ capacityType: 'spot', pricePerHour: 1_250_000_000_000n, pool: 'gpu', schedulable: true, readiness: 'ready' },
+      capacity: { cpuMilli: 4_000, memoryMib: 16_384, accelerator: { model: 'A10G', countMilli: 2_000, memoryMib: 23_028 } },
+      allocatable: { cpuMilli: 3_920, memoryMib: 15_360 },
+    });
+  });
+
+  test.each([
+    [{ 'purser.dev/capacity-type': 'spot' }, 'spot'],
+    [{ 'purser.dev/capacity-type': 'on_demand' }, 'on_demand'],
+    [{ 'purser.dev/capacity-type': 'reserved' }, 'reserved'],
+    [{ 'eks.amazonaws.com/capacityType': 'SPOT' }, 'spot'],
+    [{ 'eks.amazonaws.com/capacityType': 'ON_DEMAND' }, 'on_demand'],
+    [{ 'cloud.google.com/gke-spot': 'true' }, 'spot'],
+    [{ 'kubernetes.azure.com/scalesetpriority': 'spot' }, 'spot'],
+    [{}, null],
+  ])('labels %j mean %s', (labels, expected) => {
+    expect(observedNode(kubernetesNode({ labels }), []).capacityType).toBe(expected);
+  });
+
+  test.each([
+    'purser.dev/interruption',
+    'karpenter.sh/disrupted',
+    'aws-node-termination-handler/spot-itn',
+    'cloud.google.com/impending-node-termination',
+    'ToBeDeletedByClusterAutoscaler',
+    'node.kubernetes.io/out-of-service',
+  ])('the taint %s is a notice', (key) => {
+    expect(noticeOf(kubernetesNode({ spec: { taints: [{ key, effect: 'NoSchedule' }] } }))?.source).toBe(key);
+  });
+
+  test('other taints are none; a node that nobody hears of is unknown, whatever else it says', () => {
+    expect(noticeOf(kubernetesNode({ spec: { taints: [{ key: 'dedicated', value: 'x', effect: 'NoSchedule' }] } }))).toBeNull();
+    const lost = kubernetesNode({
+      ready: 'Unknown',
+      spec: { taints: [{ key: 'karpenter.sh/disrupted', effect: 'NoSchedule' }] },
+    });
+    expect(observedNode(lost, []).readiness).toBe('unknown');
+    expect(hindranceOf(lost)?.kind).toBe('unknown');
+  });
+
+  test('a pod asks for its containers together, or for the greediest step of its start', () => {
+    const asks = (cpu: string, memory: string) => ({ name: 'c', resources: { requests: { cpu, memory } } });
+    const spec = {
+      containers: [asks('500m', '256Mi'), { name: 'd', resources: { limits: { cpu: '100m', 'nvidia.com/gpu': '1' } } }],
+      initContainers: [asks('2', '64Mi'), { ...asks('50m', '32Mi'), restartPolicy: 'Always' }],
+      overhead: { cpu: '10m' },
+    };
+    expect(requestsOf({ metadata: { name: 'p', uid: '', resourceVersion: '' }, spec })).toEqual({
+      ...{ cpuMilli: 2_010, memoryMib: 288 },
+      accelerator: { model: '', countMilli: 1_000, memoryMib: 0 },
+    });
+  });
+
+  test('whose a pod is, whether something replaces it, and what waits', () => {
+    const labels = { 'purser.dev/installation': 'here', 'purser.dev/workload': uid(7) };
+    const made = { name: 'p', namespace: 'n', uid: uid(8), resourceVersion: '1', creationTimestamp: '2026-11-21T10:00:00Z' };
+    const owner = { apiVersion: 'apps/v1', kind: 'ReplicaSet', name: 'x', uid: uid(9), controller: true };
+    const ours = { metadata: { ...made, labels, ownerReferences: [owner] }, spec: { containers: [], nodeName: 'a' } } as Pod;
+    expect(nodePod(ours, 'here')).toMatchObject({ workloadId: uid(7), replaced: true, owner: 'ReplicaSet/x', daemon: false });
+    expect(nodePod(ours, 'elsewhere').workloadId).toBeNull();
+    const tolerations = [{ key: 'purser.dev/pool', operator: 'Equal', value: 'burst' }];
+    const conditions = [{ type: 'PodScheduled', status: 'False', message: '0/2 nodes are available' }];
+    const waits = { metadata: { ...made, labels }, spec: { containers: [], tolerations }, status: { conditions } } as Pod;
+    expect(waitingPod(waits, 'here')).toMatchObject({ pool: 'burst', message: '0/2 nodes are available', workloadId: uid(7) });
+    expect([waitingPod(ours, 'here'), waitingPod(waits, 'elsewhere')]).toEqual([null, null]);
+  });
+
+  test("a kubelet's summary is taken as it is; other text is refused", () => {
+    const cpu = { time: '2026-11-21T10:00:00Z', usageCoreNanoSeconds: 1_234_567 };
+    const pods = [
+      { podRef: { uid: uid(1) }, cpu, memory: { time: cpu.time, workingSetBytes: 1_048_577 } },
+      { podRef: { uid: uid(2) } },
+    ];
+    expect(readSummary(JSON.stringify({ pods }))).toEqual([
+      { uid: uid(1), at: Date.parse(cpu.time), cpuUs: 1_234, memoryMib: 2 },
+    ]);
+    expect(() => readSummary('{"pods": 1}')).toThrow();
+    expect(() => readSummary('<html>')).toThrow();
+  });
+});
+
+describe('Nodes: which pods drain because their nodes will leave', () => {
+  const raw = (taints: { key: string; effect: string }[] = []): Node =>
+    ({
+      metadata: { name: 'x', uid: uid(1), resourceVersion: '1' },
+      spec: { taints },
+      status: { conditions: [{ type: 'Ready', status: 'True' }] },
+    }) as Node;
+  const doomed = raw([{ key: 'purser.dev/interruption', effect: 'NoSchedule' }]);
+  const one = (id: string, at: Node, routable = true, workloadId = 'w') => ({ uid: id, workloadId, routable, node: at });
+
+  test('at once where another one serves, and not before where none does', () => {
+    expect([...drainingBecauseOfNodes([one('a', doomed), one('b', raw())]).keys()]).toEqual(['a']);
+    expect([...drainingBecauseOfNodes([one('a', doomed), one('b', raw(), false)]).keys()]).toEqual([]);
+    expect([...drainingBecauseOfNodes([one('a', doomed), one('b', raw(), true, 'other')]).keys()]).toEqual([]);
+    expect([...drainingBecauseOfNodes([one('a', doomed), one('b', doomed), one('c', raw())]).keys()]).toEqual(['a', 'b']);
+  });
+});
+
+describe('Nodes: pods leave a node that will leave', () => {
+  const plan = (nodes: ObservedNode[], alone = new Map<string, number>(), waiting: WaitingPod[] = []) =>
+    planDepartures(seen(nodes, waiting), alone, NOW).departures.map(({ kind, pod: { name } }) => `${kind} ${name}`);
+
+  test('it retires where another one serves elsewhere', () => {
+    expect(plan([node(1, { notice, pods: [pod(1)] }), node(2, { pods: [pod(2)] })])).toEqual(['retire pod1']);
+  });
+
+  test('the last one that serves is released first, and retires when its successor serves', () => {
+    expect(plan([node(1, { notice, pods: [pod(1)] }), node(2)])).toEqual(['release pod1']);
+    const released = node(1, { notice, pods: [pod(1, { replaced: false })] });
+    expect(plan([released, node(2, { pods: [pod(2, { ready: false })] })])).toEqual([]);
+    expect(plan([released, node(2, { pods: [pod(2)] })])).toEqual(['retire pod1']);
+  });
+
+  test('one that does not serve yet starts elsewhere at once', () => {
+    expect(plan([node(1, { notice, pods: [pod(1, { ready: false })] })])).toEqual(['retire pod1']);
+  });
+
+  test('a released one goes when nothing makes its successor, for a quota that it fills itself, but not at once', () => {
+    const nodes = [node(1, { notice, pods: [pod(1, { replaced: false })] })];
+    expect(planDepartures(seen(nodes), new Map(), NOW)).toEqual({ departures: [], alone: [uid(1_001)] });
+    expect(plan(nodes, new Map([[uid(1_001), NOW - 29_000]]))).toEqual([]);
+    expect(plan(nodes, new Map([[uid(1_001), NOW - 30_000]]))).toEqual(['retire pod1']);
+  });
+
+  test.each([
+    ['foreign ones', node(1, { notice, pods: [pod(1, { workloadId: null })] })],
+    ['those that end already', node(1, { notice, pods: [pod(1, { endingSince: NOW })] })],
+    ['those on a node that nobody hears of', node(1, { notice, readiness: 'unknown', pods: [pod(1)] })],
+    ['those on a cordoned node', node(1, { schedulable: false, pods: [pod(1)] })],
+  ])('%s are left alone', (_, doomed) => {
+    expect(plan([doomed, node(2, { pods: [pod(2)] })])).toEqual([]);
+  });
+
+  test('a successor on a node that nobody hears of serves nobody', () => {
+    expect(plan([node(1, { notice, pods: [pod(1)] }), node(2, { readiness: 'unknown', pods: [pod(2)] })])).toEqual([
+      'release pod1',
+    ]);
+  });
+});
+
+describe('Nodes: their rows', () => {
+  const pool = {
+    id: uid(90),
+    clusterId: uid(80),
+    name: 'burst',
+    nodeSelector: { tier: 'burst' },
+    offeringId: null,
+  } as unknown as Pool;
+  const input = (nodes: ObservedNode[] | null, known: ClusterNode[] = [], seenAt: number | null = NOW - 1_000): NodesInput => ({
+    ...{ clusterId: uid(80), observation: nodes && seen(nodes), known, pools: [pool], offerings: new Set(), seenAt },
+  });
+  const [first] = observeNodes(input([node(1, { pods: [pod(1), pod(2, { daemon: true })] })]));
+  const row = first?.after as ClusterNode;
+
+  test('a new node has a row, with its pool and without its daemons; the same again changes nothing', () => {
+    expect(row).toMatchObject({ id: uid(1), poolId: pool.id, pods: 1, idleSince: null, capacityType: 'on_demand', version: 1 });
+    const again = observeNodes(input([node(1, { seenAt: NOW + 5, pods: [pod(1), pod(2, { daemon: true })] })], [row]));
+    expect(again).toEqual([]);
+  });
+
+  test('by its labels it belongs to the pool whose selector says the most', () => {
+    const wide = { ...pool, id: uid(91), name: 'any', nodeSelector: {} };
+    const poolsOf = (labels: Record<string, string>) =>
+      observeNodes({ ...input([node(1, { pool: null, labels })]), pools: [wide, pool] }).map(({ after }) => after.poolId);
+    expect([poolsOf({ tier: 'burst' }), poolsOf({})]).toEqual([[pool.id], [wide.id]]);
+  });
+
+  test('it is idle since its last pod has gone, and that is remembered', () => {
+    const [idle] = observeNodes(input([node(1)], [row]));
+    expect(idle?.after.idleSince).toBe(NOW);
+    expect(
+      observeNodes({
+        ...input([node(1)], [idle?.after as ClusterNode]),
+        observation: { ...seen([node(1)]), observedAt: NOW + 9 },
+      }),
+    ).toEqual([]);
+  });
+
+  test('without an observation nothing changes; a node that is not in a whole one is gone', () => {
+    expect(observeNodes(input(null, [row]))).toEqual([]);
+    expect(observeNodes(input([], [row]))[0]?.after).toMatchObject({ until: NOW, untilEstimated: false });
+    expect(observeNodes(input([], [row], null))[0]?.after).toMatchObject({ until: row.observedAt, untilEstimated: true });
+    expect(observeNodes(input([], [row], NOW - 100_000))[0]?.after).toMatchObject({ untilEstimated: true });
+  });
+
+  test('a node that comes back under its name is another one', () => {
+    const changes = observeNodes(input([node(2, { name: 'node1' })], [row]));
+    expect(changes.map(({ before, after }) => [before?.id ?? null, after.id, after.until])).toEqual([
+      [null, uid(2), null],
+      [uid(1), uid(1), NOW],
+    ]);
+  });
+
+  test.each([
+    ['node.interrupted', { notice }],
+    ['node.unreachable', { readiness: 'unknown' as const }],
+    ['node.not_ready', { readiness: 'not_ready' as const }],
+    ['node.cordoned', { schedulable: false }],
+    [null, { pods: [] }],
+  ])('its story says %s', (type, more) => {
+    const [change] = observeNodes(input([node(1, { pods: [pod(1)], ...more })], [row]));
+    const event = change && nodeChanged(change, { name: 'edge' }, { at: NOW, principal: 'x' });
+    expect(event?.type ?? null).toBe(type);
+  });
+});
+
+describe('Pools: they grow for pods that wait and give idle nodes back', () => {
+  const pool = { id: uid(90), name: 'burst', nodeSelector: {}, offeringId: null } as unknown as Pool;
+  const scaling: PoolScaling = {
+    ...{ poolId: pool.id, provider: 'simulated', config: {}, minNodes: 0, maxNodes: 5, desiredNodes: null, scaledAt: null },
+    ...{ conditions: [], version: 1 },
+  };
+  const running = (...ns: number[]): CloudPoolState => ({
+    desired: ns.length,
+    nodes: ns.map((n) => ({ instanceId: `i-${n}`, nodeName: `node${n}`, phase: 'running', since: 0 })),
+  });
+  const idleRow = (n: number, since: number | null) => ({ id: uid(n), idleSince: since }) as ClusterNode;
+  const scaled = (more: Partial<ScaledPool> = {}): ScaledPool => ({
+    ...{ pool, scaling, cloud: running(), shape: small, nodes: [], rows: [], refusedUntil: null },
+    ...more,
+  });
+  const waits = (n: number, more: Partial<WaitingPod> = {}): WaitingPod => ({
+    ...{ uid: uid(2_000 + n), workloadId: uid(500), requests: { cpuMilli: 1_000, memoryMib: 512, accelerator: null } },
+    ...{ pool: 'burst', nodeSelector: {}, since: NOW - 10_000, message: '0/1 nodes are available' },
+    ...more,
+  });
+  const plan = (one: ScaledPool, waiting: WaitingPod[] = []) => planPools([one], waiting, POOL_PACE, NOW)[0];
+  const words = (one: ScaledPool, waiting: WaitingPod[] = []) =>
+    plan(one, waiting)?.steps.map(({ step }) =>
+      step.kind === 'scale' ? `${step.from} to ${step.to} ${step.release.join(' ')}`.trim() : `${step.kind} ${step.node.name}`,
+    );
+  const idleSince = NOW - POOL_PACE.idleMs;
+  const twoIdle = { cloud: running(1, 2), nodes: [node(1), node(2)], rows: [idleRow(1, idleSince), idleRow(2, idleSince)] };
+
+  test('as many nodes as the pods need, packed', () => {
+    expect(words(scaled(), [waits(1), waits(2), waits(3)])).toEqual(['0 to 2']);
+  });
+
+  test('nodes that are on their way are counted on', () => {
+    const coming: CloudPoolState = { desired: 1, nodes: [{ instanceId: 'i-1', nodeName: null, phase: 'starting', since: NOW }] };
+    expect(words(scaled({ cloud: coming }), [waits(1), waits(2)])).toEqual([]);
+    expect(words(scaled({ cloud: coming }), [waits(1), waits(2), waits(3)])).toEqual(['1 to 2']);
+    const fresh = node(1, { readiness: 'not_ready', from: NOW - 1_000 });
+    expect(words(scaled({ cloud: running(1), nodes: [fresh] }), [waits(1), waits(2)])).toEqual([]);
+    expect(words(scaled({ cloud: running(1), nodes: [{ ...fresh, from: NOW - 600_000 }] }), [waits(1)])).toEqual(['1 to 2']);
+  });
+
+  test('never above its maximum, and it says so', () => {
+    const five = running(1, 2, 3, 4, 5);
+    const nodes = [1, 2, 3, 4, 5].map((n) => node(n, { pods: [pod(n)] }));
+    expect(
+      words(
+        scaled({ cloud: running(1, 2, 3), nodes: nodes.slice(0, 3) }),
+        [1, 2, 3, 4, 5, 6].map((n) => waits(n)),
+      ),
+    ).toEqual(['3 to 5']);
+    expect(plan(scaled({ cloud: five, nodes }), [waits(1)])).toMatchObject({ steps: [], stalled: { reason: 'MAXIMUM' } });
+  });
+
+  test('one step at a time, and not more than a step may add', () => {
+    const soon = { ...scaling, scaledAt: NOW - POOL_PACE.stepMs + 1 };
+    expect(words(scaled({ scaling: soon }), [waits(1)])).toEqual([]);
+    const wide = { ...scaling, maxNodes: 100 };
+    expect(
+      words(
+        scaled({ scaling: wide }),
+        Array.from({ length: 60 }, (_, n) => waits(n)),
+      ),
+    ).toEqual([`0 to ${POOL_PACE.maxStep}`]);
+  });
+
+  test('its provider said no: not before it is worth asking again', () => {
+    expect(words(scaled({ refusedUntil: NOW + 1 }), [waits(1)])).toEqual([]);
+    expect(words(scaled({ refusedUntil: NOW }), [waits(1)])).toEqual(['0 to 1']);
+  });
+
+  test('pods that the scheduler has not looked at, of other pools, or too large for any node do not count', () => {
+    expect(words(scaled(), [waits(1, { message: '' })])).toEqual([]);
+    expect(words(scaled(), [waits(1, { pool: 'other' })])).toEqual([]);
+    expect(words(scaled(), [waits(1, { pool: null, nodeSelector: { tier: 'gpu' } })])).toEqual([]);
+    const huge = waits(1, { requests: { cpuMilli: 2_001, memoryMib: 1, accelerator: null } });
+    expect(plan(scaled(), [huge])).toMatchObject({ steps: [], stalled: { reason: 'TOO_LARGE' } });
+  });
+
+  test('a pod that names no pool makes only one of two grow', () => {
+    const other = scaled({ pool: { ...pool, id: uid(91), name: 'other' } });
+    const plans = planPools([scaled(), other], [waits(1, { pool: null })], POOL_PACE, NOW);
+    expect(plans.map(({ steps }) => steps.length)).toEqual([1, 0]);
+  });
+
+  test('at least its minimum', () => {
+    expect(words(scaled({ scaling: { ...scaling, minNodes: 2 } }))).toEqual(['0 to 2']);
+  });
+
+  test('of what a node has nothing is known before the first has come: one is asked for', () => {
+    expect(words(scaled({ shape: null }), [waits(1), waits(2), waits(3)])).toEqual(['0 to 1']);
+  });
+
+  test('an idle node is marked, then given back by name, and forgotten when its machine is gone', () => {
+    expect(words(scaled(twoIdle))).toEqual(['cordon node1', 'cordon node2']);
+    const marked = node(2, { releasing: true, schedulable: false });
+    expect(words(scaled({ ...twoIdle, nodes: [node(1, { pods: [pod(1)] }), marked], rows: [] }))).toEqual(['2 to 1 i-2']);
+    const given: CloudPoolState = {
+      desired: 1,
+      nodes: [...running(1).nodes, { instanceId: 'i-2', nodeName: 'node2', phase: 'stopping', since: NOW }],
+    };
+    expect(words(scaled({ cloud: given, nodes: [node(1, { pods: [pod(1)] }), marked] }))).toEqual([]);
+    const gone: CloudPoolState = {
+      ...given,
+      nodes: given.nodes.map((one) => (one.instanceId === 'i-2' ? { ...one, phase: 'gone' } : one)),
+    };
+    expect(words(scaled({ cloud: gone, nodes: [node(1, { pods: [pod(1)] }), { ...marked, readiness: 'unknown' }] }))).toEqual([
+      'forget node2',
+    ]);
+  });
+
+  test('never below its minimum, never soon after growing', () => {
+    expect(words(scaled({ ...twoIdle, scaling: { ...scaling, minNodes: 1 } }))).toEqual(['cordon node1']);
+    expect(words(scaled({ ...twoIdle, scaling: { ...scaling, scaledAt: NOW - POOL_PACE.settleMs + 1 } }))).toEqual([]);
+  });
+
+  test('daemons are no work; a node that has been idle for too short a time stays', () => {
+    const daemons = [node(1, { pods: [pod(1, { daemon: true })] })];
+    expect(words(scaled({ cloud: running(1), nodes: daemons, rows: [idleRow(1, idleSince)] }))).toEqual(['cordon node1']);
+    expect(words(scaled({ cloud: running(1), nodes: daemons, rows: [idleRow(1, idleSince + 1)] }))).toEqual([]);
+  });
+
+  test('a marked node that work came to, or that pods wait for, is kept', () => {
+    const marked = node(1, { releasing: true, schedulable: false });
+    expect(words(scaled({ cloud: running(1), nodes: [{ ...marked, pods: [pod(1)] }] }))).toEqual(['uncordon node1']);
+    expect(words(scaled({ cloud: running(1), nodes: [marked] }), [waits(1)])).toEqual(['uncordon node1']);
+    const stopping: CloudPoolState = {
+      desired: 0,
+      nodes: [{ instanceId: 'i-1', nodeName: 'node1', phase: 'stopping', since: NOW }],
+    };
+    expect(words(scaled({ cloud: stopping, nodes: [marked] }), [waits(1)])).toEqual(['0 to 1']);
+  });
+
+  test.each([
+    ['a provider that does not answer', scaled({ ...twoIdle, cloud: null })],
+    [
+      'a node that nobody hears of',
+      scaled({ ...twoIdle, nodes: [node(1, { readiness: 'unknown' }), node(2, { readiness: 'unknown' })] }),
+    ],
+    [
+      'a node that somebody else has cordoned',
+      scaled({ ...twoIdle, nodes: twoIdle.nodes.map((one) => ({ ...one, schedulable: false })) }),
+    ],
+    ['a machine that the provider does not show', scaled({ ...twoIdle, cloud: { desired: 2, nodes: [] } })],
+    ['a silent node whose machine is there', scaled({ cloud: running(1), nodes: [node(1, { readiness: 'unknown' })] })],
+  ])('nothing is given back for %s', (_, one) => {
+    expect(words(one)).toEqual([]);
+  });
+
+  test('a provider that does not answer is told of while pods wait', () => {
+    expect(plan(scaled({ cloud: null }), [waits(1)])).toMatchObject({ steps: [], stalled: { reason: 'PROVIDER_UNKNOWN' } });
+  });
+
+  test('a cluster that cannot be seen loses no node, no pod and no pool', () => {
+    const rows = {
+      clusterId: uid(80),
+      seenAt: null,
+      known: [idleRow(1, 0)],
+      pools: [pool],
+      scalings: [scaling],
+      offerings: new Set<string>(),
+    };
+    const world = { ...rows, observation: null, clouds: new Map([[pool.id, running(1)]]), interruptions: [] };
+    const nothing = { changes: [], announcements: [], departures: { departures: [], alone: [] }, pools: [] };
+    expect(planNodes({ ...world, refusedUntil: new Map(), alone: new Map() }, POOL_PACE, NOW)).toEqual(nothing);
+  });
+
+  test("a provider's notice is written on the node, once", () => {
+    const said = [{ instanceId: 'i-1', nodeName: null, noticedAt: NOW, goneAt: null, message: 'Taken away.' }];
+    const world = (one: ObservedNode) => ({
+      ...{ clusterId: uid(80), seenAt: null, known: [], pools: [pool], scalings: [], offerings: new Set<string>() },
+      ...{ observation: seen([one]), clouds: new Map(), interruptions: said, refusedUntil: new Map(), alone: new Map() },
+    });
+    expect(planNodes(world(node(1)), POOL_PACE, NOW).announcements).toEqual([
+      { node: { uid: uid(1), name: 'node1' }, message: 'Taken away.' },
+    ]);
+    expect(planNodes(world(node(1, { notice })), POOL_PACE, NOW).announcements).toEqual([]);
+    expect(planNodes(world(node(2)), POOL_PACE, NOW).announcements).toEqual([]);
+  });
+});
