@@ -44,9 +44,10 @@ const [example] = JSON.parse(readFileSync(join(root, 'deploy/example/digits/case
 const inferBytes = JSON.stringify(inferBody(example?.input ?? []));
 
 /** Callers of the example's model through the router. */
-export function callDigits(purser: Installation, callers: number, token = purser.adminToken): Load {
+export function callDigits(purser: Installation, callers: number, token = purser.adminToken, path = DIGITS): Load {
   const headers = { authorization: `Bearer ${token}`, 'content-type': 'application/json' };
-  return new Load(`${purser.routerUrl}/${DIGITS}/v2/models/digits/infer`, headers, callers, inferBytes);
+  const name = path.split('/').at(-1) ?? '';
+  return new Load(`${purser.routerUrl}/${path}/v2/models/${name}/infer`, headers, callers, inferBytes);
 }
 
 /** One request to the example's model; gives the status. */

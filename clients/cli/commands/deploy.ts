@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Command } from 'commander';
 import { graphql } from '../../typescript/generated/gql.ts';
-import type { CapacityType, DeployInput, DeployMutation } from '../../typescript/generated/graphql.ts';
+import type { CapacityType, DeployClusterInput, DeployInput, DeployMutation } from '../../typescript/generated/graphql.ts';
 import type { Cli } from '../cli-context.ts';
 import { CommandFailure, EXIT } from '../exit-codes.ts';
 import { money, table, wholeNumber } from '../output.ts';
@@ -105,6 +105,8 @@ interface DeployOptions {
   readonly maxSpendPerHour?: string;
   readonly region?: string[];
   readonly capacity?: string;
+  readonly cluster?: string[];
+  readonly pool?: string;
   readonly expectedVersion?: string;
   readonly plan?: boolean;
   readonly planHash?: string;
@@ -125,6 +127,8 @@ export function addDeployCommand(program: Command, cli: () => Cli): void {
     .option('--max-spend-per-hour <usd>', 'never dearer than this (default of the project)')
     .option('--region <regions...>', 'only these, provider/region')
     .option('--capacity <types>', 'only these, comma-separated: on_demand, spot, reserved')
+    .option('--cluster <clusters...>', 'where replicas run: name, or name=weight to share them out')
+    .option('--pool <pool>', 'on which kind of capacity there')
     .option('--expected-version <n>', 'refuse if somebody changed the deployment since')
     .option('--plan', 'show the priced plan and why the other offerings lost; change nothing')
     .option('--plan-hash <hash>', 'run exactly this plan, or nothing')
@@ -187,7 +191,14 @@ function inputOf(path: string, options: DeployOptions): DeployInput {
     ...(options.maxSpendPerHour === undefined ? {} : { maxSpendPerHour: options.maxSpendPerHour }),
     ...(options.region === undefined ? {} : { regions: options.region }),
     ...(options.capacity === undefined ? {} : { capacityTypes: options.capacity.split(',').map(capacityOf) }),
+    ...(options.cluster === undefined ? {} : { clusters: options.cluster.map(clusterOf) }),
+    ...(options.pool === undefined ? {} : { pool: options.pool }),
   };
+}
+
+function clusterOf(text: string): DeployClusterInput {
+  const [cluster = '', weight] = text.split('=');
+  return weight === undefined ? { cluster } : { cluster, weight: wholeNumber('--cluster', weight) };
 }
 
 const CAPACITIES: readonly CapacityType[] = ['ON_DEMAND', 'SPOT', 'RESERVED'];
