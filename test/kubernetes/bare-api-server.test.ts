@@ -48,6 +48,23 @@ describe('A bare API server', () => {
     await answer;
   });
 
+  test('pretends that pods run, where a test wants no more', async () => {
+    const server = await startBareApiServer({ pretendedNodes: 1 });
+    started.push(server);
+    await server.api.create('/apis/apps/v1/namespaces/default/deployments', {
+      metadata: { name: 'pretended' },
+      spec: {
+        replicas: 3,
+        selector: { matchLabels: { app: 'pretended' } },
+        template: { metadata: { labels: { app: 'pretended' } }, spec: { containers: [{ name: 'one', image: 'nowhere.test/absent:1' }] } },
+      },
+    });
+    await eventually(async () => {
+      const { status } = await server.api.get('/apis/apps/v1/namespaces/default/deployments/pretended');
+      return status?.['readyReplicas'] === 3;
+    }, 60_000);
+  });
+
   test('leaves nothing behind when it is stopped', async () => {
     const server = await start();
     await server.stop();

@@ -23,8 +23,10 @@ beforeAll(() => {
   writeFileSync(join(tree, 'größe.txt'), 'x'.repeat(1000));
   symlinkSync('run.sh', join(tree, 'link'));
   const serving = `
+    import { lookup } from 'node:dns/promises';
     import { createServer } from 'node:http';
-    const answer = { version: process.version, user: process.getuid(), folder: process.cwd() };
+    const api = (await lookup('kubernetes.default.svc')).address === process.env.KUBERNETES_SERVICE_HOST;
+    const answer = { version: process.version, user: process.getuid(), folder: process.cwd(), namesResolve: api };
     createServer((_, response) => response.end(JSON.stringify(answer))).listen(8080);`;
   writeFileSync(join(tree, 'main.mjs'), serving);
 });
@@ -137,7 +139,7 @@ describe.runIf(cluster.has('nodes'))("A folder with the project's Node", () => {
     await eventually(async () => {
       const { status } = await cluster.api.get(`/api/v1/namespaces/${NAMESPACE}/pods/node`);
       const answer = await request(`http://${String(status?.['podIP'])}:8080/`, { headersTimeout: 2_000 });
-      expect(await answer.body.json()).toEqual({ version: process.version, user: 65532, folder: '/app' });
+      expect(await answer.body.json()).toEqual({ version: process.version, user: 65532, folder: '/app', namesResolve: true });
     }, 60_000);
   });
 });

@@ -4,9 +4,13 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, renameSy
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
+import { packageRoot } from '../../../src/main/package-root.ts';
 import { log } from './machine.ts';
 
-export const repository = join(import.meta.dirname, '..', '..', '..');
+export const repository = packageRoot;
+
+/** The sources of this folder, also for its build (`npm run bench`). */
+export const harnessSources = join(packageRoot, 'test', 'kubernetes', 'cluster');
 
 export function cacheFolder(): string {
   const base = process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache');

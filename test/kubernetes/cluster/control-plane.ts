@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { ApiClient } from './api.ts';
+import { harnessSources } from './cache.ts';
 import { writeKubeconfig } from './kubeconfig.ts';
 import { freePorts, Hopeless, run, until } from './machine.ts';
 import { Program } from './processes.ts';
@@ -203,7 +204,7 @@ export class ControlPlane {
       // Pods leave a lost node at once, so that tests need not wait five minutes.
       '--default-not-ready-toleration-seconds=2',
       '--default-unreachable-toleration-seconds=2',
-      `--audit-policy-file=${join(import.meta.dirname, 'audit-policy.json')}`,
+      `--audit-policy-file=${join(harnessSources, 'audit-policy.json')}`,
       `--audit-log-path=${this.path('audit.log')}`,
       '--audit-log-mode=blocking',
     ];

@@ -11,7 +11,10 @@ const DEFAULT_NODES = 2;
 
 async function main(): Promise<void> {
   const nodes = Number(process.argv[2] ?? DEFAULT_NODES);
-  const ended = Promise.race(['SIGINT', 'SIGTERM', 'SIGHUP'].map((signal) => once(process, signal)));
+  // The handlers stay: who asks twice does not interrupt what is being taken down.
+  const ended = new Promise<void>((resolve) => {
+    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => resolve());
+  });
   const cluster = await startCluster({ nodes });
   try {
     const folder = dirname(cluster.kubeconfig);

@@ -1,6 +1,7 @@
 // One real node: containerd, kubelet and kube-proxy in namespaces of their own. Ending their first process ends all of it, pods included.
 import { copyFileSync, existsSync, mkdirSync, rmSync, statfsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { harnessSources } from './cache.ts';
 import { cgroupOf, makeCgroup, removeCgroup } from './cgroups.ts';
 import { Hopeless, run, until } from './machine.ts';
 import { cutNetwork, healNetwork, inNetworkOf, makeNodeNetwork, nodeAddress } from './network.ts';
@@ -92,7 +93,7 @@ export class RealNode {
       'private',
       '--',
     ];
-    const init = [join(import.meta.dirname, 'node-init.sh'), this.#folder, join(this.#folder, 'pause')];
+    const init = [join(harnessSources, 'node-init.sh'), this.#folder, join(this.#folder, 'pause')];
     const outside = inNetworkOf(this.#options.slot, this.#options.number);
     this.#outer = this.#program('node', [...outside, ...namespaces, ...init]);
     await until(`the start of ${this.name}`, START_MS, () => {

@@ -1,11 +1,11 @@
 // The two Go programs: `kube` (all of Kubernetes and etcd in one file) and `container` (what runs in the test images).
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { cached, digestOf } from './cache.ts';
+import { cached, digestOf, harnessSources } from './cache.ts';
 import { findProgram, log, run } from './machine.ts';
 
-const KUBE_SOURCES = join(import.meta.dirname, 'go');
-const CONTAINER_SOURCES = join(import.meta.dirname, 'container');
+const KUBE_SOURCES = join(harnessSources, 'go');
+const CONTAINER_SOURCES = join(harnessSources, 'container');
 
 /** Kubernetes' own version, as go.mod names it. */
 export function kubernetesVersion(): string {

@@ -4,7 +4,9 @@ import { dirname, join } from 'node:path';
 import { inject } from 'vitest';
 import { ClusterAccess } from './access.ts';
 import { ApiClient } from './api.ts';
+import { startCluster, type OwnedCluster } from './cluster.ts';
 import { controlAt, type ClusterControl } from './control.ts';
+import type { NodeShape } from './node-settings.ts';
 import { TEST_IMAGE } from './images.ts';
 
 /**
@@ -52,6 +54,27 @@ export class TestCluster extends ClusterAccess {
 export async function theCluster(): Promise<TestCluster> {
   const shared = inject('kubernetes');
   return new TestCluster(shared, await ApiClient.of(shared.kubeconfig));
+}
+
+/** A cluster more with real nodes, beside the run's own; only where that one has the ability "nodes". */
+export class AnotherCluster extends TestCluster {
+  readonly #owned: OwnedCluster;
+
+  private constructor(owned: OwnedCluster, api: ApiClient) {
+    super({ kubeconfig: owned.kubeconfig, abilities: ['pods', 'nodes', 'audit'] }, api);
+    this.#owned = owned;
+  }
+
+  /** Up in five seconds, with a gigabyte of memory. Lives until `stop()` or the end of the test file's process. */
+  static async start(nodes: number | readonly NodeShape[]): Promise<AnotherCluster> {
+    const owned = await startCluster({ nodes });
+    return new AnotherCluster(owned, await ApiClient.of(owned.kubeconfig));
+  }
+
+  async stop(): Promise<void> {
+    await this.api.close();
+    await this.#owned.stop();
+  }
 }
 
 const controlPath = (kubeconfig: string) => join(dirname(kubeconfig), 'control.sock');
