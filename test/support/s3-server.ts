@@ -10,19 +10,19 @@ const START_DEADLINE_MS = 60_000;
 /** True where `moto_server` (pip install "moto[server]") can be run: a real S3 server, only not Amazon's. */
 export const hasS3Server = (): boolean => spawnSync('moto_server', ['--help'], { stdio: 'ignore' }).status === 0;
 
-/** An empty S3 server with one bucket, on a free port. */
-export async function startS3Server(): Promise<{ readonly options: S3Options; stop(): void }> {
-  const port = await freePort();
-  const child = spawn('moto_server', ['-H', '127.0.0.1', '-p', String(port)], { stdio: 'ignore', detached: true });
+/** An empty S3 server with one bucket, on a free port of an address of this machine. */
+export async function startS3Server(address = '127.0.0.1'): Promise<{ readonly options: S3Options; stop(): void }> {
+  const port = await freePort(address);
+  const child = spawn('moto_server', ['-H', address, '-p', String(port)], { stdio: 'ignore', detached: true });
   const options: S3Options = {
-    endpoint: `http://127.0.0.1:${port}`,
+    endpoint: `http://${address}:${port}`,
     bucket: BUCKET,
     region: 'us-east-1',
     accessKey: 'test',
     secretKey: 'test',
   };
   const client = new S3Client({
-    endpoint: `http://127.0.0.1:${port}`,
+    endpoint: `http://${address}:${port}`,
     region: 'us-east-1',
     forcePathStyle: true,
     credentials: { accessKeyId: 'test', secretAccessKey: 'test' },
@@ -38,10 +38,10 @@ export async function startS3Server(): Promise<{ readonly options: S3Options; st
   };
 }
 
-function freePort(): Promise<number> {
+function freePort(address: string): Promise<number> {
   return new Promise((resolve) => {
     const server = createServer();
-    server.listen(0, '127.0.0.1', () => {
+    server.listen(0, address, () => {
       const { port } = server.address() as AddressInfo;
       server.close(() => resolve(port));
     });

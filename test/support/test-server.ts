@@ -1,4 +1,4 @@
-import { chmod, mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises';
+import { appendFile, chmod, mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { makeClient } from '../../src/persistence/connection.ts';
@@ -21,8 +21,11 @@ const PREFIX = 'purser-pg-';
 const OWNER_FILE = 'owner.json';
 const UNPRIVILEGED = 60_799;
 
-/** Starts a server of its own, with a migrated template database; `bin` names other programs than the bundled ones. */
-export async function startTestServer(bin?: string): Promise<TestServer> {
+/**
+ * Starts a server of its own, with a migrated template database; `bin` names other programs than the bundled ones. At `address` it is
+ * reached from elsewhere too, by roles with a password.
+ */
+export async function startTestServer(bin?: string, address?: string): Promise<TestServer> {
   await removeOrphans();
   const folder = await mkdtemp(join(tmpdir(), PREFIX));
   await chmod(folder, 0o755);
@@ -35,7 +38,10 @@ export async function startTestServer(bin?: string): Promise<TestServer> {
     folder,
     socketFolder,
     uid,
-    settings: { fsync: 'off', full_page_writes: 'off', max_connections: '300' },
+    settings: {
+      ...{ fsync: 'off', full_page_writes: 'off', max_connections: '300' },
+      ...(address === undefined ? {} : { listen_addresses: address }),
+    },
   };
   const end = async (): Promise<void> => {
     await stop(folder);
@@ -43,6 +49,7 @@ export async function startTestServer(bin?: string): Promise<TestServer> {
   };
   try {
     await initialise(server);
+    if (address !== undefined) await appendFile(join(folder, 'data', 'pg_hba.conf'), 'host all all all scram-sha-256\n');
     await start(server);
     await makeTemplate(socketFolder);
   } catch (error) {
