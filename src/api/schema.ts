@@ -18,6 +18,7 @@ import {
   ReplicaResolver,
   RevisionResolver,
 } from '../deployments/deployment.resolver.ts';
+import { RebuildResolver } from '../deployments/rebuild.resolver.ts';
 import { ModelVersionServedResolver, ServingIntervalResolver } from '../deployments/served.resolver.ts';
 import { ClusterResolver } from '../fleet/cluster.resolver.ts';
 import { IdentityResolver, TeamResolver } from '../identity/identity.resolver.ts';
@@ -41,6 +42,7 @@ const RESOLVERS: NonEmptyArray<ClassType> = [
   DeploymentResolver,
   DeploymentMutationsResolver,
   DeploymentStatusResolver,
+  RebuildResolver,
   RevisionResolver,
   ReplicaResolver,
   ModelDeploymentsResolver,

@@ -20,6 +20,7 @@ import {
   deploymentNodes,
 } from '../deployments/deployment.resolver.ts';
 import { DeploymentStatusResolver } from '../deployments/deployment-status.resolver.ts';
+import { RebuildResolver } from '../deployments/rebuild.resolver.ts';
 import { ModelVersionServedResolver, ServingIntervalResolver } from '../deployments/served.resolver.ts';
 import { ClusterResolver, fleetNodes } from '../fleet/cluster.resolver.ts';
 import { IdentityResolver, TeamResolver, identityNodes } from '../identity/identity.resolver.ts';
@@ -69,6 +70,7 @@ function operationResolvers(services: Services): [unknown, object][] {
     [DeploymentResolver, new DeploymentResolver({ deployments, decisions, routerUrl: config.publicRouterUrl })],
     [DeploymentStatusResolver, new DeploymentStatusResolver(deployments)],
     [DeploymentMutationsResolver, new DeploymentMutationsResolver({ deploy, deployments, decisions })],
+    [RebuildResolver, new RebuildResolver(services.rebuilds, services.fleet)],
     [RevisionResolver, new RevisionResolver(models)],
     [ReplicaResolver, new ReplicaResolver(deployments, (clusterId) => clusters.get(clusterId) ?? null)],
     [ModelDeploymentsResolver, new ModelDeploymentsResolver(deployments)],

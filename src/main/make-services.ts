@@ -5,6 +5,9 @@ import { makeCostMetrics } from '../costs/costs.metrics.ts';
 import { CostsService } from '../costs/costs.service.ts';
 import { LedgerAuditRepository } from '../costs/ledger-audit.repository.ts';
 import { MeteringService } from '../costs/metering.service.ts';
+import { NodeCostRepository } from '../costs/node-cost.repository.ts';
+import { NodeFactsRepository } from '../costs/node-facts.repository.ts';
+import { NodeMeteringService } from '../costs/node-metering.service.ts';
 import { SnapshotRepository } from '../costs/snapshot.repository.ts';
 import { SnapshotService } from '../costs/snapshot.service.ts';
 import { DecisionRepository } from '../decisions/decision.repository.ts';
@@ -14,6 +17,7 @@ import { ClusterUseRepository } from '../deployments/cluster-use.repository.ts';
 import { DeployService, type DeploySettings } from '../deployments/deploy.service.ts';
 import { DeploymentRepository } from '../deployments/deployment.repository.ts';
 import { DeploymentsService } from '../deployments/deployments.service.ts';
+import { RebuildService } from '../deployments/rebuild.service.ts';
 import { RouteTableRepository } from '../deployments/route-table.repository.ts';
 import { RouteTableService } from '../deployments/route-table.service.ts';
 import { ServedRepository } from '../deployments/served.repository.ts';
@@ -126,11 +130,14 @@ export function makeOperations(shared: Foundation, catalogue: Catalogue) {
   };
   const writer = new WishWriter({ ...wishes, quotas });
   const costDeps = { ...shared, store: new CostRepository(), metrics: makeCostMetrics(shared.registry) };
-  const costs = new CostsService({ store: costDeps.store, query: new CostQueryRepository() });
+  const nodeCosts = new NodeCostRepository();
+  const costs = new CostsService({ ...shared, store: costDeps.store, query: new CostQueryRepository(), nodes: nodeCosts });
+  const clusters = new Map<Id, ClusterPort>();
   return {
     deploymentStore,
     /** By cluster id: filled when a cluster's loop starts. */
-    clusters: new Map<Id, ClusterPort>(),
+    clusters,
+    rebuilds: new RebuildService({ ...wishes, clusterOf: (id) => clusters.get(id) ?? null }),
     deploy: new DeployService({ ...wishes, writer, settings: deploySettings(config) }),
     deployments: new DeploymentsService({ ...wishes, writer }),
     served: new ServedService(new ServedRepository()),
@@ -144,7 +151,8 @@ export function makeOperations(shared: Foundation, catalogue: Catalogue) {
       onMoved: shared.onChange,
     }),
     costs,
-    costsReconciler: costDeps,
+    costsReconciler: { ...costDeps, nodes: nodeCosts },
+    nodeMetering: new NodeMeteringService({ ...shared, store: new NodeFactsRepository(), prices: priceStore }),
     ledgerAudit: new LedgerAuditRepository(costDeps.store),
     metering: new MeteringService(costDeps),
     snapshots: new SnapshotService({ store: new SnapshotRepository(), deployments: deploymentStore, prices: priceStore, costs }),
