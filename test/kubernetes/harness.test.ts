@@ -115,22 +115,6 @@ describe('The test cluster', () => {
     expect((await readyNodes()).length).toBeGreaterThanOrEqual(2);
   });
 
-  test('brings replicas up, scales them to zero and back', async () => {
-    await cluster.api.create(DEPLOYMENTS, web('scaled', 2));
-    await readyPods('scaled', 2);
-    await scale('scaled', 0);
-    await eventually(async () => (await podsOf('scaled')).length === 0, SOON_MS);
-    await scale('scaled', 1);
-    await readyPods('scaled', 1);
-  });
-
-  test('replaces a pod that is deleted', async () => {
-    await cluster.api.create(DEPLOYMENTS, web('replaced', 1));
-    const [first] = await readyPods('replaced', 1);
-    await cluster.api.delete(`${PODS}/${first?.name ?? ''}`);
-    await eventually(async () => (await podsOf('replaced')).some((pod) => pod.ready && pod.name !== first?.name), SOON_MS);
-  });
-
   test('gives a user the rights that were asked for, and no others', async () => {
     const rules = [{ resources: ['configmaps'], verbs: ['get', 'list', 'create'] }];
     const user = await ClusterAccess.open(await cluster.user({ name: 'reader', namespace: NAMESPACE, rules }));
@@ -140,6 +124,24 @@ describe('The test cluster', () => {
     const elsewhere = await user.api.list('/api/v1/namespaces/default/configmaps').catch((error: unknown) => error);
     expect(isStatus(elsewhere, 403)).toBe(true);
     await user.api.close();
+  });
+});
+
+describe.runIf(cluster.has('replicas'))('Replicas of the test cluster', () => {
+  test('come up, go to zero and come back', async () => {
+    await cluster.api.create(DEPLOYMENTS, web('scaled', 2));
+    await readyPods('scaled', 2);
+    await scale('scaled', 0);
+    await eventually(async () => (await podsOf('scaled')).length === 0, SOON_MS);
+    await scale('scaled', 1);
+    await readyPods('scaled', 1);
+  });
+
+  test('are replaced when they are deleted', async () => {
+    await cluster.api.create(DEPLOYMENTS, web('replaced', 1));
+    const [first] = await readyPods('replaced', 1);
+    await cluster.api.delete(`${PODS}/${first?.name ?? ''}`);
+    await eventually(async () => (await podsOf('replaced')).some((pod) => pod.ready && pod.name !== first?.name), SOON_MS);
   });
 });
 

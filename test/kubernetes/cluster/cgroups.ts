@@ -53,3 +53,10 @@ function removeTree(path: string): void {
   for (const entry of readdirSync(path, { withFileTypes: true })) if (entry.isDirectory()) removeTree(join(path, entry.name));
   rmdirSync(path);
 }
+
+/** Throws where this machine lets nobody make them. */
+export async function tryCgroups(): Promise<void> {
+  const name = `purser-trial-${process.pid}`;
+  makeCgroup(name);
+  await removeCgroup(name);
+}

@@ -3,6 +3,7 @@
 import { copyFileSync, existsSync, linkSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { ApiClient, isStatus } from './api.ts';
+import { tryCgroups } from './cgroups.ts';
 import { ControlPlane } from './control-plane.ts';
 import { ControlServer } from './control.ts';
 import { startDns } from './dns.ts';
@@ -17,6 +18,7 @@ import {
   removeNodeNetwork,
   routeServicesThrough,
   serviceRange,
+  tryBridges,
 } from './network.ts';
 import { RealNode } from './node.ts';
 import type { NodeShape } from './node-settings.ts';
@@ -55,10 +57,19 @@ async function whyNoNodes(): Promise<string | null> {
   if (process.platform !== 'linux') return 'this is not Linux';
   if (!isRoot()) return 'they need root';
   if (!(await tryRun(['unshare', '--mount', '--pid', '--net', '--fork', 'true']))) return 'namespaces are not allowed here';
-  return nodeRuntime().then(
-    () => null,
-    (error: unknown) => `Debian's packages are not to be had: ${String(error)}`,
-  );
+  const trials: [string, () => Promise<unknown>][] = [
+    ["Debian's packages are not to be had", nodeRuntime],
+    ['cgroups cannot be made', tryCgroups],
+    ['bridges cannot be made', tryBridges],
+  ];
+  for (const [complaint, trial] of trials) {
+    const error = await trial().then(
+      () => null,
+      (reason: unknown) => String(reason),
+    );
+    if (error !== null) return `${complaint}: ${error}`;
+  }
+  return null;
 }
 
 async function startRealCluster(shapes: readonly NodeShape[]): Promise<OwnedCluster> {

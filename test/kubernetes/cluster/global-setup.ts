@@ -2,10 +2,11 @@
 import type { TestProject } from 'vitest/node';
 import { startCluster } from './cluster.ts';
 import { log } from './machine.ts';
-import { abilitiesOf, type Ability, type SharedCluster } from './testing.ts';
+import { ALL_ABILITIES, abilitiesOf, type Ability, type SharedCluster } from './testing.ts';
 
 const NODES = 2;
 const LACKS: Readonly<Record<Ability, string>> = {
+  replicas: 'tests whose replicas become Ready',
   pods: 'tests whose pods must really run',
   nodes: 'tests that add, kill or cut off nodes',
   audit: 'tests that read the audit log',
@@ -19,7 +20,7 @@ export default async function setup(project: TestProject): Promise<() => Promise
     return () => Promise.resolve();
   }
   const cluster = await startCluster({ nodes: NODES, fakeNodes: process.env['PURSER_TEST_NODES'] === 'pretended' });
-  share(project, { kubeconfig: cluster.kubeconfig, abilities: cluster.realNodes ? ['pods', 'nodes', 'audit'] : ['audit'] });
+  share(project, { kubeconfig: cluster.kubeconfig, abilities: cluster.realNodes ? ALL_ABILITIES : ['replicas', 'audit'] });
   return () => cluster.stop();
 }
 

@@ -41,12 +41,14 @@ export interface NodeImageOptions extends Omit<ImageContent, 'layers'> {
   /** Layers on top of Node, in the order of how seldom they change. */
   readonly layers: readonly Iterable<TarEntry>[];
   readonly archive: string;
+  /** Native code in the layers, as it lies here, whose shared libraries are needed too. */
+  readonly native?: readonly string[];
 }
 
 /** An image with Node at /usr/local/bin/node, the shared libraries that it names, the machine's certificate authorities, and `layers`. */
 export async function writeNodeImage(options: NodeImageOptions): Promise<BuiltImage> {
-  const { name, archive, layers, ...rest } = options;
-  return writeImage(name, { user: USER, ...rest, layers: [await nodeLayer(), ...layers] }, archive);
+  const { name, archive, layers, native = [], ...rest } = options;
+  return writeImage(name, { user: USER, ...rest, layers: [await nodeLayer(native), ...layers] }, archive);
 }
 
 /** Any folder, run by the project's Node: `entry` is a path inside the folder. */
@@ -66,10 +68,13 @@ export async function folderImage(options: {
   });
 }
 
-/** The Node of the lockfile with what `ldd` says it needs. */
-export async function nodeLayer(): Promise<TarEntry[]> {
+/** The Node of the lockfile with what `ldd` says that it and other native code need. */
+export async function nodeLayer(native: readonly string[] = []): Promise<TarEntry[]> {
   const node = realpathSync(join(repository, 'node_modules', 'node', 'bin', 'node'));
-  const libraries = await sharedLibraries(node);
+  const found = await Promise.all([node, ...native].map(sharedLibraries));
+  // What lies beside native code comes with it.
+  const beside = native.map((path) => `${dirname(path)}/`);
+  const libraries = [...new Set(found.flat())].filter((path) => !beside.some((folder) => path.startsWith(folder))).sort();
   const certificates = '/etc/ssl/certs/ca-certificates.crt';
   return [
     ...EMPTY_FOLDERS,

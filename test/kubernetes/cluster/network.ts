@@ -33,6 +33,13 @@ export async function makeBridge(slot: number): Promise<void> {
   await run(['ip', 'link', 'set', bridge, 'up']);
 }
 
+/** Throws where this machine lets nobody make them. */
+export async function tryBridges(): Promise<void> {
+  const name = `pt${process.pid}`;
+  await run(['ip', 'link', 'add', name, 'type', 'bridge']);
+  await run(['ip', 'link', 'del', name]);
+}
+
 export async function makeNodeNetwork(slot: number, node: number): Promise<void> {
   const [namespace, link, inside] = [namespaceOf(slot, node), linkOf(slot, node), inNetworkOf(slot, node)];
   await run(['ip', 'netns', 'add', namespace]);

@@ -10,10 +10,12 @@ import type { NodeShape } from './node-settings.ts';
 import { TEST_IMAGE } from './images.ts';
 
 /**
- * What a cluster can do for a test. "pods": they really run, and this machine reaches their addresses; "nodes": they can be added, killed and
+ * What a cluster can do for a test. "replicas": pods of the test image become Ready, if only by pretence; "pods": they really run, and this machine reaches their addresses; "nodes": they can be added, killed and
  * cut off, and images can be brought; "audit": what was asked can be read.
  */
-export type Ability = 'pods' | 'nodes' | 'audit';
+export type Ability = 'replicas' | 'pods' | 'nodes' | 'audit';
+
+export const ALL_ABILITIES: readonly Ability[] = ['replicas', 'pods', 'nodes', 'audit'];
 
 export interface SharedCluster {
   readonly kubeconfig: string;
@@ -61,7 +63,7 @@ export class AnotherCluster extends TestCluster {
   readonly #owned: OwnedCluster;
 
   private constructor(owned: OwnedCluster, api: ApiClient) {
-    super({ kubeconfig: owned.kubeconfig, abilities: ['pods', 'nodes', 'audit'] }, api);
+    super({ kubeconfig: owned.kubeconfig, abilities: ALL_ABILITIES }, api);
     this.#owned = owned;
   }
 
@@ -83,5 +85,5 @@ const controlPath = (kubeconfig: string) => join(dirname(kubeconfig), 'control.s
 export function abilitiesOf(kubeconfig: string): Ability[] {
   const ours = existsSync(controlPath(kubeconfig));
   const podsRun = ours || process.env['PURSER_TEST_IMAGE'] !== undefined;
-  return [...(podsRun ? ['pods' as const] : []), ...(ours ? (['nodes', 'audit'] as const) : [])];
+  return [...(podsRun ? (['replicas', 'pods'] as const) : []), ...(ours ? (['nodes', 'audit'] as const) : [])];
 }
