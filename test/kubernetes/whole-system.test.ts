@@ -1,0 +1,179 @@
+// A whole Purser on this machine in front of a real cluster: a container and the example model are deployed there, requests flow through
+// the router while pods are replaced and killed, and what is wiped comes back from the database.
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { openCli, type TestCli } from '../support/cli.ts';
+import { eventually } from '../support/eventually.ts';
+import { freePorts, startInstallation, type Installation } from '../support/installation.ts';
+import { callDigits, change, deployVersion, look, untilReady } from '../support/live-system.ts';
+import { Load } from '../support/load.ts';
+import { productImage, type ProductImage } from './install/product-image.ts';
+import { theCluster } from './cluster/testing.ts';
+
+const cluster = await theCluster();
+/** Of this run: others use the cluster too. */
+const PREFIX = `whole-${process.pid}`;
+const NAMESPACE = `${PREFIX}-example`;
+const WEB = 'example/demo/web';
+/** Replicas drain for as long as a request may take, and a few seconds more. */
+const ON_CLUSTER = { clusters: [{ cluster: 'east' }], deadlineMs: 2_000 };
+const project = { path: 'example/demo' };
+
+let purser: Installation;
+let cli: TestCli;
+let image: ProductImage;
+
+/** The address under which pods reach this machine: the API server's. */
+async function hostAddress(): Promise<string> {
+  const server = (await cluster.kubectl('config', 'view', '--minify', '-o', 'jsonpath={.clusters[0].cluster.server}')).trim();
+  return new URL(server).hostname;
+}
+
+async function testImage(): Promise<string> {
+  const [node] = (await cluster.api.list('/api/v1/nodes')) as unknown as { status: { images: { names: string[] }[] } }[];
+  const names = node?.status.images.flatMap((one) => one.names) ?? [];
+  const [name] = cluster.image.split(':');
+  return names.find((one) => one.startsWith(`${name ?? ''}@sha256:`)) ?? cluster.image;
+}
+
+const registerWeb = async (environment: Record<string, string>) =>
+  change(
+    purser,
+    `mutation ($input: RegisterModelVersionInput!) { registerModelVersion(input: $input) { modelVersion { number } userErrors { code message } } }`,
+    {
+      input: {
+        model: { path: WEB },
+        container: {
+          image: await testImage(),
+          healthPath: '/healthz',
+          environment: Object.entries(environment).map(([name, value]) => ({ name, value })),
+        },
+        resources: { cpuMilli: 50, memoryMib: 64 },
+      },
+    },
+  );
+
+const callWeb = (callers: number, path = '') =>
+  new Load(`${purser.routerUrl}/${WEB}/${path}`, { authorization: `Bearer ${purser.adminToken}` }, callers, 'hello');
+
+interface PodObject {
+  readonly metadata: {
+    readonly name: string;
+    readonly uid: string;
+    readonly labels: Readonly<Record<string, string>>;
+    readonly deletionTimestamp?: string;
+  };
+  readonly spec: { readonly nodeName: string; readonly containers: readonly { readonly image: string }[] };
+  readonly status: { readonly containerStatuses?: readonly { readonly containerID: string; readonly restartCount: number }[] };
+}
+const pods = async (): Promise<PodObject[]> =>
+  (await cluster.api.list(`/api/v1/namespaces/${NAMESPACE}/pods`)) as unknown as PodObject[];
+const podsOf = async (name: string) =>
+  (await pods()).filter(
+    ({ metadata }) => metadata.labels['purser.dev/deployment'] === name && metadata.deletionTimestamp === undefined,
+  );
+
+beforeAll(async () => {
+  if (!cluster.has('nodes')) return;
+  const ports = await freePorts();
+  const api = `http://${await hostAddress()}:${ports.PURSER_PORT ?? ''}`;
+  [image, purser] = await Promise.all([
+    productImage('whole'),
+    startInstallation({ env: { ...ports, PURSER_HOST: '0.0.0.0', PURSER_API_URL: api } }),
+  ]);
+  await cluster.control.importImage(image);
+  cli = openCli({ PURSER_URL: purser.apiUrl, PURSER_TOKEN: purser.adminToken });
+  await change(
+    purser,
+    `mutation ($input: RegisterClusterInput!) { registerCluster(input: $input) { cluster { id } userErrors { code message } } }`,
+    {
+      input: {
+        name: 'east',
+        access: { kubeconfig: { file: cluster.kubeconfig } },
+        namespacePrefix: PREFIX,
+        systemNamespace: `${PREFIX}-system`,
+        modelServerImage: image.pinned,
+        routerCidrs: [`${await hostAddress()}/32`],
+      },
+    },
+  );
+  await change(
+    purser,
+    `mutation ($input: RegisterModelInput!) { registerModel(input: $input) { model { id } userErrors { code message } } }`,
+    { input: { project, name: 'web' } },
+  );
+});
+afterAll(async () => {
+  if (!cluster.has('nodes')) return;
+  cli.close();
+  await purser.remove();
+  image.remove();
+  for (const name of [NAMESPACE, `${PREFIX}-system`]) await cluster.deleteNamespace(name).catch(() => undefined);
+});
+
+describe.runIf(cluster.has('nodes'))('The whole system on a real cluster', () => {
+  test('a container is deployed from the command line and answers through the router', async () => {
+    await registerWeb({ VERSION: '1' });
+    const ran = await cli.run(['deploy', WEB, '--replicas', '2', '--cluster', 'east', '--wait', '--timeout', '90']);
+    expect(ran, ran.stderr).toMatchObject({ code: 0 });
+    const response = await fetch(`${purser.routerUrl}/${WEB}/`, { headers: { authorization: `Bearer ${purser.adminToken}` } });
+    expect(response.status).toBe(200);
+    expect(await response.json()).toMatchObject({ version: '1' });
+    expect(await podsOf('web')).toHaveLength(2);
+  });
+
+  test('the example model is deployed there too: the built-in server fetches it by reference', async () => {
+    await deployVersion(purser, { project, name: 'digits-east', model: 'digits', ...ON_CLUSTER });
+    await untilReady(purser, 'example/demo/digits-east');
+    const load = callDigits(purser, 1, purser.adminToken, 'example/demo/digits-east');
+    await eventually(() => load.answers.length >= 20);
+    await load.stop();
+    expect(load.failed).toEqual([]);
+  });
+
+  test('a rolling update loses no request', async () => {
+    const load = callWeb(4);
+    await registerWeb({ VERSION: '2' });
+    await deployVersion(purser, { project, name: 'web', model: 'web', replicas: 2, ...ON_CLUSTER });
+    await eventually(async () => (await look(purser, WEB)).revision?.number === 2, 60_000);
+    await untilReady(purser, WEB);
+    await eventually(async () => (await podsOf('web')).length === 2, 60_000);
+    await load.stop();
+    expect(load.failed).toEqual([]);
+    expect(new Set(load.answers.map(({ revision }) => revision))).toEqual(new Set(['1', '2']));
+  });
+
+  test('a pod that is killed is replaced, and requests that may be repeated do not notice', async () => {
+    await deployVersion(purser, { project, name: 'web', model: 'web', replicas: 2, retryable: true, ...ON_CLUSTER });
+    await untilReady(purser, WEB);
+    const load = callWeb(2);
+    await eventually(() => load.answers.length > 20);
+    const [victim] = await podsOf('web');
+    const { containerID } = victim!.status.containerStatuses![0]!;
+    await cluster.control.killContainer(victim!.spec.nodeName, containerID.replace('containerd://', ''));
+    await eventually(async () => {
+      const again = (await podsOf('web')).find(({ metadata }) => metadata.uid === victim!.metadata.uid);
+      return (again?.status.containerStatuses?.[0]?.restartCount ?? 0) > 0;
+    }, 60_000);
+    await untilReady(purser, WEB);
+    await load.stop();
+    expect(load.failed).toEqual([]);
+  });
+
+  test('wiped from the cluster, everything comes back from the database: workloads, digests, weights and quotas', async () => {
+    const shape = async () => ({
+      workloads: (await pods())
+        .map(({ metadata, spec }) => `${metadata.labels['purser.dev/workload'] ?? ''} ${spec.containers[0]!.image}`)
+        .sort(),
+      web: (await look(purser, WEB)).revision,
+    });
+    const before = await shape();
+    await cluster.kubectl('delete', 'namespace', NAMESPACE, '--wait=true', '--timeout=60s');
+    await untilReady(purser, WEB);
+    await untilReady(purser, 'example/demo/digits-east');
+    expect(await shape()).toEqual(before);
+    const load = callWeb(2);
+    await eventually(() => load.answers.length > 20);
+    await load.stop();
+    expect(load.failed).toEqual([]);
+  });
+});
