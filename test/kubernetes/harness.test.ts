@@ -197,6 +197,20 @@ describe.runIf(cluster.has('pods'))('Pods of the test cluster', () => {
     await eventually(async () => (await podsOf('crashing')).some(({ ready, restarts }) => ready && restarts === 1), SOON_MS);
   });
 
+  test('say within seconds that their image is nowhere, and that their memory was not enough', async () => {
+    const pod = (name: string, container: object) =>
+      cluster.api.create(PODS, {
+        metadata: { name },
+        spec: { restartPolicy: 'Never', containers: [{ name: 'only', image: cluster.image, ...container }] },
+      });
+    await pod('nowhere', { image: 'registry.test/absent:1' });
+    await pod('hungry', { args: ['eat'], resources: { limits: { memory: '64Mi' } } });
+    const stateOf = async (name: string) =>
+      JSON.stringify((await cluster.api.get(`${PODS}/${name}`)).status?.['containerStatuses'] ?? []);
+    await eventually(async () => expect(await stateOf('nowhere')).toMatch(/ErrImagePull|ImagePullBackOff/), 20_000);
+    await eventually(async () => expect(await stateOf('hungry')).toContain('OOMKilled'), 20_000);
+  });
+
   test('log what they print', async () => {
     const [pod] = await readyPods('answering', 2);
     await ask(`http://${pod?.ip ?? ''}:8080/log?line=hello-from-the-test`);

@@ -16,5 +16,9 @@ for pair in vm/overcommit_memory=1 vm/panic_on_oom=0 kernel/panic=10 kernel/pani
   echo "${pair#*=}" > "$file"
   mount --bind "$file" "/proc/sys/${pair%=*}"
 done
+# Names are asked of the cluster, which says at once that it does not know a registry; the machine's own servers cannot be reached from here.
+if [ -e /etc/resolv.conf ]; then
+  mount --bind "$folder/resolv.conf" /etc/resolv.conf
+fi
 touch "$folder/up"
 exec "$pause" pause

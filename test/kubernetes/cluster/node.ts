@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { harnessSources } from './cache.ts';
 import { cgroupOf, makeCgroup, removeCgroup } from './cgroups.ts';
 import { Hopeless, run, until } from './machine.ts';
-import { cutNetwork, healNetwork, inNetworkOf, makeNodeNetwork, nodeAddress } from './network.ts';
+import { cutNetwork, dnsServiceAddress, healNetwork, inNetworkOf, makeNodeNetwork, nodeAddress } from './network.ts';
 import {
   containerdSettings,
   kubeletSettings,
@@ -75,6 +75,7 @@ export class RealNode {
     this.#write('kubelet.json', kubeletSettings(this.#settings));
     this.#write('proxy.json', proxySettings(this.#settings));
     this.#write('network/10-pods.conflist', podNetworkSettings(this.#settings));
+    this.#write('resolv.conf', `nameserver ${dnsServiceAddress(this.#options.slot)}\n`);
     copyFileSync(this.#options.container, join(this.#folder, 'pause'));
   }
 
