@@ -21,6 +21,7 @@ import {
 import { RebuildResolver } from '../deployments/rebuild.resolver.ts';
 import { ModelVersionServedResolver, ServingIntervalResolver } from '../deployments/served.resolver.ts';
 import { ClusterResolver } from '../fleet/cluster.resolver.ts';
+import { ClusterNodeResolver, ClusterNodesResolver, PoolScalingResolver } from '../fleet/node.resolver.ts';
 import { IdentityResolver, TeamResolver } from '../identity/identity.resolver.ts';
 import { OfferingResolver } from '../pricing/offering.resolver.ts';
 import { ModelAliasChangeResolver, ModelAliasResolver, ModelResolver, ModelVersionResolver } from '../registry/model.resolver.ts';
@@ -39,6 +40,9 @@ const RESOLVERS: NonEmptyArray<ClassType> = [
   ModelAliasChangeResolver,
   OfferingResolver,
   ClusterResolver,
+  ClusterNodesResolver,
+  ClusterNodeResolver,
+  PoolScalingResolver,
   DeploymentResolver,
   DeploymentMutationsResolver,
   DeploymentStatusResolver,

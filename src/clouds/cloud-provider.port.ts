@@ -1,4 +1,3 @@
-import type { Json } from '../kernel/event.ts';
 import type { Instant } from '../kernel/instant.ts';
 import type { CapacityType } from './offering.ts';
 
@@ -16,7 +15,7 @@ export interface CloudPool {
   /** Its nodes must join with these. */
   readonly labels: Readonly<Record<string, string>>;
   /** The provider's own settings: image, network, script. Never a secret. */
-  readonly config: Readonly<Record<string, Json>>;
+  readonly config: Readonly<Record<string, string>>;
 }
 
 export type CloudNodePhase = 'starting' | 'running' | 'stopping' | 'gone';

@@ -29,7 +29,11 @@ function storyOf({ before, after }: NodeChange, node: string): Story | null {
   if (after.until !== null) return { type: 'node.removed', severity: 'info', message: `${node} is gone.` };
   const noticed = after.notice !== null && before.notice === null;
   if (noticed)
-    return { type: 'node.interrupted', severity: 'warning', message: `${node} will be taken away. ${after.notice.message}` };
+    return {
+      type: 'node.interrupted',
+      severity: 'warning',
+      message: sentence(`${node} will be taken away. ${after.notice.message}`),
+    };
   return readinessStory(before, after, node) ?? cordonStory(before, after, node);
 }
 
@@ -72,7 +76,7 @@ export const poolStalled = (
 ): EventDraft => ({
   type: 'pool.stalled',
   severity: 'warning',
-  message: `Pool ${change.pool.name} cannot grow: ${change.message}`,
+  message: sentence(`Pool ${change.pool.name} cannot grow: ${change.message}`),
   ...poolSubject(change.pool, change.at),
   ...{ at: change.at, principal: change.principal },
   before: { stalled: false },
@@ -93,6 +97,9 @@ export const poolScalingChanged = (
   before: before && limits(before),
   after: limits(after),
 });
+
+/** What others say may end without a full stop. */
+const sentence = (text: string): string => (/[.!?]$/.test(text.trim()) ? text.trim() : `${text.trim()}.`);
 
 const limits = ({ provider, minNodes, maxNodes }: PoolScaling): Json => ({ provider, minNodes, maxNodes });
 

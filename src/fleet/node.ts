@@ -1,6 +1,5 @@
 import type { CapacityType } from '../clouds/offering.ts';
 import type { Condition } from '../kernel/condition.ts';
-import type { Json } from '../kernel/event.ts';
 import type { Id } from '../kernel/id.ts';
 import type { Instant } from '../kernel/instant.ts';
 import type { PicoUsdPerHour } from '../kernel/money.ts';
@@ -51,7 +50,7 @@ export interface PoolScaling {
   /** Which of the configured providers rents its machines. */
   readonly provider: string;
   /** The provider's own settings of this pool; never a secret. */
-  readonly config: Readonly<Record<string, Json>>;
+  readonly config: Readonly<Record<string, string>>;
   readonly minNodes: number;
   readonly maxNodes: number;
   /** What the provider was last asked for; null = nothing yet. */

@@ -86,8 +86,8 @@ function shapeOf(nodes: readonly ObservedNode[], { config }: PoolScaling): NodeR
       memoryMib: Math.min(...free.map(({ memoryMib }) => memoryMib)),
       accelerator: first.accelerator,
     };
-  const { cpuMilli, memoryMib } = config;
-  return typeof cpuMilli === 'number' && typeof memoryMib === 'number' ? { cpuMilli, memoryMib, accelerator: null } : null;
+  const [cpuMilli, memoryMib] = [Number(config['cpuMilli']), Number(config['memoryMib'])];
+  return cpuMilli > 0 && memoryMib > 0 ? { cpuMilli, memoryMib, accelerator: null } : null;
 }
 
 function withoutDaemons({ allocatable, pods }: ObservedNode): NodeResources {

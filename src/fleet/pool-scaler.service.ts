@@ -169,10 +169,9 @@ export class PoolScaler {
   }
 
   #describe(cluster: Cluster, pool: Pool, { config }: PoolScaling): CloudPool {
-    const text = (name: string): string | null => (typeof config[name] === 'string' ? config[name] : null);
     return {
       key: this.#keyOf(cluster, pool),
-      ...{ region: text('region'), zone: text('zone'), instanceType: text('instanceType') },
+      ...{ region: config['region'] ?? null, zone: config['zone'] ?? null, instanceType: config['instanceType'] ?? null },
       capacityType: pool.capacityType,
       labels: { ...pool.nodeSelector, 'purser.dev/pool': pool.name, 'purser.dev/capacity-type': pool.capacityType },
       config,

@@ -13,6 +13,8 @@ export interface EpochFenceDeps {
   readonly installation: string;
   /** Where the installation keeps its own objects; made if it is missing. */
   readonly namespace: string;
+  /** Of a loop with a leader of its own; absent = of workloads. */
+  readonly of?: 'nodes';
 }
 
 /**
@@ -81,6 +83,7 @@ export class EpochFence {
   }
 
   #ref(): { readonly namespace: string; readonly name: string } {
-    return { namespace: this.#deps.namespace, name: `purser-fence-${this.#deps.installation}`.slice(0, 253) };
+    const { installation, namespace, of } = this.#deps;
+    return { namespace, name: `purser-${of === undefined ? '' : `${of}-`}fence-${installation}`.slice(0, 253) };
   }
 }

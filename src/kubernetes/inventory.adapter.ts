@@ -80,6 +80,16 @@ export class KubernetesInventory implements ClusterInventory {
     await Promise.all([this.#nodes.stop(), this.#pods.stop()]);
   }
 
+  /** A node as it is known; null for one that is not. */
+  nodeOf(name: string): Node | null {
+    return this.#nodes.get(null, name)?.node ?? null;
+  }
+
+  /** The listener hears that something was said about nodes, and may not throw. */
+  onNodesChanged(listener: () => void): void {
+    this.#nodes.onChange(listener);
+  }
+
   async observeNodes(): Promise<InventoryObservation> {
     this.#changed = Promise.withResolvers();
     await this.#firstLists();

@@ -1,6 +1,9 @@
 import { ClusterLoop } from '../deployments/cluster-loop.reconciler.ts';
 import { ClusterUnreachable, type ClusterPort } from '../deployments/cluster.port.ts';
+import type { ClusterInventory, NodeActions } from '../fleet/cluster-inventory.port.ts';
 import type { Cluster } from '../fleet/cluster.ts';
+import { NodesLoop } from '../fleet/nodes-loop.reconciler.ts';
+import { POOL_PACE } from '../fleet/plan-pools.ts';
 import { newId, type Id } from '../kernel/id.ts';
 import type { Scope } from '../kernel/transaction.ts';
 import { Loop } from '../reconcile/loop.ts';
@@ -9,8 +12,18 @@ import type { Parts } from './compose.ts';
 /** A cluster that was opened: what it is spoken to by, and how to let it go. */
 export interface OpenedCluster {
   readonly cluster: ClusterPort;
+  /** Absent = it has no nodes of its own. */
+  readonly nodes?: OpenedNodes;
   /** Stops watching; what runs there runs on. */
   stop(): Promise<void>;
+}
+
+/** The nodes of a cluster that was opened. */
+export interface OpenedNodes {
+  readonly inventory: ClusterInventory;
+  readonly actions: NodeActions;
+  /** How this installation is called there. */
+  readonly installation: string;
 }
 
 /** Makes the way to a registered cluster; throws `ClusterUnreachable` where its settings cannot be read. */
@@ -22,6 +35,7 @@ const SCOPE: Scope = { kind: 'reconciler', loop: 'clusters' };
 
 interface Running {
   readonly loop: ClusterLoop;
+  readonly nodes: NodesLoop | null;
   readonly opened: OpenedCluster;
   readonly wake: () => void;
   /** True while it stands for a cluster that could not be opened. */
@@ -78,10 +92,18 @@ export class ClusterLoops {
     const holder = newId(clock.now(), random);
     const loop = new ClusterLoop({ ...clusterLoop, clusterId: cluster.id, cluster: opened.cluster, holder });
     const wake = (): void => loop.wake();
-    this.#running.set(cluster.id, { loop, opened, wake, isShut });
+    const nodes = this.#nodesLoop(cluster.id, opened.nodes, holder);
+    this.#running.set(cluster.id, { loop, nodes, opened, wake, isShut });
     clusters.set(cluster.id, opened.cluster);
     wakes.add(wake);
     loop.start();
+    nodes?.start();
+  }
+
+  #nodesLoop(clusterId: Id, opened: OpenedNodes | undefined, holder: string): NodesLoop | null {
+    if (!opened) return null;
+    const { nodeStore: store, clusterStore: clusters, nodeProviders: providers, nodeMetering: meter } = this.#parts;
+    return new NodesLoop({ ...this.#parts, ...opened, clusterId, store, clusters, providers, meter, pace: POOL_PACE, holder });
   }
 
   async #end(id: Id): Promise<void> {
@@ -90,6 +112,7 @@ export class ClusterLoops {
     this.#running.delete(id);
     this.#parts.wakes.delete(running.wake);
     this.#parts.clusters.delete(id);
+    await running.nodes?.stop();
     await running.loop.stop();
     await running.opened.stop();
   }

@@ -34,6 +34,7 @@ const Environment = z.object({
   PURSER_ROUTER_TOKEN_FILE: z.string().optional(),
   PURSER_DATABASE_URL: z.string().startsWith('postgres').optional(),
   PURSER_DATABASE_OWNER_URL: z.string().startsWith('postgres').optional(),
+  PURSER_NODE_COMMAND: z.string().optional(),
   PURSER_LOCAL_CLUSTER: flag('1'),
   PURSER_ALLOW_PROCESS: flag('0'),
   PURSER_REGIONS: z
@@ -96,6 +97,8 @@ export interface Config {
   readonly kubeconfigFile: string | null;
   /** How the operator names its cluster to the API. */
   readonly clusterName: string;
+  /** Program that rents machines for pools; null = nobody does. */
+  readonly nodeCommand: string | null;
   /** False: this machine runs no replicas. */
   readonly localCluster: boolean;
   readonly allowProcess: boolean;
@@ -144,6 +147,7 @@ export function readConfig(env: NodeJS.ProcessEnv, cwd: string): Config {
     clusterName: values.PURSER_CLUSTER_NAME,
     adminTokenFile: fileOf(values.PURSER_ADMIN_TOKEN_FILE, cwd),
     routerTokenFile: fileOf(values.PURSER_ROUTER_TOKEN_FILE, cwd),
+    nodeCommand: fileOf(values.PURSER_NODE_COMMAND, cwd),
     localCluster: values.PURSER_LOCAL_CLUSTER,
     allowProcess: values.PURSER_ALLOW_PROCESS,
     regions: values.PURSER_REGIONS,

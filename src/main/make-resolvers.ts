@@ -23,6 +23,7 @@ import { DeploymentStatusResolver } from '../deployments/deployment-status.resol
 import { RebuildResolver } from '../deployments/rebuild.resolver.ts';
 import { ModelVersionServedResolver, ServingIntervalResolver } from '../deployments/served.resolver.ts';
 import { ClusterResolver, fleetNodes } from '../fleet/cluster.resolver.ts';
+import { ClusterNodeResolver, ClusterNodesResolver, PoolScalingResolver, clusterNodeNodes } from '../fleet/node.resolver.ts';
 import { IdentityResolver, TeamResolver, identityNodes } from '../identity/identity.resolver.ts';
 import { OfferingResolver, pricingNodes } from '../pricing/offering.resolver.ts';
 import {
@@ -39,16 +40,17 @@ export function makeResolvers(services: Services): ReadonlyMap<unknown, object> 
   return new Map<unknown, object>([...catalogueResolvers(services), ...operationResolvers(services)]);
 }
 
-function catalogueResolvers({ identity, models, prices, fleet, decisions, deployments }: Services): [unknown, object][] {
-  const nodes = [
+function catalogueResolvers({ identity, models, prices, fleet, nodes, decisions, deployments }: Services): [unknown, object][] {
+  const sources = [
     ...identityNodes(identity),
     ...registryNodes(models),
     ...pricingNodes(prices),
     ...fleetNodes(fleet),
+    ...clusterNodeNodes(nodes),
     ...deploymentNodes(deployments),
     ...decisionNodes(decisions),
   ];
-  const node = new NodeResolver(nodes);
+  const node = new NodeResolver(sources);
   return [
     [NodeResolver, node],
     [EventSubjectResolver, new EventSubjectResolver(node)],
@@ -60,6 +62,9 @@ function catalogueResolvers({ identity, models, prices, fleet, decisions, deploy
     [ModelAliasChangeResolver, new ModelAliasChangeResolver(models)],
     [OfferingResolver, new OfferingResolver(prices)],
     [ClusterResolver, new ClusterResolver(fleet)],
+    [ClusterNodesResolver, new ClusterNodesResolver(nodes)],
+    [ClusterNodeResolver, new ClusterNodeResolver(nodes)],
+    [PoolScalingResolver, new PoolScalingResolver({ nodes, fleet })],
     [DecisionResolver, new DecisionResolver(decisions)],
   ];
 }

@@ -1,4 +1,6 @@
 import { join } from 'node:path';
+import type { CloudProvider } from '../clouds/cloud-provider.port.ts';
+import { CommandCloud } from '../clouds/onprem/command-cloud.adapter.ts';
 import { CostQueryRepository } from '../costs/cost-query.repository.ts';
 import { CostRepository } from '../costs/cost.repository.ts';
 import { makeCostMetrics } from '../costs/costs.metrics.ts';
@@ -25,6 +27,8 @@ import { ServedService } from '../deployments/served.service.ts';
 import { WishWriter } from '../deployments/wish-writer.service.ts';
 import { EventLog } from '../events/event-log.ts';
 import { ClusterRepository } from '../fleet/cluster.repository.ts';
+import { NodeRepository } from '../fleet/node.repository.ts';
+import { NodesService } from '../fleet/nodes.service.ts';
 import { FleetService } from '../fleet/fleet.service.ts';
 import { AuthenticationService } from '../identity/authentication.service.ts';
 import { BootstrapService } from '../identity/bootstrap.service.ts';
@@ -91,6 +95,13 @@ export function makeCatalogue(shared: Foundation) {
     quotas,
     grantSecret: secret,
   });
+  const prices = new PricesService({
+    ...shared,
+    store: priceStore,
+    catalogue: new BundledCatalogue(join(packageRoot, 'deploy', 'price-book')),
+  });
+  const nodeStore = new NodeRepository();
+  const nodeProviders = nodeProvidersOf(config);
   return {
     identityStore,
     quotas,
@@ -101,10 +112,15 @@ export function makeCatalogue(shared: Foundation) {
     bootstrap: new BootstrapService({ ...shared, store: identityStore }),
     credentials: new CredentialsService(identityStore, oidc),
     identity: new IdentityService({ ...shared, store: identityStore }),
-    prices: new PricesService({
+    prices,
+    nodeStore,
+    nodeProviders,
+    nodes: new NodesService({
       ...shared,
-      store: priceStore,
-      catalogue: new BundledCatalogue(join(packageRoot, 'deploy', 'price-book')),
+      store: nodeStore,
+      clusters: clusterStore,
+      prices,
+      providers: [...nodeProviders.keys()],
     }),
     fleet: new FleetService({ ...shared, store: clusterStore, use: new ClusterUseRepository() }),
     models: new ModelsService({ ...shared, store: new ModelRepository(), identity: identityStore, signatures: artifacts }),
@@ -167,6 +183,12 @@ export function makeServices(deps: ComposeDeps) {
 }
 
 export type Services = ReturnType<typeof makeServices>;
+
+/** Who rents machines for pools, by the name that pools give. */
+const nodeProvidersOf = ({ nodeCommand }: Config): ReadonlyMap<string, CloudProvider> => {
+  const command = nodeCommand === null ? [] : [new CommandCloud({ command: [nodeCommand] })];
+  return new Map(command.map((provider) => [provider.name, provider]));
+};
 
 const deploySettings = ({ regions, allowProcess, publicRouterUrl }: Config): DeploySettings => ({
   regions,

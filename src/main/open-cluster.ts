@@ -4,7 +4,10 @@ import type { Clock } from '../kernel/clock.ts';
 import type { Random } from '../kernel/random.ts';
 import { Credentials, type ClusterAccess } from '../kubernetes/api/credentials.ts';
 import { KubernetesApi } from '../kubernetes/api/kubernetes-api.ts';
+import { EpochFence } from '../kubernetes/epoch-fence.ts';
+import { KubernetesInventory } from '../kubernetes/inventory.adapter.ts';
 import { KubernetesCluster } from '../kubernetes/kubernetes-cluster.adapter.ts';
+import { KubernetesNodeActions } from '../kubernetes/node-actions.adapter.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import type { OpenCluster, OpenedCluster } from './cluster-loops.ts';
 
@@ -27,13 +30,19 @@ function openKubernetes({ name, config }: Cluster, deps: OpenClusterDeps): Opene
   const { namespacePrefix, systemNamespace, modelServerImage, routerSources } = config;
   const api = new KubernetesApi({ ...deps, credentials: new Credentials(accessOf(config.access), deps.clock) });
   const settings = { installation: namespacePrefix, namespacePrefix, systemNamespace, modelServerImage, routerSources };
-  const cluster = new KubernetesCluster({ ...deps, ...settings, api });
+  const inventory = new KubernetesInventory({ ...deps, api, installation: namespacePrefix });
+  const cluster = new KubernetesCluster({ ...deps, ...settings, api, nodeOf: (node) => inventory.nodeOf(node) });
+  inventory.onNodesChanged(() => cluster.nodesChanged());
+  const fence = new EpochFence({ api, installation: namespacePrefix, namespace: systemNamespace, of: 'nodes' });
+  const actions = new KubernetesNodeActions({ api, fence });
+  inventory.start();
   cluster.start();
   const stop = async (): Promise<void> => {
+    await inventory.stop();
     await cluster.stop();
     await api.close();
   };
-  return { cluster, stop };
+  return { cluster, nodes: { inventory, actions, installation: namespacePrefix }, stop };
 }
 
 const accessOf = (access: NonNullable<Cluster['config']>['access']): ClusterAccess =>

@@ -28,6 +28,9 @@ import {
   removalsHeld,
 } from '../../src/fleet/cluster.events.ts';
 import type { Cluster } from '../../src/fleet/cluster.ts';
+import { nodeChanged, poolScaled, poolScalingChanged, poolStalled } from '../../src/fleet/node.events.ts';
+import type { ClusterNode, PoolScaling } from '../../src/fleet/node.ts';
+import type { Pool } from '../../src/fleet/cluster.ts';
 import {
   principalCreated,
   projectChanged,
@@ -122,6 +125,13 @@ const cluster = {
   version: 1,
   rowVersion: 1,
 } as Cluster;
+const machine = {
+  ...{ id: 'node', name: 'node1', readiness: 'ready', schedulable: true, notice: null, until: null, pods: 1, version: 1 },
+} as ClusterNode;
+const nodeTo = (change: Partial<ClusterNode>, before: ClusterNode | null = machine) =>
+  nodeChanged({ before, after: { ...machine, version: 2, ...change } }, cluster, cause) as EventDraft;
+const pool = { id: 'pool', name: 'burst' } as Pool;
+const scaling = { poolId: 'pool', provider: 'command', minNodes: 0, maxNodes: 3, version: 1 } as PoolScaling;
 const clusterTo = (change: Partial<Cluster>) => ({ before: cluster, after: { ...cluster, ...change }, ...cause });
 const condition = { type: 'Reachable', status: 'False' as const, reason: 'Unseen', message: '', lastTransitionTime: 5_000 };
 const held = { digest: 'sha256:1', workloadIds: ['a', 'b', 'c', 'd'] };
@@ -171,6 +181,18 @@ const TABLE: readonly (readonly [string, Story, (...args: never[]) => unknown, E
   ['model_version.registered', 'new', versionRegistered, versionRegistered(registry, version)],
   ['model_version.archived', 'changed', versionArchived, versionArchived(registry, version)],
   ['alias.changed', 'changed', aliasChanged, aliasChanged(registry, { name: 'stable', before: 1, after: 2 })],
+  ['node.added', 'new', nodeChanged, nodeTo({}, null)],
+  ['node.ready', 'changed', nodeChanged, nodeTo({}, { ...machine, readiness: 'unknown' })],
+  ['node.not_ready', 'changed', nodeChanged, nodeTo({ readiness: 'not_ready' })],
+  ['node.unreachable', 'changed', nodeChanged, nodeTo({ readiness: 'unknown' })],
+  ['node.interrupted', 'changed', nodeChanged, nodeTo({ notice: { source: 'taint', message: 'Spot', at: null } })],
+  ['node.cordoned', 'changed', nodeChanged, nodeTo({ schedulable: false })],
+  ['node.uncordoned', 'changed', nodeChanged, nodeTo({}, { ...machine, schedulable: false })],
+  ['node.removed', 'gone', nodeChanged, nodeTo({ until: 5_000 })],
+  ['pool.scaling_changed', 'new', poolScalingChanged, poolScalingChanged(null, scaling, { ...cause, pool })],
+  ['pool.grown', 'changed', poolScaled, poolScaled({ pool, from: 1, to: 2, reasons: [], ...cause })],
+  ['pool.shrunk', 'changed', poolScaled, poolScaled({ pool, from: 2, to: 1, reasons: [], ...cause })],
+  ['pool.stalled', 'changed', poolStalled, poolStalled({ pool, reason: 'MAXIMUM', message: 'it may not', ...cause })],
   ['team.created', 'new', teamCreated, teamCreated({ id: 'team', name: 'acme', version: 1, createdAt: 0 }, cause)],
   ['project.created', 'new', projectChanged, projectChanged(null, project, cause)],
   ['project.updated', 'changed', projectChanged, projectChanged(project, { ...project, maxReplicas: 2 }, cause)],

@@ -1,0 +1,106 @@
+import { record } from '../events/event-log.ts';
+import { mayDo, PLATFORM } from '../identity/authorize.ts';
+import type { Caller } from '../identity/identity.service.ts';
+import type { Clock } from '../kernel/clock.ts';
+import { failure, notFound, type Failure } from '../kernel/failure.ts';
+import type { Id } from '../kernel/id.ts';
+import type { PicoUsdPerHour } from '../kernel/money.ts';
+import type { Principal } from '../kernel/principal.ts';
+import { err, ok, type Result } from '../kernel/result.ts';
+import type { Transaction } from '../kernel/transaction.ts';
+import type { Commands } from '../persistence/commands.ts';
+import type { PricesService } from '../pricing/prices.service.ts';
+import type { ClusterStore } from './cluster-store.port.ts';
+import { poolScalingChanged } from './node.events.ts';
+import type { NodesQuestion, NodeStore } from './node-store.port.ts';
+import type { ClusterNode, PoolScaling } from './node.ts';
+
+export interface NodesDeps {
+  readonly commands: Commands;
+  readonly clock: Clock;
+  readonly store: NodeStore;
+  readonly clusters: Pick<ClusterStore, 'pool'>;
+  readonly prices: Pick<PricesService, 'believedAt'>;
+  /** Names of the configured providers. */
+  readonly providers: readonly string[];
+}
+
+export type ScalingWish = Pick<PoolScaling, 'poolId' | 'provider' | 'config' | 'minNodes' | 'maxNodes'>;
+
+/** Nodes of one pool that may be wished for. Higher: a slip of the finger rents a fortune; lower: large clusters need two pools. */
+const MAX_NODES = 1_000;
+
+/** Nodes as they were seen, and how pools may scale. */
+export class NodesService {
+  readonly #deps: NodesDeps;
+
+  constructor(deps: NodesDeps) {
+    this.#deps = deps;
+  }
+
+  /** Of clusters that the caller has been given, one more than asked where there are more. */
+  nodes(tx: Transaction, question: NodesQuestion): Promise<ClusterNode[]> {
+    return this.#deps.store.nodes(tx, { ...question, limit: question.limit + 1 });
+  }
+
+  /** Null for absent and for forbidden. */
+  async node(tx: Transaction, principal: Principal, id: Id): Promise<ClusterNode | null> {
+    if (!mayDo(principal, 'cluster.read', PLATFORM)) return null;
+    return (await this.#deps.store.nodesByIds(tx, [id]))[0] ?? null;
+  }
+
+  /** What each costs per hour now, by its annotation or the price book; null = nobody knows. */
+  async prices(tx: Transaction, nodes: readonly ClusterNode[]): Promise<(PicoUsdPerHour | null)[]> {
+    const offerings = nodes.flatMap(({ offeringId, pricePerHour }) =>
+      pricePerHour === null && offeringId !== null ? [offeringId] : [],
+    );
+    const believed = await this.#deps.prices.believedAt(tx, [...new Set(offerings)], this.#deps.clock.now());
+    return nodes.map(({ offeringId, pricePerHour }) => pricePerHour ?? believed.get(offeringId ?? '')?.effective ?? null);
+  }
+
+  /** Of pools that the caller has been given; those that do not scale are left out. */
+  scalings(tx: Transaction, poolIds: readonly Id[]): Promise<PoolScaling[]> {
+    return this.#deps.store.scalings(tx, poolIds);
+  }
+
+  /** Says between how many nodes a pool may have, and who rents them. The same again changes nothing. */
+  setScaling(caller: Caller, wish: ScalingWish): Promise<Result<{ poolId: Id }, Failure>> {
+    const body = { ...wish, config: { ...wish.config } };
+    return this.#deps.commands.run({ ...caller, mutation: 'setPoolScaling', body }, async (tx) => {
+      const { store, clusters, clock, providers } = this.#deps;
+      const pool = mayDo(caller.principal, 'cluster.write', PLATFORM) ? await clusters.pool(tx, wish.poolId) : null;
+      if (!pool) return err(notFound('pool', ['input', 'pool']));
+      const wrong = check(wish, providers);
+      if (wrong) return err(wrong);
+      const before = await store.lockScaling(tx, wish.poolId);
+      if (before && isSame(before, wish)) return ok({ poolId: wish.poolId });
+      const blank = { desiredNodes: null, scaledAt: null, conditions: [], version: 0 };
+      const after = { ...(before ?? blank), ...wish, version: (before?.version ?? 0) + 1 };
+      const cause = { at: clock.now(), principal: caller.principal.id };
+      await store.saveScaling(tx, after, cause);
+      record(tx, poolScalingChanged(before, after, { ...cause, pool }));
+      return ok({ poolId: wish.poolId });
+    });
+  }
+}
+
+function check({ provider, minNodes, maxNodes }: ScalingWish, providers: readonly string[]): Failure | null {
+  if (!providers.includes(provider)) {
+    const known = providers.length === 0 ? 'None is configured here.' : `There are: ${providers.join(', ')}.`;
+    return failure('INVALID_INPUT', `No provider of this name rents machines here. ${known}`, { path: ['input', 'provider'] });
+  }
+  if (minNodes < 0 || minNodes > maxNodes)
+    return failure('INVALID_INPUT', 'minNodes must be between 0 and maxNodes.', { path: ['input', 'minNodes'] });
+  if (maxNodes > MAX_NODES)
+    return failure('LIMIT_EXCEEDED', `A pool has at most ${MAX_NODES} nodes.`, { path: ['input', 'maxNodes'] });
+  return null;
+}
+
+const isSame = (before: PoolScaling, wish: ScalingWish): boolean =>
+  before.provider === wish.provider &&
+  before.minNodes === wish.minNodes &&
+  before.maxNodes === wish.maxNodes &&
+  sorted(before.config) === sorted(wish.config);
+
+const sorted = (config: PoolScaling['config']): string =>
+  JSON.stringify(Object.entries(config).sort(([a], [b]) => (a < b ? -1 : 1)));
