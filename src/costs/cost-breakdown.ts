@@ -2,7 +2,7 @@ import type { Visible } from '../identity/authorize.ts';
 import { DAY_MS, hourOf, MINUTE_MS, minuteOf, type Instant } from '../kernel/instant.ts';
 import type { PicoUsd } from '../kernel/money.ts';
 import type { LineShare } from './attribute-costs.ts';
-import type { CostedReplica } from './cost-store.port.ts';
+import type { LineResource } from './ledger-line.ts';
 
 export const COST_DIMENSIONS = [
   'OWNER_TEAM',
@@ -15,6 +15,7 @@ export const COST_DIMENSIONS = [
   'REVISION',
   'REPLICA',
   'CLUSTER',
+  'NODE',
   'OFFERING',
   'STATE',
   'KIND',
@@ -22,6 +23,10 @@ export const COST_DIMENSIONS = [
 export type CostDimension = (typeof COST_DIMENSIONS)[number];
 export const COST_STEPS = ['HOUR', 'DAY', 'MONTH'] as const;
 export type CostStep = (typeof COST_STEPS)[number];
+
+/** Over whom the platform's part of shared nodes is spread: nobody, or replicas on the same node or in the same cluster. */
+export const COST_SPREADINGS = ['NONE', 'BY_NODE', 'BY_CLUSTER'] as const;
+export type CostSpreading = (typeof COST_SPREADINGS)[number];
 
 /** Only what has one of the listed values in each given dimension. */
 export type CostFilter = Partial<Record<CostDimension, readonly string[]>>;
@@ -32,6 +37,7 @@ export interface CostQuestion {
   readonly groupBy: readonly CostDimension[];
   readonly step: CostStep | null;
   readonly filter: CostFilter;
+  readonly spreading: CostSpreading;
   /** Whose costs may be seen; null = everybody's. */
   readonly access: Visible | null;
   /** Only lines that were written before this instant; null = all. */
@@ -47,6 +53,10 @@ export interface CostSums {
   readonly starting: PicoUsd;
   readonly draining: PicoUsd;
   readonly unready: PicoUsd;
+  /** Capacity of shared nodes that nobody had. */
+  readonly nodeIdle: PicoUsd;
+  /** Pods on shared nodes that are no replicas. */
+  readonly shared: PicoUsd;
   /** Cost that could not be given to anybody. */
   readonly unattributed: PicoUsd;
   /** Part of the cost at a price that is assumed: a replica on a machine of one's own, for which nobody has set a price. */
@@ -76,6 +86,8 @@ export const NOTHING: CostSums = {
   starting: 0n,
   draining: 0n,
   unready: 0n,
+  nodeIdle: 0n,
+  shared: 0n,
   unattributed: 0n,
   estimated: 0n,
   unpricedMs: 0,
@@ -87,7 +99,19 @@ export const NOTHING: CostSums = {
   unattributedRequests: 0,
 };
 
-const AMOUNTS = ['cost', 'list', 'busy', 'idle', 'starting', 'draining', 'unready', 'unattributed', 'estimated'] as const;
+export const AMOUNTS = [
+  'cost',
+  'list',
+  'busy',
+  'idle',
+  'starting',
+  'draining',
+  'unready',
+  'nodeIdle',
+  'shared',
+  'unattributed',
+  'estimated',
+] as const;
 const COUNTS = ['unpricedMs', 'requests', 'errors', 'busyUs', 'inputTokens', 'outputTokens', 'unattributedRequests'] as const;
 
 function addSums(a: CostSums, b: CostSums): CostSums {
@@ -127,59 +151,68 @@ function periodOf(step: CostStep | null, at: Instant): Instant | null {
   return step === 'DAY' ? at - (at % DAY_MS) : Date.UTC(day.getUTCFullYear(), day.getUTCMonth());
 }
 
+/** A line of a minute that is still open. */
+export interface OpenLine extends LineResource, LineShare {
+  readonly minute: Instant;
+  /** Its price is only assumed. */
+  readonly assumed: boolean;
+}
+
 /** The row that a line of an open minute would add, or null where the question leaves it out. */
-export function rowOfLine(
-  question: CostQuestion,
-  replica: CostedReplica,
-  line: LineShare & { readonly minute: Instant },
-): CostRow | null {
-  const values = valuesOf(replica, line);
-  const wanted = Object.entries(question.filter).every(([dimension, allowed]) =>
-    allowed.includes(values[dimension as CostDimension]),
-  );
-  if (!wanted || !isVisible(question.access, replica)) return null;
-  const state = line.state === 'serving' ? (line.group === null ? 'idle' : 'busy') : line.state;
+export function rowOfLine(question: CostQuestion, line: OpenLine): CostRow | null {
+  const values = valuesOf(line);
+  if (!isWanted(question, values) || !isVisible(question.access, line)) return null;
   return {
     ...NOTHING,
     key: question.groupBy.map((dimension) => values[dimension]),
     period: periodOf(question.step, line.minute),
     cost: line.effective,
     list: line.list,
-    [state]: line.effective,
-    estimated: line.priceId !== null && replica.assumedPrices.has(line.priceId) ? line.effective : 0n,
+    [partOf(line)]: line.effective,
+    estimated: line.assumed ? line.effective : 0n,
     unpricedMs: line.priceId === null ? line.ms : 0,
   };
 }
 
-/** Whether any line of this replica can be part of the answer. */
-export function concerns(question: CostQuestion, replica: CostedReplica): boolean {
-  const values: Partial<Record<CostDimension, string>> = resourceValues(replica);
-  const wanted = Object.entries(question.filter).every(([dimension, allowed]) => {
+/** Whether any line of this resource can be part of the answer. */
+export function concerns(question: CostQuestion, resource: LineResource): boolean {
+  return isWanted(question, resourceValues(resource)) && isVisible(question.access, resource);
+}
+
+const isWanted = ({ filter }: CostQuestion, values: Partial<Record<CostDimension, string>>): boolean =>
+  Object.entries(filter).every(([dimension, allowed]) => {
     const value = values[dimension as CostDimension];
     return value === undefined || allowed.includes(value);
   });
-  return wanted && isVisible(question.access, replica);
+
+/** The part of a row that a line counts in. */
+function partOf({ kind, state, group }: OpenLine): keyof CostSums {
+  if (kind !== 'replica') return kind === 'shared' ? 'shared' : 'nodeIdle';
+  if (state === 'serving') return group === null ? 'idle' : 'busy';
+  return state === '' ? 'unattributed' : state;
 }
 
-const isVisible = (access: Visible | null, replica: CostedReplica): boolean =>
-  access === null || access.teamIds.includes(replica.teamId) || access.projectIds.includes(replica.projectId);
+/** What belongs to no team is the platform's. */
+const isVisible = (access: Visible | null, { teamId, projectId }: LineResource): boolean =>
+  access === null || access.teamIds.includes(teamId ?? '') || access.projectIds.includes(projectId ?? '');
 
-const valuesOf = (replica: CostedReplica, line: LineShare): Record<CostDimension, string> => ({
-  ...resourceValues(replica),
+const valuesOf = (line: OpenLine): Record<CostDimension, string> => ({
+  ...resourceValues(line),
   CALLER_TEAM: line.group?.callerTeamId ?? '',
   CALLER: line.group?.caller ?? '',
   STATE: line.state,
 });
 
-const resourceValues = (replica: CostedReplica) => ({
-  OWNER_TEAM: replica.teamId,
-  PROJECT: replica.projectId,
-  MODEL: replica.modelId,
-  VERSION: replica.modelVersionId,
-  DEPLOYMENT: replica.deploymentId,
-  REVISION: replica.revisionId,
-  REPLICA: replica.replicaId,
-  CLUSTER: replica.clusterId,
-  OFFERING: replica.offeringId,
-  KIND: 'replica',
+const resourceValues = (resource: LineResource) => ({
+  OWNER_TEAM: resource.teamId ?? '',
+  PROJECT: resource.projectId ?? '',
+  MODEL: resource.modelId ?? '',
+  VERSION: resource.modelVersionId ?? '',
+  DEPLOYMENT: resource.deploymentId ?? '',
+  REVISION: resource.revisionId ?? '',
+  REPLICA: resource.resourceId,
+  CLUSTER: resource.clusterId,
+  NODE: resource.nodeId ?? '',
+  OFFERING: resource.offeringId ?? '',
+  KIND: resource.kind,
 });

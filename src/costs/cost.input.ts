@@ -1,6 +1,6 @@
 import { Field, ID, InputType, registerEnumType } from 'type-graphql';
 import { idOfType } from '../graphql/global-id.ts';
-import type { CostDimension, CostFilter, CostStep } from './cost-breakdown.ts';
+import type { CostDimension, CostFilter, CostSpreading, CostStep } from './cost-breakdown.ts';
 
 export const CostDimensionName: Record<CostDimension, CostDimension> = {
   OWNER_TEAM: 'OWNER_TEAM',
@@ -13,6 +13,7 @@ export const CostDimensionName: Record<CostDimension, CostDimension> = {
   REVISION: 'REVISION',
   REPLICA: 'REPLICA',
   CLUSTER: 'CLUSTER',
+  NODE: 'NODE',
   OFFERING: 'OFFERING',
   STATE: 'STATE',
   KIND: 'KIND',
@@ -21,7 +22,10 @@ registerEnumType(CostDimensionName, {
   name: 'CostDimension',
   description: 'What costs can be grouped by.',
   valuesConfig: {
-    OWNER_TEAM: { description: 'The team whose deployment it is.' },
+    OWNER_TEAM: {
+      description:
+        'The team whose deployment it is; empty for what is the platform’s: idle capacity of shared nodes and other pods on them.',
+    },
     CALLER_TEAM: { description: 'The team that sent the requests; empty for what nobody used.' },
     CALLER: { description: 'The principal that sent the requests; empty for what nobody used.' },
     PROJECT: { description: 'The project of the deployment.' },
@@ -29,11 +33,12 @@ registerEnumType(CostDimensionName, {
     VERSION: { description: 'The version that was served.' },
     DEPLOYMENT: { description: 'The deployment.' },
     REVISION: { description: 'The revision of the deployment.' },
-    REPLICA: { description: 'The replica.' },
+    REPLICA: { description: 'The replica; for the platform’s part of a shared node, the node or the pod.' },
     CLUSTER: { description: 'The cluster that it ran on.' },
+    NODE: { description: 'The shared node whose price it is a part of; empty for what is priced by itself.' },
     OFFERING: { description: 'The offering whose price was paid.' },
-    STATE: { description: 'The state of the replica: starting, serving, unready or draining.' },
-    KIND: { description: 'The kind of ledger line: replica, storage, egress and so on.' },
+    STATE: { description: 'The state of the replica: starting, serving, unready or draining; empty for what is no replica.' },
+    KIND: { description: 'The kind of ledger line: replica, node_idle, shared and so on.' },
   },
 });
 
@@ -45,6 +50,22 @@ registerEnumType(CostStepName, {
     HOUR: { description: 'By the hour.' },
     DAY: { description: 'By the day.' },
     MONTH: { description: 'By the calendar month.' },
+  },
+});
+
+export const CostSpreadingName: Record<CostSpreading, CostSpreading> = {
+  NONE: 'NONE',
+  BY_NODE: 'BY_NODE',
+  BY_CLUSTER: 'BY_CLUSTER',
+};
+registerEnumType(CostSpreadingName, {
+  name: 'CostSpreading',
+  description:
+    'Over whom idle capacity of shared nodes and pods that are no replicas are spread, in proportion to what replicas cost. The total stays the same.',
+  valuesConfig: {
+    NONE: { description: 'Over nobody: they are the platform’s.' },
+    BY_NODE: { description: 'Over replicas on the same node; a node without any stays the platform’s.' },
+    BY_CLUSTER: { description: 'Over all replicas of the cluster.' },
   },
 });
 

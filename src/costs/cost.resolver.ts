@@ -6,8 +6,8 @@ import type { ApiContext } from '../graphql/context.ts';
 import { TimeRangeInput } from '../graphql/time-range.input.ts';
 import type { Id } from '../kernel/id.ts';
 import { ModelType } from '../registry/model.type.ts';
-import type { CostDimension, CostStep } from './cost-breakdown.ts';
-import { CostDimensionName, CostFilterInput, CostStepName, toCostFilter } from './cost.input.ts';
+import type { CostDimension, CostSpreading, CostStep } from './cost-breakdown.ts';
+import { CostDimensionName, CostFilterInput, CostSpreadingName, CostStepName, toCostFilter } from './cost.input.ts';
 import { CostBreakdownType, toCostBreakdownType } from './cost.type.ts';
 import { TooMuchAsked, type Breakdown, type CostsService } from './costs.service.ts';
 
@@ -24,6 +24,12 @@ export class CostsArgs {
 
   @Field(() => CostFilterInput, { nullable: true, description: 'What to sum.' })
   filter?: CostFilterInput | null;
+
+  @Field(() => CostSpreadingName, {
+    defaultValue: 'NONE',
+    description: 'Whether what nobody has of shared nodes is spread over those who are on them. Ledger lines never change.',
+  })
+  spreading!: CostSpreading;
 }
 
 @Resolver()
@@ -39,7 +45,7 @@ export class CostResolver {
       'What things cost, from the ledger; open minutes are computed by the same rule. Costs of deployments of teams that you may read, whoever called them.',
   })
   async costs(
-    @Args(() => CostsArgs) { range, groupBy, step, filter }: CostsArgs,
+    @Args(() => CostsArgs) { range, groupBy, step, filter, spreading }: CostsArgs,
     @Ctx() context: ApiContext,
   ): Promise<CostBreakdownType> {
     const { from, to } = range;
@@ -49,6 +55,7 @@ export class CostResolver {
       groupBy: [...new Set(groupBy)],
       step: step ?? null,
       filter: toCostFilter(filter),
+      spreading,
       now: context.now,
     };
     const tx = await context.read();

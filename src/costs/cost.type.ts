@@ -7,7 +7,7 @@ import { CostDimensionName } from './cost.input.ts';
 import type { Breakdown, LabelledRow } from './costs.service.ts';
 
 const ESTIMATED =
-  'Part of the cost at a price that is assumed: replicas on your own machine are priced like the offering that they fit, until a price is set.';
+  'Part of the cost at a price that is assumed: replicas on your own machine are priced like the offering that they fit, until a price is set, and so are those on nodes that are not known.';
 
 @ObjectType('CostKey', { description: 'One value of one dimension.' })
 export class CostKeyType {
@@ -56,6 +56,14 @@ export class CostRowType {
   @Field(() => MoneyType, { description: 'Part in which replicas were not ready, restarts included.' })
   unready!: MoneyType;
 
+  @Field(() => MoneyType, { description: 'Part that is capacity of shared nodes which no pod had.' })
+  nodeIdle!: MoneyType;
+
+  @Field(() => MoneyType, {
+    description: 'Part that is pods on shared nodes which are no replicas: system daemons and other people’s.',
+  })
+  shared!: MoneyType;
+
   @Field(() => MoneyType, { description: 'Part that could not be given to anybody.' })
   unattributed!: MoneyType;
 
@@ -74,7 +82,7 @@ export class CostRowType {
   @Field(() => BigInteger, { description: 'Requests that were reported too late to be given a cost.' })
   unattributedRequests!: number;
 
-  @Field(() => BigInteger, { description: 'Replica time without a price, in ms; it is in no amount.' })
+  @Field(() => BigInteger, { description: 'Time of replicas, and of shared nodes, without a price, in ms; it is in no amount.' })
   unpricedMs!: number;
 
   @Field(() => MoneyType, { nullable: true, description: 'Cost per answered request, rounded down; null without requests.' })
@@ -101,7 +109,7 @@ export class CostBreakdownType {
   @Field(() => DateTime, { description: 'Everything before is closed; only late reports and corrected prices add to it.' })
   reconciledUntil!: Instant;
 
-  @Field(() => BigInteger, { description: 'Replica time without a price, in ms; it is in no amount.' })
+  @Field(() => BigInteger, { description: 'Time of replicas, and of shared nodes, without a price, in ms; it is in no amount.' })
   unpricedMs!: number;
 }
 
@@ -125,6 +133,8 @@ const toRowType = (row: LabelledRow): CostRowType => ({
   starting: toMoney(row.starting),
   draining: toMoney(row.draining),
   unready: toMoney(row.unready),
+  nodeIdle: toMoney(row.nodeIdle),
+  shared: toMoney(row.shared),
   unattributed: toMoney(row.unattributed),
   estimated: toMoney(row.estimated),
   requests: row.requests,

@@ -1,9 +1,9 @@
 import { visibleTo } from '../identity/authorize.ts';
 import type { Id } from '../kernel/id.ts';
-import { MINUTE_MS, minuteOf, type Instant } from '../kernel/instant.ts';
+import { MINUTE_MS, type Instant } from '../kernel/instant.ts';
 import type { Principal } from '../kernel/principal.ts';
-import type { Transaction } from '../kernel/transaction.ts';
-import { attributeMinute } from './attribute-costs.ts';
+import type { Scope, Transaction } from '../kernel/transaction.ts';
+import type { Database } from '../persistence/database.ts';
 import {
   concerns,
   effectiveRange,
@@ -14,12 +14,16 @@ import {
   type CostFilter,
   type CostQuestion,
   type CostRow,
+  type CostSpreading,
   type CostStep,
   type CostSums,
 } from './cost-breakdown.ts';
 import type { CostQuery } from './cost-query.port.ts';
-import type { CostStore, ReplicaProgress } from './cost-store.port.ts';
-import { minutesBetween } from './settle.ts';
+import type { CostStore } from './cost-store.port.ts';
+import { resourceOfReplica } from './ledger-line.ts';
+import type { NodeCostStore } from './node-cost-store.port.ts';
+import { openLinesOfNode, openLinesOfReplica, openSpan, type OpenFacts, type OpenSpan } from './open-minutes.ts';
+import { spreadLines } from './spread-costs.ts';
 
 /** Rows of one answer. Higher lets one question fill the memory; lower refuses honest reports over many callers. */
 export const MAX_ROWS = 10_000;
@@ -32,6 +36,8 @@ export interface BreakdownInput {
   readonly groupBy: readonly CostDimension[];
   readonly step?: CostStep | null;
   readonly filter?: CostFilter;
+  /** Over whom idle capacity of shared nodes and other people's pods are spread; nobody unless told. */
+  readonly spreading?: CostSpreading;
   /** Costs as the ledger told them at that instant: without open minutes. */
   readonly asOf?: Instant | null;
   readonly now: Instant;
@@ -59,7 +65,12 @@ export class TooMuchAsked extends Error {
 export interface CostsDeps {
   readonly store: CostStore;
   readonly query: CostQuery;
+  readonly nodes: NodeCostStore;
+  readonly database: Pick<Database, 'read'>;
 }
+
+/** What a team's part of a shared node costs depends on everybody's pods on it: that is computed as the platform, and narrowed to what the asker may see. */
+const EVERYBODY: Scope = { kind: 'reconciler', loop: 'costs of shared nodes' };
 
 /** What things cost, in any grouping: closed minutes from the ledger, open ones computed by the same function. */
 export class CostsService {
@@ -77,21 +88,21 @@ export class CostsService {
       groupBy: input.groupBy,
       step: input.step ?? null,
       filter: input.filter ?? {},
+      spreading: input.spreading ?? 'NONE',
       access: visibleTo(principal, 'cost.read'),
       asOf: input.asOf ?? null,
     };
-    const open = question.asOf === null ? await this.#openRows(tx, question, input.now) : { rows: [], earliest: null };
-    const lines = await this.#deps.query.lineRows(tx, question);
-    const usage = await this.#deps.query.usageRows(tx, question);
-    const rows = mergeRows([...lines, ...open.rows, ...usage]);
+    const { rows, earliest } = (await this.#needsEverybody(tx, question))
+      ? await this.#deps.database.read(EVERYBODY, (everybody) => this.#rows(everybody, question, input.now))
+      : await this.#rows(tx, question, input.now);
     if (rows.length > MAX_ROWS)
       throw new TooMuchAsked(`The answer has more than ${MAX_ROWS} rows: group by less, or ask for a shorter range.`);
     return {
       rows: await this.#labelled(tx, rows, input.groupBy),
       total: totalOf(rows),
       effectiveRange: range,
-      isEstimate: open.earliest !== null,
-      reconciledUntil: open.earliest ?? range.to,
+      isEstimate: earliest !== null,
+      reconciledUntil: earliest ?? range.to,
     };
   }
 
@@ -114,36 +125,67 @@ export class CostsService {
     );
   }
 
+  /** Row-level security shows a team its own lines; that is enough as long as nothing of other teams is computed with. */
+  async #needsEverybody(tx: Transaction, question: CostQuestion): Promise<boolean> {
+    if (question.access === null) return false;
+    if (question.spreading !== 'NONE' || question.groupBy.includes('NODE') || question.filter.NODE) return true;
+    return question.asOf === null && (await this.#deps.nodes.anyOpen(tx, question));
+  }
+
+  async #rows(tx: Transaction, question: CostQuestion, now: Instant): Promise<{ rows: CostRow[]; earliest: Instant | null }> {
+    const { query } = this.#deps;
+    const open = question.asOf === null ? await this.#openRows(tx, question, now) : { rows: [], earliest: null };
+    const lines = await query.lineRows(tx, question);
+    const usage = await query.usageRows(tx, question);
+    return { rows: mergeRows([...lines, ...open.rows, ...usage]), earliest: open.earliest };
+  }
+
   async #openRows(tx: Transaction, question: CostQuestion, now: Instant): Promise<{ rows: CostRow[]; earliest: Instant | null }> {
-    const { store } = this.#deps;
-    const spans = (await store.openReplicas(tx, question.from))
-      .map((replica) => openSpan(replica, question, now))
-      .filter(({ from, to }) => from < to);
+    const { store, nodes } = this.#deps;
+    const span = { from: question.from, to: question.to, now };
+    const isOpen = ({ from, to }: OpenSpan): boolean => from < to;
+    const ofReplicas = (await store.openReplicas(tx, question.from))
+      .map((one) => openSpan(one.replicaId, one, span))
+      .filter(isOpen);
+    const ofNodes = (await nodes.openNodes(tx, question.from)).map((one) => openSpan(one.nodeId, one, span)).filter(isOpen);
+    const spans = [...ofReplicas, ...ofNodes];
     if (spans.length === 0) return { rows: [], earliest: null };
-    const count = spans.reduce((all, { from, to }) => all + (to - from) / MINUTE_MS, 0);
-    if (count > MAX_OPEN_MINUTES)
+    if (spans.reduce((all, { from, to }) => all + (to - from) / MINUTE_MS, 0) > MAX_OPEN_MINUTES)
       throw new TooMuchAsked('Too many minutes of this range are not closed yet: ask for a shorter range.');
     const range = { from: Math.min(...spans.map(({ from }) => from)), to: Math.max(...spans.map(({ to }) => to)) };
-    const ids = spans.map(({ replicaId }) => replicaId);
-    const costed = await store.costedReplicas(tx, ids, range);
-    const replicas = new Map(
-      costed.filter((replica) => concerns(question, replica)).map((replica) => [replica.replicaId, replica]),
-    );
-    const usage = await store.usageOf(tx, ids, range);
-    const rows = spans.flatMap((span) => {
-      const replica = replicas.get(span.replicaId);
-      if (!replica) return [];
-      return minutesBetween(span.from, span.to).flatMap((minute) =>
-        attributeMinute({
-          ...replica,
-          minute,
-          knownUntil: now,
-          usage: usage.get(span.replicaId)?.get(minute) ?? [],
-        }).flatMap((line) => rowOfLine(question, replica, { ...line, minute }) ?? []),
-      );
+    const ids = ofNodes.map(({ id }) => id);
+    const costed = new Map((await nodes.costedNodes(tx, ids, range)).map((node) => [node.nodeId, node]));
+    const pods = [...costed.values()].flatMap((node) => node.pods.filter(({ isReplica }) => isReplica).map(({ podId }) => podId));
+    const facts = await this.#factsOf(tx, [...new Set([...ofReplicas.map(({ id }) => id), ...pods])], { range, now });
+    const told: Instant[] = [];
+    const lines = ofReplicas.flatMap((one) => {
+      const replica = facts.replicas.get(one.id);
+      const isConcerned = replica && concerns(question, resourceOfReplica(replica, null));
+      if (isConcerned) told.push(one.from);
+      // Those that are left out of the answer may still be what something is spread over.
+      return replica && (isConcerned || question.spreading !== 'NONE') ? openLinesOfReplica(one, replica, facts) : [];
     });
-    const told = spans.filter(({ replicaId }) => replicas.has(replicaId)).map(({ from }) => from);
-    return { rows: mergeRows(rows), earliest: told.length === 0 ? null : Math.min(...told) };
+    const ofNode = ofNodes.flatMap((one) => {
+      const node = costed.get(one.id);
+      return node ? openLinesOfNode(one, node, facts) : [];
+    });
+    const rows = spreadLines([...lines, ...ofNode], question.spreading).flatMap((line) => {
+      const row = rowOfLine(question, line);
+      if (row && line.nodeId !== null) told.push(line.minute);
+      return row ?? [];
+    });
+    return { rows: mergeRows(rows), earliest: told.length === 0 ? null : told.reduce((least, at) => Math.min(least, at)) };
+  }
+
+  async #factsOf(
+    tx: Transaction,
+    ids: readonly Id[],
+    { range, now }: { readonly range: { readonly from: Instant; readonly to: Instant }; readonly now: Instant },
+  ): Promise<OpenFacts> {
+    const { store } = this.#deps;
+    const replicas = await store.costedReplicas(tx, ids, range);
+    const usage = await store.usageOf(tx, ids, range);
+    return { replicas: new Map(replicas.map((replica) => [replica.replicaId, replica])), usage, now };
   }
 
   async #labelled(tx: Transaction, rows: readonly CostRow[], groupBy: readonly CostDimension[]): Promise<LabelledRow[]> {
@@ -159,14 +201,4 @@ export class CostsService {
       }),
     }));
   }
-}
-
-/** The open minutes of a replica that a question touches. */
-function openSpan(replica: ReplicaProgress, question: CostQuestion, now: Instant): { replicaId: Id; from: Instant; to: Instant } {
-  const end = Math.min(replica.capacityUntil ?? now, now);
-  return {
-    replicaId: replica.replicaId,
-    from: Math.max(question.from, replica.closedUntil),
-    to: Math.min(question.to, minuteOf(end + MINUTE_MS - 1)),
-  };
 }

@@ -58,8 +58,8 @@ export interface Span {
 export interface NodeCostStore {
   /** Nodes that were there after `since` and may have something to close or to restate. */
   openNodes(tx: Transaction, since: Instant): Promise<NodeProgress[]>;
-  /** True if any node was there in the range. */
-  anyNode(tx: Transaction, range: Span): Promise<boolean>;
+  /** True if minutes of some node before the end of the range are not closed. */
+  anyOpen(tx: Transaction, range: Span): Promise<boolean>;
   queuedNodes(tx: Transaction, limit: number): Promise<{ readonly nodeId: Id; readonly minutes: readonly Instant[] }[]>;
   /** Locks it until the transaction ends. */
   lockNode(tx: Transaction, nodeId: Id): Promise<MeteredNode | null>;

@@ -94,9 +94,9 @@ export class NodeCostRepository implements NodeCostStore {
     return sqlOf(tx).query<NodeProgress>(OPEN_NODES, [since]);
   }
 
-  async anyNode(tx: Transaction, { from, to }: Span): Promise<boolean> {
-    const text = `select 1 from metered_node where capacity_from < $2 and (capacity_until is null or capacity_until > $1) limit 1`;
-    return (await sqlOf(tx).query(text, [from, to])).length > 0;
+  async anyOpen(tx: Transaction, { to }: Span): Promise<boolean> {
+    const text = `select 1 from metered_node where not ended and closed_until < $1 limit 1`;
+    return (await sqlOf(tx).query(text, [to])).length > 0;
   }
 
   queuedNodes(tx: Transaction, limit: number): Promise<{ nodeId: Id; minutes: Instant[] }[]> {

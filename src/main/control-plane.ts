@@ -1,5 +1,6 @@
 import { CostsReconciler } from '../costs/costs.reconciler.ts';
 import { LedgerAudit } from '../costs/ledger-audit.reconciler.ts';
+import { NodeCostsReconciler } from '../costs/node-costs.reconciler.ts';
 import type { ClusterPort } from '../deployments/cluster.port.ts';
 import { newId, type Id } from '../kernel/id.ts';
 import { DAY_MS, HOUR_MS } from '../kernel/instant.ts';
@@ -106,8 +107,18 @@ export class ControlPlane {
       },
     });
     const reconciler = new CostsReconciler({ ...costsReconciler, lease: () => keeper.current() });
-    const loop = new Loop({ name: 'costs', everyMs: COSTS_MS, body: once(reconciler, clock), random, logger });
-    const pruning = new Loop({ name: 'costs pruning', everyMs: HOUSEKEEPING_MS, body: () => reconciler.prune(), random, logger });
+    const nodes = new NodeCostsReconciler({ ...costsReconciler, lease: () => keeper.current() });
+    const [closeReplicas, closeNodes] = [once(reconciler, clock), once(nodes, clock)];
+    const body = async (signal: AbortSignal) => {
+      await closeReplicas(signal);
+      await closeNodes(signal);
+    };
+    const prune = async () => {
+      await reconciler.prune();
+      await nodes.prune();
+    };
+    const loop = new Loop({ name: 'costs', everyMs: COSTS_MS, body, random, logger });
+    const pruning = new Loop({ name: 'costs pruning', everyMs: HOUSEKEEPING_MS, body: prune, random, logger });
     const audit = new LedgerAudit({ ...costsReconciler, audit: ledgerAudit, lease: () => keeper.current() });
     const auditing = new Loop({ name: 'ledger audit', everyMs: AUDIT_MS, body: (signal) => audit.pass(signal), random, logger });
     for (const part of [keeper, loop, pruning, auditing]) {

@@ -1,11 +1,10 @@
 // Reports go through the metering service into real databases and a hand-moved clock closes the minutes; ledgers are compared as text.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { COST_DIMENSIONS } from '../../src/costs/cost-breakdown.ts';
-import { CostQueryRepository } from '../../src/costs/cost-query.repository.ts';
 import { CostRepository } from '../../src/costs/cost.repository.ts';
 import { makeCostMetrics } from '../../src/costs/costs.metrics.ts';
 import { CostsReconciler } from '../../src/costs/costs.reconciler.ts';
-import { CostsService, type BreakdownInput } from '../../src/costs/costs.service.ts';
+import type { BreakdownInput } from '../../src/costs/costs.service.ts';
 import { MeteringService } from '../../src/costs/metering.service.ts';
 import { newId } from '../../src/kernel/id.ts';
 import { costOfInterval } from '../../src/kernel/money.ts';
@@ -15,7 +14,7 @@ import { sqlOf } from '../../src/persistence/sql.ts';
 import { makeMetricRegistry } from '../../src/telemetry/metrics.ts';
 import type { UsageReport, UsageRow } from '../../src/traffic/router-contract/usage-report.ts';
 import { principalOf, seededRandom } from '../support/actors.ts';
-import { addPrice, addReplica, makeCostedWorld, type CostedWorld } from '../support/costed-world.ts';
+import { addPrice, addReplica, makeCostedWorld, makeCostsService, type CostedWorld } from '../support/costed-world.ts';
 import { openTestDatabase, type TestDatabase } from '../support/database.ts';
 import { quietLogger } from '../support/quiet-logger.ts';
 
@@ -294,11 +293,11 @@ describe('Metering and ledger: inputs are kept for 62 days', () => {
 });
 
 describe('Costs in any grouping', () => {
-  const service = new CostsService({ store: new CostRepository(), query: new CostQueryRepository() });
-  const ask = (bench: Bench, input: Partial<BreakdownInput>, principal = principalOf('platform_admin', null)) =>
-    bench.db.database.read(scopeOf(principal), (tx) =>
-      service.breakdown(tx, principal, { from: T0, to: UNTIL, groupBy: [], now: bench.clock.at, ...input }),
-    );
+  const ask = (bench: Bench, input: Partial<BreakdownInput>, principal = principalOf('platform_admin', null)) => {
+    const asked = { from: T0, to: UNTIL, groupBy: [], now: bench.clock.at, ...input };
+    const service = makeCostsService(bench.db.database);
+    return bench.db.database.read(scopeOf(principal), (tx) => service.breakdown(tx, principal, asked));
+  };
   const sumOf = ({ rows }: { rows: readonly { cost: bigint }[] }) => rows.reduce((all, one) => all + one.cost, 0n);
 
   test('every grouping and step of every range sums to the same total, with open minutes too', async () => {

@@ -1,10 +1,18 @@
 import { offeringIdOf } from '../../src/clouds/offering-key.ts';
+import { CostQueryRepository } from '../../src/costs/cost-query.repository.ts';
+import { CostRepository } from '../../src/costs/cost.repository.ts';
+import { CostsService } from '../../src/costs/costs.service.ts';
+import { NodeCostRepository } from '../../src/costs/node-cost.repository.ts';
 import { newId, type Id } from '../../src/kernel/id.ts';
 import type { Instant } from '../../src/kernel/instant.ts';
 import type { Transaction } from '../../src/kernel/transaction.ts';
+import type { Database } from '../../src/persistence/database.ts';
 import { sqlOf } from '../../src/persistence/sql.ts';
 import type { ReplicaState } from '../../src/deployments/cluster.port.ts';
 import { seededRandom } from './actors.ts';
+
+export const makeCostsService = (database: Database): CostsService =>
+  new CostsService({ database, store: new CostRepository(), query: new CostQueryRepository(), nodes: new NodeCostRepository() });
 
 export interface CostedWorld {
   readonly teamId: Id;

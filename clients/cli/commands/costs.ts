@@ -1,14 +1,20 @@
 import type { Command } from 'commander';
 import { graphql } from '../../typescript/generated/gql.ts';
-import type { CostDimension, CostStep, CostsQuery } from '../../typescript/generated/graphql.ts';
+import type { CostDimension, CostSpreading, CostStep, CostsQuery } from '../../typescript/generated/graphql.ts';
 import type { Cli } from '../cli-context.ts';
 import { CommandFailure, EXIT } from '../exit-codes.ts';
 import { money, table } from '../output.ts';
 import { found } from '../refusals.ts';
 
 const Costs = graphql(`
-  query Costs($range: TimeRange!, $groupBy: [CostDimension!]!, $step: CostStep, $filter: CostFilter) {
-    costs(range: $range, groupBy: $groupBy, step: $step, filter: $filter) {
+  query Costs(
+    $range: TimeRange!
+    $groupBy: [CostDimension!]!
+    $step: CostStep
+    $filter: CostFilter
+    $spreading: CostSpreading! = NONE
+  ) {
+    costs(range: $range, groupBy: $groupBy, step: $step, filter: $filter, spreading: $spreading) {
       total {
         amount
       }
@@ -46,6 +52,12 @@ const Costs = graphql(`
         unready {
           amount
         }
+        nodeIdle {
+          amount
+        }
+        shared {
+          amount
+        }
         unattributed {
           amount
         }
@@ -78,6 +90,7 @@ const DIMENSIONS = {
   REVISION: true,
   REPLICA: true,
   CLUSTER: true,
+  NODE: true,
   OFFERING: true,
   STATE: true,
   KIND: true,
@@ -85,11 +98,14 @@ const DIMENSIONS = {
 
 const STEPS = { HOUR: true, DAY: true, MONTH: true } satisfies Record<CostStep, true>;
 
+const SPREADINGS = { NONE: true, BY_NODE: true, BY_CLUSTER: true } satisfies Record<CostSpreading, true>;
+
 interface CostsOptions {
   readonly since: string;
   readonly by: string;
   readonly step?: string;
   readonly deployment?: string;
+  readonly spread: string;
 }
 
 const UNITS: Readonly<Record<string, number>> = { m: 60_000, h: 3_600_000, d: 86_400_000 };
@@ -102,6 +118,7 @@ export function addCostsCommand(program: Command, cli: () => Cli): void {
     .option('--by <dimensions>', `comma-separated: ${Object.keys(DIMENSIONS).join(', ').toLowerCase()}`, 'deployment')
     .option('--step <step>', 'one row per hour, day or month (UTC)')
     .option('--deployment <path>', 'only this deployment')
+    .option('--spread <how>', 'what nobody has of shared nodes: none, by_node or by_cluster', 'none')
     .action((options: CostsOptions) => costs(cli(), options));
 }
 
@@ -113,7 +130,14 @@ async function costs({ client, output }: Cli, options: CostsOptions): Promise<vo
   const api = client();
   const filter = options.deployment === undefined ? null : await api.request(DeploymentId, { path: options.deployment });
   const deployment = filter && found(filter.deployment, 'deployment').id;
-  const { costs: answer } = await api.request(Costs, { range, groupBy, step, filter: deployment ? { deployment } : null });
+  const spreading = oneOf(SPREADINGS, '--spread', options.spread);
+  const { costs: answer } = await api.request(Costs, {
+    range,
+    groupBy,
+    step,
+    filter: deployment ? { deployment } : null,
+    spreading,
+  });
   output.result(answer, () => costsText(answer, groupBy, step !== null));
 }
 
@@ -127,6 +151,8 @@ function oneOf<T extends string>(known: Record<T, true>, option: string, text: s
 
 function costsText(answer: CostsQuery['costs'], groupBy: readonly CostDimension[], stepped: boolean): string {
   const { total, isEstimate, estimated, effectiveRange, unpricedMs, rows } = answer;
+  // Only shared nodes have these two.
+  const ofNodes = rows.some(({ nodeIdle, shared }) => nodeIdle.amount !== '0' || shared.amount !== '0');
   return [
     table(
       [
@@ -138,6 +164,7 @@ function costsText(answer: CostsQuery['costs'], groupBy: readonly CostDimension[
         'starting',
         'draining',
         'unready',
+        ...(ofNodes ? ['node idle', 'shared'] : []),
         'requests',
         'per request',
       ],
@@ -145,6 +172,7 @@ function costsText(answer: CostsQuery['costs'], groupBy: readonly CostDimension[
         ...(stepped ? [row.period ?? ''] : []),
         ...row.key.map((part) => part.value || '-'),
         ...[row.cost, row.busy, row.idle, row.starting, row.draining, row.unready].map((part) => money(part.amount)),
+        ...(ofNodes ? [row.nodeIdle, row.shared].map((part) => money(part.amount)) : []),
         String(row.requests),
         row.unitCost ? money(row.unitCost.amount) : '-',
       ]),

@@ -61,21 +61,23 @@ export type CostDimension =
   | 'CLUSTER'
   /** The deployment. */
   | 'DEPLOYMENT'
-  /** The kind of ledger line: replica, storage, egress and so on. */
+  /** The kind of ledger line: replica, node_idle, shared and so on. */
   | 'KIND'
   /** The model that was served. */
   | 'MODEL'
+  /** The shared node whose price it is a part of; empty for what is priced by itself. */
+  | 'NODE'
   /** The offering whose price was paid. */
   | 'OFFERING'
-  /** The team whose deployment it is. */
+  /** The team whose deployment it is; empty for what is the platform’s: idle capacity of shared nodes and other pods on them. */
   | 'OWNER_TEAM'
   /** The project of the deployment. */
   | 'PROJECT'
-  /** The replica. */
+  /** The replica; for the platform’s part of a shared node, the node or the pod. */
   | 'REPLICA'
   /** The revision of the deployment. */
   | 'REVISION'
-  /** The state of the replica: starting, serving, unready or draining. */
+  /** The state of the replica: starting, serving, unready or draining; empty for what is no replica. */
   | 'STATE'
   /** The version that was served. */
   | 'VERSION';
@@ -101,6 +103,15 @@ export type CostFilter = {
   /** Team whose deployments they are. */
   team?: string | number | null | undefined;
 };
+
+/** Over whom idle capacity of shared nodes and pods that are no replicas are spread, in proportion to what replicas cost. The total stays the same. */
+export type CostSpreading =
+  /** Over all replicas of the cluster. */
+  | 'BY_CLUSTER'
+  /** Over replicas on the same node; a node without any stays the platform’s. */
+  | 'BY_NODE'
+  /** Over nobody: they are the platform’s. */
+  | 'NONE';
 
 /** How a range is cut, in UTC. */
 export type CostStep =
@@ -611,10 +622,11 @@ export type CostsQueryVariables = Exact<{
   groupBy: Array<CostDimension> | CostDimension;
   step?: CostStep | null | undefined;
   filter?: CostFilter | null | undefined;
+  spreading?: CostSpreading;
 }>;
 
 
-export type CostsQuery = { costs: { isEstimate: boolean, reconciledUntil: string, unpricedMs: number, total: { amount: string }, estimated: { amount: string }, effectiveRange: { from: string, to: string }, rows: Array<{ period: string | null, requests: number, errors: number, key: Array<{ dimension: CostDimension, value: string }>, cost: { amount: string }, busy: { amount: string }, idle: { amount: string }, starting: { amount: string }, draining: { amount: string }, unready: { amount: string }, unattributed: { amount: string }, unitCost: { amount: string } | null }> } };
+export type CostsQuery = { costs: { isEstimate: boolean, reconciledUntil: string, unpricedMs: number, total: { amount: string }, estimated: { amount: string }, effectiveRange: { from: string, to: string }, rows: Array<{ period: string | null, requests: number, errors: number, key: Array<{ dimension: CostDimension, value: string }>, cost: { amount: string }, busy: { amount: string }, idle: { amount: string }, starting: { amount: string }, draining: { amount: string }, unready: { amount: string }, nodeIdle: { amount: string }, shared: { amount: string }, unattributed: { amount: string }, unitCost: { amount: string } | null }> } };
 
 export type DeploymentIdQueryVariables = Exact<{
   path: string;
@@ -1182,8 +1194,14 @@ export const WhoAmIDocument = new TypedDocumentString(`
 }
     `) as unknown as TypedDocumentString<WhoAmIQuery, WhoAmIQueryVariables>;
 export const CostsDocument = new TypedDocumentString(`
-    query Costs($range: TimeRange!, $groupBy: [CostDimension!]!, $step: CostStep, $filter: CostFilter) {
-  costs(range: $range, groupBy: $groupBy, step: $step, filter: $filter) {
+    query Costs($range: TimeRange!, $groupBy: [CostDimension!]!, $step: CostStep, $filter: CostFilter, $spreading: CostSpreading! = NONE) {
+  costs(
+    range: $range
+    groupBy: $groupBy
+    step: $step
+    filter: $filter
+    spreading: $spreading
+  ) {
     total {
       amount
     }
@@ -1219,6 +1237,12 @@ export const CostsDocument = new TypedDocumentString(`
         amount
       }
       unready {
+        amount
+      }
+      nodeIdle {
+        amount
+      }
+      shared {
         amount
       }
       unattributed {
