@@ -101,11 +101,11 @@ export class PoolScalingResolver {
   })
   async setPoolScaling(
     @Ctx() context: ApiContext,
-    @Args(() => SetPoolScalingArgs) { input, idempotencyKey }: SetPoolScalingArgs,
+    @Args(() => SetPoolScalingArgs) { input, idempotencyKey, expectedVersion = null }: SetPoolScalingArgs,
   ): Promise<SetPoolScalingPayload> {
     const { provider, minNodes, maxNodes, settings } = input;
     const config = Object.fromEntries(settings.map(({ name, value }) => [name, value]));
-    const wish = { poolId: idOfType('Pool', input.pool) ?? NOWHERE, provider, minNodes, maxNodes, config };
+    const wish = { poolId: idOfType('Pool', input.pool) ?? NOWHERE, provider, minNodes, maxNodes, config, expectedVersion };
     const outcome = await this.#deps.nodes.setScaling(callerOf(context, idempotencyKey), wish);
     await context.changed();
     if (!outcome.ok) return { pool: null, userErrors: toUserErrors([outcome.error]) };

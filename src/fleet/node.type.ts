@@ -111,6 +111,9 @@ export class PoolScalingType {
   @Field(() => [PoolSettingType], { description: "The provider's own settings of this pool, by name." })
   settings!: readonly PoolSettingType[];
 
+  @Field(() => Int, { description: 'Rises with every change of the wish; pass it as `expectedVersion`.' })
+  version!: number;
+
   @Field(() => [ClusterConditionType], { description: '`Growing` is False while something keeps it from growing.' })
   conditions!: readonly ClusterConditionType[];
 }
@@ -153,6 +156,9 @@ export class SetPoolScalingArgs {
 
   @Field(() => String, IDEMPOTENCY_KEY)
   idempotencyKey?: string | null;
+
+  @Field(() => Int, { nullable: true, description: 'Refused if how it scales has changed since; 0 = it did not scale.' })
+  expectedVersion?: number | null;
 }
 
 @ObjectType('SetPoolScalingPayload', { description: 'The pool, unless refused.' })
@@ -186,4 +192,5 @@ export const toPoolScalingType = (scaling: PoolScaling): PoolScalingType => ({
     .sort(([a], [b]) => (a < b ? -1 : 1))
     .map(([name, value]) => ({ name, value })),
   ...{ desiredNodes: scaling.desiredNodes, scaledAt: scaling.scaledAt, conditions: scaling.conditions },
+  version: scaling.version,
 });

@@ -25,7 +25,10 @@ export interface NodesDeps {
   readonly providers: readonly string[];
 }
 
-export type ScalingWish = Pick<PoolScaling, 'poolId' | 'provider' | 'config' | 'minNodes' | 'maxNodes'>;
+export interface ScalingWish extends Pick<PoolScaling, 'poolId' | 'provider' | 'config' | 'minNodes' | 'maxNodes'> {
+  /** Null = whatever it is now; 0 = it did not scale. */
+  readonly expectedVersion: number | null;
+}
 
 /** Nodes of one pool that may be wished for. Higher: a slip of the finger rents a fortune; lower: large clusters need two pools. */
 const MAX_NODES = 1_000;
@@ -64,27 +67,37 @@ export class NodesService {
   }
 
   /** Says between how many nodes a pool may have, and who rents them. The same again changes nothing. */
-  setScaling(caller: Caller, wish: ScalingWish): Promise<Result<{ poolId: Id }, Failure>> {
-    const body = { ...wish, config: { ...wish.config } };
+  setScaling(caller: Caller, { expectedVersion, ...wish }: ScalingWish): Promise<Result<{ poolId: Id }, Failure>> {
+    const body = { ...wish, config: { ...wish.config }, expectedVersion };
     return this.#deps.commands.run({ ...caller, mutation: 'setPoolScaling', body }, async (tx) => {
-      const { store, clusters, clock, providers } = this.#deps;
-      const pool = mayDo(caller.principal, 'cluster.write', PLATFORM) ? await clusters.pool(tx, wish.poolId) : null;
+      const mayWrite = mayDo(caller.principal, 'cluster.write', PLATFORM);
+      const pool = mayWrite ? await this.#deps.clusters.pool(tx, wish.poolId) : null;
       if (!pool) return err(notFound('pool', ['input', 'pool']));
-      const wrong = check(wish, providers);
+      const before = await this.#deps.store.lockScaling(tx, pool.id);
+      const wrong = check(wish, this.#deps.providers) ?? checkVersion(before, expectedVersion);
       if (wrong) return err(wrong);
-      const before = await store.lockScaling(tx, wish.poolId);
-      if (before && isSame(before, wish)) return ok({ poolId: wish.poolId });
+      if (before && isSame(before, wish)) return ok({ poolId: pool.id });
       const blank = { desiredNodes: null, scaledAt: null, conditions: [], version: 0 };
-      const after = { ...(before ?? blank), ...wish, version: (before?.version ?? 0) + 1 };
-      const cause = { at: clock.now(), principal: caller.principal.id };
-      await store.saveScaling(tx, after, cause);
+      const after = { ...(before ?? blank), ...wish, version: versionOf(before) + 1 };
+      const cause = { at: this.#deps.clock.now(), principal: caller.principal.id };
+      await this.#deps.store.saveScaling(tx, after, cause);
       record(tx, poolScalingChanged(before, after, { ...cause, pool }));
-      return ok({ poolId: wish.poolId });
+      return ok({ poolId: pool.id });
     });
   }
 }
 
-function check({ provider, minNodes, maxNodes }: ScalingWish, providers: readonly string[]): Failure | null {
+const versionOf = (scaling: PoolScaling | null): number => scaling?.version ?? 0;
+
+function checkVersion(before: PoolScaling | null, expected: number | null): Failure | null {
+  const version = versionOf(before);
+  if (expected === null || expected === version) return null;
+  return failure('CONFLICT', `How it scales is at version ${version} now: read it again.`, { path: ['expectedVersion'] });
+}
+
+type Wish = Omit<ScalingWish, 'expectedVersion'>;
+
+function check({ provider, minNodes, maxNodes }: Wish, providers: readonly string[]): Failure | null {
   if (!providers.includes(provider)) {
     const known = providers.length === 0 ? 'None is configured here.' : `There are: ${providers.join(', ')}.`;
     return failure('INVALID_INPUT', `No provider of this name rents machines here. ${known}`, { path: ['input', 'provider'] });
@@ -96,7 +109,7 @@ function check({ provider, minNodes, maxNodes }: ScalingWish, providers: readonl
   return null;
 }
 
-const isSame = (before: PoolScaling, wish: ScalingWish): boolean =>
+const isSame = (before: PoolScaling, wish: Wish): boolean =>
   before.provider === wish.provider &&
   before.minNodes === wish.minNodes &&
   before.maxNodes === wish.maxNodes &&

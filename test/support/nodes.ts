@@ -1,3 +1,4 @@
+import type { Pool } from '../../src/fleet/cluster.ts';
 import type { InventoryObservation, NodePod, ObservedNode, WaitingPod } from '../../src/fleet/cluster-inventory.port.ts';
 
 export const NOW = 1_800_000_000_000;
@@ -20,6 +21,19 @@ export const pod = (n: number, more: Partial<NodePod> = {}): NodePod => ({
   ...{ daemon: false, requests: { cpuMilli: 500, memoryMib: 256, accelerator: null }, from: NOW - 60_000 },
   ...{ endingSince: null, ready: true, replaced: true },
   ...more,
+});
+
+export const poolCalled = (name: string, n: number, nodeSelector: Record<string, string> = {}): Pool => ({
+  ...{
+    id: uid(n),
+    clusterId: uid(80),
+    name,
+    capacityType: 'on_demand',
+    offeringId: null,
+    nodeSelector,
+    version: 1,
+    createdAt: 0,
+  },
 });
 
 export const seen = (nodes: ObservedNode[], waiting: WaitingPod[] = []): InventoryObservation => ({

@@ -6,10 +6,10 @@ import type { Pool } from '../../src/fleet/cluster.ts';
 import type { ClusterNode, PoolScaling } from '../../src/fleet/node.ts';
 import { planNodes } from '../../src/fleet/plan-nodes.ts';
 import { planPools, POOL_PACE, type ScaledPool } from '../../src/fleet/plan-pools.ts';
-import { node, notice, NOW, pod, seen, small, uid } from '../support/nodes.ts';
+import { node, notice, NOW, pod, poolCalled, seen, small, uid } from '../support/nodes.ts';
 
 describe('Pools: they grow for pods that wait and give idle nodes back', () => {
-  const pool = { id: uid(90), name: 'burst', nodeSelector: {}, offeringId: null } as unknown as Pool;
+  const pool: Pool = poolCalled('burst', 90);
   const scaling: PoolScaling = {
     ...{ poolId: pool.id, provider: 'simulated', config: {}, minNodes: 0, maxNodes: 5, desiredNodes: null, scaledAt: null },
     ...{ conditions: [], version: 1 },

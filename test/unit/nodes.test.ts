@@ -13,7 +13,7 @@ import { nodePod, waitingPod } from '../../src/kubernetes/node-pods.ts';
 import { requestsOf } from '../../src/kubernetes/node-resources.ts';
 import { drainingBecauseOfNodes, hindranceOf, noticeOf } from '../../src/kubernetes/node-state.ts';
 import { cpuMilliOf, memoryMibAsked, memoryMibThere, readQuantity } from '../../src/kubernetes/quantity.ts';
-import { node, notice, NOW, pod, seen, uid } from '../support/nodes.ts';
+import { node, notice, NOW, pod, poolCalled, seen, uid } from '../support/nodes.ts';
 
 describe('Nodes: what is read of them', () => {
   test.each([
@@ -150,12 +150,11 @@ describe('Nodes: what is read of them', () => {
 });
 
 describe('Nodes: which pods drain because their nodes will leave', () => {
-  const raw = (taints: { key: string; effect: string }[] = []): Node =>
-    ({
-      metadata: { name: 'x', uid: uid(1), resourceVersion: '1' },
-      spec: { taints },
-      status: { conditions: [{ type: 'Ready', status: 'True' }] },
-    });
+  const raw = (taints: { key: string; effect: string }[] = []): Node => ({
+    metadata: { name: 'x', uid: uid(1), resourceVersion: '1' },
+    spec: { taints },
+    status: { conditions: [{ type: 'Ready', status: 'True' }] },
+  });
   const doomed = raw([{ key: 'purser.dev/interruption', effect: 'NoSchedule' }]);
   const one = (id: string, at: Node, routable = true, workloadId = 'w') => ({ uid: id, workloadId, routable, node: at });
 
