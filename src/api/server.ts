@@ -1,5 +1,5 @@
 import { createServer, type IncomingMessage, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { Server as NetServer, type AddressInfo } from 'node:net';
 import type { ApolloServer } from '@apollo/server';
 import { expressMiddleware } from '@as-integrations/express5';
 import express, { type ErrorRequestHandler, type Express, type RequestHandler, type Response } from 'express';
@@ -48,6 +48,10 @@ const REQUEST_TIMEOUT_MS = 6 * 3_600_000;
 
 /** A body that nobody waits for is read for so long after its answer. Higher: strangers hold connections; lower: slow callers miss the answer. */
 const LINGER_MS = 1_000;
+/** Idle connections are kept longer than clients and proxies keep theirs (60 s), so that they close first and no request meets a reset. */
+const KEEP_ALIVE_MS = 75_000;
+/** Idle connections may send one more request while the API stops. Lower: that request is lost; higher: stopping takes longer. */
+const IDLE_GRACE_MS = 1_000;
 /** Open connections. Higher: none may be left for the database and for files; lower: honest callers are turned away. */
 const MAX_CONNECTIONS = 8_192;
 
@@ -63,7 +67,7 @@ export class ApiServer {
 
   constructor(deps: ApiServerDeps) {
     this.#deps = deps;
-    this.#http = createServer({ requestTimeout: REQUEST_TIMEOUT_MS }, this.#app);
+    this.#http = createServer({ requestTimeout: REQUEST_TIMEOUT_MS, keepAliveTimeout: KEEP_ALIVE_MS }, this.#app);
     this.#http.maxConnections = MAX_CONNECTIONS;
     this.#gatekeeper = new Gatekeeper(deps.schema, deps.clock);
     this.#apollo = makeApollo({ schema: deps.schema, gatekeeper: this.#gatekeeper, logger: deps.logger, metrics: deps.metrics });
@@ -85,13 +89,18 @@ export class ApiServer {
     });
   }
 
-  /** Ends subscriptions, lets requests that run finish, closes. */
+  /** Ends subscriptions, lets requests that run or are just arriving finish, closes. */
   async close(): Promise<void> {
     this.#ended.abort();
+    // Not http's own close: it would cut idle connections at once, and with them a request that is just arriving.
+    const closed = new Promise<void>((resolve) => {
+      NetServer.prototype.close.call(this.#http, () => resolve());
+    });
+    // Again and again: an answer that had begun before keeps its connection.
+    const sweep = setInterval(() => this.#http.closeIdleConnections(), IDLE_GRACE_MS);
     await this.#closeSockets();
-    const closed = new Promise<void>((resolve) => this.#http.close(() => resolve()));
-    this.#http.closeIdleConnections();
     await closed;
+    clearInterval(sweep);
     await this.#apollo.stop();
   }
 
