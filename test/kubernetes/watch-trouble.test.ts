@@ -2,6 +2,7 @@
 // does not know the token. The last whole state stays readable and says that it is old; every case ends with the server's state.
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { KubernetesError, NO_SUCH_RESOURCE } from '../../src/kubernetes/api/errors.ts';
+import type { KubernetesApi } from '../../src/kubernetes/api/kubernetes-api.ts';
 import type { Resource } from '../../src/kubernetes/api/resource.ts';
 import { ResourceCache } from '../../src/kubernetes/watch/resource-cache.ts';
 import { distrust } from '../../src/kubernetes/watch/trust.ts';
@@ -25,6 +26,8 @@ beforeEach(async () => {
 });
 afterEach(() => maps.close());
 
+const impatient = (): KubernetesApi => maps.world.impatient({ listMs: 2_000, watchStartMs: 2_000 });
+
 describe('A cache behind an API server in trouble keeps the last whole state and says that it is old', () => {
   const rows: readonly { name: string; fault: Fault; error: RegExp }[] = [
     {
@@ -40,7 +43,7 @@ describe('A cache behind an API server in trouble keeps the last whole state and
       fault: { kind: 'answer', status: 200, body: '{"kind":"Surprise"}' },
       error: /without items|not what an API server/,
     },
-    { name: 'hang', fault: { kind: 'hang' }, error: /no answer within 1000 ms/ },
+    { name: 'hang', fault: { kind: 'hang' }, error: /no answer within 2000 ms/ },
     { name: 'connections that are cut', fault: { kind: 'cut', afterBytes: 40 }, error: /GET .*configmaps/ },
     {
       name: '403',
@@ -51,7 +54,7 @@ describe('A cache behind an API server in trouble keeps the last whole state and
   for (const { name, fault, error } of rows)
     it(name, async () => {
       await maps.put('a', '1');
-      const view = maps.watched();
+      const view = maps.watched({}, impatient());
       await view.cache.synced();
       maps.world.proxy.fail({ on: onAny, fault });
       view.cache.resync();
@@ -61,7 +64,7 @@ describe('A cache behind an API server in trouble keeps the last whole state and
       });
       expect(trouble?.message).toMatch(error);
       expect(view.values()).toEqual({ a: '1' });
-      expect(distrust(view.cache.freshness(), clock.now())).toBeNull();
+      expect(distrust(view.cache.freshness(), troubledSince ?? 0)).toBeNull();
       expect(distrust(view.cache.freshness(), (troubledSince ?? 0) + 6_000)).toMatch(error);
       await maps.put('a', '2');
       await maps.remove('a');
@@ -125,7 +128,7 @@ describe('A cache behind an API server in trouble keeps the last whole state and
 
   it('a frozen server: nothing answers, then everything goes on', async () => {
     await maps.put('a', '1');
-    const view = maps.watched({ watchMs: 1_000, graceMs: 500 });
+    const view = maps.watched({ watchMs: 1_000, graceMs: 500 }, impatient());
     await view.cache.synced();
     server.freeze();
     try {

@@ -1,4 +1,5 @@
 import { expect } from 'vitest';
+import type { KubernetesApi } from '../../src/kubernetes/api/kubernetes-api.ts';
 import type { ConfigMap } from '../../src/kubernetes/api/objects.ts';
 import { CONFIG_MAPS, NAMESPACES } from '../../src/kubernetes/api/resource.ts';
 import { ResourceCache, type CacheLimits } from '../../src/kubernetes/watch/resource-cache.ts';
@@ -36,7 +37,7 @@ export class WatchedConfigMaps {
   }
 
   static async open(kubeconfig: string, namespace: string): Promise<WatchedConfigMaps> {
-    const world = await openProxiedApi(kubeconfig, { listMs: 1_000, watchStartMs: 1_000 });
+    const world = await openProxiedApi(kubeconfig);
     const direct = await openProxiedApi(kubeconfig);
     await direct.api.apply(NAMESPACES, { apiVersion: 'v1', kind: 'Namespace', metadata: { name: namespace } });
     return new WatchedConfigMaps(namespace, world, direct);
@@ -58,9 +59,10 @@ export class WatchedConfigMaps {
     return this.world.proxy.seen.filter(onWatch).length;
   }
 
-  watched(limits: Partial<CacheLimits> = {}): Watched {
+  /** A cache of them, started. */
+  watched(limits: Partial<CacheLimits> = {}, api: KubernetesApi = this.world.api): Watched {
     const cache = new ResourceCache<ConfigMap>({
-      api: this.world.api,
+      api,
       resource: CONFIG_MAPS,
       selection: { namespace: this.namespace },
       project: (object) => object,
