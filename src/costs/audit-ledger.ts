@@ -1,7 +1,9 @@
 import type { Id } from '../kernel/id.ts';
 import { HOUR_MS, hourOf, MINUTE_MS, type Instant } from '../kernel/instant.ts';
 import type { PicoUsd } from '../kernel/money.ts';
+import { costOfNodeMinute } from './attribute-node.ts';
 import type { CostedReplica } from './cost-store.port.ts';
+import type { CostedNode } from './node-cost-store.port.ts';
 import { costOfMinute, minutesBetween, type Violation } from './settle.ts';
 
 /** What the ledger says of one hour; everything is of replicas whose minutes are settled. */
@@ -18,23 +20,50 @@ export interface ReplicaViolation extends Violation {
   readonly replica: CostedReplica;
 }
 
+/** The same of shared nodes: the lines of a node are those of everything on it. */
+export interface AuditedNodes extends Omit<AuditedHour, 'replicas'> {
+  readonly nodes: readonly (CostedNode & { readonly closedUntil: Instant })[];
+}
+
+export interface NodeViolation extends Violation {
+  readonly node: CostedNode;
+}
+
 /** Where the ledger of an hour breaks one of its promises; nothing unless somebody meddled with it or the code is wrong. */
-export function auditHour({ from, replicas, minutes, hours }: AuditedHour): ReplicaViolation[] {
-  return replicas.flatMap((replica) => {
-    const lines = minutes.get(replica.replicaId);
-    const found = (minute: Instant): PicoUsd => lines?.get(minute)?.sum ?? 0n;
-    const closed = minutesBetween(from, Math.min(from + HOUR_MS, replica.closedUntil));
-    const violations = closed.flatMap((minute): Violation[] => {
-      const expected = costOfMinute(replica, minute);
-      const least = lines?.get(minute)?.least ?? 0n;
-      if (found(minute) !== expected) return [{ promise: 'minute', minute, expected, found: found(minute) }];
-      return least < 0n ? [{ promise: 'group', minute, expected: 0n, found: least }] : [];
-    });
-    const expected = minutesBetween(from, from + HOUR_MS).reduce((sum, minute) => sum + found(minute), 0n);
-    const hour = hours.get(replica.replicaId) ?? 0n;
-    if (hour !== expected) violations.push({ promise: 'hour', minute: from, expected, found: hour });
-    return violations.map((violation) => ({ ...violation, replica }));
+export const auditHour = (hour: AuditedHour): ReplicaViolation[] =>
+  hour.replicas.flatMap((replica) =>
+    auditOne(hour, {
+      id: replica.replicaId,
+      closedUntil: replica.closedUntil,
+      costOf: (minute) => costOfMinute(replica, minute),
+    }).map((violation) => ({ ...violation, replica })),
+  );
+
+export const auditNodes = (hour: AuditedNodes): NodeViolation[] =>
+  hour.nodes.flatMap((node) =>
+    auditOne(hour, { id: node.nodeId, closedUntil: node.closedUntil, costOf: (minute) => costOfNodeMinute(node, minute) }).map(
+      (violation) => ({ ...violation, node }),
+    ),
+  );
+
+interface Audited {
+  readonly id: Id;
+  readonly closedUntil: Instant;
+  readonly costOf: (minute: Instant) => PicoUsd;
+}
+
+function auditOne({ from, minutes, hours }: Omit<AuditedHour, 'replicas'>, { id, closedUntil, costOf }: Audited): Violation[] {
+  const lines = minutes.get(id);
+  const found = (minute: Instant): PicoUsd => lines?.get(minute)?.sum ?? 0n;
+  const violations = minutesBetween(from, Math.min(from + HOUR_MS, closedUntil)).flatMap((minute): Violation[] => {
+    const expected = costOf(minute);
+    const least = lines?.get(minute)?.least ?? 0n;
+    if (found(minute) !== expected) return [{ promise: 'minute', minute, expected, found: found(minute) }];
+    return least < 0n ? [{ promise: 'group', minute, expected: 0n, found: least }] : [];
   });
+  const expected = minutesBetween(from, from + HOUR_MS).reduce((sum, minute) => sum + found(minute), 0n);
+  const hour = hours.get(id) ?? 0n;
+  return hour === expected ? violations : [...violations, { promise: 'hour', minute: from, expected, found: hour }];
 }
 
 /** Older hours looked at in one pass. Higher costs more at once, lower takes longer to come round. */
@@ -49,5 +78,5 @@ export function hoursToAudit(n: number, now: Instant, keepMs: number): Instant[]
 }
 
 /** Enough to name a violation: it is told once. */
-export const nameOf = ({ replica, promise, minute }: ReplicaViolation): string =>
-  `${replica.replicaId} ${promise} ${Math.floor(minute / MINUTE_MS)}`;
+export const nameOf = (violation: ReplicaViolation | NodeViolation): string =>
+  `${'node' in violation ? violation.node.nodeId : violation.replica.replicaId} ${violation.promise} ${Math.floor(violation.minute / MINUTE_MS)}`;

@@ -1,6 +1,6 @@
 import type { Instant } from '../kernel/instant.ts';
 import type { Transaction } from '../kernel/transaction.ts';
-import type { AuditedHour } from './audit-ledger.ts';
+import type { AuditedHour, AuditedNodes } from './audit-ledger.ts';
 
 /** What the ledger's own promises are checked with. */
 export interface LedgerAuditStore {
@@ -9,4 +9,6 @@ export interface LedgerAuditStore {
    * minutes were closed, is left out: it is about to be restated.
    */
   hour(tx: Transaction, from: Instant): Promise<AuditedHour>;
+  /** The same for the settled nodes of the hour; one whose replicas have changed is left out, too. */
+  nodes(tx: Transaction, from: Instant): Promise<AuditedNodes>;
 }

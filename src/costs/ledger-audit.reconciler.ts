@@ -2,10 +2,10 @@ import { record } from '../events/event-log.ts';
 import { DAY_MS } from '../kernel/instant.ts';
 import type { Scope } from '../kernel/transaction.ts';
 import { assertHeld } from '../persistence/lease.ts';
-import { auditHour, hoursToAudit, nameOf, type ReplicaViolation } from './audit-ledger.ts';
+import { auditHour, auditNodes, hoursToAudit, nameOf, type NodeViolation, type ReplicaViolation } from './audit-ledger.ts';
 import type { CostsReconcilerDeps } from './costs.reconciler.ts';
 import type { LedgerAuditStore } from './ledger-audit-store.port.ts';
-import { invariantViolated } from './ledger.events.ts';
+import { invariantViolated, nodeInvariantViolated } from './ledger.events.ts';
 import { KEEP_INPUTS_MS } from './plan-closing.ts';
 
 const SCOPE: Scope = { kind: 'reconciler', loop: 'ledger audit' };
@@ -42,7 +42,10 @@ export class LedgerAudit {
 
   async #look(hour: number): Promise<void> {
     const { database, audit, metrics } = this.#deps;
-    const found = auditHour(await database.read(SCOPE, (tx) => audit.hour(tx, hour)));
+    const found = [
+      ...auditHour(await database.read(SCOPE, (tx) => audit.hour(tx, hour))),
+      ...auditNodes(await database.read(SCOPE, (tx) => audit.nodes(tx, hour))),
+    ];
     const news = found.filter((violation) => !this.#told.has(nameOf(violation))).slice(0, MAX_TOLD_PER_PASS);
     if (news.length === 0) return;
     await this.#tell(news);
@@ -51,16 +54,25 @@ export class LedgerAudit {
     for (const violation of news) this.#told.add(nameOf(violation));
   }
 
-  async #tell(violations: readonly ReplicaViolation[]): Promise<void> {
+  async #tell(violations: readonly (ReplicaViolation | NodeViolation)[]): Promise<void> {
     const { database, clock, logger, lease } = this.#deps;
     const held = lease();
     if (!held) return;
     await database.write(SCOPE, async (tx) => {
       await assertHeld(tx, held);
-      for (const violation of violations) record(tx, invariantViolated(violation.replica, violation, clock.now()));
+      for (const violation of violations) {
+        const isNode = 'node' in violation;
+        const at = clock.now();
+        record(
+          tx,
+          isNode ? nodeInvariantViolated(violation.node, violation, at) : invariantViolated(violation.replica, violation, at),
+        );
+      }
     });
-    for (const { replica, promise, minute, expected, found } of violations) {
-      const said = { replica: replica.replicaId, promise, minute, expected: String(expected), found: String(found) };
+    for (const violation of violations) {
+      const { promise, minute, expected, found } = violation;
+      const who = 'node' in violation ? { node: violation.node.name } : { replica: violation.replica.replicaId };
+      const said = { ...who, promise, minute, expected: String(expected), found: String(found) };
       logger.error(said, 'the ledger breaks a promise');
     }
   }

@@ -18,8 +18,8 @@ export interface NodeFactsStore {
     clusterId: Id,
     seen: { readonly nodeIds: readonly Id[]; readonly podIds: readonly Id[] },
   ): Promise<KnownCluster>;
-  /** Nobody closes minutes of these nodes, or writes down more of them, before this transaction ends. */
-  lockNodes(tx: Transaction, nodeIds: readonly Id[]): Promise<void>;
+  /** Nobody closes minutes of these nodes, or writes down more of them, before this transaction ends. Returns their clusters. */
+  lockNodes(tx: Transaction, nodeIds: readonly Id[]): Promise<Id[]>;
   /** Writes facts down and queues what closed minutes say otherwise, of replicas too that are placed for the first time. */
   saveFacts(tx: Transaction, clusterId: Id, facts: NodeFacts): Promise<void>;
   /** The last reading of each of these pods that is placed, and the node that it is on; null = none yet. */

@@ -80,10 +80,12 @@ export class NodeFactsRepository implements NodeFactsStore {
     };
   }
 
-  async lockNodes(tx: Transaction, nodeIds: readonly Id[]): Promise<void> {
-    await sqlOf(tx).query(`select 1 from metered_node where node_id = any ($1::uuid[]) order by node_id for no key update`, [
-      `{${nodeIds.join(',')}}`,
-    ]);
+  async lockNodes(tx: Transaction, nodeIds: readonly Id[]): Promise<Id[]> {
+    const rows = await sqlOf(tx).query<{ id: Id }>(
+      `select cluster_id as id from metered_node where node_id = any ($1::uuid[]) order by node_id for no key update`,
+      [`{${nodeIds.join(',')}}`],
+    );
+    return [...new Set(rows.map(({ id }) => id))];
   }
 
   async saveFacts(tx: Transaction, clusterId: Id, facts: NodeFacts): Promise<void> {

@@ -1,5 +1,6 @@
 import { offeringIdOf, type OfferingKey } from '../clouds/offering-key.ts';
 import type { InventoryObservation, NodeUsage, ObservedNode } from '../fleet/cluster-inventory.port.ts';
+import { offeringsOf } from '../fleet/node-offering.ts';
 import type { NodeMeter } from '../fleet/node-meter.port.ts';
 import { isId, newId, type Id } from '../kernel/id.ts';
 import { MINUTE_MS, type Instant } from '../kernel/instant.ts';
@@ -24,7 +25,7 @@ export interface NodeMeteringDeps {
 /** Writes down which nodes there are, what they cost, which pods are on them and what these use. */
 export class NodeMeteringService implements NodeMeter {
   readonly #deps: NodeMeteringDeps;
-  /** When each cluster was last observed by this process: only then is it known when a node went. */
+  /** When this process last looked at each cluster: only then is it known when a node went. */
   readonly #observed = new Map<Id, Instant>();
 
   constructor(deps: NodeMeteringDeps) {
@@ -59,10 +60,12 @@ export class NodeMeteringService implements NodeMeter {
     const { store } = this.#deps;
     const nodes = usage.filter(({ nodeUid }) => isId(nodeUid));
     if (nodes.length === 0) return;
-    await store.lockNodes(
+    const clusters = await store.lockNodes(
       tx,
       nodes.map(({ nodeUid }) => nodeUid),
     );
+    // Whoever asks kubelets has just looked at their cluster.
+    for (const clusterId of clusters) this.#observed.set(clusterId, Math.max(at, this.#observed.get(clusterId) ?? 0));
     const told = nodes.flatMap(({ nodeUid, pods }) => pods.filter(({ uid }) => isId(uid)).map((pod) => ({ ...pod, nodeUid })));
     const placed = await store.readings(
       tx,
@@ -89,7 +92,7 @@ export class NodeMeteringService implements NodeMeter {
 
   /** What each node is priced by: what it says itself, else the offering of its labels, in its zone or in all of the region. */
   async #offeringsOf(tx: Transaction, cluster: string, { nodes, observedAt }: InventoryObservation): Promise<Map<Id, Id | null>> {
-    const wanted = new Map(nodes.map((node) => [node.uid, keysOf(node).map(offeringIdOf)]));
+    const wanted = new Map(nodes.map((node) => [node.uid, offeringsOf(node)]));
     const ids = [...new Set([...wanted.values()].flat())];
     const found = ids.length === 0 ? [] : await this.#deps.prices.byIds(tx, ids, observedAt);
     const known = new Set(found.map(({ offering }) => offering.id));
@@ -138,12 +141,6 @@ const sane = (inventory: InventoryObservation): InventoryObservation => ({
     .filter(({ uid }) => isId(uid))
     .map((node) => ({ ...node, pods: node.pods.filter(({ uid }) => isId(uid)) })),
 });
-
-function keysOf({ provider, region, zone, instanceType, capacityType }: ObservedNode): OfferingKey[] {
-  if (provider === null || region === null || instanceType === null) return [];
-  const key = { provider, region, instanceType, capacityType: capacityType ?? ('on_demand' as const) };
-  return [...(zone === null ? [] : [{ ...key, zone }]), { ...key, zone: '' }];
-}
 
 const annotatedKey = (cluster: string, { name, capacityType }: ObservedNode): OfferingKey => ({
   provider: ANNOTATED_PROVIDER,

@@ -169,7 +169,7 @@ export function makeOperations(shared: Foundation, catalogue: Catalogue) {
     costs,
     costsReconciler: { ...costDeps, nodes: nodeCosts },
     nodeMetering: new NodeMeteringService({ ...shared, store: new NodeFactsRepository(), prices: priceStore }),
-    ledgerAudit: new LedgerAuditRepository(costDeps.store),
+    ledgerAudit: new LedgerAuditRepository(costDeps.store, nodeCosts),
     metering: new MeteringService(costDeps),
     snapshots: new SnapshotService({ store: new SnapshotRepository(), deployments: deploymentStore, prices: priceStore, costs }),
   };

@@ -122,7 +122,6 @@ describe('Cost on Kubernetes: spreading what nobody has', () => {
     const open = await story({ closing: 11 });
     open.clock.at = UNTIL + 1;
     const ranges = [
-      [T0, UNTIL],
       [T0 - 3_600_000, UNTIL + 7_200_000],
       [T0 + 90_500, T0 + 16 * MINUTE + 400],
     ] as const;
@@ -278,4 +277,25 @@ describe('Cost on Kubernetes: prices of nodes', () => {
       new Set(['one', 'two']),
     );
   });
+});
+
+describe('Cost on Kubernetes: its promises are checked while running', () => {
+  test('sound minutes of nodes are read and nothing is told; a line that was changed and an hour that was, are', async () => {
+    const world = await story({});
+    await world.audit();
+    expect(await world.violations()).toEqual([]);
+    const one = `node_id = '${NODES[0]}' and kind = 'shared'`;
+    await world.meddle(`update ledger_line set effective = effective + 1 where minute = ${T0 + 3 * MINUTE} and ${one}`);
+    await world.meddle(
+      `update ledger_hour set effective = effective + 3 where hour = ${T0} and node_id = '${NODES[1]}' and kind = 'node_idle'`,
+    );
+    await world.audit();
+    const told = (await world.violations()).map(({ message }) => message);
+    expect(told).toHaveLength(3);
+    expect(told).toContainEqual(
+      expect.stringMatching(/^Node one: The lines of the minute 2026-11-02T10:03:00.000Z sum to .* and should be /),
+    );
+    expect(told).toContainEqual(expect.stringMatching(/^Node one: The sums of the hour from 2026-11-02T10:00:00.000Z/));
+    expect(told).toContainEqual(expect.stringMatching(/^Node two: The sums of the hour from/));
+  }, 60_000);
 });

@@ -6,6 +6,7 @@ import { CostsReconciler } from '../../src/costs/costs.reconciler.ts';
 import { LedgerAudit } from '../../src/costs/ledger-audit.reconciler.ts';
 import { LedgerAuditRepository } from '../../src/costs/ledger-audit.repository.ts';
 import { MeteringService } from '../../src/costs/metering.service.ts';
+import { NodeCostRepository } from '../../src/costs/node-cost.repository.ts';
 import { newId } from '../../src/kernel/id.ts';
 import { acquireLease, type Lease } from '../../src/persistence/lease.ts';
 import { makeClient } from '../../src/persistence/connection.ts';
@@ -34,7 +35,8 @@ function deps() {
 }
 
 /** An auditor that was just started: it has told of nothing yet. */
-const auditor = () => new LedgerAudit({ ...deps(), audit: new LedgerAuditRepository(new CostRepository()) });
+const auditor = () =>
+  new LedgerAudit({ ...deps(), audit: new LedgerAuditRepository(new CostRepository(), new NodeCostRepository()) });
 
 const events = () =>
   db.database.read(SYSTEM, (tx) =>

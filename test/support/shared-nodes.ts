@@ -2,6 +2,8 @@ import type { OpenLine } from '../../src/costs/cost-breakdown.ts';
 import { CostRepository } from '../../src/costs/cost.repository.ts';
 import { makeCostMetrics } from '../../src/costs/costs.metrics.ts';
 import { CostsReconciler } from '../../src/costs/costs.reconciler.ts';
+import { LedgerAudit } from '../../src/costs/ledger-audit.reconciler.ts';
+import { LedgerAuditRepository } from '../../src/costs/ledger-audit.repository.ts';
 import { MeteringService } from '../../src/costs/metering.service.ts';
 import { NodeCostRepository } from '../../src/costs/node-cost.repository.ts';
 import { NodeCostsReconciler } from '../../src/costs/node-costs.reconciler.ts';
@@ -11,6 +13,7 @@ import { NO_NODE, UNPRICED } from '../../src/costs/ledger-lines.repository.ts';
 import type { InventoryObservation, NodePod, NodeUsage, ObservedNode } from '../../src/fleet/cluster-inventory.port.ts';
 import { newId, type Id } from '../../src/kernel/id.ts';
 import type { Transaction } from '../../src/kernel/transaction.ts';
+import { makeClient } from '../../src/persistence/connection.ts';
 import { acquireLease, type Lease } from '../../src/persistence/lease.ts';
 import { sqlOf } from '../../src/persistence/sql.ts';
 import { PriceRepository } from '../../src/pricing/price.repository.ts';
@@ -206,6 +209,22 @@ export class SharedWorld {
     return turns.length + nodeTurns.length;
   }
 
+  /** A pass of an auditor that was just started. */
+  async audit(): Promise<void> {
+    this.#lease = await this.#write((tx) => acquireLease(tx, 'costs', 'test'));
+    const audit = new LedgerAuditRepository(this.#deps.store, this.#deps.nodes);
+    await new LedgerAudit({ ...this.#deps, audit }).pass(new AbortController().signal);
+  }
+
+  /** Changes a table as its owner, who may switch off what forbids it. */
+  async meddle(statement: string): Promise<void> {
+    const owner = makeClient(this.db.ownerUrl, 'purser test');
+    await owner.connect();
+    const allowed = ['ledger_line', 'ledger_line_2026_11'].map((table) => `alter table ${table} disable trigger user`);
+    for (const text of [`select set_config('purser.scope', 'reconciler', false)`, ...allowed, statement]) await owner.query(text);
+    await owner.end();
+  }
+
   #change(uid: Id, change: (one: ObservedNode) => ObservedNode): void {
     this.#nodes = this.#nodes.map((one) => (one.uid === uid ? change(one) : one));
   }
@@ -242,7 +261,8 @@ export class SharedWorld {
     return this.db.database.read(SYSTEM, (tx) => sqlOf(tx).query<T>(text));
   }
 
-  violations = (): Promise<object[]> => this.#query(`select message from outbox where type = 'ledger.invariant_violated'`);
+  violations = (): Promise<{ readonly message: string }[]> =>
+    this.#query(`select message from outbox where type = 'ledger.invariant_violated'`);
 
   ledger = (): Promise<object[]> =>
     this
