@@ -144,7 +144,7 @@ export class SetPoolScalingInput {
   @Field(() => [PoolSettingInput], {
     defaultValue: [],
     description:
-      "The provider's own settings; never a secret. `instanceType`, `region`, `zone`, `cpuMilli` and `memoryMib` say what a node is before there is one.",
+      "The provider's own settings; never a secret. `instanceType`, `region`, `zone`, `cpuMilli` and `memoryMib` say what a node is before there is one; after `idleSeconds` (600) without work a node is given back.",
   })
   settings!: PoolSettingInput[];
 }

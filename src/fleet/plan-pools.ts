@@ -75,8 +75,14 @@ export function planPools(
     const mine = left.filter((pod) => isFor(pod, one.pool));
     const room = roomFor(one, mine, now);
     left = left.filter((pod) => !room.placed.has(pod.uid));
-    return planPool({ one, room, wanted: mine.length > 0, pace, now });
+    return planPool({ one, room, wanted: mine.length > 0, pace: paceOf(one.scaling, pace), now });
   });
+}
+
+/** A pool may say itself how long its nodes are kept without work. */
+function paceOf({ config }: PoolScaling, pace: PoolPace): PoolPace {
+  const idleMs = Number(config['idleSeconds']) * 1_000;
+  return idleMs > 0 ? { ...pace, idleMs, settleMs: Math.min(pace.settleMs, idleMs) } : pace;
 }
 
 /** Pods name their pool; of those that do not, the labels decide. */

@@ -1,7 +1,6 @@
 // Builds nodes and pods as plain values and looks at what the pure cores read of them and decide.
 import { describe, expect, test } from 'vitest';
 import type { WaitingPod, ObservedNode } from '../../src/fleet/cluster-inventory.port.ts';
-import type { Pool } from '../../src/fleet/cluster.ts';
 import { nodeChanged } from '../../src/fleet/node.events.ts';
 import type { ClusterNode } from '../../src/fleet/node.ts';
 import { observeNodes, type NodesInput } from '../../src/fleet/observe-nodes.ts';
@@ -209,13 +208,7 @@ describe('Nodes: pods leave a node that will leave', () => {
 });
 
 describe('Nodes: their rows', () => {
-  const pool = {
-    id: uid(90),
-    clusterId: uid(80),
-    name: 'burst',
-    nodeSelector: { tier: 'burst' },
-    offeringId: null,
-  } as unknown as Pool;
+  const pool = poolCalled('burst', 90, { tier: 'burst' });
   const input = (nodes: ObservedNode[] | null, known: ClusterNode[] = [], seenAt: number | null = NOW - 1_000): NodesInput => ({
     ...{ clusterId: uid(80), observation: nodes && seen(nodes), known, pools: [pool], offerings: new Set(), seenAt },
   });
