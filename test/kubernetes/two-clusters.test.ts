@@ -11,7 +11,7 @@ import { childrenOf, isAlive, type ProcessIdentity } from './cluster/processes.t
 import { theCluster } from './cluster/testing.ts';
 
 const cluster = await theCluster();
-const START_MS = 100_000;
+const START_MS = 200_000;
 const running: ChildProcess[] = [];
 
 /** With one node: the second and third programs of the machine that a test needs are enough. */
@@ -44,7 +44,8 @@ const links = (slot: string) =>
 const namespaces = (slot: string) => readdirSync('/run/netns').filter((name) => name.startsWith(`purser${slot}-`));
 const descendants = (pid: number): ProcessIdentity[] => childrenOf(pid).flatMap((child) => [child, ...descendants(child.pid)]);
 
-describe.runIf(cluster.has('nodes'))('Two clusters on one machine', () => {
+// Three more starts, on a machine that is at work.
+describe.runIf(cluster.has('nodes'))('Two clusters on one machine', { timeout: 2 * START_MS }, () => {
   test('have nodes, names and addresses of their own, and leave nothing behind', async () => {
     const { owner, kubeconfig } = await startAnother();
     const other = await ClusterAccess.open(kubeconfig);
