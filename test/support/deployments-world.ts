@@ -15,6 +15,7 @@ import type { RevisionErrors } from '../../src/deployments/revision-errors.port.
 import { RouteTableRepository } from '../../src/deployments/route-table.repository.ts';
 import { RouteTableService } from '../../src/deployments/route-table.service.ts';
 import { WishWriter } from '../../src/deployments/wish-writer.service.ts';
+import type { PoolWish } from '../../src/fleet/cluster.ts';
 import { ClusterRepository } from '../../src/fleet/cluster.repository.ts';
 import { FleetService } from '../../src/fleet/fleet.service.ts';
 import { CredentialsService } from '../../src/identity/credentials.service.ts';
@@ -57,6 +58,8 @@ export interface Ground {
   readonly clock: ManualClock;
   readonly random: Random;
   readonly cluster: SimulatedCluster;
+  /** Clusters beside the first one, by name. */
+  readonly others: Map<string, { readonly id: Id; readonly cluster: SimulatedCluster }>;
   readonly errors: Map<Id, RevisionErrors>;
   readonly clusterId: Id;
   readonly teamId: Id;
@@ -90,13 +93,7 @@ export async function makeGround(database: Database, teamName: string, versions 
   const identity = new IdentityRepository();
   const models = new ModelRepository();
   const owner = { teamId, projectId, createdAt: clock.now(), createdBy: teamId };
-  const fleet = new FleetService({
-    store: new ClusterRepository(),
-    use: new ClusterUseRepository(),
-    clock,
-    random,
-    commands: new Commands({ database, clock }),
-  });
+  const fleet = fleetOf({ database, clock, random });
   const clusterId = await database.write(SCOPE, async (tx) => {
     await identity.insertTeam(tx, { id: teamId, name: teamName, version: 1, createdAt: clock.now() });
     const limits = { maxReplicas: 10, maxSpendPerHour: 5n * PICO_PER_USD };
@@ -141,7 +138,39 @@ export async function makeGround(database: Database, teamName: string, versions 
     return (await fleet.ensureLocalCluster(tx, { machineId: 'machine', name: teamName })).cluster.id;
   });
   const cluster = new SimulatedCluster(clock);
-  return { database, clock, random, cluster, errors: new Map(), clusterId, teamId, projectId, teamName, offerings };
+  return {
+    database,
+    clock,
+    random,
+    cluster,
+    others: new Map(),
+    errors: new Map(),
+    clusterId,
+    teamId,
+    projectId,
+    teamName,
+    offerings,
+  };
+}
+
+export const fleetOf = ({ database, clock, random }: Pick<Ground, 'database' | 'clock' | 'random'>): FleetService =>
+  new FleetService({
+    ...{ store: new ClusterRepository(), use: new ClusterUseRepository(), clock, random },
+    commands: new Commands({ database, clock }),
+  });
+
+/** Registers a simulated cluster beside the ground's own. */
+export async function addCluster(ground: Ground, name: string, pools?: readonly PoolWish[]): Promise<SimulatedCluster> {
+  const { clock } = ground;
+  clock.advance(1);
+  const fleet = fleetOf(ground);
+  const caller = { principal: principalOf('platform_admin', null), idempotencyKey: null };
+  const anyNode: PoolWish = { name: 'default', capacityType: 'on_demand', offeringId: null, nodeSelector: {} };
+  const made = await fleet.register(caller, { name, kind: 'simulated', config: null, pools: pools ?? [anyNode] });
+  if (!made.ok) throw new Error(made.error.message);
+  const cluster = new SimulatedCluster(clock);
+  ground.others.set(name, { id: made.value.clusterId, cluster });
+  return cluster;
 }
 
 export const versionOf = (
@@ -163,6 +192,8 @@ export async function makeControlPlane(
   options: {
     readonly database?: Database;
     readonly cluster?: ClusterPort;
+    /** What the control plane sees of each cluster; else the cluster itself. */
+    readonly through?: (cluster: ClusterPort) => ClusterPort;
     readonly holder?: string;
     readonly allowProcess?: boolean;
   } = {},
@@ -189,25 +220,29 @@ export async function makeControlPlane(
   });
   const deployments = new DeploymentsService(common);
   const lease = await acquire(ground.database, clusterId, options.holder ?? 'one');
-  let held: Lease | null = lease;
+  const held = new Map<Id, Lease | null>([[clusterId, lease]]);
   const artifacts = {
     grant: ({ digest }: { digest: string }) => ({ artifactUrl: `http://control-plane/${digest}`, artifactToken: 'secret' }),
   };
   const errors = { errorsOf: () => Promise.resolve(ground.errors) };
   const registry = makeMetricRegistry();
-  const reconciler = new DeploymentsReconciler({
-    ...common,
-    clusterStore: clusters,
-    quotas,
-    metrics: makeDeploymentMetrics(registry),
-    errors,
-    evidence: new ReplicaEvidenceRepository(),
-    artifacts,
-    clusterId,
-    cluster,
-    pace: PACE,
-    lease: () => held,
-  });
+  const metrics = makeDeploymentMetrics(registry);
+  const reconcilerOf = (id: Id, port: ClusterPort) =>
+    new DeploymentsReconciler({
+      ...{ ...common, clusterStore: clusters, quotas, metrics, errors, evidence: new ReplicaEvidenceRepository(), artifacts },
+      ...{
+        clusterId: id,
+        cluster: options.through ? options.through(port) : port,
+        pace: PACE,
+        lease: () => held.get(id) ?? null,
+      },
+    });
+  const reconciler = reconcilerOf(clusterId, cluster);
+  const reconcilers = [reconciler];
+  for (const other of ground.others.values()) {
+    held.set(other.id, await acquire(ground.database, other.id, options.holder ?? 'one'));
+    reconcilers.push(reconcilerOf(other.id, other.cluster));
+  }
   const routes = new RouteTableService({
     ...shared,
     store,
@@ -217,12 +252,31 @@ export async function makeControlPlane(
     prices,
   });
   const admin = principalOf('platform_admin', null);
-  const pass = async () =>
-    reconciler.execute(reconciler.plan(await reconciler.prepare(), clock.now()), new AbortController().signal);
+  const passOf = async (one: DeploymentsReconciler) =>
+    one.execute(one.plan(await one.prepare(), clock.now()), new AbortController().signal);
+  /** One after the other, as their leaders would. */
+  const pass = async () => {
+    for (const one of reconcilers) await passOf(one);
+  };
   const path = { teamName: ground.teamName, projectName: 'demo', name: 'digits' };
   return {
-    ...{ deploys, deployments, decisions, reconciler, routes, store, lease, pass, admin, models, path, registry },
-    setLease: (next: Lease | null) => (held = next),
+    ...{
+      deploys,
+      deployments,
+      decisions,
+      reconciler,
+      routes,
+      store,
+      lease,
+      pass,
+      passOf,
+      admin,
+      models,
+      path,
+      registry,
+      reconcilers,
+    },
+    setLease: (next: Lease | null) => held.set(clusterId, next),
     /** Deploys model version `number`. */
     deploy: (number: number, more: Partial<DeployInput> = {}, how: Partial<DeployOptions> = {}, key: string | null = null) =>
       deploys.deploy(

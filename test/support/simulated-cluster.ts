@@ -10,6 +10,7 @@ import {
   type ReplicaState,
   type WorkloadSpec,
 } from '../../src/deployments/cluster.port.ts';
+import { workloadDigest } from '../../src/deployments/make-workload-spec.ts';
 import type { Clock } from '../../src/kernel/clock.ts';
 
 /** What replicas of a model version do: get ready, start for ever, fail again and again, or be refused. */
@@ -32,6 +33,8 @@ export class SimulatedCluster implements ClusterPort {
   /** Every effect that was let through, in words. */
   readonly effects: string[] = [];
   reachable = true;
+  /** True: it says of each workload what it was told, so that meddling shows. */
+  tellsSpecs = false;
   readonly #clock: Clock;
   readonly #workloads = new Map<string, WorkloadSpec>();
   readonly #slots = new Map<string, Slot>();
@@ -53,12 +56,44 @@ export class SimulatedCluster implements ClusterPort {
     this.#logs.get(replicaId)?.push(text);
   }
 
+  /** Somebody deletes everything there. */
+  wipe(): void {
+    this.#workloads.clear();
+    for (const slot of this.#slots.values()) slot.capacityUntil ??= this.#clock.now();
+    this.#changed();
+  }
+
+  /** As many workloads that nobody of this database wishes, with a replica each; gives their ids. */
+  plant(count: number): string[] {
+    return Array.from({ length: count }, (_, n) => {
+      const workloadId = randomUUID();
+      const [like] = this.#workloads.values();
+      const spec = { ...like, workloadId, revisionId: workloadId, generation: 1, replicas: 1, modelVersion: `stranger ${n}` };
+      this.#workloads.set(workloadId, spec as WorkloadSpec);
+      this.#fill(spec as WorkloadSpec);
+      this.#changed();
+      return workloadId;
+    });
+  }
+
+  /** Somebody meddles with a workload: it is no longer as told. */
+  meddle(change: (spec: WorkloadSpec) => WorkloadSpec): void {
+    for (const [id, spec] of this.#workloads) this.#workloads.set(id, change(spec));
+    this.#changed();
+  }
+
+  /** Ids of the workloads that it knows. */
+  known(): string[] {
+    return [...this.#workloads.keys()].sort();
+  }
+
   apply(workload: WorkloadSpec, fence: Fence): Promise<ApplyResult> {
     return this.#fenced(fence, () => {
       const known = this.#workloads.get(workload.workloadId);
       if (known && known.generation > workload.generation)
         return { outcome: 'stale_generation', seenGeneration: known.generation };
-      if (known?.generation === workload.generation) return { outcome: 'unchanged' };
+      if (known?.generation === workload.generation && workloadDigest(known) === workloadDigest(workload))
+        return { outcome: 'unchanged' };
       if (this.#behaviour(workload) === 'refused')
         return { outcome: 'refused', reason: 'NO_CONTAINER_RUNTIME', message: 'No engine.' };
       this.#workloads.set(workload.workloadId, workload);
@@ -87,11 +122,11 @@ export class SimulatedCluster implements ClusterPort {
     this.#seen = this.#changes;
     return Promise.resolve({
       observedAt: this.#clock.now(),
-      workloads: [...this.#workloads.values()].map(({ workloadId, generation, replicas }) => ({
-        workloadId,
-        generation,
-        replicas,
-        specDigest: null,
+      workloads: [...this.#workloads.values()].map((spec) => ({
+        workloadId: spec.workloadId,
+        generation: spec.generation,
+        replicas: spec.replicas,
+        specDigest: this.tellsSpecs ? workloadDigest(spec) : null,
         problem: null,
       })),
       replicas: [...this.#slots.values()].map((slot) => ({ ...slot, transitions: [...slot.transitions] })),
