@@ -139,6 +139,16 @@ describe('The client signs in', () => {
     expect(tokens().at(-1)).toBe('Bearer run-2');
   });
 
+  it('to the server that the file names now, when the old one is not there any more', async () => {
+    const nowhere = kubeconfig({ token: 'one' }, { server: 'http://127.0.0.1:9', 'insecure-skip-tls-verify': true });
+    const api = fromFile(nowhere);
+    await expect(api.json('/version')).rejects.toThrow(expect.objectContaining({ kind: 'connection' }));
+    file('config', kubeconfig({ token: 'two' }));
+    now += 10_000;
+    await api.json('/version');
+    expect(tokens()).toEqual(['Bearer two']);
+  });
+
   it('once more and not for ever', async () => {
     refused.add('Bearer one');
     await expect(fromFile(kubeconfig({ token: 'one' })).json('/version')).rejects.toThrow(

@@ -63,6 +63,11 @@ export class Credentials {
     this.#config = null;
   }
 
+  /** The server cannot be reached as it is written down: its address or authority may have changed there. Read again when the time comes. */
+  doubted(): void {
+    this.#config = null;
+  }
+
   /** Ends every connection, those in use too. */
   async close(): Promise<void> {
     await this.#transport?.dispatcher.destroy();

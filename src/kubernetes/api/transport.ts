@@ -125,6 +125,7 @@ export class Transport {
     try {
       return await body(signIn);
     } catch (error) {
+      if (error instanceof KubernetesUnreachable && error.kind === 'connection') credentials.doubted();
       if (!(error instanceof KubernetesError) || error.status !== 401) throw error;
       credentials.refused(signIn);
       return body(await credentials.current());
@@ -188,6 +189,8 @@ class Exchange {
       body: body === undefined ? null : JSON.stringify(body),
       signal: this.#end.signal,
     });
+    // Whoever reads it is told; nobody may be reading when it is aborted.
+    answer.body.on('error', () => undefined);
     const retryAfter = answer.headers['retry-after'];
     return { status: answer.statusCode, retryAfter: typeof retryAfter === 'string' ? retryAfter : null, body: answer.body };
   }
