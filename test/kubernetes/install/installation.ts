@@ -159,6 +159,17 @@ export class Installation {
     return found.filter(({ metadata }) => metadata.deletionTimestamp === undefined).map(podOf);
   }
 
+  /** Pods that have been told to end and have not. */
+  async leaving(): Promise<number> {
+    const path = `/api/v1/namespaces/${this.namespace}/pods?labelSelector=app.kubernetes.io/name=purser`;
+    return (await this.#parts.cluster.api.list(path)).filter(({ metadata }) => metadata.deletionTimestamp !== undefined).length;
+  }
+
+  /** Asks the release's database as superuser. */
+  query<R extends pg.QueryResultRow>(text: string): Promise<pg.QueryResult<R>> {
+    return this.#parts.surroundings.sql(this.databaseName, (client) => client.query<R>(text));
+  }
+
   async deletePod(name: string): Promise<void> {
     await this.#kubectl('delete', 'pod', name, '--wait=true');
   }
@@ -174,13 +185,11 @@ export class Installation {
   }
 
   /** Who leads which loop now. */
-  leaders(): Promise<ReadonlyMap<string, string>> {
-    return this.#parts.surroundings.sql(this.databaseName, async (client) => {
-      const { rows } = await client.query<{ name: string; holder: string }>(
-        `select name, holder from lease where expires_at > (extract(epoch from clock_timestamp()) * 1000)::bigint`,
-      );
-      return new Map(rows.map(({ name, holder }) => [name, holder]));
-    });
+  async leaders(): Promise<ReadonlyMap<string, string>> {
+    const { rows } = await this.query<{ name: string; holder: string }>(
+      `select name, holder from lease where expires_at > (extract(epoch from clock_timestamp()) * 1000)::bigint`,
+    );
+    return new Map(rows.map(({ name, holder }) => [name, holder]));
   }
 
   /** Takes the release away and the namespace with all that is in it. */
