@@ -1,0 +1,236 @@
+// One suite for every provider of machines: the simulated market by its own clock, and a command that keeps its machines in a file.
+import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, describe, expect, test } from 'vitest';
+import { CloudUnknown, type CloudPool, type CloudProvider } from '../../src/clouds/cloud-provider.port.ts';
+import { CommandCloud } from '../../src/clouds/onprem/command-cloud.adapter.ts';
+import { SimulatedCloud, type SimulatedMarket } from '../../src/clouds/simulated/simulated-cloud.adapter.ts';
+import { seededRandom } from '../support/actors.ts';
+import { eventually } from '../support/eventually.ts';
+
+const FENCE = { epoch: 7 };
+const pool: CloudPool = {
+  ...{ key: 'here/east/burst', region: 'us-east-1', zone: null, instanceType: 'm5.large', capacityType: 'spot' },
+  ...{ labels: { tier: 'burst' }, config: {} },
+};
+
+/** A provider, and how its time passes until what was wished for is there. */
+interface Opened {
+  readonly provider: CloudProvider;
+  readonly pass: () => void;
+}
+
+const folders: string[] = [];
+afterEach(() => {
+  for (const folder of folders.splice(0)) rmSync(folder, { recursive: true, force: true });
+});
+
+function simulated(market: Partial<SimulatedMarket> = {}): Opened & { provider: SimulatedCloud } {
+  let now = 1_800_000_000_000;
+  const provider = new SimulatedCloud({ clock: { now: () => now }, random: seededRandom(5), market });
+  return { provider, pass: () => void (now += 60_000) };
+}
+
+/** A shell script as an operator would write it, around a few lines of JavaScript that keep state in a file. */
+function command(body = COMMAND, timeoutMs?: number): Opened {
+  const folder = mkdtempSync(join(tmpdir(), 'purser-command-'));
+  folders.push(folder);
+  writeFileSync(join(folder, 'rent.mjs'), body);
+  const file = join(folder, 'rent');
+  writeFileSync(
+    file,
+    `#!/bin/sh\nexec '${process.execPath}' '${join(folder, 'rent.mjs')}' '${join(folder, 'state.json')}' "$@"\n`,
+  );
+  chmodSync(file, 0o755);
+  const provider = new CommandCloud({ command: [file], ...(timeoutMs === undefined ? {} : { timeoutMs }) });
+  return { provider, pass: () => undefined };
+}
+
+const COMMAND = `
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+const [file, verb] = process.argv.slice(2);
+const input = JSON.parse(readFileSync(0, 'utf8'));
+const state = existsSync(file) ? JSON.parse(readFileSync(file, 'utf8')) : { made: 0, epoch: 0, pools: {} };
+const refuse = (reason) => ({ outcome: 'refused', reason, message: 'no', retryAfterMs: null });
+const there = (node) => node.phase === 'running';
+const verbs = {
+  ensurePool: () => ((state.pools[input.pool.key] = { desired: 0, nodes: [], ...state.pools[input.pool.key] }), { outcome: 'accepted' }),
+  deletePool: () => (delete state.pools[input.key], { outcome: 'accepted' }),
+  observeNodes: () => state.pools[input.key] ?? null,
+  interruptions: () => [],
+  scalePool: () => {
+    const pool = state.pools[input.key];
+    if (!pool) return refuse('NO_SUCH_POOL');
+    const released = pool.nodes.filter((node) => there(node) && input.release.includes(node.instanceId));
+    if (input.desired < pool.nodes.filter(there).length - released.length) return refuse('NAME_MACHINES');
+    for (const node of released) node.phase = 'gone';
+    while (pool.nodes.filter(there).length < input.desired)
+      pool.nodes.push({ instanceId: 'm' + ++state.made, nodeName: null, phase: 'running', since: Date.now() });
+    pool.desired = input.desired;
+    return { outcome: 'accepted' };
+  },
+};
+const stale = input.epoch < state.epoch;
+state.epoch = Math.max(state.epoch, input.epoch ?? 0);
+const answer = stale ? { outcome: 'stale_epoch' } : verbs[verb]();
+writeFileSync(file, JSON.stringify(state));
+process.stdout.write(JSON.stringify(answer));
+`;
+
+describe.each([
+  ['simulated', () => simulated() as Opened],
+  ['command', () => command()],
+])('Providers of machines: %s', (_, open) => {
+  const running = async ({ provider, pass }: Opened): Promise<string[]> => {
+    pass();
+    const state = await provider.observeNodes(pool.key);
+    return (state?.nodes ?? []).filter(({ phase }) => phase === 'running').map(({ instanceId }) => instanceId);
+  };
+  const scale = (opened: Opened, desired: number, release: string[] = []) =>
+    opened.provider.scalePool(pool.key, { desired, release }, FENCE);
+  const opened = async (desired: number): Promise<Opened> => {
+    const one = open();
+    await one.provider.ensurePool(pool, FENCE);
+    await scale(one, desired);
+    return one;
+  };
+
+  test('a pool is made once, without machines; a pool that is not there is null', async () => {
+    const one = open();
+    expect(await one.provider.observeNodes(pool.key)).toBeNull();
+    for (let n = 0; n < 3; n += 1) expect(await one.provider.ensurePool(pool, FENCE)).toEqual({ outcome: 'accepted' });
+    expect(await one.provider.observeNodes(pool.key)).toEqual({ desired: 0, nodes: [] });
+  });
+
+  test('the same wish again asks for nothing new', async () => {
+    const one = await opened(2);
+    const first = await running(one);
+    expect(first).toHaveLength(2);
+    for (let n = 0; n < 3; n += 1) expect(await scale(one, 2)).toEqual({ outcome: 'accepted' });
+    await one.provider.ensurePool(pool, FENCE);
+    expect(await running(one)).toEqual(first);
+    expect((await one.provider.observeNodes(pool.key))?.desired).toBe(2);
+  });
+
+  test('machines are given back by name only, and the same names again give back no others', async () => {
+    const one = await opened(3);
+    const [first = '', second = '', third = ''] = await running(one);
+    expect(await scale(one, 2)).toMatchObject({ outcome: 'refused', reason: 'NAME_MACHINES' });
+    expect(await running(one)).toHaveLength(3);
+    expect(await scale(one, 2, [second])).toEqual({ outcome: 'accepted' });
+    expect(await scale(one, 2, [second])).toEqual({ outcome: 'accepted' });
+    expect(await running(one)).toEqual([first, third]);
+  });
+
+  test('a machine that is gone still shows as gone, and its name never comes back', async () => {
+    const one = await opened(1);
+    const [first = ''] = await running(one);
+    await scale(one, 0, [first]);
+    one.pass();
+    const gone = await one.provider.observeNodes(pool.key);
+    expect(gone).toMatchObject({ desired: 0, nodes: [{ instanceId: first, phase: 'gone' }] });
+    await scale(one, 1);
+    expect(await running(one)).not.toContain(first);
+  });
+
+  test('a wish for a pool that is not there is refused; a pool that is deleted twice is gone', async () => {
+    const one = open();
+    expect(await scale(one, 1)).toMatchObject({ outcome: 'refused', reason: 'NO_SUCH_POOL' });
+    await one.provider.ensurePool(pool, FENCE);
+    for (let n = 0; n < 2; n += 1) expect(await one.provider.deletePool(pool.key, FENCE)).toEqual({ outcome: 'accepted' });
+    expect(await one.provider.observeNodes(pool.key)).toBeNull();
+  });
+
+  test('an older leader changes nothing', async () => {
+    const one = await opened(1);
+    const first = await running(one);
+    const old = { epoch: FENCE.epoch - 1 };
+    expect(await one.provider.scalePool(pool.key, { desired: 5, release: [] }, old)).toEqual({ outcome: 'stale_epoch' });
+    expect(await one.provider.deletePool(pool.key, old)).toEqual({ outcome: 'stale_epoch' });
+    expect(await running(one)).toEqual(first);
+  });
+
+  test('nothing is interrupted where nobody said so', async () => {
+    expect(await (await opened(1)).provider.interruptions()).toEqual([]);
+  });
+});
+
+describe('Providers of machines: the simulated market', () => {
+  const scaled = async (market: Partial<SimulatedMarket>, desired: number) => {
+    const one = simulated(market);
+    await one.provider.ensurePool(pool, FENCE);
+    return { ...one, result: await one.provider.scalePool(pool.key, { desired, release: [] }, FENCE) };
+  };
+
+  test('a machine takes a while to start, and to stop', async () => {
+    const { provider, pass } = await scaled({ stopMs: 30_000 }, 1);
+    expect((await provider.observeNodes(pool.key))?.nodes).toMatchObject([{ phase: 'starting' }]);
+    pass();
+    const [machine] = (await provider.observeNodes(pool.key))?.nodes ?? [];
+    expect(machine).toMatchObject({ phase: 'running' });
+    await provider.scalePool(pool.key, { desired: 0, release: [machine?.instanceId ?? ''] }, FENCE);
+    expect((await provider.observeNodes(pool.key))?.nodes).toMatchObject([{ phase: 'stopping' }]);
+  });
+
+  test.each([
+    [{ quota: 2 }, 'QUOTA'],
+    [{ stock: { 'm5.large': 2 } }, 'STOCK_OUT'],
+  ])('%j refuses a third machine and keeps what there is', async (market, reason) => {
+    const one = await scaled(market, 2);
+    expect(one.result).toEqual({ outcome: 'accepted' });
+    const more = await one.provider.scalePool(pool.key, { desired: 3, release: [] }, FENCE);
+    expect(more).toMatchObject({ outcome: 'refused', reason, retryAfterMs: expect.any(Number) as number });
+    expect((await one.provider.observeNodes(pool.key))?.desired).toBe(2);
+  });
+
+  test('an interruption is told until the machine is gone, which nobody wishes for any more', async () => {
+    const { provider, pass } = await scaled({}, 2);
+    const [first] = (await provider.observeNodes(pool.key))?.nodes ?? [];
+    provider.interrupt(first?.instanceId ?? '', 60_000);
+    for (let n = 0; n < 2; n += 1) expect(await provider.interruptions()).toMatchObject([{ instanceId: first?.instanceId }]);
+    pass();
+    expect(await provider.interruptions()).toEqual([]);
+    expect(await provider.observeNodes(pool.key)).toMatchObject({ desired: 1 });
+  });
+
+  test('however many calls are lost, saying the wish again until it is answered makes it true exactly once', async () => {
+    const { provider, pass } = simulated({ lost: 0.6 });
+    const insist = <T>(call: () => Promise<T>): Promise<T> => eventually(call as () => Promise<Exclude<T, false>>);
+    await insist(() => provider.ensurePool(pool, FENCE));
+    await insist(() => provider.scalePool(pool.key, { desired: 4, release: [] }, FENCE));
+    pass();
+    const state = await insist(() => provider.observeNodes(pool.key));
+    expect(state?.nodes).toHaveLength(4);
+    const release = [state?.nodes[0]?.instanceId ?? ''];
+    await insist(() => provider.scalePool(pool.key, { desired: 3, release }, FENCE));
+    expect((await insist(() => provider.observeNodes(pool.key)))?.nodes.filter(({ phase }) => phase === 'running')).toHaveLength(
+      3,
+    );
+    await expect(Promise.all(Array.from({ length: 20 }, () => provider.interruptions()))).rejects.toThrow(CloudUnknown);
+  });
+});
+
+describe('Providers of machines: a command that misbehaves', () => {
+  test.each([
+    ['exits with an error', 'process.stderr.write("the cloud is down"); process.exit(3);', /the cloud is down/],
+    ['answers no JSON', 'process.stdout.write("<html>");', /something else/],
+    ['answers another shape', 'process.stdout.write(\'{"outcome":"done"}\');', /something else/],
+    ['says nothing', '', /something else/],
+  ])('one that %s leaves the effect unknown', async (_, body, words) => {
+    const { provider } = command(body);
+    const call = provider.ensurePool(pool, FENCE);
+    await expect(call).rejects.toThrow(CloudUnknown);
+    await expect(call).rejects.toThrow(words);
+  });
+
+  test('one that hangs is ended', async () => {
+    const { provider } = command('setInterval(() => undefined, 1_000);', 300);
+    await expect(provider.observeNodes(pool.key)).rejects.toThrow(/SIGKILL/);
+  });
+
+  test('one that is not there leaves the effect unknown', async () => {
+    const provider = new CommandCloud({ command: ['/nowhere/rent'] });
+    await expect(provider.interruptions()).rejects.toThrow(CloudUnknown);
+  });
+});
