@@ -28,6 +28,7 @@ const BUILD_INPUTS = [
   'clients',
   'schema',
   'test/bench',
+  'test/kubernetes/cluster',
   'test/support',
   'package-lock.json',
   'tsconfig.json',
