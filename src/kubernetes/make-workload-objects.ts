@@ -1,6 +1,6 @@
 import type { WorkloadSpec } from '../deployments/cluster.port.ts';
 import { NO_ARTIFACT } from '../deployments/make-workload-spec.ts';
-import { digestOfJson } from '../kernel/digest.ts';
+import { canonicalJson, digestOfJson } from '../kernel/digest.ts';
 import type { Json } from '../kernel/event.ts';
 import type { KubernetesManifest, LabelSelector } from './api/objects.ts';
 import { makePodTemplate, portOf, type TemplateOptions } from './make-pod-template.ts';
@@ -67,14 +67,17 @@ export function makeArtifactSecret(spec: WorkloadSpec, settings: ManifestSetting
 /** What the workload was told, on the object that stands for it. */
 export const toldAnnotations = (spec: WorkloadSpec): Readonly<Record<string, string>> => ({
   [ANNOTATIONS.generation]: String(spec.generation),
-  [ANNOTATIONS.workloadSpec]: JSON.stringify(withoutSecrets(spec)),
+  // Sorted, so that what was read back is written alike.
+  [ANNOTATIONS.workloadSpec]: canonicalJson(jsonOf(withoutSecrets(spec))),
 });
 
 export const withoutSecrets = (spec: WorkloadSpec): WorkloadSpec =>
   spec.runtime.format === 'onnx' ? { ...spec, runtime: { ...spec.runtime, ...NO_ARTIFACT } } : spec;
 
 /** Independent of the order of fields. */
-export const digestOf = (manifests: unknown): string => digestOfJson(JSON.parse(JSON.stringify(manifests)) as Json);
+export const digestOf = (manifests: unknown): string => digestOfJson(jsonOf(manifests));
+
+const jsonOf = (value: unknown): Json => JSON.parse(JSON.stringify(value)) as Json;
 
 function makeDeploymentSpec(spec: WorkloadSpec, options: TemplateOptions, selector: LabelSelector) {
   return {
