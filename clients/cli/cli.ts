@@ -28,6 +28,7 @@ const GROUPS: readonly LazyGroup[] = [
   { names: ['infer'], load: async () => (await import('./commands/infer.ts')).addInferCommand },
   { names: ['costs'], load: async () => (await import('./commands/costs.ts')).addCostsCommand },
   { names: ['events'], load: async () => (await import('./commands/events.ts')).addEventsCommand },
+  { names: ['clusters', 'cluster'], load: async () => (await import('./commands/clusters.ts')).addClusterCommands },
   {
     names: ['teams', 'projects', 'principals', 'tokens'],
     load: async () => (await import('./commands/identity.ts')).addIdentityCommands,

@@ -127,7 +127,7 @@ export function addDeployCommand(program: Command, cli: () => Cli): void {
     .option('--max-spend-per-hour <usd>', 'never dearer than this (default of the project)')
     .option('--region <regions...>', 'only these, provider/region')
     .option('--capacity <types>', 'only these, comma-separated: on_demand, spot, reserved')
-    .option('--cluster <clusters...>', 'where replicas run: name, or name=weight to share them out')
+    .option('--cluster <clusters...>', 'where replicas run: name, name=weight to share them out, name=weight@1 to stand by')
     .option('--pool <pool>', 'on which kind of capacity there')
     .option('--expected-version <n>', 'refuse if somebody changed the deployment since')
     .option('--plan', 'show the priced plan and why the other offerings lost; change nothing')
@@ -197,8 +197,13 @@ function inputOf(path: string, options: DeployOptions): DeployInput {
 }
 
 function clusterOf(text: string): DeployClusterInput {
-  const [cluster = '', weight] = text.split('=');
-  return weight === undefined ? { cluster } : { cluster, weight: wholeNumber('--cluster', weight) };
+  const [cluster = '', share] = text.split('=');
+  const [weight = '', order] = (share ?? '').split('@');
+  return {
+    cluster,
+    ...(share === undefined ? {} : { weight: wholeNumber('--cluster', weight) }),
+    ...(order === undefined ? {} : { order: wholeNumber('--cluster', order) }),
+  };
 }
 
 const CAPACITIES: readonly CapacityType[] = ['ON_DEMAND', 'SPOT', 'RESERVED'];

@@ -22,6 +22,14 @@ export type AdoptInput = {
   namespace: string;
 };
 
+/** What may be removed from a cluster. */
+export type ApproveRemovalsInput = {
+  /** Global id of the cluster. */
+  cluster: string | number;
+  /** `heldRemovals.digest` as it was shown: another set is refused. */
+  digest: string;
+};
+
 /** A version to take out of use. */
 export type ArchiveModelVersionInput = {
   /** Global id of the version. */
@@ -37,6 +45,22 @@ export type CapacityType =
   /** Cheaper; can be taken away. */
   | 'SPOT';
 
+/** How the control plane gets into a cluster: by reference, never a secret. */
+export type ClusterAccessInput =
+  {   /** True: by the service account of the pod that the control plane runs in. */
+  inCluster: boolean; kubeconfig?: never; }
+  |  { inCluster?: never;   /** By a kubeconfig. */
+  kubeconfig: KubeconfigInput; };
+
+/** What runs the replicas. */
+export type ClusterKind =
+  /** A Kubernetes cluster. */
+  | 'KUBERNETES'
+  /** Processes on one machine. */
+  | 'LOCAL'
+  /** Nothing: for trying policies. */
+  | 'SIMULATED';
+
 /** A container image that serves HTTP. */
 export type ContainerInput = {
   /** Variables of each replica. */
@@ -49,6 +73,14 @@ export type ContainerInput = {
   port?: number;
   /** What it speaks. */
   protocol?: Protocol;
+};
+
+/** Whether a cluster takes new replicas. */
+export type CordonClusterInput = {
+  /** Global id of the cluster. */
+  cluster: string | number;
+  /** False lets it take replicas again. */
+  cordoned?: boolean;
 };
 
 /** What costs can be grouped by. */
@@ -319,6 +351,14 @@ export type GrantInput = {
   team?: TeamBy | null | undefined;
 };
 
+/** A kubeconfig by reference. */
+export type KubeconfigInput = {
+  /** Context in it; default: its current one. */
+  context?: string | null | undefined;
+  /** Absolute path of a file that every control plane can read. */
+  file: string;
+};
+
 /** Where a version comes from. */
 export type LineageInput = {
   /** The training run that made it. */
@@ -343,12 +383,46 @@ export type ModelFormat =
   /** A command on the node. */
   | 'PROCESS';
 
+/** A label of nodes. */
+export type NodeLabelInput = {
+  /** Key. */
+  key: string;
+  /** Value. */
+  value: string;
+};
+
+/** Names one offering. */
+export type OfferingKey = {
+  /** How it is rented. */
+  capacityType?: CapacityType;
+  /** The provider's name of the instance type. */
+  instanceType: string;
+  /** aws, azure, gcp or your own. */
+  provider: string;
+  /** The provider's name of the region. */
+  region: string;
+  /** Left out where the price is the same in every zone. */
+  zone?: string | null | undefined;
+};
+
 /** Who a person is to the configured issuer. */
 export type OidcSubjectInput = {
   /** The issuer, as in the token's `iss`. */
   issuer: string;
   /** The subject, as in the token's `sub`. */
   subject: string;
+};
+
+/** One kind of capacity in a cluster. */
+export type PoolInput = {
+  /** How its capacity is rented. */
+  capacityType?: CapacityType;
+  /** A DNS label, unique in the cluster. */
+  name: string;
+  /** Labels that its nodes carry; none = any node. */
+  nodeSelector?: Array<NodeLabelInput>;
+  /** What a replica there is priced by; default: the cheapest offering that fits it. */
+  offering?: OfferingKey | null | undefined;
 };
 
 /** What kind of caller it is. */
@@ -392,6 +466,43 @@ export type Protocol =
   /** The OpenAI API. */
   | 'OPENAI';
 
+/** What a rebuild does about one workload. */
+export type RebuildActionKind =
+  /** It is told again; nothing changes if it is as told. */
+  | 'KEEP'
+  /** It is not there. */
+  | 'MAKE'
+  /** Nobody wishes it; where there are many they wait for `approveRemovals`. */
+  | 'REMOVE'
+  /** The cluster knows an older wish. */
+  | 'UPDATE';
+
+/** Which cluster to bring back. */
+export type RebuildClusterInput = {
+  /** Global id of the cluster. */
+  cluster: string | number;
+};
+
+/** A Kubernetes cluster. */
+export type RegisterClusterInput = {
+  /** How the control plane gets in. */
+  access: ClusterAccessInput;
+  /** Image of the built-in model server, pinned by digest; without it no ONNX model runs there. */
+  modelServerImage?: string | null | undefined;
+  /** A DNS label, unique. */
+  name: string;
+  /** Namespaces of teams are `<prefix>-<team>`. It names the installation there: two on one cluster need two. */
+  namespacePrefix?: string;
+  /** Its pools; default: one named `default`, on any node. */
+  pools?: Array<PoolInput> | null | undefined;
+  /** Address blocks (CIDR) whence routers reach replicas. */
+  routerCidrs?: Array<string>;
+  /** Namespace of routers that run there; default: the system namespace. */
+  routerNamespace?: string | null | undefined;
+  /** Namespace of the installation's own objects. */
+  systemNamespace?: string;
+};
+
 /** A new model. */
 export type RegisterModelInput = {
   /** What it is for; at most 1,000 characters. */
@@ -416,6 +527,12 @@ export type RegisterModelVersionInput = {
   process?: ProcessInput | null | undefined;
   /** What one replica needs unless the deployment says otherwise. */
   resources: ResourcesInput;
+};
+
+/** Which cluster to forget. */
+export type RemoveClusterInput = {
+  /** Global id of the cluster; nothing may be wished or left there. */
+  cluster: string | number;
 };
 
 /** What a replica does; every millisecond of its life is in exactly one state. */
@@ -611,6 +728,54 @@ export type DeleteDeploymentMutationVariables = Exact<{
 
 
 export type DeleteDeploymentMutation = { deleteDeployment: { deletedId: string | null, deployment: { path: string, generation: number } | null, decision: { reasons: Array<string> } | null, plan: { hash: string, expiresAt: string | null, peakReplicas: number, risks: Array<string>, actions: Array<{ kind: string, message: string }>, costDelta: { amount: string }, monthlyEstimate: { amount: string } } | null, userErrors: Array<{ code: UserErrorCode, message: string, path: Array<string> | null, hint: string | null }> } };
+
+export type ClustersQueryVariables = Exact<{
+  after?: string | null | undefined;
+}>;
+
+
+export type ClustersQuery = { clusters: { nodes: Array<{ id: string, name: string, kind: ClusterKind, cordoned: boolean, version: number, pools: Array<{ name: string, capacityType: CapacityType }>, status: { observedAt: string | null, conditions: Array<{ type: string, status: string, reason: string, message: string }> }, heldRemovals: { digest: string, count: number } | null }>, pageInfo: { hasNextPage: boolean, endCursor: string | null } } };
+
+export type RegisterClusterMutationVariables = Exact<{
+  input: RegisterClusterInput;
+  idempotencyKey?: string | null | undefined;
+}>;
+
+
+export type RegisterClusterMutation = { registerCluster: { cluster: { id: string, name: string } | null, userErrors: Array<{ code: UserErrorCode, message: string, path: Array<string> | null, hint: string | null }> } };
+
+export type CordonClusterMutationVariables = Exact<{
+  input: CordonClusterInput;
+  idempotencyKey?: string | null | undefined;
+}>;
+
+
+export type CordonClusterMutation = { cordonCluster: { cluster: { id: string, name: string, cordoned: boolean } | null, userErrors: Array<{ code: UserErrorCode, message: string, path: Array<string> | null, hint: string | null }> } };
+
+export type RemoveClusterMutationVariables = Exact<{
+  input: RemoveClusterInput;
+  idempotencyKey?: string | null | undefined;
+}>;
+
+
+export type RemoveClusterMutation = { removeCluster: { removedId: string | null, userErrors: Array<{ code: UserErrorCode, message: string, path: Array<string> | null, hint: string | null }> } };
+
+export type RebuildClusterMutationVariables = Exact<{
+  input: RebuildClusterInput;
+  dryRun: boolean;
+  idempotencyKey?: string | null | undefined;
+}>;
+
+
+export type RebuildClusterMutation = { rebuildCluster: { cluster: { id: string, name: string } | null, actions: Array<{ kind: RebuildActionKind, message: string }> | null, userErrors: Array<{ code: UserErrorCode, message: string, path: Array<string> | null, hint: string | null }> } };
+
+export type ApproveRemovalsMutationVariables = Exact<{
+  input: ApproveRemovalsInput;
+  idempotencyKey?: string | null | undefined;
+}>;
+
+
+export type ApproveRemovalsMutation = { approveRemovals: { cluster: { id: string, name: string } | null, userErrors: Array<{ code: UserErrorCode, message: string, path: Array<string> | null, hint: string | null }> } };
 
 export type WhoAmIQueryVariables = Exact<{ [key: string]: never; }>;
 
@@ -1177,6 +1342,132 @@ fragment Refusal on UserError {
   path
   hint
 }`) as unknown as TypedDocumentString<DeleteDeploymentMutation, DeleteDeploymentMutationVariables>;
+export const ClustersDocument = new TypedDocumentString(`
+    query Clusters($after: String) {
+  clusters(first: 100, after: $after) {
+    nodes {
+      id
+      name
+      kind
+      cordoned
+      version
+      pools {
+        name
+        capacityType
+      }
+      status {
+        observedAt
+        conditions {
+          type
+          status
+          reason
+          message
+        }
+      }
+      heldRemovals {
+        digest
+        count
+      }
+    }
+    pageInfo {
+      hasNextPage
+      endCursor
+    }
+  }
+}
+    `) as unknown as TypedDocumentString<ClustersQuery, ClustersQueryVariables>;
+export const RegisterClusterDocument = new TypedDocumentString(`
+    mutation RegisterCluster($input: RegisterClusterInput!, $idempotencyKey: String) {
+  registerCluster(input: $input, idempotencyKey: $idempotencyKey) {
+    cluster {
+      id
+      name
+    }
+    userErrors {
+      ...Refusal
+    }
+  }
+}
+    fragment Refusal on UserError {
+  code
+  message
+  path
+  hint
+}`) as unknown as TypedDocumentString<RegisterClusterMutation, RegisterClusterMutationVariables>;
+export const CordonClusterDocument = new TypedDocumentString(`
+    mutation CordonCluster($input: CordonClusterInput!, $idempotencyKey: String) {
+  cordonCluster(input: $input, idempotencyKey: $idempotencyKey) {
+    cluster {
+      id
+      name
+      cordoned
+    }
+    userErrors {
+      ...Refusal
+    }
+  }
+}
+    fragment Refusal on UserError {
+  code
+  message
+  path
+  hint
+}`) as unknown as TypedDocumentString<CordonClusterMutation, CordonClusterMutationVariables>;
+export const RemoveClusterDocument = new TypedDocumentString(`
+    mutation RemoveCluster($input: RemoveClusterInput!, $idempotencyKey: String) {
+  removeCluster(input: $input, idempotencyKey: $idempotencyKey) {
+    removedId
+    userErrors {
+      ...Refusal
+    }
+  }
+}
+    fragment Refusal on UserError {
+  code
+  message
+  path
+  hint
+}`) as unknown as TypedDocumentString<RemoveClusterMutation, RemoveClusterMutationVariables>;
+export const RebuildClusterDocument = new TypedDocumentString(`
+    mutation RebuildCluster($input: RebuildClusterInput!, $dryRun: Boolean!, $idempotencyKey: String) {
+  rebuildCluster(input: $input, dryRun: $dryRun, idempotencyKey: $idempotencyKey) {
+    cluster {
+      id
+      name
+    }
+    actions {
+      kind
+      message
+    }
+    userErrors {
+      ...Refusal
+    }
+  }
+}
+    fragment Refusal on UserError {
+  code
+  message
+  path
+  hint
+}`) as unknown as TypedDocumentString<RebuildClusterMutation, RebuildClusterMutationVariables>;
+export const ApproveRemovalsDocument = new TypedDocumentString(`
+    mutation ApproveRemovals($input: ApproveRemovalsInput!, $idempotencyKey: String) {
+  approveRemovals(input: $input, idempotencyKey: $idempotencyKey) {
+    cluster {
+      id
+      name
+    }
+    userErrors {
+      ...Refusal
+    }
+  }
+}
+    fragment Refusal on UserError {
+  code
+  message
+  path
+  hint
+}`) as unknown as TypedDocumentString<ApproveRemovalsMutation, ApproveRemovalsMutationVariables>;
 export const WhoAmIDocument = new TypedDocumentString(`
     query WhoAmI {
   viewer {

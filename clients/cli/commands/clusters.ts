@@ -1,0 +1,291 @@
+import { randomUUID } from 'node:crypto';
+import { resolve } from 'node:path';
+import type { Command } from 'commander';
+import { graphql } from '../../typescript/generated/gql.ts';
+import type {
+  ClustersQuery,
+  PoolInput,
+  RebuildClusterMutation,
+  RegisterClusterInput,
+} from '../../typescript/generated/graphql.ts';
+import type { Cli } from '../cli-context.ts';
+import { CommandFailure, EXIT } from '../exit-codes.ts';
+import { table } from '../output.ts';
+import { allNodes } from '../pages.ts';
+import { found, refuse } from '../refusals.ts';
+
+const Clusters = graphql(`
+  query Clusters($after: String) {
+    clusters(first: 100, after: $after) {
+      nodes {
+        id
+        name
+        kind
+        cordoned
+        version
+        pools {
+          name
+          capacityType
+        }
+        status {
+          observedAt
+          conditions {
+            type
+            status
+            reason
+            message
+          }
+        }
+        heldRemovals {
+          digest
+          count
+        }
+      }
+      pageInfo {
+        hasNextPage
+        endCursor
+      }
+    }
+  }
+`);
+
+const RegisterCluster = graphql(`
+  mutation RegisterCluster($input: RegisterClusterInput!, $idempotencyKey: String) {
+    registerCluster(input: $input, idempotencyKey: $idempotencyKey) {
+      cluster {
+        id
+        name
+      }
+      userErrors {
+        ...Refusal
+      }
+    }
+  }
+`);
+
+const CordonCluster = graphql(`
+  mutation CordonCluster($input: CordonClusterInput!, $idempotencyKey: String) {
+    cordonCluster(input: $input, idempotencyKey: $idempotencyKey) {
+      cluster {
+        id
+        name
+        cordoned
+      }
+      userErrors {
+        ...Refusal
+      }
+    }
+  }
+`);
+
+const RemoveCluster = graphql(`
+  mutation RemoveCluster($input: RemoveClusterInput!, $idempotencyKey: String) {
+    removeCluster(input: $input, idempotencyKey: $idempotencyKey) {
+      removedId
+      userErrors {
+        ...Refusal
+      }
+    }
+  }
+`);
+
+const RebuildCluster = graphql(`
+  mutation RebuildCluster($input: RebuildClusterInput!, $dryRun: Boolean!, $idempotencyKey: String) {
+    rebuildCluster(input: $input, dryRun: $dryRun, idempotencyKey: $idempotencyKey) {
+      cluster {
+        id
+        name
+      }
+      actions {
+        kind
+        message
+      }
+      userErrors {
+        ...Refusal
+      }
+    }
+  }
+`);
+
+const ApproveRemovals = graphql(`
+  mutation ApproveRemovals($input: ApproveRemovalsInput!, $idempotencyKey: String) {
+    approveRemovals(input: $input, idempotencyKey: $idempotencyKey) {
+      cluster {
+        id
+        name
+      }
+      userErrors {
+        ...Refusal
+      }
+    }
+  }
+`);
+
+interface RegisterOptions {
+  readonly kubeconfig?: string;
+  readonly kubeContext?: string;
+  readonly inCluster?: boolean;
+  readonly prefix?: string;
+  readonly systemNamespace?: string;
+  readonly modelServerImage?: string;
+  readonly routerCidr?: string[];
+  readonly pool?: string[];
+}
+
+export function addClusterCommands(program: Command, cli: () => Cli): void {
+  const clusters = program.command('clusters').alias('cluster').description('where replicas run: list, register, rebuild');
+  clusters
+    .command('list', { isDefault: true })
+    .description('list them with what was last seen of them')
+    .action(() => list(cli()));
+  clusters
+    .command('register <name>')
+    .description('register a Kubernetes cluster; credentials are named, never sent')
+    .option('--kubeconfig <file>', 'file that the control plane reads')
+    .option('--kube-context <name>', 'context in it (default: its current one)')
+    .option('--in-cluster', 'by the service account of the pod that the control plane runs in')
+    .option('--prefix <prefix>', 'namespaces of teams are PREFIX-TEAM (default: purser)')
+    .option('--system-namespace <name>', "namespace of the installation's own objects (default: purser-system)")
+    .option('--model-server-image <image>', 'image of the built-in model server, pinned by digest')
+    .option('--router-cidr <cidrs...>', 'address blocks whence routers reach replicas')
+    .option('--pool <pools...>', 'name, name:spot, name:on_demand:label=value (default: one pool, any node)')
+    .action((name: string, options: RegisterOptions) => register(cli(), name, options));
+  clusters
+    .command('cordon <name>')
+    .description('place nothing new there; --undo allows it again')
+    .option('--undo', 'allow it again')
+    .action((name: string, options: { undo?: boolean }) => cordon(cli(), name, options.undo !== true));
+  clusters
+    .command('remove <name>')
+    .description('forget it once nothing is wished or left there')
+    .action((name: string) => remove(cli(), name));
+  clusters
+    .command('rebuild <name>')
+    .description('tell it everything again, from the database alone')
+    .option('--plan', 'show what would be told and change nothing')
+    .action((name: string, options: { plan?: boolean }) => rebuild(cli(), name, options.plan === true));
+  clusters
+    .command('approve-removals <name> <digest>')
+    .description('let go what it runs and the database does not know')
+    .action((name: string, digest: string) => approve(cli(), name, digest));
+}
+
+type Row = ClustersQuery['clusters']['nodes'][number];
+
+async function allClusters({ client }: Cli): Promise<readonly Row[]> {
+  const api = client();
+  return allNodes(async (after) => (await api.request(Clusters, { after })).clusters);
+}
+
+async function idOf(cli: Cli, name: string): Promise<string> {
+  return found(
+    (await allClusters(cli)).find((row) => row.name === name),
+    'cluster',
+  ).id;
+}
+
+async function list(cli: Cli): Promise<void> {
+  const rows = await allClusters(cli);
+  cli.output.result(rows, () =>
+    [
+      table(
+        ['cluster', 'kind', 'pools', 'new replicas', 'seen'],
+        rows.map((row) => [
+          row.name,
+          row.kind,
+          row.pools.map(({ name }) => name).join(' '),
+          row.cordoned ? 'no' : 'yes',
+          seenOf(row),
+        ]),
+      ),
+      ...rows.flatMap(heldLines),
+    ].join('\n'),
+  );
+}
+
+function seenOf({ status }: Row): string {
+  const reachable = status.conditions.find(({ type }) => type === 'Reachable');
+  if (!reachable) return 'not yet';
+  return reachable.status === 'True' ? 'yes' : `no: ${reachable.message}`;
+}
+
+const heldLines = ({ name, status, heldRemovals }: Row): string[] => {
+  const held = status.conditions.find(({ type, status: value }) => type === 'RemovalsHeld' && value === 'True');
+  if (!held) return [];
+  const next = heldRemovals ? [`Next, if they may go: purser clusters approve-removals ${name} ${heldRemovals.digest}`] : [];
+  return ['', `${name}: ${held.message}`, ...next];
+};
+
+async function register({ client, output }: Cli, name: string, options: RegisterOptions): Promise<void> {
+  const { prefix, systemNamespace, modelServerImage, routerCidr, pool } = options;
+  const input: RegisterClusterInput = {
+    name,
+    access: accessOf(options),
+    ...(prefix === undefined ? {} : { namespacePrefix: prefix }),
+    ...(systemNamespace === undefined ? {} : { systemNamespace }),
+    ...(modelServerImage === undefined ? {} : { modelServerImage }),
+    ...(routerCidr === undefined ? {} : { routerCidrs: routerCidr }),
+    ...(pool === undefined ? {} : { pools: pool.map(poolOf) }),
+  };
+  const { registerCluster } = await client().request(RegisterCluster, { input, idempotencyKey: randomUUID() });
+  refuse(registerCluster.userErrors);
+  output.result(registerCluster.cluster, () => `${name} is registered. Next: purser clusters list`);
+}
+
+function accessOf({ kubeconfig, kubeContext, inCluster = false }: RegisterOptions): RegisterClusterInput['access'] {
+  if ((kubeconfig === undefined) !== inCluster)
+    throw new CommandFailure('Give --kubeconfig FILE or --in-cluster, one of the two.', EXIT.USAGE);
+  if (kubeconfig === undefined) return { inCluster: true };
+  return { kubeconfig: { file: resolve(kubeconfig), ...(kubeContext === undefined ? {} : { context: kubeContext }) } };
+}
+
+const CAPACITIES = { on_demand: 'ON_DEMAND', spot: 'SPOT', reserved: 'RESERVED' } as const;
+
+function poolOf(text: string): PoolInput {
+  const [name = '', capacity = 'on_demand', ...labels] = text.split(':');
+  const capacityType = Object.entries(CAPACITIES).find(([word]) => word === capacity)?.[1];
+  const nodeSelector = labels.join(':').split(',').filter(Boolean).map(labelOf);
+  if (!capacityType) throw new CommandFailure(`--pool "${text}": "${capacity}" must be on_demand, spot or reserved.`, EXIT.USAGE);
+  return { name, capacityType, nodeSelector };
+}
+
+function labelOf(text: string): { key: string; value: string } {
+  const [key = '', value] = text.split('=');
+  if (value === undefined) throw new CommandFailure(`"${text}" must be a label of nodes, KEY=VALUE.`, EXIT.USAGE);
+  return { key, value };
+}
+
+async function cordon(cli: Cli, name: string, cordoned: boolean): Promise<void> {
+  const input = { cluster: await idOf(cli, name), cordoned };
+  const { cordonCluster } = await cli.client().request(CordonCluster, { input, idempotencyKey: randomUUID() });
+  refuse(cordonCluster.userErrors);
+  cli.output.result(cordonCluster.cluster, () => (cordoned ? `${name} takes nothing new.` : `${name} takes replicas again.`));
+}
+
+async function remove(cli: Cli, name: string): Promise<void> {
+  const input = { cluster: await idOf(cli, name) };
+  const { removeCluster } = await cli.client().request(RemoveCluster, { input, idempotencyKey: randomUUID() });
+  refuse(removeCluster.userErrors);
+  cli.output.result({ removedId: removeCluster.removedId }, () => `${name} is forgotten.`);
+}
+
+async function rebuild(cli: Cli, name: string, dryRun: boolean): Promise<void> {
+  const input = { cluster: await idOf(cli, name) };
+  const idempotencyKey = dryRun ? null : randomUUID();
+  const { rebuildCluster } = await cli.client().request(RebuildCluster, { input, dryRun, idempotencyKey });
+  refuse(rebuildCluster.userErrors);
+  cli.output.result(rebuildCluster, () => rebuildText(rebuildCluster, name, dryRun));
+}
+
+function rebuildText({ actions }: RebuildClusterMutation['rebuildCluster'], name: string, dryRun: boolean): string {
+  const lines = (actions ?? []).map(({ message }) => `- ${message}`);
+  const seen = actions ? [] : [`${name} cannot be seen now; it is told everything once it can.`];
+  return [...lines, ...seen, dryRun ? `Next: purser clusters rebuild ${name}` : `${name} is told everything again.`].join('\n');
+}
+
+async function approve(cli: Cli, name: string, digest: string): Promise<void> {
+  const input = { cluster: await idOf(cli, name), digest };
+  const { approveRemovals } = await cli.client().request(ApproveRemovals, { input, idempotencyKey: randomUUID() });
+  refuse(approveRemovals.userErrors);
+  cli.output.result(approveRemovals.cluster, () => `What ${name} runs and the database does not know is removed.`);
+}
