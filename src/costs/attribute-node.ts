@@ -1,7 +1,7 @@
 import type { Id } from '../kernel/id.ts';
 import { MINUTE_MS, type Instant } from '../kernel/instant.ts';
 import { invariant } from '../kernel/invariant.ts';
-import { costOfInterval, splitByLargestRemainder, type PicoUsd } from '../kernel/money.ts';
+import { costOfInterval, splitByLargestRemainder, type PicoUsd, type PicoUsdPerHour } from '../kernel/money.ts';
 import {
   addAmounts,
   isNothing,
@@ -156,29 +156,45 @@ const IDLE = '';
 
 function splitStep(step: Step, pods: readonly PodOnNode[]): { readonly idle: Amounts; readonly pods: ReadonlyMap<Id, Amounts> } {
   const cost = costOf(step);
-  const worth = worthOf(step.shape.capacity, step.shape.unitPrices);
-  const sums = {
-    list: new Map<string, PicoUsd>(),
-    contracted: new Map<string, PicoUsd>(),
-    effective: new Map<string, PicoUsd>(),
-  };
-  const weights = new Map(PARTS.map((part) => [part, weightsIn(part, step, pods)]));
-  for (const amount of ['list', 'contracted', 'effective'] as const) {
-    const parts = splitByLargestRemainder(cost[amount], worth);
-    // A node that says nothing of its size belongs to nobody.
-    if (parts.size === 0) sums[amount].set(IDLE, cost[amount]);
-    for (const part of PARTS) {
-      for (const [key, share] of splitByLargestRemainder(parts.get(part) ?? 0n, weights.get(part) ?? []))
-        sums[amount].set(key, (sums[amount].get(key) ?? 0n) + share);
-    }
-  }
+  const weights = weightsOf(step, pods);
+  const [list, contracted, effective] = [cost.list, cost.contracted, cost.effective].map((all) =>
+    shareOut(all, step.shape, weights),
+  );
   const of = (key: string): Amounts => ({
-    list: sums.list.get(key) ?? 0n,
-    contracted: sums.contracted.get(key) ?? 0n,
-    effective: sums.effective.get(key) ?? 0n,
+    list: list?.get(key) ?? 0n,
+    contracted: contracted?.get(key) ?? 0n,
+    effective: effective?.get(key) ?? 0n,
   });
   return { idle: of(IDLE), pods: new Map(pods.map(({ podId }) => [podId, of(podId)])) };
 }
+
+type Weights = ReadonlyMap<string, readonly { readonly key: string; readonly weight: bigint }[]>;
+
+/** An amount split over CPU, memory and accelerators, and each part over who has it. */
+function shareOut(amount: bigint, { capacity, unitPrices }: NodeShape, weights: Weights): Map<string, bigint> {
+  const parts = splitByLargestRemainder(amount, worthOf(capacity, unitPrices));
+  // A node that says nothing of its size belongs to nobody.
+  const shares = new Map<string, bigint>(parts.size === 0 ? [[IDLE, amount]] : []);
+  for (const [part, whole] of parts) {
+    for (const [key, share] of splitByLargestRemainder(whole, weights.get(part) ?? []))
+      shares.set(key, (shares.get(key) ?? 0n) + share);
+  }
+  return shares;
+}
+
+/**
+ * What pods cost per hour at an instant: the same split of the whole price, for which `pods` say what they ask for then. Use is only known
+ * afterwards. Empty without a price.
+ */
+export function ratesOnNode(node: NodeLife, pods: readonly PodOnNode[], at: Instant): Map<Id, PicoUsdPerHour> {
+  const [step] = stepsOf(node, at, at + 1);
+  if (!step?.price) return new Map();
+  const shares = shareOut(step.price.effective, step.shape, weightsOf(step, pods));
+  return new Map(pods.map(({ podId }) => [podId, shares.get(podId) ?? 0n]));
+}
+
+const weightsOf = (step: Step, pods: readonly PodOnNode[]): Weights =>
+  new Map(PARTS.map((part) => [part, weightsIn(part, step, pods)]));
 
 function weightsIn(part: (typeof PARTS)[number], step: Step, pods: readonly PodOnNode[]) {
   const quantity = QUANTITY[part];

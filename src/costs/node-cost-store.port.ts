@@ -64,6 +64,8 @@ export interface NodeCostStore {
   /** Locks it until the transaction ends. */
   lockNode(tx: Transaction, nodeId: Id): Promise<MeteredNode | null>;
   costedNodes(tx: Transaction, nodeIds: readonly Id[], range: Span): Promise<CostedNode[]>;
+  /** The node that each of these replicas was placed on last; those on none are left out. */
+  nodesOf(tx: Transaction, replicaIds: readonly Id[]): Promise<ReadonlyMap<Id, Id>>;
   bookedNodeLines(
     tx: Transaction,
     nodeId: Id,

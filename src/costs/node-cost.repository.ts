@@ -134,6 +134,15 @@ export class NodeCostRepository implements NodeCostStore {
     return nodes.map((node) => toCostedNode(node, facts, range));
   }
 
+  async nodesOf(tx: Transaction, replicaIds: readonly Id[]): Promise<ReadonlyMap<Id, Id>> {
+    const rows = await sqlOf(tx).query<{ id: Id; nodeId: Id }>(
+      `select distinct on (pod_id) pod_id as id, node_id as "nodeId" from node_placement where pod_id = any ($1::uuid[])
+        order by pod_id, placed_from desc`,
+      [`{${replicaIds.join(',')}}`],
+    );
+    return new Map(rows.map(({ id, nodeId }) => [id, nodeId]));
+  }
+
   bookedNodeLines(
     tx: Transaction,
     nodeId: Id,

@@ -35,7 +35,10 @@ export interface RouteTableInput {
   readonly unreachable: ReadonlySet<Id>;
   /** How long a start mostly takes, in ms, by deployment; only those matter that have no ready replica. */
   readonly startsMs: ReadonlyMap<Id, number>;
+  /** By offering. */
   readonly rates: ReadonlyMap<Id, PicoUsdPerHour>;
+  /** Of replicas on shared nodes, where their offering's rate does not count; null = unpriced. */
+  readonly replicaRates?: ReadonlyMap<Id, PicoUsdPerHour | null>;
   readonly credentials: readonly RouteCredential[];
   readonly issuers: readonly RouteIssuer[];
 }
@@ -68,7 +71,7 @@ export function makeRouteTable(input: RouteTableInput): RouteTableContent {
   };
 }
 
-interface Index extends Pick<RouteTableInput, 'clusterNames' | 'unreachable' | 'startsMs' | 'rates'> {
+interface Index extends Pick<RouteTableInput, 'clusterNames' | 'unreachable' | 'startsMs' | 'rates' | 'replicaRates'> {
   readonly revisions: ReadonlyMap<Id, readonly Revision[]>;
   readonly rollouts: ReadonlyMap<Id, Rollout>;
   /** By revision. */
@@ -164,7 +167,8 @@ const routeRevision = (
 });
 
 function routeReplica({ id, address, offeringId, clusterId }: Replica, grouped: boolean, index: Index): RouteReplica {
-  const ratePicoUsdPerHour = index.rates.get(offeringId)?.toString() ?? null;
+  const shared = index.replicaRates?.get(id);
+  const ratePicoUsdPerHour = (shared === undefined ? index.rates.get(offeringId) : shared)?.toString() ?? null;
   const row = { replicaId: id, address: address ?? '', ratePicoUsdPerHour };
   return grouped ? { ...row, group: index.clusterNames.get(clusterId) ?? clusterId } : row;
 }

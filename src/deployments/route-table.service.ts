@@ -17,7 +17,9 @@ import type { RouteTable } from '../traffic/router-contract/route-table.ts';
 import type { DeploymentStore } from './deployment-store.port.ts';
 import { DELETION_KEPT_MS, makeRouteTable, type RouteTableContent } from './make-route-table.ts';
 import { isServing } from './observe-replicas.ts';
-import type { Replica, Workload } from './replica.ts';
+import { isHeld, type Replica, type Workload } from './replica.ts';
+
+import type { ReplicaRates } from './replica-rates.port.ts';
 import type { LogPosition, RouteTableStore } from './route-table-store.port.ts';
 
 export interface RouteTableDeps {
@@ -27,6 +29,8 @@ export interface RouteTableDeps {
   readonly clusters: Pick<ClusterStore, 'clustersByIds'>;
   readonly credentials: Pick<CredentialsService, 'forRouteTable' | 'keys'>;
   readonly prices: Pick<PricesService, 'believedAt'>;
+  /** Absent: no cluster has nodes that are shared. */
+  readonly replicaRates?: ReplicaRates;
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
@@ -124,7 +128,7 @@ export class RouteTableService implements RouteTableSource {
   }
 
   async #content(tx: Transaction, now: Instant, jwks: string | null): Promise<RouteTableContent> {
-    const { store, prices, credentials } = this.#deps;
+    const { store, prices, credentials, replicaRates } = this.#deps;
     const deployments = await store.liveDeployments(tx);
     const ids = deployments.map(({ id }) => id);
     const replicas = await store.replicas(tx, ids);
@@ -141,6 +145,7 @@ export class RouteTableService implements RouteTableSource {
       ...(await this.#clusters(tx, replicas)),
       startsMs: waking.length === 0 ? new Map() : await this.#deps.versions.startsMs(tx, waking),
       rates: new Map([...priced].map(([id, row]) => [id, row.effective])),
+      ...(replicaRates && { replicaRates: await replicaRates.ratesOf(tx, heldIds(replicas), now) }),
       ...(await credentials.forRouteTable(tx, now, jwks)),
     });
   }
@@ -168,3 +173,5 @@ function wakingIn(workloads: readonly Workload[], replicas: readonly Replica[]):
 }
 
 const digestOf = (content: RouteTableContent): string => digestOfJson(JSON.parse(JSON.stringify(content)) as Json);
+
+const heldIds = (replicas: readonly Replica[]): Id[] => replicas.filter(isHeld).map(({ id }) => id);

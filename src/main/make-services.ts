@@ -10,6 +10,7 @@ import { MeteringService } from '../costs/metering.service.ts';
 import { NodeCostRepository } from '../costs/node-cost.repository.ts';
 import { NodeFactsRepository } from '../costs/node-facts.repository.ts';
 import { NodeMeteringService } from '../costs/node-metering.service.ts';
+import { ReplicaRatesService } from '../costs/replica-rates.service.ts';
 import { SnapshotRepository } from '../costs/snapshot.repository.ts';
 import { SnapshotService } from '../costs/snapshot.service.ts';
 import { DecisionRepository } from '../decisions/decision.repository.ts';
@@ -164,6 +165,7 @@ export function makeOperations(shared: Foundation, catalogue: Catalogue) {
       clusters: clusterStore,
       credentials,
       prices,
+      replicaRates: new ReplicaRatesService(nodeCosts),
       onMoved: shared.onChange,
     }),
     costs,
