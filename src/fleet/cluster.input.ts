@@ -134,15 +134,15 @@ export class RegisterClusterArgs extends ClusterArgs {
 }
 
 @ArgsType()
-export class ApproveRemovalsArgs extends ClusterArgs {
-  @Field(() => ApproveRemovalsInput, { description: 'What.' })
-  input!: ApproveRemovalsInput;
-}
-
-@ArgsType()
 abstract class ClusterChangeArgs extends ClusterArgs {
   @Field(() => Int, { nullable: true, description: 'Refused if the cluster has changed since.' })
   expectedVersion?: number | null;
+}
+
+@ArgsType()
+export class ApproveRemovalsArgs extends ClusterChangeArgs {
+  @Field(() => ApproveRemovalsInput, { description: 'What.' })
+  input!: ApproveRemovalsInput;
 }
 
 @ArgsType()

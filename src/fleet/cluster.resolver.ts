@@ -104,9 +104,9 @@ export class ClusterResolver {
   })
   async approveRemovals(
     @Ctx() context: ApiContext,
-    @Args(() => ApproveRemovalsArgs) { input, idempotencyKey }: ApproveRemovalsArgs,
+    @Args(() => ApproveRemovalsArgs) { input, idempotencyKey, expectedVersion = null }: ApproveRemovalsArgs,
   ): Promise<ApproveRemovalsPayload> {
-    const approval = { clusterId: idOfType('Cluster', input.cluster) ?? NOWHERE, digest: input.digest };
+    const approval = { clusterId: idOfType('Cluster', input.cluster) ?? NOWHERE, digest: input.digest, expectedVersion };
     return this.#payload(context, await this.#service.approveRemovals(callerOf(context, idempotencyKey), approval));
   }
 

@@ -183,13 +183,12 @@ export class FleetService {
    * Lets the loop remove what it holds back there: exactly the set that `digest` names. Failures: NOT_FOUND, CONFLICT (another set is
    * held now), PRECONDITION_FAILED (none is).
    */
-  approveRemovals(
-    caller: Caller,
-    input: { readonly clusterId: Id; readonly digest: string },
-  ): Promise<Result<{ clusterId: Id }, Failure>> {
+  approveRemovals(caller: Caller, input: Change & { readonly digest: string }): Promise<Result<{ clusterId: Id }, Failure>> {
     return this.#run({ ...caller, mutation: 'approveRemovals', body: { ...input } }, async (tx) => {
       const before = await this.#locked(tx, caller, input.clusterId);
       if (!before) return err(notFound('cluster', ['input', 'cluster']));
+      const stale = refuseStale(before, input);
+      if (stale) return err(stale);
       const { heldRemovals: held } = before;
       if (!held) return err(failure('PRECONDITION_FAILED', 'Nothing waits for approval there.'));
       if (held.digest !== input.digest)
@@ -214,11 +213,8 @@ export class FleetService {
     return this.#run({ ...caller, mutation, body: { ...input } }, async (tx) => {
       const before = await this.#locked(tx, caller, input.clusterId);
       if (!before) return err(notFound('cluster', ['input', 'cluster']));
-      if (input.expectedVersion !== null && input.expectedVersion !== before.version) {
-        return err(
-          failure('CONFLICT', `The cluster is at version ${before.version} now: read it again.`, { path: ['expectedVersion'] }),
-        );
-      }
+      const stale = refuseStale(before, input);
+      if (stale) return err(stale);
       const cause = { at: this.#deps.clock.now(), principal: caller.principal.id };
       const decided = await decide(tx, before, cause);
       if (!decided.ok) return decided;
@@ -251,3 +247,8 @@ export class FleetService {
     return after;
   }
 }
+
+const refuseStale = ({ version }: Cluster, { expectedVersion }: Change): Failure | null =>
+  expectedVersion === null || expectedVersion === version
+    ? null
+    : failure('CONFLICT', `The cluster is at version ${version} now: read it again.`, { path: ['expectedVersion'] });

@@ -103,7 +103,11 @@ describe('Rebuild: a cluster comes back from the database alone', () => {
 
 describe('Strangers: what a cluster runs and the database does not know', () => {
   const approve = async (name: string, digest: string) =>
-    fleetOf(world.ground).approveRemovals(world.plane.caller, { clusterId: (await world.row(name)).id, digest });
+    fleetOf(world.ground).approveRemovals(world.plane.caller, {
+      clusterId: (await world.row(name)).id,
+      digest,
+      expectedVersion: null,
+    });
   const held = async (name: string) => (await world.row(name)).conditions.find(({ type }) => type === 'RemovalsHeld');
 
   beforeEach(async () => {
