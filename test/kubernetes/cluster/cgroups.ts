@@ -5,7 +5,7 @@ import { until } from './machine.ts';
 import { prefixOf } from './network.ts';
 
 const ROOT = '/sys/fs/cgroup';
-const REMOVE_MS = 10_000;
+const REMOVE_MS = 30_000;
 
 const isVersion2 = () => existsSync(join(ROOT, 'cgroup.controllers'));
 

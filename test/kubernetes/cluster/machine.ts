@@ -1,7 +1,8 @@
 // What the harness asks of the machine: commands, free ports, waiting.
 import { execFile } from 'node:child_process';
+import { randomInt } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { createServer, type AddressInfo } from 'node:net';
+import { createServer } from 'node:net';
 import { delimiter, join } from 'node:path';
 import { eventually } from '../../support/eventually.ts';
 
@@ -40,22 +41,26 @@ export async function tryRun(command: readonly string[], options: CommandOptions
   );
 }
 
+/** Below the range that connections take theirs from: a server that stops for a while finds its port free when it comes back. */
+const PORTS = { first: 20_000, count: 10_000 };
+const PORT_ATTEMPTS = 100;
+
 /** Ports of the loopback that nobody listens on at this moment. */
 export async function freePorts(count: number): Promise<number[]> {
-  const servers = await Promise.all(
-    Array.from(
-      { length: count },
-      () =>
-        new Promise<ReturnType<typeof createServer>>((resolve, reject) => {
-          const server = createServer().once('error', reject);
-          server.listen(0, '127.0.0.1', () => resolve(server));
-        }),
-    ),
-  );
-  const ports = servers.map((server) => (server.address() as AddressInfo).port);
-  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
-  return ports;
+  const found = new Set<number>();
+  for (let attempt = 0; found.size < count; attempt++) {
+    if (attempt > PORT_ATTEMPTS) throw new Error('no port is free on this machine');
+    const port = PORTS.first + randomInt(PORTS.count);
+    if (await isFree(port)) found.add(port);
+  }
+  return [...found];
 }
+
+const isFree = (port: number): Promise<boolean> =>
+  new Promise((resolve) => {
+    const server = createServer().once('error', () => resolve(false));
+    server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)));
+  });
 
 /** Waits until `check` gives something other than false and undefined; its errors count as "not yet" and the last one is told in the end. */
 export async function until<T>(

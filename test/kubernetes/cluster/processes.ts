@@ -11,6 +11,8 @@ export interface ProcessIdentity {
 
 /** Long enough for an API server to say goodbye; a test cluster has nothing to save. */
 const GRACE_MS = 5_000;
+/** The kernel takes a namespace full of processes down, on a machine that is at work. */
+const KILL_MS = 30_000;
 
 export function identityOf(pid: number): ProcessIdentity {
   return { pid, startedAt: statOf(pid)[19] ?? '' };
@@ -27,7 +29,7 @@ export async function endProcess(known: ProcessIdentity, graceMs = GRACE_MS): Pr
   if (graceMs > 0) signal(known, 'SIGTERM');
   if (graceMs > 0 && (await hasEnded(known, graceMs))) return;
   signal(known, 'SIGKILL');
-  if (!(await hasEnded(known, GRACE_MS))) throw new Error(`process ${known.pid} does not end`);
+  if (!(await hasEnded(known, KILL_MS))) throw new Error(`process ${known.pid} does not end`);
 }
 
 function signal(known: ProcessIdentity, name: NodeJS.Signals): void {
