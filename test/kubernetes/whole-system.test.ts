@@ -29,8 +29,8 @@ async function hostAddress(): Promise<string> {
 }
 
 async function testImage(): Promise<string> {
-  const [node] = (await cluster.api.list('/api/v1/nodes')) as unknown as { status: { images: { names: string[] }[] } }[];
-  const names = node?.status.images.flatMap((one) => one.names) ?? [];
+  const { items } = await cluster.api.get<{ items: { status: { images: { names: string[] }[] } }[] }>('/api/v1/nodes');
+  const names = items[0]?.status.images.flatMap((one) => one.names) ?? [];
   const [name] = cluster.image.split(':');
   return names.find((one) => one.startsWith(`${name ?? ''}@sha256:`)) ?? cluster.image;
 }
@@ -65,8 +65,8 @@ interface PodObject {
   readonly spec: { readonly nodeName: string; readonly containers: readonly { readonly image: string }[] };
   readonly status: { readonly containerStatuses?: readonly { readonly containerID: string; readonly restartCount: number }[] };
 }
-const pods = async (): Promise<PodObject[]> =>
-  (await cluster.api.list(`/api/v1/namespaces/${NAMESPACE}/pods`)) as unknown as PodObject[];
+const pods = async (): Promise<readonly PodObject[]> =>
+  (await cluster.api.get<{ items: PodObject[] }>(`/api/v1/namespaces/${NAMESPACE}/pods`)).items;
 const podsOf = async (name: string) =>
   (await pods()).filter(
     ({ metadata }) => metadata.labels['purser.dev/deployment'] === name && metadata.deletionTimestamp === undefined,
