@@ -23,7 +23,11 @@ export function makeCostMetrics(registry: MetricRegistry): CostMetrics {
     labelNames: ['outcome'],
     registers,
   });
-  const minutes = new Counter({ name: 'purser_ledger_minutes_total', help: 'Replica-minutes closed or restated.', registers });
+  const minutes = new Counter({
+    name: 'purser_ledger_minutes_total',
+    help: 'Minutes of replicas and of shared nodes closed or restated.',
+    registers,
+  });
   const lines = new Counter({ name: 'purser_ledger_lines_total', help: 'Ledger lines appended.', registers });
   const violations = new Counter({
     name: 'purser_ledger_violations_total',

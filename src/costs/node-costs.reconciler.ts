@@ -84,8 +84,9 @@ export class NodeCostsReconciler implements Reconciliation<NodeClosingInput, Nod
     const range = { from: minutes[0] ?? closedUntil, to: (minutes.at(-1) ?? closedUntil) + MINUTE_MS };
     const [node] = await nodes.costedNodes(tx, [turn.nodeId], range);
     if (!node) return;
-    await this.#queueChanged(tx, node, metered);
     if (minutes.length > 0) await this.#settle(tx, node, minutes);
+    // After replicas are held: whoever holds one may be waiting to queue the same minutes.
+    await this.#queueChanged(tx, node, metered);
     await nodes.dropNodeRestatements(tx, turn.nodeId, turn.restate);
     const ended = node.capacityUntil !== null && closedUntil >= node.capacityUntil;
     await nodes.saveNode(tx, { nodeId: turn.nodeId, closedUntil, ended }, node.prices);

@@ -104,11 +104,11 @@ export class NodeFactsRepository implements NodeFactsStore {
       INSERT_PLACEMENTS,
       facts.placements.map((placement) => ({ ...placement, ...placement.requests })),
     );
-    await write(QUEUE, facts.stale);
-    if (facts.placements.length === 0) return;
     const placed = [`{${facts.placements.map(({ podId }) => podId).join(',')}}`];
-    await sql.query(HELD, placed);
-    await sql.execute(QUEUE_REPLICAS, placed);
+    // Before anything is queued: whoever holds a replica may be waiting to queue the same minutes.
+    if (facts.placements.length > 0) await sql.query(HELD, placed);
+    await write(QUEUE, facts.stale);
+    if (facts.placements.length > 0) await sql.execute(QUEUE_REPLICAS, placed);
   }
 
   async readings(

@@ -3,6 +3,8 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { COST_DIMENSIONS, COST_SPREADINGS, type CostSums, type OpenLine } from '../../src/costs/cost-breakdown.ts';
 import type { BreakdownInput } from '../../src/costs/costs.service.ts';
 import { groupKeyOf } from '../../src/costs/ledger-line.ts';
+import { NodeCostRepository } from '../../src/costs/node-cost.repository.ts';
+import { ReplicaRatesService } from '../../src/costs/replica-rates.service.ts';
 import { spreadLines } from '../../src/costs/spread-costs.ts';
 import { costOfInterval } from '../../src/kernel/money.ts';
 import { scopeOf } from '../../src/kernel/principal.ts';
@@ -12,6 +14,7 @@ import { makeCostsService } from '../support/costed-world.ts';
 import { makeSharedWorld, MINUTE, NODES, PODS, RATES, SYSTEM, T0, type SharedWorld } from '../support/shared-nodes.ts';
 
 const UNTIL = T0 + 20 * MINUTE;
+const UNKNOWN = '00000000-0000-7000-8000-000000000009';
 const worlds: SharedWorld[] = [];
 
 /** What happens in which minute: a pod moves, a price becomes known late that changed within a minute, a node is lost. */
@@ -276,6 +279,43 @@ describe('Cost on Kubernetes: prices of nodes', () => {
     expect(new Set(after.rows.filter(({ cost }) => cost > 0n).map(({ labels }) => labels[0]!.value))).toEqual(
       new Set(['one', 'two']),
     );
+  });
+});
+
+describe('Cost on Kubernetes: what answers are stamped with', () => {
+  const rates = (world: SharedWorld) =>
+    world.db.database.read(SYSTEM, (tx) =>
+      new ReplicaRatesService(new NodeCostRepository()).ratesOf(tx, [...PODS, UNKNOWN], world.clock.at),
+    );
+
+  test('a replica’s present rate is its share of its node by what it asked for; on no known node it has none of its own', async () => {
+    const world = await makeSharedWorld();
+    worlds.push(world);
+    expect(await rates(world)).toEqual(new Map());
+    await world.observe();
+    const told = await rates(world);
+    expect([...told.keys()].sort()).toEqual([...PODS].sort());
+    // It asked for a quarter of the CPU and an eighth of the memory of the first node, which nobody has asked for more than it has.
+    const [cpu, memory] = [31_611n * 4n, 4_237n * 16n];
+    const expected = (RATES[0] * cpu) / (cpu + memory) / 4n + (RATES[0] * memory) / (cpu + memory) / 8n;
+    expect([-2n, -1n, 0n, 1n, 2n]).toContain(told.get(PODS[0])! - expected);
+    world.unprice(NODES[0]);
+    world.clock.at += MINUTE;
+    await world.observe();
+    expect((await rates(world)).get(PODS[0])).toBeNull();
+  });
+
+  test('by that rate ten minutes without use cost what the ledger says, to the rounding of its minutes', async () => {
+    const world = await makeSharedWorld();
+    worlds.push(world);
+    await world.observe();
+    world.clock.at = T0 + 10 * MINUTE;
+    const told = await rates(world);
+    const { rows } = await ask(world, { from: T0, to: T0 + 10 * MINUTE, groupBy: ['REPLICA'], filter: { KIND: ['replica'] } });
+    for (const podId of PODS) {
+      const differs = (rows.find(({ key }) => key[0] === podId)?.cost ?? 0n) - told.get(podId)! / 6n;
+      expect(differs > -40n && differs < 40n).toBe(true);
+    }
   });
 });
 
