@@ -60,5 +60,6 @@ async function observed(): Promise<ClusterObservation> {
   }
 }
 
-const mebibytes = (status: string, field: string): number =>
-  Math.round(Number(new RegExp(`${field}:\\s+(\\d+) kB`).exec(status)?.[1] ?? 0) / 1024);
+function mebibytes(status: string, field: string): number {
+  return Math.round(Number(new RegExp(`${field}:\\s+(\\d+) kB`).exec(status)?.[1] ?? 0) / 1024);
+}

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { KubernetesApi } from '../../src/kubernetes/api/kubernetes-api.ts';
 import { KubernetesCluster } from '../../src/kubernetes/kubernetes-cluster.adapter.ts';
+import { nodeFlags } from '../../src/main/supervisor.ts';
 import { startBareApiServer, type BareApiServer } from '../kubernetes/cluster/bare-api-server.ts';
 import { clock, random } from '../support/kubernetes-world.ts';
 import { quietLogger } from '../support/quiet-logger.ts';
@@ -64,6 +65,8 @@ async function fill(server: BareApiServer): Promise<BenchRow[]> {
 async function watch(server: BareApiServer): Promise<BenchRow[]> {
   const watcher = fork(join(import.meta.dirname, 'kubernetes-watcher.js'), [server.kubeconfig, INSTALLATION], {
     stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+    // As the control plane is started.
+    execArgv: [...nodeFlags('serve')],
   });
   try {
     const first = await answer(watcher);

@@ -1,19 +1,22 @@
 import { KubernetesUnreachable } from './errors.ts';
 
-/** Calls of one cluster at a time. Higher: a burst is answered with 429 by the server's fairness; lower: a rebuild takes longer. */
-const MAX_IN_FLIGHT = 16;
 /** Calls that wait for a place. Higher: memory and old answers; lower: a large burst fails instead of waiting. */
 const MAX_WAITING = 5_000;
 
 /** Lets so many calls run at a time; the others wait their turn, oldest first. */
 export class InFlight {
+  readonly #max: number;
   #running = 0;
   readonly #waiting: (() => void)[] = [];
+
+  constructor(max: number) {
+    this.#max = max;
+  }
 
   /** Resolves to how to give the place back. Throws `KubernetesUnreachable` ("busy") when too many wait. */
   async enter(signal: AbortSignal | undefined): Promise<() => void> {
     signal?.throwIfAborted();
-    if (this.#running >= MAX_IN_FLIGHT) await this.#turn(signal);
+    if (this.#running >= this.#max) await this.#turn(signal);
     else this.#running += 1;
     let left = false;
     return () => {

@@ -1,6 +1,7 @@
 import type { KubernetesManifest, KubernetesObject } from './objects.ts';
 import { Credentials, type ClusterAccess } from './credentials.ts';
 import { KubernetesError, KubernetesUnreachable } from './errors.ts';
+import { InFlight } from './in-flight.ts';
 import { isObject } from './read-answer.ts';
 import { apiVersionOf, pathOf, PODS, type ObjectRef, type Resource } from './resource.ts';
 import { LineSplitter } from './split-lines.ts';
@@ -34,6 +35,8 @@ export const CALL_TIMEOUTS: CallTimeouts = {
 
 /** Objects of one page. Higher: the server and we hold more at a time; lower: more requests per resync. */
 const PAGE_SIZE = 500;
+/** Pages that are asked for and read at a time, of all lists. Higher: caches that list together need much memory for moments; lower: a slow list holds up others. */
+const MAX_PAGES_AT_A_TIME = 2;
 /** A list whose continuation has expired begins anew this often. Higher: a server that compacts all the time is asked for ever. */
 const MAX_LIST_RESTARTS = 3;
 
@@ -95,6 +98,7 @@ export class KubernetesApi {
   readonly #transport: Transport;
   readonly #credentials: Credentials;
   readonly #timeouts: CallTimeouts;
+  readonly #pages = new InFlight(MAX_PAGES_AT_A_TIME);
 
   constructor({ timeouts, ...deps }: KubernetesApiDeps) {
     this.#transport = new Transport(deps);
@@ -284,21 +288,39 @@ export class KubernetesApi {
   }
 
   async #listOnce<T>(resource: Resource, selection: Selection, project: (raw: RawObject) => T | null): Promise<ListOf<T>> {
-    const { namespace = null, labelSelector, fieldSelector, signal } = selection;
-    const path = pathOf(resource, { namespace });
     const items: T[] = [];
-    let page = '';
-    for (;;) {
-      const query = { limit: PAGE_SIZE, labelSelector, fieldSelector, ...(page === '' ? {} : { continue: page }) };
-      const json = await this.#transport.json({ method: 'GET', path, query, timeoutMs: this.#timeouts.listMs, signal });
-      for (const raw of itemsOf(json)) {
-        const item = project(checkObject(raw));
-        if (item !== null) items.push(item);
-      }
-      page = continuationOf(json);
-      if (page === '') return { items, resourceVersion: versionOf(json) };
+    for (let after = ''; ;) {
+      const page = await this.#page(resource, selection, { after, project });
+      for (const item of page.items) items.push(item);
+      after = page.after;
+      if (after === '') return { items, resourceVersion: page.resourceVersion };
     }
   }
+
+  async #page<T>(resource: Resource, selection: Selection, { after, project }: PageOptions<T>): Promise<Page<T>> {
+    const { namespace = null, labelSelector, fieldSelector, signal } = selection;
+    const query = { limit: PAGE_SIZE, labelSelector, fieldSelector, ...(after === '' ? {} : { continue: after }) };
+    const leave = await this.#pages.enter(signal);
+    try {
+      const path = pathOf(resource, { namespace });
+      const json = await this.#transport.json({ method: 'GET', path, query, timeoutMs: this.#timeouts.listMs, signal });
+      const items = itemsOf(json).flatMap((raw) => project(checkObject(raw)) ?? []);
+      const next = continuationOf(json);
+      return { items, after: next, resourceVersion: next === '' ? versionOf(json) : '' };
+    } finally {
+      leave();
+    }
+  }
+}
+
+interface PageOptions<T> {
+  /** Where the page before ended; empty = the first. */
+  readonly after: string;
+  readonly project: (raw: RawObject) => T | null;
+}
+
+interface Page<T> extends ListOf<T> {
+  readonly after: string;
 }
 
 const refOf = ({ metadata }: KubernetesManifest): ObjectRef => ({ namespace: metadata.namespace ?? null, name: metadata.name });

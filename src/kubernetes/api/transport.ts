@@ -7,6 +7,8 @@ import { KubernetesError, KubernetesUnreachable } from './errors.ts';
 import { InFlight } from './in-flight.ts';
 import { readAnswer, refusal, jsonObject, type Answer } from './read-answer.ts';
 
+/** Calls of one cluster at a time. Higher: a burst is answered with 429 by the server's fairness; lower: a rebuild takes longer. */
+const MAX_IN_FLIGHT = 16;
 /** Tries of one call. Higher: an overloaded server is asked more; lower: one hiccup fails a whole reconciliation. */
 const MAX_TRIES = 3;
 /** A `Retry-After` beyond this is the caller's business. Higher: calls hang on; lower: short overloads are reported as outages. */
@@ -47,7 +49,7 @@ export interface OpenAnswer {
 /** One place for sign-in, timeouts, repeats and the meaning of answers. */
 export class Transport {
   readonly #deps: TransportDeps;
-  readonly #inFlight = new InFlight();
+  readonly #inFlight = new InFlight(MAX_IN_FLIGHT);
 
   constructor(deps: TransportDeps) {
     this.#deps = deps;
