@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { describe, expect, test } from 'vitest';
 import type { Offering } from '../../src/clouds/offering.ts';
-import { invariantViolated } from '../../src/costs/ledger.events.ts';
+import { invariantViolated, nodeInvariantViolated } from '../../src/costs/ledger.events.ts';
 import {
   deploymentChanged,
   deploymentGone,
@@ -239,6 +239,16 @@ const TABLE: readonly (readonly [string, Story, (...args: never[]) => unknown, E
     invariantViolated(
       { ...owner, replicaId: 'replica', deploymentId: 'deployment' } as never,
       { promise: 'minute', minute: 0, expected: 1n, found: 2n } as never,
+      5_000,
+    ),
+  ],
+  [
+    'ledger.invariant_violated',
+    'changed',
+    nodeInvariantViolated,
+    nodeInvariantViolated(
+      { nodeId: 'node', clusterId: 'cluster', name: 'one' },
+      { promise: 'hour', minute: 0, expected: 1n, found: 2n },
       5_000,
     ),
   ],
