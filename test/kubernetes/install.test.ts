@@ -11,6 +11,7 @@ import { Load } from '../support/load.ts';
 import { hasS3Server } from '../support/s3-server.ts';
 import { repository } from './cluster/cache.ts';
 import { theCluster } from './cluster/testing.ts';
+import { CHART, type Values } from './install/helm.ts';
 import { Follower } from './install/follower.ts';
 import { Installation, SOON_MS, Surroundings } from './install/installation.ts';
 import { PRODUCT_IMAGE, productImage, type ProductImage } from './install/product-image.ts';
@@ -26,6 +27,12 @@ describe.runIf(cluster.has('nodes') && hasS3Server())('Installation by the chart
 
   let image: ProductImage;
   let newer: ProductImage;
+  const begun = Date.now();
+  const values = ({ digest }: ProductImage): Values => ({
+    'image.digest': digest,
+    namespacePrefix: PREFIX,
+    'operator.enabled': true,
+  });
 
   beforeAll(async () => {
     image = await productImage('installed');
@@ -34,7 +41,8 @@ describe.runIf(cluster.has('nodes') && hasS3Server())('Installation by the chart
     surroundings = await Surroundings.start(cluster);
     installation = new Installation({ cluster, surroundings, namespace: NAMESPACE });
     await installation.prepare();
-    await installation.apply({ 'image.digest': image.digest, namespacePrefix: PREFIX });
+    await cluster.kubectl('apply', '-f', join(CHART, 'crds'));
+    await installation.apply(values(image));
     await installation.settled();
   });
 
@@ -136,6 +144,29 @@ describe.runIf(cluster.has('nodes') && hasS3Server())('Installation by the chart
   );
 
   test(
+    'with the operator an object of the cluster is a deployment, and the object says how it is',
+    async () => {
+      const namespace = await cluster.namespace(`${NAMESPACE}-shop`, { 'purser.dev/team': 'example' });
+      onTestFinished(() => cluster.deleteNamespace(namespace));
+      const objects = `/apis/purser.dev/v1alpha1/namespaces/${namespace}/modeldeployments`;
+      const metadata = { name: 'kept-in-git' };
+      const spec = { project: 'example/demo', model: 'digits', replicas: 1 };
+      await cluster.api.create(objects, { apiVersion: 'purser.dev/v1alpha1', kind: 'ModelDeployment', metadata, spec });
+      await cluster.kubectl('wait', '-n', namespace, 'modeldeployment/kept-in-git', '--for=condition=Ready', '--timeout=110s');
+      await cluster.kubectl('delete', '-n', namespace, 'modeldeployment/kept-in-git', '--timeout=60s');
+    },
+    2 * SOON_MS,
+  );
+
+  test.runIf(cluster.has('audit'))('nothing that was asked of the API server was refused', () => {
+    const mine = (user: string): boolean => user.startsWith(`system:serviceaccount:${NAMESPACE}:`);
+    const asked = cluster.auditLog(begun).filter(({ user }) => mine(user));
+    const accounts = [...new Set(asked.map(({ user }) => user.split(':')[3]))];
+    expect(accounts.sort()).toEqual(['purser', 'purser-operator']);
+    expect(asked.filter(({ code }) => code === 403).map(({ verb, url }) => `${verb} ${url}`)).toEqual([]);
+  });
+
+  test(
     'a rolling upgrade of control planes and routers under load loses no request and no event',
     async () => {
       const [url, routerUrl] = await Promise.all([
@@ -152,7 +183,7 @@ describe.runIf(cluster.has('nodes') && hasS3Server())('Installation by the chart
       const models = new Load(`${routerUrl}/example/demo/digits/v2/models/digits/infer`, headers, 4, infer);
       const questions = new Load(`${url}/graphql`, headers, 2, JSON.stringify({ query: '{ viewer { principal { name } } }' }));
       const changes = new Changes(installation);
-      await installation.apply({ 'image.digest': newer.digest, namespacePrefix: PREFIX });
+      await installation.apply(values(newer));
       await installation.settled();
       // Those that left were still answering when the last new one was ready.
       await eventually(async () => (await installation.leaving()) === 0, SOON_MS);

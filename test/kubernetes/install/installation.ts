@@ -120,6 +120,7 @@ export class Installation {
     const { accessKey = '', secretKey = '' } = surroundings.s3;
     await this.#secret('purser-database', { url: app, 'owner-url': owner });
     await this.#secret('purser-tokens', { 'admin-token': this.adminToken, 'router-token': this.routerToken });
+    await this.#secret('purser-operator', { token: this.adminToken });
     await this.#secret('purser-s3', { 'access-key': accessKey, 'secret-key': secretKey });
   }
 
@@ -131,6 +132,7 @@ export class Installation {
       'database.existingSecret': 'purser-database',
       'tokens.existingSecret': 'purser-tokens',
       's3.existingSecret': 'purser-s3',
+      'operator.existingSecret': 'purser-operator',
       's3.endpoint': endpoint,
       's3.bucket': bucket,
       's3.region': region,
