@@ -6,7 +6,14 @@ import { admitWorkload } from './admit-workload.ts';
 import type { AdoptedWriter } from './adopted-writer.ts';
 import { KubernetesError } from './api/errors.ts';
 import type { KubernetesApi } from './api/kubernetes-api.ts';
-import type { KubernetesDeployment, KubernetesManifest, KubernetesObject, Pod } from './api/objects.ts';
+import type {
+  KubernetesDeployment,
+  KubernetesManifest,
+  KubernetesObject,
+  Pod,
+  PodDisruptionBudget,
+  Service,
+} from './api/objects.ts';
 import * as kinds from './api/resource.ts';
 import type { ClusterCaches, HeldDeployment } from './cluster-caches.ts';
 import type { EpochFence } from './epoch-fence.ts';
@@ -31,6 +38,12 @@ export interface WorkloadWriterDeps {
   readonly settings: ManifestSettings;
   readonly clock: Clock;
   readonly podsOf: (workloadId: Id) => readonly Pod[];
+}
+
+interface Parts {
+  readonly deployment: HeldDeployment | undefined;
+  readonly services: readonly Service[];
+  readonly budgets: readonly PodDisruptionBudget[];
 }
 
 /** Makes workloads true in the cluster: what they need first, what stands for them last. */
@@ -153,29 +166,47 @@ export class WorkloadWriter {
     await api.delete(kinds.KUBERNETES_DEPLOYMENTS, { namespace, name }, { uid, resourceVersion }).catch(() => false);
   }
 
-  /** Idempotent: what is gone is passed over, and what stands for the workload goes first. */
+  /** Idempotent: what is gone is passed over. What stands for the workload goes first, the service last: until then it is seen. */
   async remove(workloadId: Id, { epoch }: Fence): Promise<ApplyResult> {
-    const { caches, fence, objects, adopted } = this.#deps;
+    const { fence } = this.#deps;
     await fence.pass(epoch);
-    const ofWorkload = (object: KubernetesObject): boolean => object.metadata.labels?.[LABELS.workload] === workloadId;
-    const deployment = [...caches.deployments.items().values()].find(ofWorkload);
-    const services = [...caches.services.items().values()].filter(ofWorkload);
-    if (!deployment && services.length === 0) return { outcome: 'unchanged' };
+    const parts = this.#partsOf(workloadId);
+    const part = parts.deployment ?? parts.services[0];
+    if (!part) return { outcome: 'unchanged' };
     await fence.confirm(epoch);
-    let removed = false;
-    if (deployment)
-      removed = isMade(deployment) ? await this.#removeOwn(deployment, epoch) : await adopted.release(deployment, epoch);
-    for (const budget of [...caches.disruptionBudgets.items().values()].filter(ofWorkload))
-      removed = (await objects.remove(kinds.POD_DISRUPTION_BUDGETS, budget, epoch)) || removed;
-    for (const service of services) removed = (await objects.remove(kinds.SERVICES, service, epoch)) || removed;
-    return { outcome: removed ? 'applied' : 'unchanged' };
+    const letGo = parts.deployment !== undefined && (await this.#letGo(parts.deployment, epoch));
+    const forgotten = mayHaveSecret(part) && (await this.#removeSecret(part, workloadId));
+    const cleared = await this.#removeRest(parts, epoch);
+    return { outcome: letGo || forgotten || cleared ? 'applied' : 'unchanged' };
   }
 
-  async #removeOwn(deployment: HeldDeployment, epoch: number): Promise<boolean> {
-    const { namespace = '', name } = deployment.metadata;
-    const removed = await this.#deps.objects.remove(kinds.KUBERNETES_DEPLOYMENTS, deployment, epoch);
-    if (toldSpec(deployment)?.runtime.format === 'onnx') await this.#deps.api.delete(kinds.SECRETS, { namespace, name });
+  #partsOf(workloadId: Id): Parts {
+    const { deployments, services, disruptionBudgets } = this.#deps.caches;
+    const among = <T extends KubernetesObject>(items: ReadonlyMap<string, T>): readonly T[] =>
+      [...items.values()].filter(({ metadata }) => metadata.labels?.[LABELS.workload] === workloadId);
+    const [deployment] = among(deployments.items());
+    return { deployment, services: among(services.items()), budgets: among(disruptionBudgets.items()) };
+  }
+
+  async #removeRest({ services, budgets }: Parts, epoch: number): Promise<boolean> {
+    const { objects } = this.#deps;
+    let removed = false;
+    for (const budget of budgets) removed = (await objects.remove(kinds.POD_DISRUPTION_BUDGETS, budget, epoch)) || removed;
+    for (const service of services) removed = (await objects.remove(kinds.SERVICES, service, epoch)) || removed;
     return removed;
+  }
+
+  #letGo(deployment: HeldDeployment, epoch: number): Promise<boolean> {
+    const { objects, adopted } = this.#deps;
+    return isMade(deployment)
+      ? objects.remove(kinds.KUBERNETES_DEPLOYMENTS, deployment, epoch)
+      : adopted.release(deployment, epoch);
+  }
+
+  /** By its name, which is the workload's alone: secrets are not read. */
+  #removeSecret({ metadata }: KubernetesObject, workloadId: Id): Promise<boolean> {
+    const name = workloadName({ modelName: metadata.labels?.[LABELS.deployment] ?? '', workloadId });
+    return this.#deps.api.delete(kinds.SECRETS, { namespace: metadata.namespace ?? null, name });
   }
 
   async #find(spec: WorkloadSpec, fresh: boolean): Promise<HeldDeployment | null> {
@@ -208,6 +239,9 @@ export class WorkloadWriter {
     return state.isIntact(told, live) && !needsGrant(live, told, podsOf(spec.workloadId), clock.now());
   }
 }
+
+/** Of a workload of which only a part is left nobody knows. */
+const mayHaveSecret = (part: KubernetesObject): boolean => isMade(part) && (toldSpec(part)?.runtime.format ?? 'onnx') === 'onnx';
 
 const withAnnotation = (manifest: KubernetesManifest, name: string, value: string): KubernetesManifest => ({
   ...manifest,
