@@ -89,9 +89,13 @@ export class ApiServer {
     });
   }
 
-  /** Ends subscriptions, lets requests that run or are just arriving finish, closes. */
-  async close(): Promise<void> {
+  /**
+   * Ends subscriptions and answers on with the wish to be asked elsewhere; after `delayMs`, in which balancers learn of it and busy
+   * connections go by themselves, takes no new one, lets requests that run or are just arriving finish, closes.
+   */
+  async close(delayMs = 0): Promise<void> {
     this.#ended.abort();
+    if (delayMs > 0) await new Promise((resolve) => setTimeout(resolve, delayMs));
     // Not http's own close: it would cut idle connections at once, and with them a request that is just arriving.
     const closed = new Promise<void>((resolve) => {
       NetServer.prototype.close.call(this.#http, () => resolve());

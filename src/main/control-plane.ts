@@ -29,6 +29,8 @@ export interface StartOptions {
   readonly port: number;
   readonly linkHost: string;
   readonly linkPort: number;
+  /** From "not ready" until the API takes no new connection; default 0. */
+  readonly stopDelayMs?: number;
   /** What runs replicas on this machine, and what names its cluster; null = nothing does. */
   readonly local: { readonly machineId: Id; readonly cluster: ClusterPort } | null;
   /** Makes the way to every other cluster. */
@@ -73,7 +75,7 @@ export class ControlPlane {
     const port = await api.listen(options.host, options.port).catch((error: unknown) => {
       throw listenError(error as NodeJS.ErrnoException, 'the API', options.port, 'PURSER_PORT');
     });
-    this.#running.push({ stop: () => api.close() });
+    this.#running.push({ stop: () => api.close(options.stopDelayMs) });
     const linkPort = await link.listen(options.linkHost, options.linkPort).catch((error: unknown) => {
       throw listenError(error as NodeJS.ErrnoException, 'the router link', options.linkPort, 'PURSER_LINK_PORT');
     });

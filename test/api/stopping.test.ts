@@ -18,4 +18,15 @@ describe('API: it stops', () => {
       expect([...new Set(load.failures.map((error) => (error as NodeJS.ErrnoException).code))]).toEqual(['ECONNREFUSED']);
     },
   );
+
+  test('with a delay every answer asks its caller to come back on another connection, and new ones are taken meanwhile', async () => {
+    const api = await startApi();
+    const ask = () => fetch(`${api.url}/livez`);
+    expect((await ask()).headers.get('connection')).toBe('keep-alive');
+    const closed = api.close({ delayMs: 1_000 });
+    await eventually(async () => (await ask()).headers.get('connection') === 'close');
+    expect((await ask()).status).toBe(200);
+    await closed;
+    await expect(ask()).rejects.toThrow();
+  });
 });

@@ -49,7 +49,7 @@ export interface TestApi {
   /** Makes the team if it is not there, a service account with that role on it, and gives its token. */
   tokenFor(role: Role, team: string): Promise<{ readonly token: string; readonly id: string }>;
   socket(token: string, options?: { retryAttempts?: number; onClosed?: (code: number) => void }): Client;
-  close(): Promise<void>;
+  close(options?: { readonly delayMs: number }): Promise<void>;
 }
 
 export async function startApi(): Promise<TestApi> {
@@ -86,8 +86,8 @@ export async function startApi(): Promise<TestApi> {
         retryAttempts,
         on: { closed: (event) => onClosed?.((event as { code: number }).code) },
       }),
-    close: async () => {
-      await api.close();
+    close: async (options) => {
+      await api.close(options?.delayMs);
       await events.stop();
       await db.close();
       await rm(dataDir, { recursive: true, force: true });
