@@ -3,7 +3,7 @@
 import { fork, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
+import { setInterval } from 'node:timers/promises';
 import { KubernetesApi } from '../../src/kubernetes/api/kubernetes-api.ts';
 import { KubernetesCluster } from '../../src/kubernetes/kubernetes-cluster.adapter.ts';
 import { nodeFlags } from '../../src/main/supervisor.ts';
@@ -73,10 +73,10 @@ async function watch(server: BareApiServer): Promise<BenchRow[]> {
     if (first.workloads !== DEPLOYMENTS * 3) throw new Error(`${first.workloads} workloads were seen`);
     const since = Date.now();
     const looks: Look[] = [];
-    while (Date.now() - since < QUIET_MS) {
-      await sleep(LOOK_EVERY_MS);
+    for await (const _ of setInterval(LOOK_EVERY_MS)) {
       watcher.send('look');
       looks.push(await answer(watcher));
+      if (Date.now() - since >= QUIET_MS) break;
     }
     const asked = server.auditLog(since).filter(({ userAgent }) => userAgent === 'purser');
     const writes = asked.filter(({ verb }) => !['get', 'list', 'watch'].includes(verb));

@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { setTimeout as sleep } from 'node:timers/promises';
+import { setTimeout as pauseOf } from 'node:timers/promises';
 import { Agent, request } from 'undici';
 
 /** What went through, in order. */
@@ -239,7 +239,8 @@ async function passSlowly(
   for await (const chunk of body)
     for (let at = 0; at < chunk.length; at += bytes) {
       outgoing.write(chunk.subarray(at, at + bytes));
-      await sleep(everyMs);
+      // The slowness is the fault.
+      await pauseOf(everyMs);
     }
 }
 
