@@ -1,10 +1,13 @@
 // The control plane dies at every transaction and every effect of a rollout in turn, before and after it; memory and connections are dropped,
 // the object graph is made again on the same database, and the client repeats its request. The end must be the same every time.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { ClusterPort } from '../../src/deployments/cluster.port.ts';
 import { Database } from '../../src/persistence/database.ts';
 import { Crash, Crasher, type CrashPoint } from '../support/crashing.ts';
 import { openTestDatabase, type TestDatabase } from '../support/database.ts';
-import { makeControlPlane, makeGround, rows, type ControlPlane, type Ground } from '../support/deployments-world.ts';
+import { addCluster, makeControlPlane, makeGround, rows, type ControlPlane, type Ground } from '../support/deployments-world.ts';
+import type { SimulatedCluster } from '../support/simulated-cluster.ts';
+import { on } from '../support/spanning-world.ts';
 
 let db: TestDatabase;
 
@@ -30,17 +33,22 @@ type End = keyof typeof ENDS;
 
 /** Deploys version 1, then rolls out version `2` with one crash on the way. False if the crash point was never reached. */
 async function rollOut(ground: Ground, end: End, point: CrashPoint): Promise<boolean> {
-  ground.cluster.behaviours.set('2', end);
+  for (const cluster of clustersOf(ground)) cluster.behaviours.set('2', end);
   const before = await makeControlPlane(ground);
   await before.deploy(1, { replicas: 2 });
   await before.until(({ phase }) => phase === 'READY');
+  return live(ground, point, (plane) => act(plane, ground, end));
+}
+
+/** Lives of a control plane until one ends well; the first one dies at the point, if it gets there. */
+async function live(ground: Ground, point: CrashPoint, act: (plane: ControlPlane) => Promise<void>): Promise<boolean> {
   const crasher = new Crasher(point);
   for (let life = 1; life <= MAX_LIVES; life += 1) {
     const database = await Database.connect({ url: db.appUrl, maxConnections: 3 });
     try {
       const crashing =
-        life === 1 ? { database: crasher.database(database), cluster: crasher.cluster(ground.cluster) } : { database };
-      await act(await makeControlPlane(ground, { ...crashing, holder: `life ${life}` }), ground, end);
+        life === 1 ? { database: crasher.database(database), through: (one: ClusterPort) => crasher.cluster(one) } : { database };
+      await act(await makeControlPlane(ground, { ...crashing, holder: `life ${life}` }));
       return crasher.fired;
     } catch (error) {
       if (!(error instanceof Crash)) throw error;
@@ -51,6 +59,11 @@ async function rollOut(ground: Ground, end: End, point: CrashPoint): Promise<boo
   throw new Error('it died too often');
 }
 
+const clustersOf = ({ cluster, others }: Ground): SimulatedCluster[] => [
+  cluster,
+  ...[...others.values()].map((other) => other.cluster),
+];
+
 async function act(plane: ControlPlane, ground: Ground, end: End): Promise<void> {
   expect(await plane.deploy(2, {}, {}, `roll out ${ground.teamName}`)).toMatchObject({ ok: true });
   await ENDS[end](plane, ground);
@@ -58,9 +71,10 @@ async function act(plane: ControlPlane, ground: Ground, end: End): Promise<void>
 }
 
 /** Everything but ids and times. */
-const endState = async ({ teamId, cluster }: Ground) => ({
+const endState = async ({ teamId, cluster, others }: Ground) => ({
   running: cluster.running(),
   effects: cluster.effects,
+  others: [...others.values()].map((other) => ({ running: other.cluster.running(), effects: other.cluster.effects })),
   deployments: await rows(
     db.database,
     `select name, generation, phase, observed_generation, spec->'traffic' as traffic from deployment where team_id = $1`,
@@ -70,7 +84,7 @@ const endState = async ({ teamId, cluster }: Ground) => ({
   rollouts: await rows(db.database, `select state, step, ended_at is null as open from rollout where team_id = $1 order by id`, [
     teamId,
   ]),
-  workloads: await rows(db.database, `select replicas, gone_at is null as here from workload where team_id = $1 order by id`, [
+  workloads: await rows(db.database, `select replicas, gone_at is null as here from workload where team_id = $1 order by 2, 1`, [
     teamId,
   ]),
   replicas: await rows(
@@ -115,4 +129,63 @@ describe.each([
       expect(call).toBeGreaterThan(20);
     },
   );
+});
+
+/** Two clusters with a deployment of two and one replicas on them. */
+async function makeSpan(name: string): Promise<Ground> {
+  const ground = await makeGround(db.database, name);
+  await addCluster(ground, `${name}-west`);
+  const plane = await makeControlPlane(ground);
+  await plane.deploy(1, { replicas: 3, ...on([name, 2], [`${name}-west`, 1]) });
+  await plane.until(({ phase }) => phase === 'READY');
+  return ground;
+}
+
+const runs = (ground: Ground): string =>
+  clustersOf(ground)
+    .map((cluster) => cluster.running().join('+'))
+    .join(', ');
+
+const SPANNING = {
+  /** A rollout over both. */
+  'a rollout over two clusters': async (plane: ControlPlane, ground: Ground) => {
+    expect(await plane.deploy(2, {}, {}, `roll out ${ground.teamName}`)).toMatchObject({ ok: true });
+    await plane.until(({ phase }) => phase === 'READY' && runs(ground) === 'v2 serving ×2, v2 serving ×1');
+  },
+  /** Both have lost everything: it is made again, once. */
+  'a rebuild of two clusters that were wiped': async (plane: ControlPlane, ground: Ground) => {
+    await plane.until(({ phase }) => phase === 'READY' && runs(ground) === 'v1 serving ×2, v1 serving ×1');
+  },
+} as const;
+
+/** How often it was degraded on the way depends on what was seen of which cluster first; all else must be the same. */
+const settled = ({ events, ...end }: Awaited<ReturnType<typeof endState>>) => ({
+  ...end,
+  events: (events as { readonly type: string }[]).filter(({ type }) => type !== 'deployment.phase_changed'),
+});
+
+// Dying before a call leaves what dying after the one before it leaves: each point is tried once.
+describe.each(Object.entries(SPANNING))('Several clusters: the control plane crashes at every step of %s', (what, act) => {
+  test('after each transaction and effect: the same end state', { timeout: 600_000 }, async () => {
+    const run = async (name: string, call: number) => {
+      const ground = await makeSpan(name);
+      if (what.includes('wiped')) for (const cluster of clustersOf(ground)) cluster.wipe();
+      const fired = await live(ground, { call, when: 'after' }, async (plane) => {
+        await act(plane, ground);
+        for (let n = 0; n < 3; n += 1) await plane.pass();
+      });
+      const known = clustersOf(ground).flatMap((cluster) => cluster.known());
+      return { fired, end: { ...settled(await endState(ground)), known: known.length } };
+    };
+    const prefix = what.includes('wiped') ? 'wiped' : 'rolled';
+    const calm = await run(`${prefix}-calm`, 1_000_000);
+    expect(calm.fired).toBe(false);
+    let call = 1;
+    for (; ; call += 1) {
+      const { fired, end } = await run(`${prefix}-${call}`, call);
+      expect({ call, ...end }).toEqual({ call, ...calm.end });
+      if (!fired) break;
+    }
+    expect(call).toBeGreaterThan(10);
+  });
 });

@@ -19,9 +19,11 @@ export interface TestDatabase {
   close(): Promise<void>;
 }
 
-/** Clones the migrated template; `close` drops the clone. */
-export async function openTestDatabase(options: { readonly maxConnections?: number } = {}): Promise<TestDatabase> {
-  const socket = inject('databaseSocket');
+/** Clones the migrated template; `close` drops the clone. The server is the run's, or the given one. */
+export async function openTestDatabase({
+  socket = inject('databaseSocket'),
+  ...options
+}: { readonly maxConnections?: number; readonly socket?: string } = {}): Promise<TestDatabase> {
   const name = `test_${randomBytes(8).toString('hex')}`;
   await asSuperuser(socket, `create database ${name} template ${TEMPLATE} owner ${OWNER_ROLE}`);
   const appUrl = socketUrl(socket, APP_ROLE, name);

@@ -227,16 +227,13 @@ export async function makeControlPlane(
   const errors = { errorsOf: () => Promise.resolve(ground.errors) };
   const registry = makeMetricRegistry();
   const metrics = makeDeploymentMetrics(registry);
+  /** What the loop of a cluster takes. */
+  const depsOf = (id: Id, port: ClusterPort) => ({
+    ...{ ...common, clusterStore: clusters, quotas, metrics, errors, evidence: new ReplicaEvidenceRepository(), artifacts },
+    ...{ clusterId: id, cluster: options.through ? options.through(port) : port, pace: PACE },
+  });
   const reconcilerOf = (id: Id, port: ClusterPort) =>
-    new DeploymentsReconciler({
-      ...{ ...common, clusterStore: clusters, quotas, metrics, errors, evidence: new ReplicaEvidenceRepository(), artifacts },
-      ...{
-        clusterId: id,
-        cluster: options.through ? options.through(port) : port,
-        pace: PACE,
-        lease: () => held.get(id) ?? null,
-      },
-    });
+    new DeploymentsReconciler({ ...depsOf(id, port), lease: () => held.get(id) ?? null });
   const reconciler = reconcilerOf(clusterId, cluster);
   const reconcilers = [reconciler];
   for (const other of ground.others.values()) {
@@ -270,6 +267,7 @@ export async function makeControlPlane(
       lease,
       pass,
       passOf,
+      depsOf,
       admin,
       models,
       path,
@@ -313,6 +311,8 @@ async function acquire(database: Database, clusterId: Id, holder: string): Promi
     await sqlOf(tx).execute(`update lease set expires_at = 0 where name = $1`, [name]);
     const lease = await acquireLease(tx, name, holder);
     if (!lease) throw new Error('the lease is held');
+    // Nobody renews it here, and a busy machine may take long.
+    await sqlOf(tx).execute(`update lease set expires_at = expires_at + 3600000 where name = $1`, [name]);
     return lease;
   });
 }
