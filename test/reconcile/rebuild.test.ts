@@ -182,7 +182,7 @@ describe('Strangers: what a cluster runs and the database does not know', () => 
     expect(await held('east')).toMatchObject({ status: 'False' });
   });
 
-  test('a cluster that obeys a newer leader of another database is left alone, and its world.row says so', async () => {
+  test('a cluster that obeys a newer leader of another database is left alone, and its row says so', async () => {
     await world.east.apply(
       { ...(await specOf(world.east)), workloadId: 'ffffffff-0000-7000-8000-000000000000' },
       { epoch: Number.MAX_SAFE_INTEGER },
