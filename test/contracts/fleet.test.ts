@@ -63,4 +63,69 @@ describe('Fleet: clusters and pools', () => {
     const refused = await fleet().cordon(caller, { clusterId: cluster.id, cordoned: false, expectedVersion: null });
     expect(await fleet().cordon(caller, { clusterId: other.id, cordoned: false, expectedVersion: null })).toEqual(refused);
   });
+
+  const pool = { name: 'default', capacityType: 'on_demand' as const, offeringId: null, nodeSelector: {} };
+  const config = {
+    access: { kind: 'kubeconfig' as const, file: '/etc/purser/east.kubeconfig', context: null },
+    ...{ namespacePrefix: 'purser', systemNamespace: 'purser-system', modelServerImage: null },
+    routerSources: { namespace: 'purser-system', cidrs: ['10.0.0.0/16'] },
+  };
+  const wish = { name: 'east', kind: 'kubernetes' as const, config, pools: [pool] };
+
+  test('a cluster is registered by reference, once; removed, its name is free again', async () => {
+    const made = await fleet().register(admin, wish);
+    expect(made).toMatchObject({ ok: true });
+    expect(await fleet().register(admin, wish)).toMatchObject({ ok: false, error: { code: 'ALREADY_EXISTS' } });
+    const clusterId = made.ok ? made.value.clusterId : '';
+    const row = await db.database.read(SYSTEM, (tx) => new ClusterRepository().cluster(tx, { id: clusterId }));
+    expect(row).toMatchObject({ name: 'east', kind: 'kubernetes', config, version: 1, conditions: [], heldRemovals: null });
+    expect(await fleet().remove(admin, { clusterId, expectedVersion: 7 })).toMatchObject({
+      ok: false,
+      error: { code: 'CONFLICT' },
+    });
+    expect(await fleet().remove(admin, { clusterId, expectedVersion: 1 })).toMatchObject({ ok: true });
+    expect(await fleet().remove(admin, { clusterId, expectedVersion: null })).toMatchObject({
+      ok: false,
+      error: { code: 'NOT_FOUND' },
+    });
+    expect(await fleet().register(admin, wish)).toMatchObject({ ok: true });
+  });
+
+  test.each([
+    ['a name that is none', { ...wish, name: 'East!' }, 'name'],
+    ['no pool', { ...wish, pools: [] }, 'pools'],
+    ['two pools of one name', { ...wish, pools: [pool, pool] }, 'pools'],
+    [
+      'a path that depends on where it is read',
+      { ...wish, config: { ...config, access: { ...config.access, file: 'east' } } },
+      'kubeconfig',
+    ],
+    ['an image that may change', { ...wish, config: { ...config, modelServerImage: 'model-server:latest' } }, 'modelServerImage'],
+    ['a prefix that is too long', { ...wish, config: { ...config, namespacePrefix: 'p'.repeat(21) } }, 'namespacePrefix'],
+    [
+      'an address that is no block',
+      { ...wish, config: { ...config, routerSources: { namespace: 'x', cidrs: ['here'] } } },
+      'routerCidrs',
+    ],
+  ])('refused: %s', async (_what, wrong, field) => {
+    expect(await fleet().register(admin, wrong)).toMatchObject({
+      ok: false,
+      error: { code: 'INVALID_INPUT', path: ['input', field] },
+    });
+  });
+
+  test('one where something is wished or left is not removed; nobody but administrators registers any', async () => {
+    const used = new FleetService({
+      ...{ commands: new Commands({ database: db.database, clock }), clock, random, store: new ClusterRepository() },
+      use: { workloads: () => Promise.resolve(2) },
+    });
+    const made = await used.register(admin, { ...wish, name: 'used' });
+    const clusterId = made.ok ? made.value.clusterId : '';
+    expect(await used.remove(admin, { clusterId, expectedVersion: null })).toMatchObject({
+      ok: false,
+      error: { code: 'PRECONDITION_FAILED', message: '2 workloads are still there or wished there.' },
+    });
+    const caller = { principal: principalOf('team_admin', '00000000-0000-7000-8000-000000000001'), idempotencyKey: null };
+    expect(await used.register(caller, { ...wish, name: 'mine' })).toMatchObject({ ok: false, error: { code: 'NOT_FOUND' } });
+  });
 });
