@@ -35,6 +35,7 @@ export class ReplicaWatch {
   readonly #ready = new Map<string, ReadonlySet<Id>>();
   readonly #readyIn = new Map<Id, number>();
   readonly #byWorkload = new Map<Id, Map<Id, Pod>>();
+  readonly #owners = new Map<Id, Owner>();
   readonly #leaving = new Map<Id, string>();
 
   constructor(deps: ReplicaWatchDeps) {
@@ -79,6 +80,7 @@ export class ReplicaWatch {
     const at = this.#deps.clock.now();
     for (const record of this.#records.values())
       if (record.workloadId === workloadId) this.#records.set(record.replicaId, giveUp(record, { at, estimated: false }));
+    for (const uid of this.#byWorkload.get(workloadId)?.keys() ?? []) this.#owners.delete(uid);
     this.#byWorkload.delete(workloadId);
   }
 
@@ -121,6 +123,7 @@ export class ReplicaWatch {
     if (change.kind !== 'deleted') {
       const own = this.#byWorkload.get(owner.workloadId) ?? new Map<Id, Pod>();
       this.#byWorkload.set(owner.workloadId, own.set(uid, pod));
+      this.#owners.set(uid, owner);
       this.#look(pod, owner, watched);
       return;
     }
@@ -128,6 +131,7 @@ export class ReplicaWatch {
     own?.delete(uid);
     if (own?.size === 0) this.#byWorkload.delete(owner.workloadId);
     this.#leaving.delete(uid);
+    this.#owners.delete(uid);
     const record = this.#records.get(uid);
     if (record) this.#records.set(uid, giveUp(record, { at: change.heardAt, estimated: !change.watched }));
   }
@@ -148,8 +152,7 @@ export class ReplicaWatch {
   }
 
   #again(pod: Pod, watched: boolean): void {
-    const record = this.#records.get(pod.metadata.uid);
-    const owner = ownerByMarks(pod) ?? (record ? { ...record, port: portIn(record) } : null);
+    const owner = this.#owners.get(pod.metadata.uid);
     if (owner) this.#look(pod, owner, watched);
   }
 
@@ -224,8 +227,6 @@ const limitsOf = (spec: WorkloadSpec | null) => ({
   memoryMib: spec?.resources.memoryMib ?? 0,
   healthPath: spec?.healthPath ?? 'its health path',
 });
-
-const portIn = ({ address }: ReplicaRecord): number => Number(address?.split(':').at(-1) ?? 0);
 
 export const ownerBySpec = (spec: WorkloadSpec): Owner => ({
   workloadId: spec.workloadId,

@@ -1,0 +1,80 @@
+// A Deployment that somebody else made, with pods that run on real nodes: taken over, seen as replicas, and let go, without a restart.
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { eventually } from '../support/eventually.ts';
+import {
+  containerWorkload,
+  openKubernetesCluster,
+  pinnedTestImage,
+  type TestKubernetesCluster,
+} from '../support/kubernetes-cluster.ts';
+import { theCluster } from './cluster/testing.ts';
+
+const access = await theCluster();
+const PATIENCE_MS = 60_000;
+
+describe.runIf(access.has('pods'))('A Deployment of somebody else', () => {
+  let opened: TestKubernetesCluster;
+  let namespace: string;
+  let image: string;
+  const podUids = async (): Promise<string[]> => {
+    const path = `/api/v1/namespaces/${namespace}/pods?labelSelector=app%3Dexisting`;
+    const { items } = await access.api.get<{ items: { metadata: { uid: string } }[] }>(path);
+    return items.map(({ metadata }) => metadata.uid).sort();
+  };
+
+  beforeAll(async () => {
+    opened = openKubernetesCluster(access);
+    image = await pinnedTestImage();
+    namespace = await access.namespace(`${opened.installation}-existing`);
+    const labels = { app: 'existing' };
+    const probe = { httpGet: { path: '/healthz', port: 8080 }, periodSeconds: 1 };
+    await access.api.create(`/apis/apps/v1/namespaces/${namespace}/deployments`, {
+      metadata: { name: 'existing', labels, annotations: { 'purser.dev/adoptable-by': 'team' } },
+      spec: {
+        replicas: 2,
+        selector: { matchLabels: labels },
+        template: {
+          metadata: { labels },
+          spec: { terminationGracePeriodSeconds: 1, containers: [{ name: 'web', image, readinessProbe: probe }] },
+        },
+      },
+    });
+    await eventually(async () => (await podUids()).length === 2, PATIENCE_MS);
+  });
+  afterAll(async () => {
+    await access.deleteNamespace(namespace);
+    await opened.close();
+  });
+
+  test('is taken over with its pods as replicas, scaled, and let go without a restart', async () => {
+    const spec = { ...containerWorkload(image, { replicas: 2 }), adopt: { namespace, name: 'existing' } };
+    const before = await podUids();
+    const replicas = async () =>
+      (await opened.cluster.observe()).replicas.filter(
+        ({ workloadId, capacityUntil }) => workloadId === spec.workloadId && capacityUntil === null,
+      );
+    const serving = (count: number) =>
+      eventually(async () => {
+        const found = (await replicas()).filter(({ state }) => state === 'serving');
+        return found.length === count && found;
+      }, PATIENCE_MS);
+    expect(await opened.cluster.apply(spec, { epoch: 1 })).toEqual({ outcome: 'applied' });
+    const taken = await serving(2);
+    expect(taken.map(({ replicaId }) => replicaId).sort()).toEqual(before);
+    for (const { address, revisionId } of taken) {
+      expect(revisionId).toBe(spec.revisionId);
+      expect((await fetch(`http://${address ?? ''}/`)).status).toBe(200);
+    }
+    await opened.cluster.apply({ ...spec, generation: 2, replicas: 1 }, { epoch: 1 });
+    const [left] = await serving(1);
+    expect(before).toContain(left!.replicaId);
+    expect(await opened.cluster.logs(left!.replicaId, { cursor: null, limit: 10 })).toMatchObject({
+      lines: [{ text: 'listening on :8080' }],
+    });
+    expect(await opened.cluster.remove(spec.workloadId, { epoch: 1 })).toEqual({ outcome: 'applied' });
+    await eventually(async () => (await replicas()).length === 0, PATIENCE_MS);
+    await eventually(async () => {
+      expect(await podUids()).toEqual([left!.replicaId]);
+    }, PATIENCE_MS);
+  });
+});
