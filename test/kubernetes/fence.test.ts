@@ -7,6 +7,7 @@ import { workloadDigest } from '../../src/deployments/make-workload-spec.ts';
 import type { KubernetesApi } from '../../src/kubernetes/api/kubernetes-api.ts';
 import type { KubernetesManifest } from '../../src/kubernetes/api/objects.ts';
 import * as kinds from '../../src/kubernetes/api/resource.ts';
+import type { Resource } from '../../src/kubernetes/api/resource.ts';
 import type { KubernetesCluster } from '../../src/kubernetes/kubernetes-cluster.adapter.ts';
 import { serviceName, workloadName } from '../../src/kubernetes/names.ts';
 import { eventually } from '../support/eventually.ts';
@@ -36,10 +37,13 @@ const told = async (spec: WorkloadSpec, by: KubernetesCluster = cluster) =>
   (await by.observe()).workloads.find(({ workloadId }) => workloadId === spec.workloadId);
 const nothingIsThere = async (spec: WorkloadSpec): Promise<boolean> => {
   const ref = { namespace: opened.namespace, name: workloadName(spec) };
-  const found = await Promise.all([
-    ...[kinds.KUBERNETES_DEPLOYMENTS, kinds.POD_DISRUPTION_BUDGETS, kinds.SECRETS].map((kind) => api.get(kind, ref)),
-    api.get(kinds.SERVICES, { ...ref, name: serviceName(spec) }),
-  ]);
+  const parts: readonly (readonly [Resource, string])[] = [
+    [kinds.KUBERNETES_DEPLOYMENTS, ref.name],
+    [kinds.POD_DISRUPTION_BUDGETS, ref.name],
+    [kinds.SECRETS, ref.name],
+    [kinds.SERVICES, serviceName(spec)],
+  ];
+  const found = await Promise.all(parts.map(([kind, name]) => api.get(kind, { ...ref, name })));
   return found.every((object) => object === null);
 };
 /** Writes some fields as somebody else does. */
