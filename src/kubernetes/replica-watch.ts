@@ -37,6 +37,8 @@ export class ReplicaWatch {
   readonly #byWorkload = new Map<Id, Map<Id, Pod>>();
   readonly #owners = new Map<Id, Owner>();
   readonly #leaving = new Map<Id, string>();
+  /** Some node will leave: whether its pods drain depends on which others can be sent requests. */
+  #someLeave = false;
 
   constructor(deps: ReplicaWatchDeps) {
     this.#deps = deps;
@@ -53,6 +55,7 @@ export class ReplicaWatch {
         const owner = ownerOf(change.object);
         if (owner) this.#pod(change, owner, watched);
       }
+      if (this.#someLeave) this.nodesChanged();
     });
   }
 
@@ -112,6 +115,7 @@ export class ReplicaWatch {
         node: this.#nodeOf(pod),
       })),
     );
+    this.#someLeave = pods.some(({ node }) => node !== null && hindranceOf(node)?.kind === 'leaving');
     this.#leaving.clear();
     for (const [uid, message] of drainingBecauseOfNodes(pods)) this.#leaving.set(uid, message);
     for (const own of this.#byWorkload.values()) for (const pod of own.values()) this.#again(pod, true);
@@ -172,6 +176,7 @@ export class ReplicaWatch {
         if (pod) this.#again(pod, syncedAt !== heardAt);
       }
     }
+    if (this.#someLeave) this.nodesChanged();
   }
 
   #podByUid(uid: Id): Pod | undefined {
