@@ -3,7 +3,12 @@ import type { CodegenConfig } from '@graphql-codegen/cli';
 /** Types for every operation that the clients send, from the committed schema. */
 const config: CodegenConfig = {
   schema: 'schema/schema.graphql',
-  documents: ['clients/cli/**/*.ts', 'clients/operator/**/*.ts', 'clients/dashboard/src/**/*.{ts,tsx}', '!clients/typescript/generated/**'],
+  documents: [
+    'clients/cli/**/*.ts',
+    'clients/operator/**/*.ts',
+    'clients/dashboard/src/**/*.{ts,tsx}',
+    '!clients/typescript/generated/**',
+  ],
   generates: {
     'clients/typescript/generated/': {
       preset: 'client',

@@ -56,7 +56,10 @@ describe('A bare API server', () => {
       spec: {
         replicas: 3,
         selector: { matchLabels: { app: 'pretended' } },
-        template: { metadata: { labels: { app: 'pretended' } }, spec: { containers: [{ name: 'one', image: 'nowhere.test/absent:1' }] } },
+        template: {
+          metadata: { labels: { app: 'pretended' } },
+          spec: { containers: [{ name: 'one', image: 'nowhere.test/absent:1' }] },
+        },
       },
     });
     await eventually(async () => {
