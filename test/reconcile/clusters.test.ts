@@ -107,7 +107,7 @@ describe('Several clusters: one cannot be seen', () => {
     const seen = await world.plane.look();
     expect(seen.phase).toBe('DEGRADED');
     expect(seen.conditions.find(({ type }) => type === 'Ready')).toMatchObject({ status: 'False', reason: 'ClusterUnknown' });
-    expect(seen.conditions.find(({ type }) => type === 'Ready')?.message).toContain('Cluster world.west cannot be seen');
+    expect(seen.conditions.find(({ type }) => type === 'Ready')?.message).toContain('Cluster west cannot be seen');
     expect(seen.conditions.find(({ type }) => type === 'Available')).toMatchObject({ status: 'True' });
 
     const before = await world.fingerprint();

@@ -71,6 +71,14 @@ const ROWS: readonly { kind: string; text: string; uses: readonly string[] }[] =
     uses: ['Cluster'],
   },
   {
+    kind: 'ClusterNode',
+    text: `insert into node (id, cluster_id, name, capacity_type, capacity, allocatable, from_at, readiness, readiness_since, schedulable, releasing, pods,
+        observed_at, version)
+      values ($1, $2, 'node', 'on_demand', '{"cpuMilli": 1000, "memoryMib": 1024, "accelerator": null}',
+        '{"cpuMilli": 1000, "memoryMib": 1024, "accelerator": null}', 0, 'ready', 0, true, false, 0, 0, 1)`,
+    uses: ['Cluster'],
+  },
+  {
     kind: 'Revision',
     text: `insert into revision (id, team_id, project_id, deployment_id, number, model_id, model_version_id, spec, concurrency, created_at, created_by)
       values ($1, $2, $3, $4, 1, $5, $6, '${RUNS}', 1, 0, 'test')`,
