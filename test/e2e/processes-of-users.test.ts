@@ -217,7 +217,7 @@ describe('Tenancy: a command of one team that looks for what belongs to others',
     // Whoever is on this machine may read the metrics; they count, and name nobody.
     const metrics = await (await fetch(`http://127.0.0.1:${purser.env.PURSER_LINK_PORT ?? ''}/metrics`)).text();
     expect(metrics).toContain('purser_usage_rows_total');
-    expect(metrics).toMatch(/^purser_replicas\{state="serving"\} [1-9]/m);
+    expect(metrics).toMatch(/^purser_replicas\{state="serving",cluster="local"\} [1-9]/m);
     expect(metrics).toMatch(/^purser_rollouts_total\{outcome="rolled_back"\} 2$/m);
     expect(metrics).not.toMatch(/example|digits|spies/);
   });
