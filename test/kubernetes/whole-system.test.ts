@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { openCli, type TestCli } from '../support/cli.ts';
 import { eventually } from '../support/eventually.ts';
 import { freePorts, startInstallation, type Installation } from '../support/installation.ts';
-import { callDigits, change, deployVersion, look, untilReady } from '../support/live-system.ts';
+import { ask, callDigits, change, deployVersion, look, untilReady } from '../support/live-system.ts';
 import { Load } from '../support/load.ts';
 import { productImage, type ProductImage } from './install/product-image.ts';
 import { theCluster } from './cluster/testing.ts';
@@ -72,8 +72,16 @@ const podsOf = async (name: string) =>
     ({ metadata }) => metadata.labels['purser.dev/deployment'] === name && metadata.deletionTimestamp === undefined,
   );
 
+/** USD. */
+const NODE_PRICE_PER_HOUR = '3.6';
+const NODE_PRICE_PER_MINUTE = 0.06;
+const pricedNodes = ['node1', 'node2'];
+/** The first whole minute since the nodes were seen with their price. */
+let pricedFrom = 0;
+
 beforeAll(async () => {
   if (!cluster.has('nodes')) return;
+  await cluster.kubectl('annotate', 'node', ...pricedNodes, '--overwrite', `purser.dev/price-per-hour=${NODE_PRICE_PER_HOUR}`);
   const ports = await freePorts();
   const api = `http://${await hostAddress()}:${ports.PURSER_PORT ?? ''}`;
   [image, purser] = await Promise.all([
@@ -96,6 +104,14 @@ beforeAll(async () => {
       },
     },
   );
+  await eventually(async () => {
+    const { clusters } = await ask<{
+      clusters: { nodes: { nodes: { nodes: { name: string; pricePerHour: object | null }[] } }[] };
+    }>(purser, '{ clusters { nodes { nodes { nodes { name pricePerHour { amount } } } } } }');
+    const seen = clusters.nodes.flatMap(({ nodes }) => nodes.nodes).filter(({ pricePerHour }) => pricePerHour !== null);
+    return pricedNodes.every((node) => seen.some(({ name }) => name === node));
+  }, 60_000);
+  pricedFrom = Math.floor(Date.now() / 60_000) + 1;
   await change(
     purser,
     `mutation ($input: RegisterModelInput!) { registerModel(input: $input) { model { id } userErrors { code message } } }`,
@@ -107,6 +123,7 @@ afterAll(async () => {
   cli.close();
   await purser.remove();
   image.remove();
+  await cluster.kubectl('annotate', 'node', ...pricedNodes, 'purser.dev/price-per-hour-');
   for (const name of [NAMESPACE, `${PREFIX}-system`]) await cluster.deleteNamespace(name).catch(() => undefined);
 });
 
@@ -157,6 +174,48 @@ describe.runIf(cluster.has('nodes'))('The whole system on a real cluster', () =>
     await untilReady(purser, WEB);
     await load.stop();
     expect(load.failed).toEqual([]);
+  });
+
+  test('scaled to 0 and back, requests are held while the pod starts', async () => {
+    const asleep = { project, name: 'web', model: 'web', retryable: true, ...ON_CLUSTER, deadlineMs: 20_000 };
+    await deployVersion(purser, { ...asleep, replicas: 0 });
+    await eventually(async () => (await look(purser, WEB)).status.phase === 'HIBERNATED', 60_000);
+    await eventually(async () => (await podsOf('web')).length === 0, 60_000);
+    const call = () => fetch(`${purser.routerUrl}/${WEB}/`, { headers: { authorization: `Bearer ${purser.adminToken}` } });
+    expect((await call()).status).toBe(503);
+    await deployVersion(purser, { ...asleep, replicas: 1 });
+    // Refused at once until the router has heard of it, held from then on.
+    const heldMs = await eventually(async () => {
+      const began = performance.now();
+      const { status } = await call();
+      return status === 200 && performance.now() - began;
+    }, 60_000);
+    expect(heldMs).toBeGreaterThan(200);
+    await deployVersion(purser, { ...asleep, replicas: 2 });
+    await untilReady(purser, WEB);
+  });
+
+  test('what nodes cost is shared out to the last digit', async () => {
+    const minutes = Math.floor(Date.now() / 60_000) - pricedFrom;
+    expect(minutes).toBeGreaterThan(0);
+    const range = {
+      from: new Date(pricedFrom * 60_000).toISOString(),
+      to: new Date((pricedFrom + minutes) * 60_000).toISOString(),
+    };
+    const { costs } = await ask<{
+      costs: { rows: { key: { dimension: string; value: string }[]; cost: { amount: string }; nodeIdle: { amount: string } }[] };
+    }>(
+      purser,
+      `query ($range: TimeRange!) { costs(range: $range, groupBy: [NODE]) { rows { key { dimension value } cost { amount } nodeIdle { amount } } } }`,
+      { range },
+    );
+    const ours = costs.rows.filter(({ key }) => pricedNodes.some((node) => key[0]?.value.includes(node)));
+    expect(ours).toHaveLength(pricedNodes.length);
+    for (const { cost, nodeIdle } of ours) {
+      expect(Number(cost.amount)).toBe(Number((NODE_PRICE_PER_MINUTE * minutes).toFixed(6)));
+      expect(Number(nodeIdle.amount)).toBeGreaterThan(0);
+      expect(Number(nodeIdle.amount)).toBeLessThan(Number(cost.amount));
+    }
   });
 
   test('wiped from the cluster, everything comes back from the database: workloads, digests, weights and quotas', async () => {
