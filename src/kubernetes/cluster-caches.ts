@@ -19,8 +19,8 @@ import type {
 } from './api/objects.ts';
 import * as kinds from './api/resource.ts';
 import type { Resource } from './api/resource.ts';
-import { LABELS, MANAGED_BY } from './names.ts';
-import { unreachable } from './refusal.ts';
+import { LABELS, MANAGED_BY } from './manifests/names.ts';
+import { unreachable } from './workloads/refusal.ts';
 import { ResourceCache, type CacheLimits } from './watch/resource-cache.ts';
 import type { Held } from './watch/resource-state.ts';
 

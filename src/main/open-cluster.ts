@@ -4,10 +4,10 @@ import type { Clock } from '../kernel/clock.ts';
 import type { Random } from '../kernel/random.ts';
 import { Credentials, type ClusterAccess } from '../kubernetes/api/credentials.ts';
 import { KubernetesApi } from '../kubernetes/api/kubernetes-api.ts';
-import { EpochFence } from '../kubernetes/epoch-fence.ts';
-import { KubernetesInventory } from '../kubernetes/inventory.adapter.ts';
+import { EpochFence } from '../kubernetes/workloads/epoch-fence.ts';
+import { KubernetesInventory } from '../kubernetes/nodes/inventory.adapter.ts';
 import { KubernetesCluster } from '../kubernetes/kubernetes-cluster.adapter.ts';
-import { KubernetesNodeActions } from '../kubernetes/node-actions.adapter.ts';
+import { KubernetesNodeActions } from '../kubernetes/nodes/node-actions.adapter.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import type { OpenCluster, OpenedCluster } from './cluster-loops.ts';
 

@@ -4,7 +4,7 @@ import type { KubernetesApi } from '../../src/kubernetes/api/kubernetes-api.ts';
 import type { KubernetesDeployment, KubernetesManifest } from '../../src/kubernetes/api/objects.ts';
 import { ENDPOINT_SLICES, KUBERNETES_DEPLOYMENTS, PODS } from '../../src/kubernetes/api/resource.ts';
 import type { KubernetesClusterOptions } from '../../src/kubernetes/kubernetes-cluster.adapter.ts';
-import { LABELS } from '../../src/kubernetes/names.ts';
+import { LABELS } from '../../src/kubernetes/manifests/names.ts';
 
 export const DEPLOYMENTS = 1_000;
 const POOLS = ['on-demand', 'spot', 'standby'];

@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs';
 import { ClusterUnreachable, type ClusterObservation } from '../../src/deployments/cluster.port.ts';
 import { InventoryUnreachable } from '../../src/fleet/cluster-inventory.port.ts';
 import { KubernetesApi } from '../../src/kubernetes/api/kubernetes-api.ts';
-import { KubernetesInventory } from '../../src/kubernetes/inventory.adapter.ts';
+import { KubernetesInventory } from '../../src/kubernetes/nodes/inventory.adapter.ts';
 import { KubernetesCluster } from '../../src/kubernetes/kubernetes-cluster.adapter.ts';
 import { clock, random } from '../support/kubernetes-world.ts';
 import { quietLogger } from '../support/quiet-logger.ts';

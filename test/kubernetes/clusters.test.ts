@@ -6,7 +6,7 @@ import { ClusterRepository } from '../../src/fleet/cluster.repository.ts';
 import type { ClusterConfig } from '../../src/fleet/cluster.ts';
 import type { KubernetesApi } from '../../src/kubernetes/api/kubernetes-api.ts';
 import * as kinds from '../../src/kubernetes/api/resource.ts';
-import { LABELS } from '../../src/kubernetes/names.ts';
+import { LABELS } from '../../src/kubernetes/manifests/names.ts';
 import { openTestDatabase, type TestDatabase } from '../support/database.ts';
 import { fleetOf, makeControlPlane, makeGround, type ControlPlane, type Ground } from '../support/deployments-world.ts';
 import { eventually } from '../support/eventually.ts';

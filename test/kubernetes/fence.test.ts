@@ -9,7 +9,7 @@ import type { KubernetesManifest } from '../../src/kubernetes/api/objects.ts';
 import * as kinds from '../../src/kubernetes/api/resource.ts';
 import type { Resource } from '../../src/kubernetes/api/resource.ts';
 import type { KubernetesCluster } from '../../src/kubernetes/kubernetes-cluster.adapter.ts';
-import { serviceName, workloadName } from '../../src/kubernetes/names.ts';
+import { serviceName, workloadName } from '../../src/kubernetes/manifests/names.ts';
 import { eventually } from '../support/eventually.ts';
 import { containerWorkload, openKubernetesCluster, type TestKubernetesCluster } from '../support/kubernetes-cluster.ts';
 import { startBareApiServer, type BareApiServer } from './cluster/bare-api-server.ts';

@@ -12,10 +12,10 @@ import {
   makePriorityClasses,
   makeQuota,
   makeServiceAccount,
-} from '../../src/kubernetes/make-shared-objects.ts';
-import { makeArtifactSecret, makeWorkloadObjects } from '../../src/kubernetes/make-workload-objects.ts';
-import type { ManifestSettings } from '../../src/kubernetes/manifest-settings.ts';
-import { isAsWanted } from '../../src/kubernetes/owned-fields.ts';
+} from '../../src/kubernetes/manifests/make-shared-objects.ts';
+import { makeArtifactSecret, makeWorkloadObjects } from '../../src/kubernetes/manifests/make-workload-objects.ts';
+import type { ManifestSettings } from '../../src/kubernetes/manifests/manifest-settings.ts';
+import { isAsWanted } from '../../src/kubernetes/workloads/owned-fields.ts';
 import { clock, random } from '../support/kubernetes-world.ts';
 import { workload } from '../support/local-runtime.ts';
 import { startBareApiServer, type BareApiServer } from './cluster/bare-api-server.ts';

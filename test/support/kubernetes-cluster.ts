@@ -2,7 +2,7 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import type { WorkloadSpec } from '../../src/deployments/cluster.port.ts';
 import { KubernetesApi } from '../../src/kubernetes/api/kubernetes-api.ts';
-import { LABELS } from '../../src/kubernetes/names.ts';
+import { LABELS } from '../../src/kubernetes/manifests/names.ts';
 import { KubernetesCluster, type KubernetesClusterOptions } from '../../src/kubernetes/kubernetes-cluster.adapter.ts';
 import type { ClusterAccess } from '../kubernetes/cluster/access.ts';
 import { TEST_IMAGE, testImages } from '../kubernetes/cluster/images.ts';

@@ -2,14 +2,14 @@
 import { describe, expect, test } from 'vitest';
 import type { ReplicaRuntime, WorkloadSpec } from '../../src/deployments/cluster.port.ts';
 import type { KubernetesObject, Pod } from '../../src/kubernetes/api/objects.ts';
-import { makeNetworkPolicy, makeQuota } from '../../src/kubernetes/make-shared-objects.ts';
-import { makeArtifactSecret, makeWorkloadObjects } from '../../src/kubernetes/make-workload-objects.ts';
-import type { ManifestSettings } from '../../src/kubernetes/manifest-settings.ts';
-import { serviceName, teamNamespace, workloadName } from '../../src/kubernetes/names.ts';
-import { pageOf } from '../../src/kubernetes/pod-logs.ts';
-import { userOfProject } from '../../src/kubernetes/project-users.ts';
-import { follow, giveUp, type PodView } from '../../src/kubernetes/replica-history.ts';
-import { toldSpec } from '../../src/kubernetes/told-spec.ts';
+import { makeNetworkPolicy, makeQuota } from '../../src/kubernetes/manifests/make-shared-objects.ts';
+import { makeArtifactSecret, makeWorkloadObjects } from '../../src/kubernetes/manifests/make-workload-objects.ts';
+import type { ManifestSettings } from '../../src/kubernetes/manifests/manifest-settings.ts';
+import { serviceName, teamNamespace, workloadName } from '../../src/kubernetes/manifests/names.ts';
+import { pageOf } from '../../src/kubernetes/replicas/pod-logs.ts';
+import { userOfProject } from '../../src/kubernetes/manifests/project-users.ts';
+import { follow, giveUp, type PodView } from '../../src/kubernetes/replicas/replica-history.ts';
+import { toldSpec } from '../../src/kubernetes/workloads/told-spec.ts';
 import { workload } from '../support/local-runtime.ts';
 
 const settings: ManifestSettings = {

@@ -6,12 +6,12 @@ import type { ClusterNode } from '../../src/fleet/node.ts';
 import { observeNodes, type NodesInput } from '../../src/fleet/observe-nodes.ts';
 import { planDepartures } from '../../src/fleet/plan-departures.ts';
 import type { Node, Pod } from '../../src/kubernetes/api/objects.ts';
-import { readSummary } from '../../src/kubernetes/inventory.adapter.ts';
-import { observedNode } from '../../src/kubernetes/node-facts.ts';
-import { nodePod, waitingPod } from '../../src/kubernetes/node-pods.ts';
-import { requestsOf } from '../../src/kubernetes/node-resources.ts';
-import { drainingBecauseOfNodes, hindranceOf, noticeOf } from '../../src/kubernetes/node-state.ts';
-import { cpuMilliOf, memoryMibAsked, memoryMibThere, readQuantity } from '../../src/kubernetes/quantity.ts';
+import { readSummary } from '../../src/kubernetes/nodes/inventory.adapter.ts';
+import { observedNode } from '../../src/kubernetes/nodes/node-facts.ts';
+import { nodePod, waitingPod } from '../../src/kubernetes/nodes/node-pods.ts';
+import { requestsOf } from '../../src/kubernetes/nodes/node-resources.ts';
+import { drainingBecauseOfNodes, hindranceOf, noticeOf } from '../../src/kubernetes/nodes/node-state.ts';
+import { cpuMilliOf, memoryMibAsked, memoryMibThere, readQuantity } from '../../src/kubernetes/manifests/quantity.ts';
 import { node, notice, NOW, pod, poolCalled, seen, uid } from '../support/nodes.ts';
 
 describe('Nodes: what is read of them', () => {

@@ -1,5 +1,5 @@
-import { ClusterUnreachable, type ApplyResult } from '../deployments/cluster.port.ts';
-import { isOutage, KubernetesError } from './api/errors.ts';
+import { ClusterUnreachable, type ApplyResult } from '../../deployments/cluster.port.ts';
+import { isOutage, KubernetesError } from '../api/errors.ts';
 import { isQuota } from './workload-problem.ts';
 
 /** Ends a change with an answer of the port. */

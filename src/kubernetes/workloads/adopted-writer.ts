@@ -1,18 +1,18 @@
-import type { AdoptedObject, ApplyResult, WorkloadSpec } from '../deployments/cluster.port.ts';
-import { KubernetesError } from './api/errors.ts';
-import type { KubernetesApi } from './api/kubernetes-api.ts';
-import type { KubernetesDeployment } from './api/objects.ts';
-import { KUBERNETES_DEPLOYMENTS } from './api/resource.ts';
-import type { ClusterCaches, HeldDeployment } from './cluster-caches.ts';
+import type { AdoptedObject, ApplyResult, WorkloadSpec } from '../../deployments/cluster.port.ts';
+import { KubernetesError } from '../api/errors.ts';
+import type { KubernetesApi } from '../api/kubernetes-api.ts';
+import type { KubernetesDeployment } from '../api/objects.ts';
+import { KUBERNETES_DEPLOYMENTS } from '../api/resource.ts';
+import type { ClusterCaches, HeldDeployment } from '../cluster-caches.ts';
 import type { EpochFence } from './epoch-fence.ts';
-import { toldAnnotations } from './make-workload-objects.ts';
-import type { ManifestSettings } from './manifest-settings.ts';
-import { ANNOTATIONS, LABELS, teamNamespace, workloadLabels } from './names.ts';
+import { toldAnnotations } from '../manifests/make-workload-objects.ts';
+import type { ManifestSettings } from '../manifests/manifest-settings.ts';
+import { ANNOTATIONS, LABELS, teamNamespace, workloadLabels } from '../manifests/names.ts';
 import { isConflict, preconditioned, type ObjectWriter } from './object-writer.ts';
 import { isAsWanted } from './owned-fields.ts';
 import { Refusal, refusal } from './refusal.ts';
 import { epochOf, toldGeneration } from './told-spec.ts';
-import { adoptedService } from './wanted-objects.ts';
+import { adoptedService } from '../manifests/wanted-objects.ts';
 import type { WorkloadState } from './workload-state.ts';
 
 /** The owner of the number of replicas of what was taken over: a manager of its own, so that letting go of our marks leaves the number. */

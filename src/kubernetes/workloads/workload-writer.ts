@@ -1,11 +1,11 @@
-import type { ApplyResult, Fence, WorkloadSpec } from '../deployments/cluster.port.ts';
-import { workloadDigest } from '../deployments/make-workload-spec.ts';
-import type { Clock } from '../kernel/clock.ts';
-import type { Id } from '../kernel/id.ts';
-import { admitWorkload } from './admit-workload.ts';
+import type { ApplyResult, Fence, WorkloadSpec } from '../../deployments/cluster.port.ts';
+import { workloadDigest } from '../../deployments/make-workload-spec.ts';
+import type { Clock } from '../../kernel/clock.ts';
+import type { Id } from '../../kernel/id.ts';
+import { admitWorkload } from '../manifests/admit-workload.ts';
 import type { AdoptedWriter } from './adopted-writer.ts';
-import { KubernetesError } from './api/errors.ts';
-import type { KubernetesApi } from './api/kubernetes-api.ts';
+import { KubernetesError } from '../api/errors.ts';
+import type { KubernetesApi } from '../api/kubernetes-api.ts';
 import type {
   KubernetesDeployment,
   KubernetesManifest,
@@ -13,19 +13,19 @@ import type {
   Pod,
   PodDisruptionBudget,
   Service,
-} from './api/objects.ts';
-import * as kinds from './api/resource.ts';
-import type { ClusterCaches, HeldDeployment } from './cluster-caches.ts';
+} from '../api/objects.ts';
+import * as kinds from '../api/resource.ts';
+import type { ClusterCaches, HeldDeployment } from '../cluster-caches.ts';
 import type { EpochFence } from './epoch-fence.ts';
-import { makeArtifactSecret } from './make-workload-objects.ts';
-import type { ManifestSettings } from './manifest-settings.ts';
-import { ANNOTATIONS, LABELS, namespaceOf, teamNamespace, workloadName } from './names.ts';
+import { makeArtifactSecret } from '../manifests/make-workload-objects.ts';
+import type { ManifestSettings } from '../manifests/manifest-settings.ts';
+import { ANNOTATIONS, LABELS, namespaceOf, teamNamespace, workloadName } from '../manifests/names.ts';
 import { preconditioned, type ObjectWriter } from './object-writer.ts';
-import { QUOTA_NAME } from './make-shared-objects.ts';
-import { userOfProject } from './project-users.ts';
+import { QUOTA_NAME } from '../manifests/make-shared-objects.ts';
+import { userOfProject } from '../manifests/project-users.ts';
 import { Refusal, refusal } from './refusal.ts';
 import { toldGeneration, toldSpec } from './told-spec.ts';
-import { isForeign, isMade, isOf, ownObjects, sharedObjects } from './wanted-objects.ts';
+import { isForeign, isMade, isOf, ownObjects, sharedObjects } from '../manifests/wanted-objects.ts';
 import { needsGrant, type WorkloadState } from './workload-state.ts';
 
 export interface WorkloadWriterDeps {

@@ -1,6 +1,6 @@
-import type { WorkloadProblem } from '../deployments/cluster.port.ts';
-import type { KubernetesDeployment, Pod } from './api/objects.ts';
-import { conditionOf } from './pod-trouble.ts';
+import type { WorkloadProblem } from '../../deployments/cluster.port.ts';
+import type { KubernetesDeployment, Pod } from '../api/objects.ts';
+import { conditionOf } from '../replicas/pod-trouble.ts';
 
 /** What keeps replicas from being made or placed, in the cluster's own words and with the next sensible act; null = nothing. */
 export function workloadProblem(deployment: KubernetesDeployment, pods: readonly Pod[]): WorkloadProblem | null {

@@ -8,19 +8,19 @@ import {
   type ObservedNode,
   type PodUsage,
   type WaitingPod,
-} from '../fleet/cluster-inventory.port.ts';
-import type { Clock } from '../kernel/clock.ts';
-import type { Id } from '../kernel/id.ts';
-import type { Random } from '../kernel/random.ts';
-import type { Logger } from '../telemetry/logger.ts';
-import type { KubernetesApi } from './api/kubernetes-api.ts';
-import type { Node, ObjectMeta, Pod } from './api/objects.ts';
-import { NODES, PODS } from './api/resource.ts';
+} from '../../fleet/cluster-inventory.port.ts';
+import type { Clock } from '../../kernel/clock.ts';
+import type { Id } from '../../kernel/id.ts';
+import type { Random } from '../../kernel/random.ts';
+import type { Logger } from '../../telemetry/logger.ts';
+import type { KubernetesApi } from '../api/kubernetes-api.ts';
+import type { Node, ObjectMeta, Pod } from '../api/objects.ts';
+import { NODES, PODS } from '../api/resource.ts';
 import { observedNode } from './node-facts.ts';
 import { isHeld, nodePod, waitingPod } from './node-pods.ts';
 import { instantOf } from './node-state.ts';
-import { ResourceCache, type CacheLimits } from './watch/resource-cache.ts';
-import { distrust } from './watch/trust.ts';
+import { ResourceCache, type CacheLimits } from '../watch/resource-cache.ts';
+import { distrust } from '../watch/trust.ts';
 
 /** Kubelets that are asked at a time. Higher: the API server proxies many slow answers at once; lower: a large cluster takes longer than a minute. */
 const KUBELETS_AT_A_TIME = 8;

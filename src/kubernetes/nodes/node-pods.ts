@@ -1,8 +1,8 @@
-import type { NodePod, WaitingPod } from '../fleet/cluster-inventory.port.ts';
-import { isId } from '../kernel/id.ts';
-import type { Instant } from '../kernel/instant.ts';
-import type { KubernetesCondition, OwnerReference, Pod } from './api/objects.ts';
-import { LABELS } from './names.ts';
+import type { NodePod, WaitingPod } from '../../fleet/cluster-inventory.port.ts';
+import { isId } from '../../kernel/id.ts';
+import type { Instant } from '../../kernel/instant.ts';
+import type { KubernetesCondition, OwnerReference, Pod } from '../api/objects.ts';
+import { LABELS } from '../manifests/names.ts';
 import { requestsOf } from './node-resources.ts';
 import { instantOf } from './node-state.ts';
 

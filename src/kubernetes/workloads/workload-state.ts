@@ -1,16 +1,24 @@
-import type { ObservedWorkload, WorkloadSpec } from '../deployments/cluster.port.ts';
-import { workloadDigest } from '../deployments/make-workload-spec.ts';
-import { DAY_MS, type Instant } from '../kernel/instant.ts';
-import type { KubernetesManifest, KubernetesObject, Pod } from './api/objects.ts';
-import type { Autoscaler, ClusterCaches, HeldDeployment } from './cluster-caches.ts';
-import { makeQuota, QUOTA_NAME } from './make-shared-objects.ts';
-import type { ManifestSettings } from './manifest-settings.ts';
-import { ANNOTATIONS, LABELS, namespaceOf, projectObjectName, serviceName, teamNamespace, workloadName } from './names.ts';
-import { instantOf } from './node-state.ts';
+import type { ObservedWorkload, WorkloadSpec } from '../../deployments/cluster.port.ts';
+import { workloadDigest } from '../../deployments/make-workload-spec.ts';
+import { DAY_MS, type Instant } from '../../kernel/instant.ts';
+import type { KubernetesManifest, KubernetesObject, Pod } from '../api/objects.ts';
+import type { Autoscaler, ClusterCaches, HeldDeployment } from '../cluster-caches.ts';
+import { makeQuota, QUOTA_NAME } from '../manifests/make-shared-objects.ts';
+import type { ManifestSettings } from '../manifests/manifest-settings.ts';
+import {
+  ANNOTATIONS,
+  LABELS,
+  namespaceOf,
+  projectObjectName,
+  serviceName,
+  teamNamespace,
+  workloadName,
+} from '../manifests/names.ts';
+import { instantOf } from '../nodes/node-state.ts';
 import { isAsWanted } from './owned-fields.ts';
 import { toldGeneration, toldSpec } from './told-spec.ts';
-import { heldOf, ownObjects, sharedObjects } from './wanted-objects.ts';
-import { nameKey } from './watch/resource-state.ts';
+import { heldOf, ownObjects, sharedObjects } from '../manifests/wanted-objects.ts';
+import { nameKey } from '../watch/resource-state.ts';
 import { workloadProblem } from './workload-problem.ts';
 
 /** Permissions to fetch an artifact last a week. Lower: more writes; higher: a long outage ends with unreadable artifacts. */

@@ -1,15 +1,15 @@
-import type { WorkloadSpec } from '../deployments/cluster.port.ts';
-import type { Clock } from '../kernel/clock.ts';
-import type { Id } from '../kernel/id.ts';
-import type { Container, Endpoint, EndpointSlice, Node, Pod } from './api/objects.ts';
-import type { ClusterCaches } from './cluster-caches.ts';
-import { portOf } from './make-pod-template.ts';
-import { ANNOTATIONS, CONTAINER, LABELS } from './names.ts';
-import { drainingBecauseOfNodes, hindranceOf } from './node-state.ts';
+import type { WorkloadSpec } from '../../deployments/cluster.port.ts';
+import type { Clock } from '../../kernel/clock.ts';
+import type { Id } from '../../kernel/id.ts';
+import type { Container, Endpoint, EndpointSlice, Node, Pod } from '../api/objects.ts';
+import type { ClusterCaches } from '../cluster-caches.ts';
+import { portOf } from '../manifests/make-pod-template.ts';
+import { ANNOTATIONS, CONTAINER, LABELS } from '../manifests/names.ts';
+import { drainingBecauseOfNodes, hindranceOf } from '../nodes/node-state.ts';
 import { isReady, podTrouble } from './pod-trouble.ts';
 import { follow, giveUp, isForgettable, type ReplicaRecord } from './replica-history.ts';
-import type { ResourceCache } from './watch/resource-cache.ts';
-import type { Change } from './watch/resource-state.ts';
+import type { ResourceCache } from '../watch/resource-cache.ts';
+import type { Change } from '../watch/resource-state.ts';
 
 /** Whose pod it is where its own marks do not say. */
 export interface Owner {

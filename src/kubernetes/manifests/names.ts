@@ -1,5 +1,5 @@
-import type { WorkloadSpec } from '../deployments/cluster.port.ts';
-import { digestOf } from '../kernel/digest.ts';
+import type { WorkloadSpec } from '../../deployments/cluster.port.ts';
+import { digestOf } from '../../kernel/digest.ts';
 
 /** Marks of everything that Purser makes in a cluster. */
 export const LABELS = {

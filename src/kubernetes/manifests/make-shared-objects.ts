@@ -1,5 +1,5 @@
-import type { WorkloadSpec } from '../deployments/cluster.port.ts';
-import type { KubernetesManifest } from './api/objects.ts';
+import type { WorkloadSpec } from '../../deployments/cluster.port.ts';
+import type { KubernetesManifest } from '../api/objects.ts';
 import type { ManifestSettings } from './manifest-settings.ts';
 import {
   ANNOTATIONS,

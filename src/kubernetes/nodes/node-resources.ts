@@ -1,7 +1,7 @@
-import type { NodeResources } from '../fleet/cluster-inventory.port.ts';
-import type { Accelerator } from '../kernel/resources.ts';
-import type { Container, Pod, Quantities } from './api/objects.ts';
-import { countOf, cpuMilliOf, memoryMibAsked, memoryMibThere } from './quantity.ts';
+import type { NodeResources } from '../../fleet/cluster-inventory.port.ts';
+import type { Accelerator } from '../../kernel/resources.ts';
+import type { Container, Pod, Quantities } from '../api/objects.ts';
+import { countOf, cpuMilliOf, memoryMibAsked, memoryMibThere } from '../manifests/quantity.ts';
 
 type Labels = Readonly<Record<string, string>>;
 

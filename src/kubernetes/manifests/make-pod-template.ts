@@ -1,4 +1,4 @@
-import type { WorkloadSpec } from '../deployments/cluster.port.ts';
+import type { WorkloadSpec } from '../../deployments/cluster.port.ts';
 import { makeNodeRules } from './make-node-rules.ts';
 import type { ManifestSettings } from './manifest-settings.ts';
 import {

@@ -1,8 +1,8 @@
-import type { WorkloadSpec } from '../deployments/cluster.port.ts';
-import { NO_ARTIFACT } from '../deployments/make-workload-spec.ts';
-import { canonicalJson, digestOfJson } from '../kernel/digest.ts';
-import type { Json } from '../kernel/event.ts';
-import type { KubernetesManifest, LabelSelector } from './api/objects.ts';
+import type { WorkloadSpec } from '../../deployments/cluster.port.ts';
+import { NO_ARTIFACT } from '../../deployments/make-workload-spec.ts';
+import { canonicalJson, digestOfJson } from '../../kernel/digest.ts';
+import type { Json } from '../../kernel/event.ts';
+import type { KubernetesManifest, LabelSelector } from '../api/objects.ts';
 import { makePodTemplate, portOf, type TemplateOptions } from './make-pod-template.ts';
 import type { ManifestSettings } from './manifest-settings.ts';
 import { ANNOTATIONS, LABELS, namespaceOf, PORT_NAME, serviceName, workloadLabels, workloadName } from './names.ts';

@@ -1,8 +1,8 @@
-import type { ReplicaState, ReplicaTransition } from '../deployments/cluster.port.ts';
-import type { Id } from '../kernel/id.ts';
-import { HOUR_MS, type Instant } from '../kernel/instant.ts';
-import type { Pod } from './api/objects.ts';
-import { instantOf } from './node-state.ts';
+import type { ReplicaState, ReplicaTransition } from '../../deployments/cluster.port.ts';
+import type { Id } from '../../kernel/id.ts';
+import { HOUR_MS, type Instant } from '../../kernel/instant.ts';
+import type { Pod } from '../api/objects.ts';
+import { instantOf } from '../nodes/node-state.ts';
 import { conditionOf, isReady } from './pod-trouble.ts';
 
 /** The life of one pod as a replica: what its object does not tell any more once it has moved on, or is gone. */

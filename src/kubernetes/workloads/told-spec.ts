@@ -1,7 +1,7 @@
 import { z } from 'zod';
-import type { WorkloadSpec } from '../deployments/cluster.port.ts';
-import type { KubernetesObject } from './api/objects.ts';
-import { ANNOTATIONS, LABELS } from './names.ts';
+import type { WorkloadSpec } from '../../deployments/cluster.port.ts';
+import type { KubernetesObject } from '../api/objects.ts';
+import { ANNOTATIONS, LABELS } from '../manifests/names.ts';
 
 const text = z.string();
 const count = z.number().int().nonnegative();

@@ -1,7 +1,7 @@
-import type { CapacityType } from '../clouds/offering.ts';
-import type { NodePod, ObservedNode } from '../fleet/cluster-inventory.port.ts';
-import { parseUsd, type PicoUsdPerHour } from '../kernel/money.ts';
-import type { Node } from './api/objects.ts';
+import type { CapacityType } from '../../clouds/offering.ts';
+import type { NodePod, ObservedNode } from '../../fleet/cluster-inventory.port.ts';
+import { parseUsd, type PicoUsdPerHour } from '../../kernel/money.ts';
+import type { Node } from '../api/objects.ts';
 import { resourcesThere } from './node-resources.ts';
 import { instantOf, lifeOf, noticeOf, RELEASING_ANNOTATION } from './node-state.ts';
 

@@ -1,5 +1,5 @@
-import type { KubernetesManifest, KubernetesObject } from './api/objects.ts';
-import { isObject } from './api/read-answer.ts';
+import type { KubernetesManifest, KubernetesObject } from '../api/objects.ts';
+import { isObject } from '../api/read-answer.ts';
 
 /** Lists in which Kubernetes tells elements apart by a field, so that others may have elements of their own beside ours. */
 const ELEMENT_KEYS: Readonly<Record<string, string>> = {

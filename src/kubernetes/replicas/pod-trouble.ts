@@ -1,7 +1,7 @@
-import type { ContainerStatus, ContainerTermination, Pod } from './api/objects.ts';
-import type { Instant } from '../kernel/instant.ts';
-import { instantOf } from './node-state.ts';
-import { CONTAINER } from './names.ts';
+import type { ContainerStatus, ContainerTermination, Pod } from '../api/objects.ts';
+import type { Instant } from '../../kernel/instant.ts';
+import { instantOf } from '../nodes/node-state.ts';
+import { CONTAINER } from '../manifests/names.ts';
 
 /** What is wrong with a replica, with the next sensible act in words. */
 export interface PodTrouble {

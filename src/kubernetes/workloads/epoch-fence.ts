@@ -1,8 +1,8 @@
-import { KubernetesError } from './api/errors.ts';
-import type { KubernetesApi } from './api/kubernetes-api.ts';
-import type { ConfigMap } from './api/objects.ts';
-import { CONFIG_MAPS, NAMESPACES } from './api/resource.ts';
-import { ANNOTATIONS, installationLabels } from './names.ts';
+import { KubernetesError } from '../api/errors.ts';
+import type { KubernetesApi } from '../api/kubernetes-api.ts';
+import type { ConfigMap } from '../api/objects.ts';
+import { CONFIG_MAPS, NAMESPACES } from '../api/resource.ts';
+import { ANNOTATIONS, installationLabels } from '../manifests/names.ts';
 import { Refusal } from './refusal.ts';
 
 /** Writes of two leaders that meet. Higher: a storm is fought for longer; lower: an honest leader is told off by chance. */

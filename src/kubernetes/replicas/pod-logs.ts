@@ -1,7 +1,7 @@
-import type { LogPage } from '../deployments/cluster.port.ts';
-import { isOutage } from './api/errors.ts';
-import type { KubernetesApi } from './api/kubernetes-api.ts';
-import { pathOf, PODS } from './api/resource.ts';
+import type { LogPage } from '../../deployments/cluster.port.ts';
+import { isOutage } from '../api/errors.ts';
+import type { KubernetesApi } from '../api/kubernetes-api.ts';
+import { pathOf, PODS } from '../api/resource.ts';
 
 /** Of one answer. Higher: a chatty replica fills our memory; lower: long lines push the newest out. */
 const MAX_BYTES = 4 * 1024 * 1024;

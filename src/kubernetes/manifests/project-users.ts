@@ -1,5 +1,5 @@
-import type { Id } from '../kernel/id.ts';
-import { digestOf } from '../kernel/digest.ts';
+import type { Id } from '../../kernel/id.ts';
+import { digestOf } from '../../kernel/digest.ts';
 
 /** User ids that no distribution or image gives out, below the greatest that Kubernetes takes (2³¹−1). */
 const FIRST_UID = 1_900_000_000;

@@ -1,10 +1,10 @@
-import type { Pod } from './api/objects.ts';
-import type { ClusterCaches, HeldDeployment } from './cluster-caches.ts';
-import { LABELS } from './names.ts';
+import type { Pod } from '../api/objects.ts';
+import type { ClusterCaches, HeldDeployment } from '../cluster-caches.ts';
+import { LABELS } from '../manifests/names.ts';
 import { ownerBySpec, type ReplicaWatch } from './replica-watch.ts';
-import { toldSpec } from './told-spec.ts';
-import { isMade } from './wanted-objects.ts';
-import type { ResourceCache } from './watch/resource-cache.ts';
+import { toldSpec } from '../workloads/told-spec.ts';
+import { isMade } from '../manifests/wanted-objects.ts';
+import type { ResourceCache } from '../watch/resource-cache.ts';
 
 /** Pods of KubernetesDeployments that were taken over: they carry no mark of ours, so each selection is watched by itself. */
 export class AdoptedPods {

@@ -1,14 +1,14 @@
-import type { Random } from '../kernel/random.ts';
-import { KubernetesError } from './api/errors.ts';
-import { FIELD_MANAGER, type KubernetesApi } from './api/kubernetes-api.ts';
-import type { KubernetesManifest, KubernetesObject } from './api/objects.ts';
-import type { Resource } from './api/resource.ts';
+import type { Random } from '../../kernel/random.ts';
+import { KubernetesError } from '../api/errors.ts';
+import { FIELD_MANAGER, type KubernetesApi } from '../api/kubernetes-api.ts';
+import type { KubernetesManifest, KubernetesObject } from '../api/objects.ts';
+import type { Resource } from '../api/resource.ts';
 import type { EpochFence } from './epoch-fence.ts';
-import { ANNOTATIONS } from './names.ts';
+import { ANNOTATIONS } from '../manifests/names.ts';
 import { isAsWanted } from './owned-fields.ts';
 import { refusal, type Refusal } from './refusal.ts';
 import { epochOf } from './told-spec.ts';
-import { heldOf, isForeign, type Wanted } from './wanted-objects.ts';
+import { heldOf, isForeign, type Wanted } from '../manifests/wanted-objects.ts';
 
 /** Writes that meet another writer's. Higher: a storm is fought for longer; lower: a busy object counts as fought over. */
 const MAX_CONFLICTS = 6;

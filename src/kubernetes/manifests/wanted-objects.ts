@@ -1,8 +1,8 @@
-import type { WorkloadSpec } from '../deployments/cluster.port.ts';
-import type { KubernetesManifest, KubernetesObject } from './api/objects.ts';
-import * as kinds from './api/resource.ts';
-import type { Resource } from './api/resource.ts';
-import type { ClusterCaches } from './cluster-caches.ts';
+import type { WorkloadSpec } from '../../deployments/cluster.port.ts';
+import type { KubernetesManifest, KubernetesObject } from '../api/objects.ts';
+import * as kinds from '../api/resource.ts';
+import type { Resource } from '../api/resource.ts';
+import type { ClusterCaches } from '../cluster-caches.ts';
 import { makeNamespace, makeNetworkPolicy, makePriorityClasses, makeQuota, makeServiceAccount } from './make-shared-objects.ts';
 import { makeService, makeWorkloadObjects } from './make-workload-objects.ts';
 import type { ManifestSettings } from './manifest-settings.ts';

@@ -1,6 +1,6 @@
-import type { NodeNotice, NodeReadiness } from '../fleet/cluster-inventory.port.ts';
-import type { Instant } from '../kernel/instant.ts';
-import type { KubernetesCondition, Node } from './api/objects.ts';
+import type { NodeNotice, NodeReadiness } from '../../fleet/cluster-inventory.port.ts';
+import type { Instant } from '../../kernel/instant.ts';
+import type { KubernetesCondition, Node } from '../api/objects.ts';
 
 /** Says that this installation is about to give the node back. */
 export const RELEASING_ANNOTATION = 'purser.dev/releasing';

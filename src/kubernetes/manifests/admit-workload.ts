@@ -1,4 +1,4 @@
-import type { ApplyResult, WorkloadSpec } from '../deployments/cluster.port.ts';
+import type { ApplyResult, WorkloadSpec } from '../../deployments/cluster.port.ts';
 import type { ManifestSettings } from './manifest-settings.ts';
 
 const PINNED = /@sha256:[0-9a-f]{64}$/;

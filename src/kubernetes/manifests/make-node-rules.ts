@@ -1,4 +1,4 @@
-import type { WorkloadSpec } from '../deployments/cluster.port.ts';
+import type { WorkloadSpec } from '../../deployments/cluster.port.ts';
 
 /** How providers and autoscalers mark spot nodes: label and value. */
 export const SPOT_LABELS: readonly (readonly [string, string])[] = [

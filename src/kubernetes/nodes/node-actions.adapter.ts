@@ -4,14 +4,14 @@ import {
   type NodeFence,
   type NodePod,
   type ObservedNode,
-} from '../fleet/cluster-inventory.port.ts';
-import { KubernetesError } from './api/errors.ts';
-import type { KubernetesApi } from './api/kubernetes-api.ts';
-import { NODES, PODS } from './api/resource.ts';
-import type { EpochFence } from './epoch-fence.ts';
-import { ANNOTATIONS } from './names.ts';
+} from '../../fleet/cluster-inventory.port.ts';
+import { KubernetesError } from '../api/errors.ts';
+import type { KubernetesApi } from '../api/kubernetes-api.ts';
+import { NODES, PODS } from '../api/resource.ts';
+import type { EpochFence } from '../workloads/epoch-fence.ts';
+import { ANNOTATIONS } from '../manifests/names.ts';
 import { INTERRUPTION_ANNOTATION, RELEASING_ANNOTATION } from './node-state.ts';
-import { Refusal } from './refusal.ts';
+import { Refusal } from '../workloads/refusal.ts';
 
 /** Owner of the few fields of nodes and pods that are written here: they are given up by writing without them. */
 const FIELD_MANAGER = 'purser-nodes';
