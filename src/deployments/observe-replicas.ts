@@ -104,7 +104,7 @@ const sameFacts = (a: Replica, b: Replica): boolean =>
 
 /** Transitions that are not stored yet, each clamped to be no earlier than the one before it. */
 function missing(before: Replica, observed: ObservedReplica, now: Instant): AppendedTransition[] {
-  const news = observed.transitions.slice(before.transitions);
+  const news = newsOf(before, observed);
   const forgotten = news.length === 0 && before.transitions > 0 && observed.state !== before.state;
   const source = forgotten ? [{ at: now, state: observed.state, estimated: true }] : news;
   const appended: AppendedTransition[] = [];
@@ -121,6 +121,13 @@ function missing(before: Replica, observed: ObservedReplica, now: Instant): Appe
     });
   }
   return appended;
+}
+
+/** What is behind the last one that is stored; a cluster whose watcher was started anew tells a shorter history: then what is later. */
+function newsOf({ transitions: stored, stateSince }: Replica, { transitions }: ObservedReplica): readonly ReplicaTransition[] {
+  const last = transitions[stored - 1];
+  const isWhole = stored === 0 || (last !== undefined && last.at <= stateSince);
+  return isWhole ? transitions.slice(stored) : transitions.filter(({ at }) => at > stateSince);
 }
 
 function withTransitions(replica: Replica, appended: readonly AppendedTransition[]): Replica {

@@ -252,7 +252,23 @@ describe('Observation: rows from what the cluster says', () => {
     expect(see([{ ...born, lastEvidenceAt: 500 }], [], 700)[0]?.after.capacityUntil).toBe(700);
   });
 
-  test('a cluster that forgot the history: the new state starts now, estimated', () => {
+  test.each<[string, [number, ReplicaState][], { at: number; state: ReplicaState; estimated: boolean }[]]>([
+    ['tells what is later', [[900, 'unready']], [{ at: 900, state: 'unready', estimated: false }]],
+    ['tells nothing new', [[20, 'serving']], []],
+    ['is in another state and cannot say since when', [[10, 'unready']], [{ at: 1_000, state: 'unready', estimated: true }]],
+    [
+      'tells two later ones after one that is known',
+      [
+        [20, 'serving'],
+        [900, 'unready'],
+        [950, 'serving'],
+      ],
+      [
+        { at: 900, state: 'unready', estimated: false },
+        { at: 950, state: 'serving', estimated: false },
+      ],
+    ],
+  ])('a cluster whose watcher was started anew %s', (_what, history, appended) => {
     const serving = see(
       [],
       [
@@ -262,9 +278,8 @@ describe('Observation: rows from what the cluster says', () => {
         ]),
       ],
     )[0]!.after;
-    expect(see([serving], [observed([[900, 'unready']])])[0]?.appended).toEqual([
-      { replicaId: 'x', n: 2, at: 1_000, state: 'unready', estimated: true },
-    ]);
+    const told = see([serving], [observed(history)])[0]?.appended ?? [];
+    expect(told.map(({ at, state, estimated }) => ({ at, state, estimated }))).toEqual(appended);
   });
 
   test('whatever the times, transitions never go back and the end is not before them', () => {
