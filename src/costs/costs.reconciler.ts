@@ -3,7 +3,8 @@ import type { Clock } from '../kernel/clock.ts';
 import { DAY_MS, MINUTE_MS, minuteOf, type Instant } from '../kernel/instant.ts';
 import type { Scope, Transaction } from '../kernel/transaction.ts';
 import type { Database } from '../persistence/database.ts';
-import { assertHeld, type Lease } from '../persistence/lease.ts';
+import { fencedWrite } from '../persistence/fenced-write.ts';
+import type { Lease } from '../persistence/lease.ts';
 import type { Reconciliation } from '../reconcile/loop.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import type { CostedReplica, CostStore, MeteredReplica } from './cost-store.port.ts';
@@ -64,10 +65,7 @@ export class CostsReconciler implements Reconciliation<ClosingInput, ReplicaTurn
     if (!lease) return;
     for (const turn of turns) {
       signal.throwIfAborted();
-      await this.#deps.database.write(SCOPE, async (tx) => {
-        await assertHeld(tx, lease);
-        await this.#take(tx, turn);
-      });
+      await fencedWrite(this.#deps.database, { scope: SCOPE, lease }, (tx) => this.#take(tx, turn));
     }
   }
 
@@ -75,10 +73,9 @@ export class CostsReconciler implements Reconciliation<ClosingInput, ReplicaTurn
   async prune(): Promise<void> {
     const lease = this.#deps.lease();
     if (!lease) return;
-    await this.#deps.database.write(SCOPE, async (tx) => {
-      await assertHeld(tx, lease);
-      await this.#deps.store.pruneUsage(tx, minuteOf(this.#deps.clock.now() - KEEP_INPUTS_MS - SLACK_MS), MAX_PRUNED_PER_RUN);
-    });
+    const { database, store, clock } = this.#deps;
+    const oldest = minuteOf(clock.now() - KEEP_INPUTS_MS - SLACK_MS);
+    await fencedWrite(database, { scope: SCOPE, lease }, (tx) => store.pruneUsage(tx, oldest, MAX_PRUNED_PER_RUN));
   }
 
   async #take(tx: Transaction, turn: ReplicaTurn): Promise<void> {

@@ -1,7 +1,7 @@
 import { record } from '../events/event-log.ts';
 import { DAY_MS } from '../kernel/instant.ts';
 import type { Scope } from '../kernel/transaction.ts';
-import { assertHeld } from '../persistence/lease.ts';
+import { fencedWrite } from '../persistence/fenced-write.ts';
 import { auditHour, auditNodes, hoursToAudit, nameOf, type NodeViolation, type ReplicaViolation } from './audit-ledger.ts';
 import type { CostsReconcilerDeps } from './costs.reconciler.ts';
 import type { LedgerAuditStore } from './ledger-audit-store.port.ts';
@@ -58,8 +58,7 @@ export class LedgerAudit {
     const { database, clock, logger, lease } = this.#deps;
     const held = lease();
     if (!held) return;
-    await database.write(SCOPE, async (tx) => {
-      await assertHeld(tx, held);
+    await fencedWrite(database, { scope: SCOPE, lease: held }, (tx) => {
       for (const violation of violations) {
         const isNode = 'node' in violation;
         const at = clock.now();

@@ -2,7 +2,7 @@ import { record } from '../events/event-log.ts';
 import type { Id } from '../kernel/id.ts';
 import { DAY_MS, MINUTE_MS, minuteOf, type Instant } from '../kernel/instant.ts';
 import type { Scope, Transaction } from '../kernel/transaction.ts';
-import { assertHeld } from '../persistence/lease.ts';
+import { fencedWrite } from '../persistence/fenced-write.ts';
 import type { Reconciliation } from '../reconcile/loop.ts';
 import type { CostsReconcilerDeps } from './costs.reconciler.ts';
 import { nodeInvariantViolated } from './ledger.events.ts';
@@ -53,10 +53,7 @@ export class NodeCostsReconciler implements Reconciliation<NodeClosingInput, Nod
     if (!lease) return;
     for (const turn of turns) {
       signal.throwIfAborted();
-      await this.#deps.database.write(SCOPE, async (tx) => {
-        await assertHeld(tx, lease);
-        await this.#take(tx, turn);
-      });
+      await fencedWrite(this.#deps.database, { scope: SCOPE, lease }, (tx) => this.#take(tx, turn));
     }
   }
 
@@ -64,10 +61,9 @@ export class NodeCostsReconciler implements Reconciliation<NodeClosingInput, Nod
   async prune(): Promise<void> {
     const lease = this.#deps.lease();
     if (!lease) return;
-    await this.#deps.database.write(SCOPE, async (tx) => {
-      await assertHeld(tx, lease);
-      await this.#deps.nodes.pruneUse(tx, minuteOf(this.#deps.clock.now() - KEEP_INPUTS_MS - DAY_MS), MAX_PRUNED_PER_RUN);
-    });
+    const { database, nodes, clock } = this.#deps;
+    const oldest = minuteOf(clock.now() - KEEP_INPUTS_MS - DAY_MS);
+    await fencedWrite(database, { scope: SCOPE, lease }, (tx) => nodes.pruneUse(tx, oldest, MAX_PRUNED_PER_RUN));
   }
 
   async #take(tx: Transaction, turn: NodeTurn): Promise<void> {

@@ -1,6 +1,7 @@
 import type { Random } from '../kernel/random.ts';
 import { LeaseKeeper } from '../reconcile/lease-keeper.ts';
 import { Loop } from '../reconcile/loop.ts';
+import { pause } from '../reconcile/pause.ts';
 import { DeploymentsReconciler, type DeploymentsReconcilerDeps } from './deployments.reconciler.ts';
 
 /** Without a signal a pass comes this often. Higher notices silent changes late, lower reads for nothing. */
@@ -89,18 +90,3 @@ export class ClusterLoop {
     }
   }
 }
-
-const pause = (ms: number, signal: AbortSignal): Promise<void> =>
-  new Promise((resolve) => {
-    if (signal.aborted) {
-      resolve();
-      return;
-    }
-    const timer = setTimeout(done, ms);
-    signal.addEventListener('abort', done, { once: true });
-    function done(): void {
-      clearTimeout(timer);
-      signal.removeEventListener('abort', done);
-      resolve();
-    }
-  });

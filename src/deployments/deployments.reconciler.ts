@@ -8,7 +8,8 @@ import type { Id } from '../kernel/id.ts';
 import { HOUR_MS, type Instant } from '../kernel/instant.ts';
 import type { Scope, Transaction } from '../kernel/transaction.ts';
 import type { Database } from '../persistence/database.ts';
-import { assertHeld, LeaseLost, type Lease } from '../persistence/lease.ts';
+import { fencedWrite } from '../persistence/fenced-write.ts';
+import { LeaseLost, type Lease } from '../persistence/lease.ts';
 import type { PricesService } from '../pricing/prices.service.ts';
 import type { Reconciliation } from '../reconcile/loop.ts';
 import type { Logger } from '../telemetry/logger.ts';
@@ -227,10 +228,7 @@ export class DeploymentsReconciler implements Reconciliation<PassInput, PassPlan
   }
 
   #fenced<T>(lease: Lease, body: (tx: Transaction) => Promise<T>): Promise<T> {
-    return this.#deps.database.write(SCOPE, async (tx) => {
-      await assertHeld(tx, lease);
-      return body(tx);
-    });
+    return fencedWrite(this.#deps.database, { scope: SCOPE, lease }, body);
   }
 
   /** False if the wish changed meanwhile: then nothing is written, and the next pass sees the new one. */

@@ -1,6 +1,7 @@
 import type { Random } from '../kernel/random.ts';
 import { LeaseKeeper } from '../reconcile/lease-keeper.ts';
 import { Loop, once } from '../reconcile/loop.ts';
+import { pause } from '../reconcile/pause.ts';
 import { NodesReconciler, type NodesReconcilerDeps } from './nodes.reconciler.ts';
 
 /** Without a signal a pass comes this often. Higher: idle nodes and providers are looked at late; lower: reads for nothing. */
@@ -56,18 +57,3 @@ export class NodesLoop {
     }
   }
 }
-
-const pause = (ms: number, signal: AbortSignal): Promise<void> =>
-  new Promise((resolve) => {
-    if (signal.aborted) {
-      resolve();
-      return;
-    }
-    const timer = setTimeout(done, ms);
-    signal.addEventListener('abort', done, { once: true });
-    function done(): void {
-      clearTimeout(timer);
-      signal.removeEventListener('abort', done);
-      resolve();
-    }
-  });

@@ -3,9 +3,10 @@ import { record } from '../events/event-log.ts';
 import type { Clock } from '../kernel/clock.ts';
 import type { Id } from '../kernel/id.ts';
 import type { Instant } from '../kernel/instant.ts';
-import type { Scope, Transaction } from '../kernel/transaction.ts';
+import type { Scope } from '../kernel/transaction.ts';
 import type { Database } from '../persistence/database.ts';
-import { assertHeld, LeaseLost, type Lease } from '../persistence/lease.ts';
+import { fencedWrite } from '../persistence/fenced-write.ts';
+import { LeaseLost, type Lease } from '../persistence/lease.ts';
 import type { PricesService } from '../pricing/prices.service.ts';
 import type { Reconciliation } from '../reconcile/loop.ts';
 import type { Logger } from '../telemetry/logger.ts';
@@ -132,10 +133,7 @@ export class NodesReconciler implements Reconciliation<NodesInput, NodesTurn> {
     const at = clock.now();
     const usage = await inventory.usage(observation.nodes.filter(({ readiness }) => readiness === 'ready'));
     if (usage.every(({ pods }) => pods.length === 0)) return;
-    await database.write(SCOPE, async (tx) => {
-      await assertHeld(tx, held);
-      await meter.sampled(tx, at, usage);
-    });
+    await fencedWrite(database, { scope: SCOPE, lease: held }, (tx) => meter.sampled(tx, at, usage));
   }
 
   async #observe(): Promise<InventoryObservation | null> {
@@ -183,8 +181,7 @@ export class NodesReconciler implements Reconciliation<NodesInput, NodesTurn> {
     if (!observation) return;
     const news = meter ? `${lease.epoch} ${meterable(observation)}` : this.#metered;
     if (changes.length === 0 && news === this.#metered) return;
-    await database.write(SCOPE, async (tx: Transaction) => {
-      await assertHeld(tx, lease);
+    await fencedWrite(database, { scope: SCOPE, lease }, async (tx) => {
       await store.saveNodes(
         tx,
         changes.map(({ after }) => after),

@@ -12,7 +12,8 @@ import type { Id } from '../kernel/id.ts';
 import type { Instant } from '../kernel/instant.ts';
 import type { Scope, Transaction } from '../kernel/transaction.ts';
 import type { Database } from '../persistence/database.ts';
-import { assertHeld, LeaseLost, type Lease } from '../persistence/lease.ts';
+import { fencedWrite } from '../persistence/fenced-write.ts';
+import { LeaseLost, type Lease } from '../persistence/lease.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import type { NodeActions } from './cluster-inventory.port.ts';
 import type { Cluster, Pool } from './cluster.ts';
@@ -156,8 +157,7 @@ export class PoolScaler {
   }
 
   #fenced(at: PoolAt, lease: Lease, change: (tx: Transaction, scaling: PoolScaling) => PoolScaling | null): Promise<void> {
-    return this.#deps.database.write(SCOPE, async (tx) => {
-      await assertHeld(tx, lease);
+    return fencedWrite(this.#deps.database, { scope: SCOPE, lease }, async (tx) => {
       const scaling = await this.#deps.store.lockScaling(tx, at.pool.id);
       const next = scaling && change(tx, scaling);
       if (next) await this.#deps.store.saveScalingStatus(tx, next);

@@ -5,6 +5,7 @@ import { openCli, type TestCli } from '../support/cli.ts';
 import { eventually } from '../support/eventually.ts';
 import { freePorts, startInstallation, type Installation } from '../support/installation.ts';
 import { ask, callDigits, change, deployVersion, look, untilReady } from '../support/live-system.ts';
+import { pinnedTestImage } from '../support/kubernetes-cluster.ts';
 import { Load } from '../support/load.ts';
 import { productImage, type ProductImage } from './install/product-image.ts';
 import { theCluster } from './cluster/testing.ts';
@@ -28,13 +29,6 @@ async function hostAddress(): Promise<string> {
   return new URL(server).hostname;
 }
 
-async function testImage(): Promise<string> {
-  const { items } = await cluster.api.get<{ items: { status: { images: { names: string[] }[] } }[] }>('/api/v1/nodes');
-  const names = items[0]?.status.images.flatMap((one) => one.names) ?? [];
-  const [name] = cluster.image.split(':');
-  return names.find((one) => one.startsWith(`${name ?? ''}@sha256:`)) ?? cluster.image;
-}
-
 const registerWeb = async (environment: Record<string, string>) =>
   change(
     purser,
@@ -43,7 +37,7 @@ const registerWeb = async (environment: Record<string, string>) =>
       input: {
         model: { path: WEB },
         container: {
-          image: await testImage(),
+          image: await pinnedTestImage(),
           healthPath: '/healthz',
           environment: Object.entries(environment).map(([name, value]) => ({ name, value })),
         },
