@@ -18,11 +18,12 @@ import { startBareApiServer, type BareApiServer } from './cluster/bare-api-serve
 const CONTROL_PLANES = 3;
 const DEPLOYMENTS = ['one', 'two', 'three'];
 const WAIT_MS = 60_000;
+/** What stands for the workload is wiped last: secrets are watched by nobody and come back with it, where no pods are that miss them. */
 const OBJECTS: readonly kinds.Resource[] = [
-  kinds.KUBERNETES_DEPLOYMENTS,
+  kinds.SECRETS,
   kinds.SERVICES,
   kinds.POD_DISRUPTION_BUDGETS,
-  kinds.SECRETS,
+  kinds.KUBERNETES_DEPLOYMENTS,
 ];
 
 interface Member {

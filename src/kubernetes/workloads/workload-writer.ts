@@ -65,8 +65,7 @@ export class WorkloadWriter {
     try {
       return await this.#make(spec, epoch, false);
     } catch (error) {
-      // What was there when we last looked is there no more: somebody wiped it.
-      if (!(error instanceof KubernetesError) || error.status !== 404) throw error;
+      if (!isVanished(error)) throw error;
       return this.#make(spec, epoch, true);
     }
   }
@@ -96,6 +95,8 @@ export class WorkloadWriter {
     for (const wanted of own.before) written = (await objects.put(wanted, at)) || written;
     const grantedAt = await this.#grant(spec, live, at.epoch);
     const shape = (found: KubernetesObject | null): KubernetesManifest => {
+      // Its secret, which nobody watches, may have gone with it.
+      if (live && !found) throw new Vanished();
       const manifest = state.replicasLeft(own.deployment.manifest, found);
       return grantedAt === null ? manifest : withAnnotation(manifest, ANNOTATIONS.grantedAt, grantedAt);
     };
@@ -239,6 +240,12 @@ export class WorkloadWriter {
     return state.isIntact(told, live) && !needsGrant(live, told, podsOf(spec.workloadId), clock.now());
   }
 }
+
+/** What was there when we last looked is there no more: somebody wiped it. */
+class Vanished extends Error {}
+
+const isVanished = (error: unknown): boolean =>
+  error instanceof Vanished || (error instanceof KubernetesError && error.status === 404);
 
 /** Of a workload of which only a part is left nobody knows. */
 const mayHaveSecret = (part: KubernetesObject): boolean => isMade(part) && (toldSpec(part)?.runtime.format ?? 'onnx') === 'onnx';
