@@ -1,6 +1,6 @@
 import { digestOfJson, type Digest } from '../kernel/digest.ts';
 import type { Json } from '../kernel/event.ts';
-import type { ReplicaRuntime, WorkloadSpec } from './cluster.port.ts';
+import type { ObservedWorkload, ReplicaRuntime, WorkloadSpec } from './cluster.port.ts';
 import { DEFAULT_READINESS_TIMEOUT_MS, deploymentPath, type Deployment } from './deployment.ts';
 import type { Workload } from './replica.ts';
 import type { Revision } from './revision.ts';
@@ -74,4 +74,13 @@ function replicaRuntime({ spec }: Revision, artifact: ArtifactSource): ReplicaRu
 export function workloadDigest(spec: WorkloadSpec): Digest {
   const runtime = spec.runtime.format === 'onnx' ? { ...spec.runtime, ...NO_ARTIFACT } : spec.runtime;
   return digestOfJson(JSON.parse(JSON.stringify({ ...spec, runtime })) as Json);
+}
+
+/**
+ * True if a cluster that shows `told` needs not be told this spec. One that can be meddled with says what it was told; another spec, or one
+ * of which something is missing, is told again. A later generation than the spec's is nobody's to change here.
+ */
+export function isAsTold(told: ObservedWorkload, spec: WorkloadSpec): boolean {
+  if (told.generation !== spec.generation) return told.generation > spec.generation;
+  return told.specDigest === null || told.specDigest === workloadDigest(spec);
 }

@@ -4,7 +4,7 @@ import type { PicoUsdPerHour } from '../kernel/money.ts';
 import { assessDeployment, isSameStatus, type Status } from './assess-deployment.ts';
 import type { ObservedWorkload } from './cluster.port.ts';
 import type { Deployment, TrafficWeight } from './deployment.ts';
-import { makeWorkloadSpec, NO_ARTIFACT, workloadDigest } from './make-workload-spec.ts';
+import { isAsTold, makeWorkloadSpec, NO_ARTIFACT } from './make-workload-spec.ts';
 import { isServing } from './observe-replicas.ts';
 import { isPlaced } from './placement.ts';
 import { isHeld, type Replica, type SeenProblem, type Workload } from './replica.ts';
@@ -139,14 +139,12 @@ function effects(world: DeploymentWorld, workloads: readonly Workload[], pace: L
   return { apply, remove: remove.map(({ id }) => id) };
 }
 
-/** A cluster that can be meddled with says what it was told; another spec, or one of which something is missing, is told again. */
 function isTold({ observed, deployment, revisions, teamReplicaLimit }: DeploymentWorld, workload: Workload): boolean {
   const told = observed?.get(workload.id);
   if (!told || told.generation < workload.generation) return false;
   const revision = revisions.find(({ id }) => id === workload.revisionId);
-  if (typeof told.specDigest !== 'string' || told.generation > workload.generation || !revision) return true;
-  const spec = makeWorkloadSpec(deployment, revision, workload, { artifact: NO_ARTIFACT, teamReplicaLimit });
-  return told.specDigest === workloadDigest(spec);
+  if (!revision) return true;
+  return isAsTold(told, makeWorkloadSpec(deployment, revision, workload, { artifact: NO_ARTIFACT, teamReplicaLimit }));
 }
 
 /** Workloads here that serve no purpose any more. Those that got traffic until now stay until their successors can take it. */

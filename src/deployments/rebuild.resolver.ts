@@ -18,9 +18,10 @@ registerEnumType(RebuildActionKindName, {
   description: 'What a rebuild does about one workload.',
   valuesConfig: {
     MAKE: { description: 'It is not there.' },
-    UPDATE: { description: 'The cluster knows an older wish.' },
-    KEEP: { description: 'It is told again; nothing changes if it is as told.' },
-    REMOVE: { description: 'Nobody wishes it; where there are many they wait for `approveRemovals`.' },
+    UPDATE: { description: 'The cluster knows an older wish, or what is there is not as it was told.' },
+    KEEP: { description: 'It is as told; it is told again, which changes nothing.' },
+    REMOVE: { description: 'Nobody wishes it.' },
+    HOLD: { description: 'The database cannot explain it; it is left as it is until `approveRemovals`.' },
   },
 });
 

@@ -4,6 +4,7 @@ import type { ClusterStore } from '../fleet/cluster-store.port.ts';
 import type { Cluster } from '../fleet/cluster.ts';
 import { mayDo, PLATFORM } from '../identity/authorize.ts';
 import type { Caller } from '../identity/identity.service.ts';
+import type { QuotasService } from '../identity/quotas.service.ts';
 import type { Clock } from '../kernel/clock.ts';
 import type { Json } from '../kernel/event.ts';
 import { failure, notFound, type Failure } from '../kernel/failure.ts';
@@ -19,6 +20,7 @@ export interface RebuildDeps {
   readonly commands: Commands;
   readonly store: Pick<DeploymentStore, 'workloadsOn' | 'deploymentsByIds' | 'revisionsByIds'>;
   readonly clusters: Pick<ClusterStore, 'lockCluster' | 'updateStatus'>;
+  readonly quotas: Pick<QuotasService, 'replicaLimits'>;
   /** Null while this instance has no way to the cluster. */
   readonly clusterOf: (clusterId: Id) => ClusterPort | null;
   readonly clock: Clock;
@@ -62,7 +64,7 @@ export class RebuildService {
         if (!before) return err(notFound('cluster', ['input', 'cluster']));
         const refused = refuse(before, input, observation);
         if (refused) return err(refused);
-        const actions = observation && (await this.#plan(tx, before.id, observation));
+        const actions = observation && (await this.#plan(tx, before, observation));
         if (!input.dryRun) await this.#ask(tx, before, caller.principal.id);
         return ok({ clusterId: before.id, actions: actions as Json });
       },
@@ -80,12 +82,13 @@ export class RebuildService {
     }
   }
 
-  async #plan(tx: Transaction, clusterId: Id, observation: ClusterObservation): Promise<RebuildAction[]> {
-    const { store } = this.#deps;
-    const workloads = await store.workloadsOn(tx, clusterId);
+  async #plan(tx: Transaction, cluster: Cluster, observation: ClusterObservation): Promise<RebuildAction[]> {
+    const { store, quotas, clock } = this.#deps;
+    const workloads = await store.workloadsOn(tx, cluster.id);
     const deployments = await store.deploymentsByIds(tx, [...new Set(workloads.map(({ deploymentId }) => deploymentId))]);
     const revisions = await store.revisionsByIds(tx, [...new Set(workloads.map(({ revisionId }) => revisionId))]);
-    return planRebuild({ workloads, deployments, revisions, observation });
+    const teamReplicaLimits = await quotas.replicaLimits(tx, [...new Set(deployments.map(({ teamId }) => teamId))]);
+    return planRebuild({ cluster, workloads, deployments, revisions, teamReplicaLimits, observation }, clock.now());
   }
 
   async #ask(tx: Transaction, before: Cluster, principal: string): Promise<void> {

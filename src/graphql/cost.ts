@@ -59,7 +59,8 @@ function costOf(question: Question, node: OperationDefinitionNode | SelectionSet
           const type = info.getType();
           const named = namedIn(field, question.variables);
           if (type && isCompositeType(getNamedType(type))) cost += factor * (named ?? 1);
-          factors.push(factor * (named ?? pageOf(field, question.variables)));
+          const isConnection = getNamedType(type)?.name.endsWith('Connection') ?? false;
+          factors.push(factor * (named ?? pageOf(field, question.variables, isConnection)));
         },
         leave: () => void factors.pop(),
       },
@@ -89,9 +90,10 @@ function costOfFragment(question: Question, name: string): number {
 
 const PAGE_ARGUMENTS = new Set(['first', 'last']);
 
-function pageOf(field: FieldNode, variables: Readonly<Record<string, unknown>>): number {
+/** What a connection is, its type says: a list's items may well have a field `nodes` themselves. */
+function pageOf(field: FieldNode, variables: Readonly<Record<string, unknown>>, isConnection: boolean): number {
   const argument = field.arguments?.find(({ name }) => PAGE_ARGUMENTS.has(name.value));
-  if (!argument) return isConnectionPart(field) ? DEFAULT_PAGE : 1;
+  if (!argument) return isConnection ? DEFAULT_PAGE : 1;
   const given =
     argument.value.kind === Kind.VARIABLE
       ? variables[argument.value.name.value]
@@ -108,11 +110,6 @@ function namedIn(field: FieldNode, variables: Readonly<Record<string, unknown>>)
   const given = value.kind === Kind.VARIABLE ? variables[value.name.value] : value.kind === Kind.LIST ? value.values : [value];
   return Math.min(Array.isArray(given) ? given.length : 1, MAX_PAGE);
 }
-
-/** A field whose selection has `nodes` or `edges` is a connection with the default page. */
-const isConnectionPart = (field: FieldNode): boolean =>
-  field.selectionSet?.selections.some((child) => child.kind === Kind.FIELD && ['nodes', 'edges'].includes(child.name.value)) ??
-  false;
 
 /** Points that an answer really cost: one per object in it. */
 export function actualCost(value: unknown): number {

@@ -154,7 +154,7 @@ export function makeOperations(shared: Foundation, catalogue: Catalogue) {
     deploymentStore,
     /** By cluster id: filled when a cluster's loop starts. */
     clusters,
-    rebuilds: new RebuildService({ ...wishes, clusterOf: (id) => clusters.get(id) ?? null }),
+    rebuilds: new RebuildService({ ...wishes, quotas, clusterOf: (id) => clusters.get(id) ?? null }),
     deploy: new DeployService({ ...wishes, writer, settings: deploySettings(config) }),
     deployments: new DeploymentsService({ ...wishes, writer }),
     served: new ServedService(new ServedRepository()),

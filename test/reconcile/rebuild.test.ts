@@ -3,6 +3,8 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { RebuildService } from '../../src/deployments/rebuild.service.ts';
 import { ClusterRepository } from '../../src/fleet/cluster.repository.ts';
+import { IdentityRepository } from '../../src/identity/identity.repository.ts';
+import { QuotasService } from '../../src/identity/quotas.service.ts';
 import { Commands } from '../../src/persistence/commands.ts';
 import { addCluster, fleetOf, makeControlPlane, makeGround, rows } from '../support/deployments-world.ts';
 import type { SimulatedCluster } from '../support/simulated-cluster.ts';
@@ -24,6 +26,7 @@ describe('Rebuild: a cluster comes back from the database alone', () => {
         clock: world.ground.clock,
       },
       clusters: new ClusterRepository(),
+      quotas: new QuotasService(new IdentityRepository()),
       clusterOf: (id) => [...world.ground.others.values()].find((other) => other.id === id)?.cluster ?? null,
       onChange: () => undefined,
     });
@@ -86,6 +89,25 @@ describe('Rebuild: a cluster comes back from the database alone', () => {
     expect(await world.row('east')).toMatchObject({ rebuilds: 0, rebuilt: 0 });
     world.east.reachable = false;
     expect(await rebuild(true)).toMatchObject({ ok: false, error: { code: 'PRECONDITION_FAILED' } });
+  });
+
+  test('a dry run tells by digest what is not as told, and what would be left until somebody approves', async () => {
+    const kinds = async () => {
+      const outcome = await rebuild(true);
+      return outcome.ok ? (outcome.value.actions as { kind: string; message: string }[]) : [];
+    };
+    const name = 'acme/demo/digits revision 1 on pool default with 2 replicas';
+    world.east.tellsSpecs = true;
+    expect(await kinds()).toEqual([{ kind: 'KEEP', message: `Tell it ${name} again.` }]);
+    world.east.meddle((spec) => ({ ...spec, replicas: 7 }));
+    expect(await kinds()).toEqual([{ kind: 'UPDATE', message: `Put back ${name}: what is there is not as told.` }]);
+    world.east.meddle((spec) => ({ ...spec, replicas: 2, generation: spec.generation + 1 }));
+    expect((await kinds()).map(({ kind }) => kind)).toEqual(['HOLD']);
+    world.east.wipe();
+    world.east.tellsSpecs = false;
+    world.east.plant(4);
+    expect((await kinds()).map(({ kind }) => kind)).toEqual(['MAKE', 'HOLD', 'HOLD', 'HOLD', 'HOLD']);
+    expect(await world.row('east')).toMatchObject({ rebuilds: 0, heldRemovals: null });
   });
 
   test('a run tells it everything again, also what it meddled with in silence, and says so once', async () => {

@@ -49,10 +49,12 @@ describe('API limits: the shape of a document', () => {
 });
 
 const schema = buildSchema(`
-  type Query { items(first: Int): ItemConnection!  byIds(ids: [ID!]!): [Item]!  one: Item  name: String }
+  type Query { crates(first: Int): CrateConnection!  items(first: Int): ItemConnection!  byIds(ids: [ID!]!): [Item]!  one: Item  name: String }
   type Mutation { make: Item }
   type ItemConnection { nodes: [Item!]!  edges: [Edge!]! }
   type Edge { node: Item! }
+  type CrateConnection { nodes: [Crate!]! }
+  type Crate { name: String  nodes: ItemConnection! }
   type Item { id: ID  name: String  items(first: Int): ItemConnection!  parent: Item }
 `);
 
@@ -70,6 +72,7 @@ describe('API limits: points', () => {
     ['{ items { nodes { id } } }', {}, 21],
     ['query ($n: Int) { items(first: $n) { nodes { parent { id } } } }', { n: 3 }, 7],
     ['{ items(first: 10) { nodes { items(first: 10) { nodes { id } } } } }', {}, 1 + 10 + 10 + 100],
+    ['{ crates { nodes { name nodes { nodes { id } } } } }', {}, 1 + 20 + 20 + 400],
     ['{ one { ...f } } fragment f on Item { parent { id } }', {}, 2],
     ['{ byIds(ids: ["a", "b", "c"]) { parent { id } } }', {}, 6],
     ['query ($i: [ID!]!) { byIds(ids: $i) { items(first: 10) { nodes { id } } } }', { i: ['a', 'b'] }, 2 + 2 + 20],

@@ -468,13 +468,15 @@ export type Protocol =
 
 /** What a rebuild does about one workload. */
 export type RebuildActionKind =
-  /** It is told again; nothing changes if it is as told. */
+  /** The database cannot explain it; it is left as it is until `approveRemovals`. */
+  | 'HOLD'
+  /** It is as told; it is told again, which changes nothing. */
   | 'KEEP'
   /** It is not there. */
   | 'MAKE'
-  /** Nobody wishes it; where there are many they wait for `approveRemovals`. */
+  /** Nobody wishes it. */
   | 'REMOVE'
-  /** The cluster knows an older wish. */
+  /** The cluster knows an older wish, or what is there is not as it was told. */
   | 'UPDATE';
 
 /** Which cluster to bring back. */
