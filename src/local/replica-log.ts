@@ -22,8 +22,8 @@ type Stream = (typeof STREAMS)[number];
 const ROTATE_BYTES = 8 * 1024 * 1024;
 /** Of a file that is turned over so much of its end is kept. Higher: a replica that floods its log holds the runtime up and takes disk; lower: less of a burst. */
 const COPY_BYTES = 32 * 1024 * 1024;
-/** Copies of what came during the copy. Higher: a flood is followed for longer; lower: more is lost of a burst. */
-const COPY_ROUNDS = 3;
+/** Copies of what came during the copy, each shorter than the one before. Higher: a flood is followed for longer; lower: more is lost of a burst. */
+const COPY_ROUNDS = 8;
 /** What one page looks at. Higher: memory per call; lower: more calls to read a burst. */
 const PAGE_BYTES = 256 * 1024;
 /** Marks of when the file had which size; older ones are joined. Higher: memory; lower: coarser times. */
@@ -59,7 +59,9 @@ export class ReplicaLog {
       const size = this.#size(stream);
       const marks = this.#marks[stream];
       const end = this.#base(stream) + size;
-      if (end > (marks.at(-1)?.offset ?? 0)) marks.push({ offset: end, at: now });
+      const last = marks.at(-1) ?? { offset: 0, at: now };
+      // A clock that goes back would put lines before older ones.
+      if (end > last.offset) marks.push({ offset: end, at: Math.max(now, last.at) });
       if (marks.length > MAX_MARKS) marks.splice(0, MAX_MARKS / 2);
       if (size > rotateBytes) this.#rotate(stream);
     }
@@ -68,13 +70,17 @@ export class ReplicaLog {
   /** Copied, not renamed: the replica goes on writing to the file that it has open. Without room for the copy the older lines are lost. */
   #rotate(stream: Stream): void {
     const file = this.#file(stream);
-    const copied = copyEndOrDrop(file, `${file}.turning`);
-    const end = this.#base(stream) + (copied ?? sizeOf(file));
-    if (copied === null) truncateSync(file, 0);
-    else renameSync(`${file}.turning`, `${file}.1`);
+    const base = this.#base(stream);
     // Not synced to disk: this must be short, and after a reboot the replica is another one.
-    writeFileSync(`${file}.base.new`, String(end));
+    const tell = (end: number): void => writeFileSync(`${file}.base.new`, String(base + end));
+    const isCopied = copyEndOrDrop(file, tell);
+    if (!isCopied) {
+      const end = sizeOf(file);
+      truncateSync(file, 0);
+      tell(end);
+    }
     renameSync(`${file}.base.new`, `${file}.base`);
+    if (isCopied) renameSync(copyOf(file), `${file}.1`);
     truncateSync(file, 0);
   }
 
@@ -98,9 +104,12 @@ export class ReplicaLog {
     const base = this.#base(stream);
     const older = `${this.#file(stream)}.1`;
     const first = base - sizeOf(older);
-    const start = Math.max(first, from ?? base + this.#size(stream) - PAGE_BYTES);
+    // What came since the last look has no time yet.
+    const seen = this.#marks[stream].at(-1)?.offset ?? 0;
+    const start = Math.max(first, from ?? seen - PAGE_BYTES);
     const old = start < base ? readRange(older, start - first, Math.min(PAGE_BYTES, base - start)) : Buffer.alloc(0);
-    const fresh = readRange(this.#file(stream), Math.max(0, start - base), PAGE_BYTES - old.length);
+    const begin = Math.max(start, base);
+    const fresh = readRange(this.#file(stream), begin - base, Math.min(PAGE_BYTES - old.length, seen - begin));
     const lines = this.#lines(stream, Buffer.concat([old, fresh]), start);
     const kept = from === null ? lines.slice(-limit) : lines.slice(0, limit);
     return { lines: kept, start, end: lines.at(-1)?.end ?? start };
@@ -126,8 +135,8 @@ export class ReplicaLog {
   }
 
   #timeOf(stream: Stream, offset: number): Instant {
-    const mark = this.#marks[stream].find((candidate) => candidate.offset >= offset);
-    return mark?.at ?? Math.round(statSync(this.#file(stream)).mtimeMs);
+    const marks = this.#marks[stream];
+    return (marks.find((candidate) => candidate.offset >= offset) ?? marks.at(-1))?.at ?? 0;
   }
 
   #base(stream: Stream): number {
@@ -162,22 +171,25 @@ function parseCursor(cursor: string): Record<Stream, number> | null {
   return match ? { stdout: Number(match[1]), stderr: Number(match[2]) } : null;
 }
 
-/** Copies the end of the file and says how far in it the copy goes; null if there is no room: then neither a copy nor an older file is there. */
-function copyEndOrDrop(file: string, copy: string): number | null {
+const copyOf = (file: string): string => `${file}.turning`;
+
+/** Copies the end of the file, tells how far in it the copy goes; false if there is no room: then neither a copy nor an older file is there. */
+function copyEndOrDrop(file: string, tell: (copied: number) => void): boolean {
   try {
     let copied = Math.max(0, sizeOf(file) - COPY_BYTES);
-    writeFileSync(copy, '', { mode: 0o600 });
+    writeFileSync(copyOf(file), '', { mode: 0o600 });
     // What came during the copy comes along, unless it comes as fast as it can be copied: what follows until the emptying is lost.
     for (let round = 0; round < COPY_ROUNDS && copied < sizeOf(file); round += 1) {
       const piece = readRange(file, copied, COPY_BYTES);
-      appendFileSync(copy, piece);
+      appendFileSync(copyOf(file), piece);
       copied += piece.length;
+      tell(copied);
     }
-    return copied;
+    return true;
   } catch {
-    rmSync(copy, { force: true });
+    rmSync(copyOf(file), { force: true });
     rmSync(`${file}.1`, { force: true });
-    return null;
+    return false;
   }
 }
 

@@ -108,29 +108,6 @@ describe('Local runtime: graceful drain', () => {
   });
 });
 
-describe('Local runtime: logs', () => {
-  test('a replica that writes more than one file holds is read on across the turn, line by line', async () => {
-    const { cluster, dataDir } = await open();
-    const LINES = 90_000;
-    const body = `http.createServer((q, s) => { s.end(); if (q.url !== '/talk') return;
-      let n = 0; const some = () => { for (let i = 0; i < 5000; i += 1) console.log(String(n++).padEnd(120, '.')); if (n >= ${LINES}) clearInterval(talk); };
-      const talk = setInterval(some, 100);
-    }).listen(process.env.PORT, '127.0.0.1');`;
-    await cluster.apply(workload(processRuntime(httpCommand(body))), fence);
-    const { replicaId } = await ask(await replica(cluster, isServing), '/talk').then(() => replica(cluster, isServing));
-    const seen: number[] = [];
-    let cursor = '0-0';
-    await eventually(async () => {
-      const page = await cluster.logs(replicaId, { cursor, limit: 10_000 });
-      cursor = page.cursor;
-      seen.push(...page.lines.map(({ text }) => parseInt(text, 10)));
-      return seen.at(-1) === LINES - 1;
-    }, 30_000);
-    expect(seen).toEqual(Array.from({ length: LINES }, (_, n) => n));
-    expect(readdirSync(join(dataDir, 'runtime', 'logs', replicaId))).toContain('stdout.log.1');
-  });
-});
-
 /** Processes that were started with this data folder, replicas left out. */
 const runtimesOf = (dataDir: string): number[] =>
   readdirSync('/proc')
