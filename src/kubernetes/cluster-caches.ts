@@ -114,9 +114,13 @@ export class ClusterCaches {
     return this.#cache(kinds.PODS, { namespace, labelSelector }, heldPod);
   }
 
-  /** Resolves when what is held is the cluster's state, whole and not old. Throws `ClusterUnreachable`. */
-  async current(more: readonly Cache[] = []): Promise<void> {
-    const all = [...this.#all, ...more];
+  /**
+   * Resolves when what is held is the cluster's state, whole and not old. Throws `ClusterUnreachable`. Which caches there are beside our own
+   * is asked when our own are complete: it is read from them.
+   */
+  async current(more: () => readonly Cache[] = () => []): Promise<void> {
+    await this.#firstSync(this.#all);
+    const all = [...this.#all, ...more()];
     await this.#firstSync(all);
     const now = this.#deps.clock.now();
     for (const cache of all) {

@@ -66,7 +66,7 @@ export class KubernetesCluster implements ClusterPort {
     const fence = new EpochFence({ api, installation, namespace: systemNamespace });
     const shared = { api, caches, fence, settings: options, state: this.#state };
     const objects = new ObjectWriter({ api, fence, installation, random });
-    const adopted = new AdoptedWriter({ ...shared, objects });
+    const adopted = new AdoptedWriter({ ...shared, objects, clock });
     this.#writer = new WorkloadWriter({ ...shared, objects, adopted, clock, podsOf: (id) => this.#watch.podsOf(id) });
     caches.onChange(() => this.#changed());
   }
@@ -112,7 +112,7 @@ export class KubernetesCluster implements ClusterPort {
 
   async observe(): Promise<ClusterObservation> {
     try {
-      await this.#caches.current(this.#adoptedPods.caches());
+      await this.#caches.current(() => this.#adoptedPods.caches());
     } catch (error) {
       throw unreachable(error);
     }

@@ -12,7 +12,7 @@ import { theCluster } from './cluster/testing.ts';
 const access = await theCluster();
 const PATIENCE_MS = 60_000;
 
-describe.runIf(access.has('pods'))('A Deployment of somebody else', () => {
+describe.runIf(access.has('pods'))('Manifests: an existing Deployment is adopted without a restart', () => {
   let opened: TestKubernetesCluster;
   let namespace: string;
   let image: string;
@@ -46,7 +46,7 @@ describe.runIf(access.has('pods'))('A Deployment of somebody else', () => {
     await opened.close();
   });
 
-  test('is taken over with its pods as replicas, scaled, and let go without a restart', async () => {
+  test('its pods become replicas, are scaled, seen by every process at its first look, and let go', async () => {
     const spec = { ...containerWorkload(image, { replicas: 2 }), adopt: { namespace, name: 'existing' } };
     const before = await podUids();
     const replicas = async () =>
@@ -58,16 +58,24 @@ describe.runIf(access.has('pods'))('A Deployment of somebody else', () => {
         const found = (await replicas()).filter(({ state }) => state === 'serving');
         return found.length === count && found;
       }, PATIENCE_MS);
+    const from = Date.now();
     expect(await opened.cluster.apply(spec, { epoch: 1 })).toEqual({ outcome: 'applied' });
+    const until = Date.now();
     const taken = await serving(2);
     expect(taken.map(({ replicaId }) => replicaId).sort()).toEqual(before);
-    for (const { address, revisionId } of taken) {
+    for (const { address, revisionId, capacityFrom } of taken) {
+      expect(capacityFrom).toBeGreaterThanOrEqual(from);
+      expect(capacityFrom).toBeLessThanOrEqual(until);
       expect(revisionId).toBe(spec.revisionId);
       expect((await fetch(`http://${address ?? ''}/`)).status).toBe(200);
     }
     await opened.cluster.apply({ ...spec, generation: 2, replicas: 1 }, { epoch: 1 });
     const [left] = await serving(1);
     expect(before).toContain(left!.replicaId);
+    // Another process sees it at its first look, and reads from the object since when it counts.
+    const elsewhere = await opened.another().observe();
+    const { capacityFrom } = taken.find(({ replicaId }) => replicaId === left!.replicaId)!;
+    expect(elsewhere.replicas.find(({ replicaId }) => replicaId === left!.replicaId)).toMatchObject({ capacityFrom });
     expect(await opened.cluster.logs(left!.replicaId, { cursor: null, limit: 10 })).toMatchObject({
       lines: [{ text: 'listening on :8080' }],
     });

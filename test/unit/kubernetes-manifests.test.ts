@@ -117,7 +117,8 @@ describe('Lives of pods', () => {
     },
   });
   const view = (second: number, more: Partial<PodView> = {}): PodView => ({
-    ...{ workloadId: 'w', revisionId: 'r', endpointReady: true, leaving: false, unheard: false, watched: true, port: 80 },
+    ...{ workloadId: 'w', revisionId: 'r', adoptedAt: null, port: 80 },
+    ...{ endpointReady: true, leaving: false, unheard: false, watched: true },
     now: at(second) + 300,
     ...more,
   });
@@ -139,6 +140,15 @@ describe('Lives of pods', () => {
     expect(inWords(follow(null, pod(true, 9), found))).toEqual(['starting 0 or so', 'serving 9 or so']);
     expect(inWords(follow(null, pod(false, 60), found))).toEqual(['starting 0 or so', 'unready 60 or so']);
     expect(inWords(follow(null, pod(false, 1), found))).toEqual(['starting 0 or so']);
+  });
+
+  test('what was taken over costs from then on, however long it ran before, and what started later from its own start', () => {
+    const adopted = follow(null, pod(true, 9), view(100, { watched: false, adoptedAt: at(99) }));
+    expect(adopted?.capacityFrom).toBe(at(99));
+    expect(inWords(adopted)).toEqual(['starting 99', 'serving 99']);
+    const later = follow(null, pod(true, 9), view(100, { watched: false, adoptedAt: at(-50) }));
+    expect(later?.capacityFrom).toBe(at(0));
+    expect(inWords(later)).toEqual(['starting 0 or so', 'serving 9 or so']);
   });
 
   test('a pod without a node is no replica, and one on a node that nobody hears of is sent nothing', () => {

@@ -29,6 +29,8 @@ export const ANNOTATIONS = {
   scaledBy: 'purser.dev/scaled-by',
   /** On a foreign KubernetesDeployment: the team that may take it over. */
   adoptableBy: 'purser.dev/adoptable-by',
+  /** When it was taken over: what ran before belonged to somebody else. */
+  adoptedAt: 'purser.dev/adopted-at',
 } as const;
 
 export const MANAGED_BY = 'purser';

@@ -1,6 +1,7 @@
 import type { Pod } from '../api/objects.ts';
 import type { ClusterCaches, HeldDeployment } from '../cluster-caches.ts';
-import { LABELS } from '../manifests/names.ts';
+import { ANNOTATIONS, LABELS } from '../manifests/names.ts';
+import { instantOf } from '../nodes/node-state.ts';
 import { ownerBySpec, type ReplicaWatch } from './replica-watch.ts';
 import { toldSpec } from '../workloads/told-spec.ts';
 import { isMade } from '../manifests/wanted-objects.ts';
@@ -52,7 +53,7 @@ export class AdoptedPods {
     const isOwned = (pod.metadata.ownerReferences ?? []).some(
       ({ kind, name }) => kind === 'ReplicaSet' && name.startsWith(deployment?.metadata.name ?? ' '),
     );
-    return spec && isOwned ? ownerBySpec(spec) : null;
+    return spec && isOwned ? ownerBySpec(spec, instantOf(deployment.metadata.annotations?.[ANNOTATIONS.adoptedAt])) : null;
   }
 
   #leave({ metadata: { uid, labels = {} } }: HeldDeployment): void {

@@ -36,6 +36,8 @@ export interface PodView {
   /** True if this was told as it happened; false if it was found, and may have happened earlier. */
   readonly watched: boolean;
   readonly port: number;
+  /** When its KubernetesDeployment was taken over; null = it is of our own making. What it did before is none of ours. */
+  readonly adoptedAt: Instant | null;
   readonly now: Instant;
 }
 
@@ -75,10 +77,11 @@ export const stateOf = (record: ReplicaRecord): ReplicaState => record.transitio
 export const isForgettable = (record: ReplicaRecord, now: Instant): boolean =>
   record.capacityUntil !== null && record.capacityUntil + KEEP_MS < now;
 
-function discover(pod: Pod, { workloadId, revisionId, watched, now }: PodView): ReplicaRecord | null {
+function discover(pod: Pod, { workloadId, revisionId, watched, adoptedAt, now }: PodView): ReplicaRecord | null {
   const scheduled = conditionOf(pod, 'PodScheduled');
   if (pod.spec?.nodeName === undefined) return null;
-  const capacityFrom = instantOf(scheduled?.lastTransitionTime) ?? instantOf(pod.metadata.creationTimestamp) ?? now;
+  const bound = instantOf(scheduled?.lastTransitionTime) ?? instantOf(pod.metadata.creationTimestamp) ?? now;
+  const capacityFrom = Math.max(bound, adoptedAt ?? bound);
   return {
     replicaId: pod.metadata.uid,
     workloadId,
@@ -138,8 +141,10 @@ function endOf(pod: Pod, view: PodView): End {
   return dated(at === 0 ? null : at, view);
 }
 
-function dated(told: Instant | null, { watched, now }: PodView): End {
+function dated(told: Instant | null, { watched, adoptedAt, now }: PodView): End {
   if (watched) return { at: now, estimated: false };
+  // What it was before it was taken over it was at that moment, too.
+  if (told !== null && adoptedAt !== null && told <= adoptedAt) return { at: adoptedAt, estimated: false };
   return told === null || isFresh(told, now) ? { at: now, estimated: told === null } : { at: told, estimated: true };
 }
 

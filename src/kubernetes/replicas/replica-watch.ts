@@ -1,6 +1,7 @@
 import type { WorkloadSpec } from '../../deployments/cluster.port.ts';
 import type { Clock } from '../../kernel/clock.ts';
 import type { Id } from '../../kernel/id.ts';
+import type { Instant } from '../../kernel/instant.ts';
 import type { Container, Endpoint, EndpointSlice, Node, Pod } from '../api/objects.ts';
 import type { ClusterCaches } from '../cluster-caches.ts';
 import { portOf } from '../manifests/make-pod-template.ts';
@@ -16,6 +17,8 @@ export interface Owner {
   readonly workloadId: Id;
   readonly revisionId: Id;
   readonly port: number;
+  /** Null = its KubernetesDeployment was not taken over. */
+  readonly adoptedAt: Instant | null;
 }
 
 /** Nodes as they are known; null = nobody watches them. */
@@ -209,7 +212,7 @@ export class ReplicaWatch {
 export function ownerByMarks({ metadata, spec }: Pod): Owner | null {
   const workloadId = metadata.labels?.[LABELS.workload];
   const revisionId = metadata.annotations?.[ANNOTATIONS.revisionId] ?? '';
-  return workloadId === undefined ? null : { workloadId, revisionId, port: portAmong(spec?.containers ?? []) };
+  return workloadId === undefined ? null : { workloadId, revisionId, port: portAmong(spec?.containers ?? []), adoptedAt: null };
 }
 
 function portAmong(containers: readonly Container[]): number {
@@ -233,8 +236,9 @@ const limitsOf = (spec: WorkloadSpec | null) => ({
   healthPath: spec?.healthPath ?? 'its health path',
 });
 
-export const ownerBySpec = (spec: WorkloadSpec): Owner => ({
+export const ownerBySpec = (spec: WorkloadSpec, adoptedAt: Instant | null): Owner => ({
   workloadId: spec.workloadId,
   revisionId: spec.revisionId,
   port: portOf(spec),
+  adoptedAt,
 });

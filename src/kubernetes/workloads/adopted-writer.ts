@@ -1,4 +1,6 @@
 import type { AdoptedObject, ApplyResult, WorkloadSpec } from '../../deployments/cluster.port.ts';
+import type { Clock } from '../../kernel/clock.ts';
+import type { Instant } from '../../kernel/instant.ts';
 import { KubernetesError } from '../api/errors.ts';
 import type { KubernetesApi } from '../api/kubernetes-api.ts';
 import type { KubernetesDeployment } from '../api/objects.ts';
@@ -27,6 +29,7 @@ export interface AdoptedWriterDeps {
   readonly fence: EpochFence;
   readonly objects: ObjectWriter;
   readonly settings: ManifestSettings;
+  readonly clock: Clock;
 }
 
 /** Takes over KubernetesDeployments that others made: marks, a number of replicas and a service beside them; never the pods themselves. */
@@ -85,12 +88,13 @@ export class AdoptedWriter {
     const { namespace = '', name } = found.metadata;
     // Its owner says what manages it.
     const { [LABELS.managedBy]: _managedBy, ...labels } = workloadLabels(spec, settings.installation);
-    const metadata = { namespace, name, labels, annotations: toldAnnotations(spec) };
-    const manifest = { apiVersion: 'apps/v1', kind: 'Deployment', metadata };
+    const now = this.#deps.clock.now();
     return retried(async (again) => {
       const live = again ? await api.get(KUBERNETES_DEPLOYMENTS, { namespace, name }) : found;
       if (!live) throw refusal('ADOPTED_NOT_FOUND', `The Deployment ${namespace}/${name} is gone.`);
       this.#check(spec, live, epoch);
+      const annotations = { ...toldAnnotations(spec), ...adoptedAt(live, now) };
+      const manifest = { apiVersion: 'apps/v1', kind: 'Deployment', metadata: { namespace, name, labels, annotations } };
       if (isAsWanted(manifest, live)) return false;
       caches.deployments.note(await api.apply(KUBERNETES_DEPLOYMENTS, preconditioned(manifest, live, epoch)));
       return true;
@@ -129,6 +133,16 @@ function ownershipRefusal(spec: WorkloadSpec, found: KubernetesDeployment, setti
   if (isTeams || annotations[ANNOTATIONS.adoptableBy] === spec.teamName) return null;
   const command = `kubectl annotate -n ${namespace} deployment ${name} ${ANNOTATIONS.adoptableBy}=${spec.teamName}`;
   return refusal('ADOPTION_NOT_ALLOWED', `Whoever owns the Deployment ${nameOf(found)} has to allow it: ${command}`);
+}
+
+/** Written with the first marks and kept from then on. */
+function adoptedAt(
+  { metadata: { labels = {}, annotations = {} } }: KubernetesDeployment,
+  now: Instant,
+): Readonly<Record<string, string>> {
+  const known = annotations[ANNOTATIONS.adoptedAt];
+  if (labels[LABELS.workload] === undefined) return { [ANNOTATIONS.adoptedAt]: new Date(now).toISOString() };
+  return known === undefined ? {} : { [ANNOTATIONS.adoptedAt]: known };
 }
 
 const nameOf = ({ metadata }: KubernetesDeployment): string => `${metadata.namespace ?? ''}/${metadata.name}`;
