@@ -90,20 +90,21 @@ export class NodeMeteringService implements NodeMeter {
     );
   }
 
-  /** What each node is priced by: what it says itself, else the offering of its labels, in its zone or in all of the region. */
+  /**
+   * What each node is priced by: what it says itself, else the offering of its labels, in its zone or in all of the region. One that says what
+   * is no price is priced by nothing: another price in its place would look as if it had been meant.
+   */
   async #offeringsOf(tx: Transaction, cluster: string, { nodes, observedAt }: InventoryObservation): Promise<Map<Id, Id | null>> {
     const wanted = new Map(nodes.map((node) => [node.uid, offeringsOf(node)]));
     const ids = [...new Set([...wanted.values()].flat())];
     const found = ids.length === 0 ? [] : await this.#deps.prices.byIds(tx, ids, observedAt);
     const known = new Set(found.map(({ offering }) => offering.id));
-    return new Map(
-      nodes.map((node) => [
-        node.uid,
-        node.pricePerHour === null
-          ? (wanted.get(node.uid)?.find((id) => known.has(id)) ?? null)
-          : offeringIdOf(annotatedKey(cluster, node)),
-      ]),
-    );
+    const pricedBy = (node: ObservedNode): Id | null => {
+      if (node.priceProblem !== null) return null;
+      if (node.pricePerHour !== null) return offeringIdOf(annotatedKey(cluster, node));
+      return wanted.get(node.uid)?.find((id) => known.has(id)) ?? null;
+    };
+    return new Map(nodes.map((node) => [node.uid, pricedBy(node)]));
   }
 
   /** A price on a node becomes an observed price like any other, so that it has a history. */

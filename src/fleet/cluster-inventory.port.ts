@@ -64,6 +64,8 @@ export interface ObservedNode {
   readonly capacityType: CapacityType | null;
   /** From the node's annotation; wins over the price book. */
   readonly pricePerHour: PicoUsdPerHour | null;
+  /** Why what its annotation says is no price, and what to write instead; null = nothing stands against it. What it costs is unknown then. */
+  readonly priceProblem: string | null;
   /** Of the label `purser.dev/pool`. */
   readonly pool: string | null;
   readonly labels: Readonly<Record<string, string>>;

@@ -25,7 +25,7 @@ export function nodeChanged(change: NodeChange, cluster: Pick<Cluster, 'name'>, 
 }
 
 function storyOf({ before, after }: NodeChange, node: string): Story | null {
-  if (before === null) return { type: 'node.added', severity: 'info', message: `${node} joined.` };
+  if (before === null) return arrival(after, `${node} joined.`);
   if (after.until !== null) return { type: 'node.removed', severity: 'info', message: `${node} is gone.` };
   const noticed = after.notice !== null && before.notice === null;
   if (noticed)
@@ -34,7 +34,19 @@ function storyOf({ before, after }: NodeChange, node: string): Story | null {
       severity: 'warning',
       message: sentence(`${node} will be taken away. ${after.notice.message}`),
     };
-  return readinessStory(before, after, node) ?? cordonStory(before, after, node);
+  return readinessStory(before, after, node) ?? priceStory(before, after, node) ?? cordonStory(before, after, node);
+}
+
+const arrival = ({ priceProblem }: ClusterNode, message: string): Story =>
+  priceProblem === null
+    ? { type: 'node.added', severity: 'info', message }
+    : { type: 'node.added', severity: 'warning', message: `${message} ${priceProblem}` };
+
+function priceStory(before: ClusterNode, after: ClusterNode, node: string): Story | null {
+  if (before.priceProblem === after.priceProblem) return null;
+  return after.priceProblem === null
+    ? { type: 'node.price_accepted', severity: 'info', message: `Nothing stands against the price of ${node} any more.` }
+    : { type: 'node.price_refused', severity: 'warning', message: `${node} cannot be priced. ${after.priceProblem}` };
 }
 
 function readinessStory(before: ClusterNode, after: ClusterNode, node: string): Story | null {
@@ -55,6 +67,7 @@ function cordonStory(before: ClusterNode, after: ClusterNode, node: string): Sto
 const snapshot = (node: ClusterNode): Json => ({
   ...{ name: node.name, instanceType: node.instanceType, zone: node.zone, capacityType: node.capacityType },
   ...{ readiness: node.readiness, schedulable: node.schedulable, notice: node.notice?.message ?? null, pods: node.pods },
+  priceProblem: node.priceProblem,
 });
 
 /** A pool was asked to have another number of nodes; `version` numbers such changes. */
@@ -70,13 +83,15 @@ export const poolScaled = (
   after: { nodes: change.to, reasons: [...change.reasons] },
 });
 
-/** Its provider will not give what it needs, or it may not have more. */
+/** Its provider will not give what it needs, or it may not have more; of a removed one, something keeps its machines. */
 export const poolStalled = (
   change: { readonly pool: Pool; readonly reason: string; readonly message: string } & Cause,
 ): EventDraft => ({
   type: 'pool.stalled',
   severity: 'warning',
-  message: sentence(`Pool ${change.pool.name} cannot grow: ${change.message}`),
+  message: sentence(
+    `Pool ${change.pool.name} cannot ${change.pool.removedAt === null ? 'grow' : 'be given back'}: ${change.message}`,
+  ),
   ...poolSubject(change.pool, change.at),
   ...{ at: change.at, principal: change.principal },
   before: { stalled: false },
@@ -98,12 +113,41 @@ export const poolScalingChanged = (
   after: limits(after),
 });
 
+/** A pool came, changed or went, as somebody asked. */
+export const poolChanged = (before: Pool | null, after: Pool, cause: Cause): EventDraft => {
+  const { type, words } = poolStory(before, after);
+  return {
+    ...{ type, severity: 'info', message: `Pool ${after.name} ${words}` },
+    ...poolSubject(after, cause.at),
+    ...cause,
+    before: before && poolSnapshot(before),
+    after: after.removedAt === null ? poolSnapshot(after) : null,
+  };
+};
+
+function poolStory(before: Pool | null, after: Pool): { readonly type: string; readonly words: string } {
+  if (after.removedAt !== null) return { type: 'pool.removed', words: 'was removed: nothing is placed there any more.' };
+  return before === null ? { type: 'pool.added', words: 'was added.' } : { type: 'pool.changed', words: 'was changed.' };
+}
+
+/** Of a removed one: its provider has taken everything back and forgotten it. */
+export const poolGivenBack = (pool: Pool, cause: Cause): EventDraft => ({
+  ...{ type: 'pool.given_back', severity: 'info', message: `All machines of pool ${pool.name} were given back.` },
+  ...poolSubject(pool, cause.at),
+  ...cause,
+  ...{ before: poolSnapshot(pool), after: null },
+});
+
+const poolSnapshot = ({ name, capacityType, offeringId, nodeSelector }: Pool): Json => ({
+  ...{ name, capacityType, offeringId, nodeSelector: { ...nodeSelector } },
+});
+
 /** What others say may end without a full stop. */
 const sentence = (text: string): string => (/[.!?]$/.test(text.trim()) ? text.trim() : `${text.trim()}.`);
 
 const limits = ({ provider, minNodes, maxNodes }: PoolScaling): Json => ({ provider, minNodes, maxNodes });
 
-/** A pool itself is never changed: its events are in the order of their time. */
+/** Its events are in the order of their time: its wish, and what is done about it, change apart from each other. */
 const poolSubject = (pool: Pool, at: number) => ({
   ...{ subjectKind: 'Pool', subjectId: pool.id, subjectVersion: at },
   ...{ teamId: null, projectId: null, deploymentId: null },

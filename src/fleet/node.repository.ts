@@ -10,7 +10,14 @@ import type { NodesQuestion, NodeStore } from './node-store.port.ts';
 const COLUMNS = {
   ...{ id: 'id', cluster_id: 'clusterId', pool_id: 'poolId', name: 'name', provider: 'provider', instance_id: 'instanceId' },
   ...{ region: 'region', zone: 'zone', instance_type: 'instanceType', capacity_type: 'capacityType', offering_id: 'offeringId' },
-  ...{ price_per_hour: 'pricePerHour', capacity: 'capacity', allocatable: 'allocatable', from_at: 'from', until_at: 'until' },
+  ...{
+    price_per_hour: 'pricePerHour',
+    price_problem: 'priceProblem',
+    capacity: 'capacity',
+    allocatable: 'allocatable',
+    from_at: 'from',
+    until_at: 'until',
+  },
   ...{ until_estimated: 'untilEstimated', readiness: 'readiness', readiness_since: 'readinessSince', schedulable: 'schedulable' },
   ...{ notice: 'notice', releasing: 'releasing', idle_since: 'idleSince', pods: 'pods', observed_at: 'observedAt' },
   ...{ version: 'version' },

@@ -64,7 +64,7 @@ export class ClusterNodeResolver {
 
   @FieldResolver(() => MoneyType, {
     nullable: true,
-    description: 'What it costs per hour now, by its annotation or the price book; null = nobody knows.',
+    description: 'What it costs per hour now, by its annotation or, where it has none, the price book; null = nobody knows.',
   })
   async pricePerHour(@Root() { row }: ClusterNodeType, @Ctx() context: ApiContext): Promise<MoneyType | null> {
     const loader = context.loader('clusterNode.price', () => {

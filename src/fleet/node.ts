@@ -23,6 +23,8 @@ export interface ClusterNode {
   readonly offeringId: Id | null;
   /** By its annotation; wins over the price book. */
   readonly pricePerHour: PicoUsdPerHour | null;
+  /** Why its annotation is no price, with what to do; then nothing prices it. Null = nothing stands against it. */
+  readonly priceProblem: string | null;
   readonly capacity: NodeResources;
   readonly allocatable: NodeResources;
   readonly from: Instant;

@@ -64,6 +64,13 @@ export class ClusterNodeType extends NodeType {
   @Field(() => String, { nullable: true, description: 'Why it will be taken away; null = nobody said so.' })
   notice!: string | null;
 
+  @Field(() => String, {
+    nullable: true,
+    description:
+      'Why the price that is written on it is none, and what to write instead; until then its time is unpriced. Null = nothing stands against it.',
+  })
+  priceProblem!: string | null;
+
   @Field(() => Int, { description: 'Pods on it, those left out that every node has.' })
   pods!: number;
 
@@ -183,6 +190,7 @@ export const toClusterNodeType = (row: ClusterNode): ClusterNodeType => ({
     since: row.readinessSince,
     notice: row.notice?.message ?? null,
   },
+  priceProblem: row.priceProblem,
   ...{ pods: row.pods, idleSince: row.idleSince, createdAt: row.from, removedAt: row.until },
 });
 

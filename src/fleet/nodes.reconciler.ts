@@ -230,8 +230,19 @@ const sinceRegistered = (observation: InventoryObservation, { createdAt }: Clust
 /** Everything that costs follow from; equal texts need no second telling. */
 const meterable = ({ nodes }: InventoryObservation): string =>
   JSON.stringify(
-    nodes.map(({ uid, from, capacity, provider, region, zone, instanceType, capacityType, pricePerHour, pods }) => [
-      ...[uid, from, capacity, provider, region, zone, instanceType, capacityType, pricePerHour?.toString() ?? null],
+    nodes.map(({ uid, from, capacity, provider, region, zone, instanceType, capacityType, pricePerHour, priceProblem, pods }) => [
+      ...[
+        uid,
+        from,
+        capacity,
+        provider,
+        region,
+        zone,
+        instanceType,
+        capacityType,
+        pricePerHour?.toString() ?? null,
+        priceProblem,
+      ],
       pods.map(({ uid: pod, requests, from: since, endingSince, ready }) => [pod, requests, since, endingSince, ready]),
     ]),
   );

@@ -52,13 +52,12 @@ export class NodesService {
     return (await this.#deps.store.nodesByIds(tx, [id]))[0] ?? null;
   }
 
-  /** What each costs per hour now, by its annotation or the price book; null = nobody knows. */
+  /** What each costs per hour now, by its annotation or, where it has none, the price book; null = nobody knows. */
   async prices(tx: Transaction, nodes: readonly ClusterNode[]): Promise<(PicoUsdPerHour | null)[]> {
-    const offerings = nodes.flatMap(({ offeringId, pricePerHour }) =>
-      pricePerHour === null && offeringId !== null ? [offeringId] : [],
-    );
+    const byBook = ({ pricePerHour, priceProblem }: ClusterNode): boolean => pricePerHour === null && priceProblem === null;
+    const offerings = nodes.filter(byBook).flatMap(({ offeringId }) => offeringId ?? []);
     const believed = await this.#deps.prices.believedAt(tx, [...new Set(offerings)], this.#deps.clock.now());
-    return nodes.map(({ offeringId, pricePerHour }) => pricePerHour ?? believed.get(offeringId ?? '')?.effective ?? null);
+    return nodes.map((node) => (byBook(node) ? (believed.get(node.offeringId ?? '')?.effective ?? null) : node.pricePerHour));
   }
 
   /** Of pools that the caller has been given; those that do not scale are left out. */

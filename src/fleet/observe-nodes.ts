@@ -43,11 +43,12 @@ export function observeNodes(input: NodesInput): NodeChange[] {
 }
 
 function rowOf(node: ObservedNode, before: ClusterNode | null, input: NodesInput, now: Instant): ClusterNode {
-  const { uid, name, provider, instanceId, region, zone, instanceType, pricePerHour, capacity, allocatable } = node;
+  const { uid, name, provider, instanceId, region, zone, instanceType, capacity, allocatable } = node;
   const pool = poolOf(node, input.pools);
   return {
     ...{ id: uid, clusterId: input.clusterId, poolId: pool?.id ?? null, name },
-    ...{ provider, instanceId, region, zone, instanceType, pricePerHour, capacity, allocatable },
+    ...{ provider, instanceId, region, zone, instanceType, capacity, allocatable },
+    ...{ pricePerHour: node.pricePerHour, priceProblem: node.priceProblem },
     capacityType: node.capacityType ?? 'on_demand',
     offeringId: offeringsOf(node).find((id) => input.offerings.has(id)) ?? pool?.offeringId ?? null,
     ...{ from: node.from, until: null, untilEstimated: false },
@@ -87,7 +88,7 @@ function gone(before: ClusterNode, seenAt: Instant | null, now: Instant): Cluste
 
 const COMPARED = [
   ...(['poolId', 'name', 'provider', 'instanceId', 'region', 'zone', 'instanceType', 'capacityType', 'offeringId'] as const),
-  ...(['pricePerHour', 'readiness', 'readinessSince', 'schedulable', 'releasing', 'idleSince', 'pods'] as const),
+  ...(['pricePerHour', 'priceProblem', 'readiness', 'readinessSince', 'schedulable', 'releasing', 'idleSince', 'pods'] as const),
 ] as const;
 const COMPARED_DEEPLY = ['capacity', 'allocatable', 'notice'] as const;
 

@@ -8,6 +8,9 @@ export const OVERRIDE_SOURCE = 'override';
 /** Source of the row that ends an override: from then on observed prices count again. Its amounts mean nothing. */
 export const OVERRIDE_CLEARED_SOURCE = 'override-cleared';
 
+/** Largest price that can be set: a thousand million dollars per hour. Higher overflows sums of `numeric(38,0)`. */
+export const MAX_PRICE: PicoUsdPerHour = 10n ** 21n;
+
 /** One price of one offering. Rows are facts: a new price is a new row, never a changed one. */
 export interface PriceRow {
   readonly id: Id;

@@ -17,6 +17,7 @@ import type { CataloguePort } from './catalogue.port.ts';
 import {
   believedRowAt,
   believedSteps,
+  MAX_PRICE,
   OVERRIDE_CLEARED_SOURCE,
   OVERRIDE_SOURCE,
   type PriceRow,
@@ -38,9 +39,6 @@ export interface PricesDeps {
 export interface PricePoint extends PriceStep {
   readonly price: PriceRow;
 }
-
-/** Largest price that can be set: a thousand million dollars per hour. Higher overflows sums of `numeric(38,0)`. */
-const MAX_PRICE: PicoUsdPerHour = 10n ** 21n;
 
 /** The price book: what each offering costs, since when, and who says so. */
 export class PricesService {

@@ -11,14 +11,16 @@ import {
 } from '../../src/fleet/cluster-inventory.port.ts';
 import { ClusterRepository } from '../../src/fleet/cluster.repository.ts';
 import type { Pool } from '../../src/fleet/cluster.ts';
+import type { ClusterNode } from '../../src/fleet/node.ts';
 import { NodeRepository } from '../../src/fleet/node.repository.ts';
 import { NodesReconciler } from '../../src/fleet/nodes.reconciler.ts';
-import { NodesService } from '../../src/fleet/nodes.service.ts';
+import { NodesService, type NodesDeps } from '../../src/fleet/nodes.service.ts';
 import { POOL_PACE } from '../../src/fleet/plan-pools.ts';
 import type { Id } from '../../src/kernel/id.ts';
 import { Commands } from '../../src/persistence/commands.ts';
 import { acquireLease, renewLease, type Lease } from '../../src/persistence/lease.ts';
 import { sqlOf } from '../../src/persistence/sql.ts';
+import type { PriceRow } from '../../src/pricing/price-book.ts';
 import { principalOf, seededRandom } from '../support/actors.ts';
 import { openTestDatabase, type TestDatabase } from '../support/database.ts';
 import { node, notice, pod, uid } from '../support/nodes.ts';
@@ -33,7 +35,7 @@ const clusters = new ClusterRepository();
 const CLUSTER = uid(80);
 const POOL: Pool = {
   ...{ id: uid(90), clusterId: CLUSTER, name: 'burst', capacityType: 'spot', offeringId: null },
-  ...{ nodeSelector: {}, version: 1, createdAt: 0 },
+  ...{ nodeSelector: {}, version: 1, createdAt: 0, removedAt: null },
 };
 
 let db: TestDatabase;
@@ -63,13 +65,13 @@ const actions: NodeActions = {
 };
 
 const prices = { priced: () => Promise.resolve([]), believedAt: () => Promise.resolve(new Map<Id, never>()) };
-const service = (): NodesService =>
+const service = (book: NodesDeps['prices'] = prices): NodesService =>
   new NodesService({
     commands: new Commands({ database: db.database, clock }),
     clock,
     store,
     clusters,
-    prices,
+    prices: book,
     providers: ['simulated'],
   });
 
@@ -103,7 +105,7 @@ beforeAll(async () => {
     await sqlOf(tx).execute(`insert into cluster (id, name, kind, version, created_at) values ($1, 'east', 'kubernetes', 1, 0)`, [
       CLUSTER,
     ]);
-    await clusters.insertPool(tx, POOL);
+    await clusters.insertPool(tx, POOL, 'test');
   });
   const held = await database.write(SYSTEM, (tx) => acquireLease(tx, 'nodes/test', 'me'));
   if (!held) throw new Error('the lease is not free');
@@ -158,6 +160,26 @@ describe('Nodes: their rows and their story', () => {
     await expect(pass()).rejects.toThrow(/no longer held/);
     lease = kept;
     expect((await rows()).map(({ name }) => name)).not.toContain('node9');
+  });
+
+  test('a price that is none is told until it is mended, and nothing else prices the node', async () => {
+    const words = 'It says "free".';
+    shown = { nodes: [node(5, { priceProblem: words })], waiting: [] };
+    await pass();
+    const [told] = await rows();
+    expect(told).toMatchObject({ name: 'node5', priceProblem: words, pricePerHour: null });
+    const dear = {
+      ...prices,
+      believedAt: (_tx: unknown, ids: readonly Id[]) =>
+        Promise.resolve(new Map(ids.map((id) => [id, { effective: 5n } as PriceRow]))),
+    };
+    const priceOf = (one: ClusterNode) =>
+      db.database.read(SYSTEM, (tx) => service(dear).prices(tx, [{ ...one, offeringId: uid(70) }]));
+    expect(await priceOf(told!)).toEqual([null]);
+    shown = { nodes: [node(5)], waiting: [] };
+    await pass();
+    expect(await priceOf((await rows())[0]!)).toEqual([5n]);
+    expect((await events('node.price')).at(-1)).toBe('node.price_accepted');
   });
 });
 

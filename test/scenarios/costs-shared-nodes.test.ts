@@ -262,6 +262,31 @@ describe('Cost on Kubernetes: prices of nodes', () => {
     );
   });
 
+  test('a node whose annotation is no price is unpriced from then on, whatever the price book says of its labels', async () => {
+    const mispriced = await makeSharedWorld();
+    worlds.push(mispriced);
+    await mispriced.observe();
+    mispriced.clock.at = T0 + 5 * MINUTE;
+    for (const uid of NODES) mispriced.misprice(uid);
+    await mispriced.observe();
+    mispriced.clock.at = T0 + 30 * MINUTE;
+    await mispriced.close();
+    const known = { from: T0, to: T0 + 5 * MINUTE };
+    const unknown = { from: T0 + 5 * MINUTE, to: T0 + 10 * MINUTE };
+    expect((await ask(mispriced, known)).total).toMatchObject({
+      cost: RATES.reduce((all, rate) => all + costOfInterval(rate, known.from, known.to), 0n),
+      unpricedMs: 0,
+    });
+    const told = await ask(mispriced, { ...unknown, groupBy: ['KIND'] });
+    expect(told.total.cost).toBe(0n);
+    expect(new Map(told.rows.map(({ labels, unpricedMs }) => [labels[0]!.value, unpricedMs]))).toEqual(
+      new Map([
+        ['node_idle', 2 * 5 * MINUTE],
+        ['replica', 3 * 5 * MINUTE],
+      ]),
+    );
+  });
+
   test('a replica that was priced by its offering before its node was known is stated anew', async () => {
     const blind = await makeSharedWorld();
     worlds.push(blind);

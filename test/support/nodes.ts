@@ -10,7 +10,8 @@ export const small = { cpuMilli: 2_000, memoryMib: 4_096, accelerator: null };
 export const node = (n: number, more: Partial<ObservedNode> = {}): ObservedNode => ({
   ...{ uid: uid(n), name: `node${n}`, from: NOW - 3_600_000, capacity: small, allocatable: small },
   ...{ provider: null, instanceId: `i-${n}`, region: null, zone: null, instanceType: null, capacityType: null },
-  ...{ pricePerHour: null, pool: 'burst', labels: {}, readiness: 'ready', readinessSince: NOW - 3_600_000, seenAt: NOW },
+  ...{ pricePerHour: null, priceProblem: null, pool: 'burst', labels: {} },
+  ...{ readiness: 'ready', readinessSince: NOW - 3_600_000, seenAt: NOW },
   ...{ schedulable: true, notice: null, releasing: false, pods: [] },
   ...more,
 });
@@ -33,6 +34,7 @@ export const poolCalled = (name: string, n: number, nodeSelector: Record<string,
     nodeSelector,
     version: 1,
     createdAt: 0,
+    removedAt: null,
   },
 });
 

@@ -53,6 +53,7 @@ const node = (uid: Id, name: string, more: Partial<ObservedNode>): ObservedNode 
   instanceType: 'm5.large',
   capacityType: null,
   pricePerHour: null,
+  priceProblem: null,
   pool: null,
   labels: {},
   readiness: 'ready',
@@ -230,7 +231,12 @@ export class SharedWorld {
   }
 
   annotate(uid: Id, pricePerHour: bigint): void {
-    this.#change(uid, (one) => ({ ...one, pricePerHour }));
+    this.#change(uid, (one) => ({ ...one, pricePerHour, priceProblem: null }));
+  }
+
+  /** What its annotation says is no price. */
+  misprice(uid: Id): void {
+    this.#change(uid, (one) => ({ ...one, pricePerHour: null, priceProblem: 'The annotation says "free".' }));
   }
 
   unprice(uid: Id): void {

@@ -76,7 +76,15 @@ describe('Nodes and pods are written down as they are observed', () => {
   });
   const node = (uid: string, pods: readonly ReturnType<typeof pod>[] = [], more: { pricePerHour?: bigint } = {}) => ({
     ...{ uid, name: uid, from: T0, capacity, allocatable: capacity, provider: null, instanceId: null, region: null, zone: null },
-    ...{ instanceType: null, capacityType: null, pricePerHour: null, pool: null, labels: {}, readiness: 'ready' as const },
+    ...{
+      instanceType: null,
+      capacityType: null,
+      pricePerHour: null,
+      priceProblem: null,
+      pool: null,
+      labels: {},
+      readiness: 'ready' as const,
+    },
     ...{ readinessSince: T0, seenAt: T0, schedulable: true, notice: null, releasing: false, pods, ...more },
   });
   const known = (nodeId: string, more: Partial<KnownNode> = {}): KnownNode => ({

@@ -126,7 +126,8 @@ const cluster = {
   rowVersion: 1,
 } as Cluster;
 const machine = {
-  ...{ id: 'node', name: 'node1', readiness: 'ready', schedulable: true, notice: null, until: null, pods: 1, version: 1 },
+  ...{ id: 'node', name: 'node1', readiness: 'ready', schedulable: true, notice: null, until: null, pods: 1 },
+  ...{ priceProblem: null, version: 1 },
 } as ClusterNode;
 const nodeTo = (change: Partial<ClusterNode>, before: ClusterNode | null = machine) =>
   nodeChanged({ before, after: { ...machine, version: 2, ...change } }, cluster, cause) as EventDraft;
@@ -188,6 +189,8 @@ const TABLE: readonly (readonly [string, Story, (...args: never[]) => unknown, E
   ['node.interrupted', 'changed', nodeChanged, nodeTo({ notice: { source: 'taint', message: 'Spot', at: null } })],
   ['node.cordoned', 'changed', nodeChanged, nodeTo({ schedulable: false })],
   ['node.uncordoned', 'changed', nodeChanged, nodeTo({}, { ...machine, schedulable: false })],
+  ['node.price_refused', 'changed', nodeChanged, nodeTo({ priceProblem: 'It says "free".' })],
+  ['node.price_accepted', 'changed', nodeChanged, nodeTo({}, { ...machine, priceProblem: 'It says "free".' })],
   ['node.removed', 'gone', nodeChanged, nodeTo({ until: 5_000 })],
   ['pool.scaling_changed', 'new', poolScalingChanged, poolScalingChanged(null, scaling, { ...cause, pool })],
   ['pool.grown', 'changed', poolScaled, poolScaled({ pool, from: 1, to: 2, reasons: [], ...cause })],

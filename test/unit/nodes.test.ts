@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import type { WaitingPod, ObservedNode } from '../../src/fleet/cluster-inventory.port.ts';
 import { nodeChanged } from '../../src/fleet/node.events.ts';
 import type { ClusterNode } from '../../src/fleet/node.ts';
-import { observeNodes, type NodesInput } from '../../src/fleet/observe-nodes.ts';
+import { observeNodes, type NodeChange, type NodesInput } from '../../src/fleet/observe-nodes.ts';
 import { planDepartures } from '../../src/fleet/plan-departures.ts';
 import type { Node, Pod } from '../../src/kubernetes/api/objects.ts';
 import { readSummary } from '../../src/kubernetes/nodes/inventory.adapter.ts';
@@ -71,6 +71,25 @@ describe('Nodes: what is read of them', () => {
       capacity: { cpuMilli: 4_000, memoryMib: 16_384, accelerator: { model: 'A10G', countMilli: 2_000, memoryMib: 23_028 } },
       allocatable: { cpuMilli: 3_920, memoryMib: 15_360 },
     });
+  });
+
+  test.each(['1,25', '$2', '-1', '', 'free', '1e3', '1000000001', `9${'9'.repeat(40)}`])(
+    'the price %j is none: it is said of which annotation, with its value and what to write instead',
+    (value) => {
+      const { pricePerHour, priceProblem } = observedNode(
+        kubernetesNode({ annotations: { 'purser.dev/price-per-hour': value } }),
+        [],
+      );
+      expect(pricePerHour).toBeNull();
+      expect(priceProblem).toContain(`purser.dev/price-per-hour of the node says ${JSON.stringify(value).slice(0, 30)}`);
+      expect(priceProblem).toContain('kubectl annotate node ip-10-0-0-1 --overwrite purser.dev/price-per-hour=1.25');
+      expect(priceProblem?.length).toBeLessThan(500);
+    },
+  );
+
+  test.each(['0', '1000000000', '0.000000000001', undefined])('nothing stands against the price %j', (value) => {
+    const annotations = value === undefined ? {} : { 'purser.dev/price-per-hour': value };
+    expect(observedNode(kubernetesNode({ annotations }), []).priceProblem).toBeNull();
   });
 
   test.each([
@@ -259,10 +278,23 @@ describe('Nodes: their rows', () => {
     ['node.unreachable', { readiness: 'unknown' as const }],
     ['node.not_ready', { readiness: 'not_ready' as const }],
     ['node.cordoned', { schedulable: false }],
+    ['node.price_refused', { priceProblem: 'It says "free".' }],
     [null, { pods: [] }],
   ])('its story says %s', (type, more) => {
     const [change] = observeNodes(input([node(1, { pods: [pod(1)], ...more })], [row]));
     const event = change && nodeChanged(change, { name: 'edge' }, { at: NOW, principal: 'x' });
     expect(event?.type ?? null).toBe(type);
+  });
+
+  test('one that joins with a price that is none says so, and says when it is mended', () => {
+    const told = (change: NodeChange | undefined) => change && nodeChanged(change, { name: 'edge' }, { at: NOW, principal: 'x' });
+    const [joined] = observeNodes(input([node(1, { priceProblem: 'It says "free".' })]));
+    expect(told(joined)).toMatchObject({
+      type: 'node.added',
+      severity: 'warning',
+      message: expect.stringContaining('It says "free".') as string,
+    });
+    const [mended] = observeNodes(input([node(1, { pricePerHour: 1n })], [joined!.after]));
+    expect(told(mended)).toMatchObject({ type: 'node.price_accepted', severity: 'info' });
   });
 });

@@ -1,6 +1,7 @@
 import type { CapacityType } from '../../clouds/offering.ts';
 import type { NodePod, ObservedNode } from '../../fleet/cluster-inventory.port.ts';
-import { parseUsd, type PicoUsdPerHour } from '../../kernel/money.ts';
+import { formatUsd, parseUsd } from '../../kernel/money.ts';
+import { MAX_PRICE } from '../../pricing/price-book.ts';
 import type { Node } from '../api/objects.ts';
 import { resourcesThere } from './node-resources.ts';
 import { instantOf, lifeOf, noticeOf, RELEASING_ANNOTATION } from './node-state.ts';
@@ -10,6 +11,8 @@ type Labels = Readonly<Record<string, string>>;
 const POOL_LABEL = 'purser.dev/pool';
 const PROVIDER_LABEL = 'purser.dev/provider';
 const PRICE_ANNOTATION = 'purser.dev/price-per-hour';
+/** Of a value that is no price, so much is said. Higher: somebody's text fills the API; lower: it is not recognised. */
+const SHOWN = 60;
 /** `spec.providerID` starts with one of these; the price book has its own names for them. */
 const PROVIDERS: Readonly<Record<string, string>> = { aws: 'aws', gce: 'gcp', azure: 'azure' };
 /** Labels that tell how a node is rented, with the values that mean spot; any other value of theirs means on demand. */
@@ -34,7 +37,7 @@ export function observedNode(node: Node, pods: readonly NodePod[]): ObservedNode
     ...providerOf(spec?.providerID, labels),
     ...placeOf(labels),
     capacityType: capacityTypeOf(labels),
-    pricePerHour: priceOf(annotations[PRICE_ANNOTATION]),
+    ...priceOf(metadata.name, annotations[PRICE_ANNOTATION]),
     labels,
     ...{ readiness: life.readiness, readinessSince: life.since, seenAt: life.seenAt },
     schedulable: spec?.unschedulable !== true,
@@ -66,7 +69,20 @@ export function capacityTypeOf(labels: Labels): CapacityType | null {
   return known.some(([key, spot]) => spot.includes(labels[key] ?? '')) ? 'spot' : 'on_demand';
 }
 
-function priceOf(text: string | undefined): PicoUsdPerHour | null {
-  const price = text === undefined ? null : parseUsd(text);
-  return price !== null && price >= 0n ? price : null;
+function priceOf(node: string, text: string | undefined): Pick<ObservedNode, 'pricePerHour' | 'priceProblem'> {
+  if (text === undefined) return { pricePerHour: null, priceProblem: null };
+  const price = parseUsd(text);
+  return price !== null && price >= 0n && price <= MAX_PRICE
+    ? { pricePerHour: price, priceProblem: null }
+    : { pricePerHour: null, priceProblem: problemOf(node, text) };
+}
+
+function problemOf(node: string, text: string): string {
+  const said = JSON.stringify(text.length > SHOWN ? `${text.slice(0, SHOWN)}…` : text);
+  const annotate = `kubectl annotate node ${node}`;
+  return (
+    `The annotation ${PRICE_ANNOTATION} of the node says ${said}, which is no price, so its time is unpriced. Write US dollars per hour, ` +
+    `at most ${formatUsd(MAX_PRICE)} with at most 12 decimals (${annotate} --overwrite ${PRICE_ANNOTATION}=1.25), ` +
+    `or take it away (${annotate} ${PRICE_ANNOTATION}-): then the price book counts.`
+  );
 }
