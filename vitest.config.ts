@@ -31,6 +31,8 @@ export default defineConfig({
           name: 'system',
           include: ['test/{contracts,reconcile,api,scenarios}/**/*.test.ts'],
           globalSetup: ['test/support/global-database.ts'],
+          // Most of a test's time is waiting: two files at once even where there are only two cores.
+          maxWorkers: 2,
           testTimeout: 60_000,
           hookTimeout: 120_000,
         },
