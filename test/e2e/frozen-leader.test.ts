@@ -1,35 +1,29 @@
 // Two control planes on one database; the leading one is frozen by SIGSTOP past its leases and thawed, as a suspended machine is.
-import { spawn, type ChildProcess } from 'node:child_process';
 import { readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { builtEntry, builtNode } from '../support/build.ts';
 import { eventually } from '../support/eventually.ts';
-import { freePorts, startInstallation, type Installation } from '../support/installation.ts';
+import {
+  startInstallation,
+  startSecondControlPlane,
+  type Installation,
+  type SecondControlPlane,
+} from '../support/installation.ts';
 import { callDigits, change, look, rowsOf, untilReady, DIGITS } from '../support/live-system.ts';
 
 let first: Installation;
 let second: Installation;
-let other: ChildProcess;
+let other: SecondControlPlane;
 
 beforeAll(async () => {
   first = await startInstallation();
-  const env = { ...first.env, ...(await freePorts()) };
-  other = spawn(builtNode, [builtEntry, 'serve'], { env, stdio: 'ignore' });
-  second = { ...first, env, apiUrl: `http://127.0.0.1:${env.PURSER_PORT ?? ''}` };
-  await eventually(async () => (await fetch(`${second.apiUrl}/readyz`)).ok, 60_000);
+  other = await startSecondControlPlane(first);
+  second = other.installation;
 });
 afterAll(async () => {
-  await endOther();
+  await other.stop();
   await first.remove();
 });
-
-async function endOther(): Promise<void> {
-  if (other.exitCode !== null) return;
-  const ended = new Promise((resolve) => other.once('exit', resolve));
-  other.kill('SIGTERM');
-  await ended;
-}
 
 interface LeaseRow {
   readonly name: string;
@@ -98,7 +92,7 @@ describe('Several control planes on one database', () => {
 
   test('a leader that leaves in order is followed at once', async () => {
     const before = await leases();
-    await endOther();
+    await other.stop();
     await eventually(async () => (await leases()).every(({ holder }, n) => holder !== before[n]?.holder), 20_000);
     await scale(first, 2);
     await untilReplicas(first, 2);

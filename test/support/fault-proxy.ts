@@ -23,6 +23,10 @@ export type Fault =
     }
   /** Takes the request and never says a word. */
   | { readonly kind: 'hang' }
+  /** Cuts the connection; the server hears nothing of it. */
+  | { readonly kind: 'refuse' }
+  /** Passes the request on only then, whether or not somebody still waits for the answer, and tells its status. */
+  | { readonly kind: 'late'; readonly until: Promise<unknown>; readonly answered: (asked: SeenRequest, status: number) => void }
   /** Cuts the connection before any answer; the server has done what was asked. */
   | { readonly kind: 'cut-answer' }
   /** Cuts the connection once so many bytes of the body have passed. */
@@ -49,6 +53,8 @@ export interface FaultProxy {
   readonly seen: readonly SeenRequest[];
   /** The newest rule that matches decides. Answers how to take it away. */
   fail(rule: Rule): () => void;
+  /** Pulls the cable: open connections are cut, and nothing gets through. Answers how to plug it in again. */
+  cutOff(): () => void;
   /** Takes every rule away and cuts what hangs. */
   heal(): void;
   close(): Promise<void>;
@@ -80,6 +86,11 @@ export async function startFaultProxy(upstream: Upstream): Promise<FaultProxy> {
     found.left -= 1;
     return found.rule.fault;
   };
+  const fail = (rule: Rule): (() => void) => {
+    const entry = { rule, left: rule.times ?? Number.POSITIVE_INFINITY };
+    rules.push(entry);
+    return () => (entry.left = 0);
+  };
   const server = createServer((incoming, outgoing) => {
     const asked = describe(incoming);
     seen.push(asked);
@@ -94,10 +105,11 @@ export async function startFaultProxy(upstream: Upstream): Promise<FaultProxy> {
     url,
     kubeconfig: (token) => kubeconfigOf(url, token),
     seen,
-    fail: (rule) => {
-      const entry = { rule, left: rule.times ?? Number.POSITIVE_INFINITY };
-      rules.push(entry);
-      return () => (entry.left = 0);
+    fail,
+    cutOff: () => {
+      const plugIn = fail({ on: onAny, fault: { kind: 'refuse' } });
+      server.closeAllConnections();
+      return plugIn;
     },
     heal: () => {
       rules.length = 0;
@@ -143,17 +155,31 @@ interface Exchange {
 }
 
 async function pass(exchange: Exchange): Promise<void> {
-  const { incoming, outgoing, fault, hanging } = exchange;
-  const body = await bodyOf(incoming);
-  if (fault?.kind === 'answer') {
-    outgoing.writeHead(fault.status, { 'content-type': 'application/json', ...fault.headers }).end(fault.body ?? '');
+  const { incoming, outgoing, fault } = exchange;
+  if (fault?.kind === 'refuse') {
+    outgoing.destroy();
     return;
   }
-  if (fault?.kind === 'hang' || fault?.kind === 'stall') {
-    hanging.add(outgoing);
-    outgoing.once('close', () => hanging.delete(outgoing));
+  const body = await bodyOf(incoming);
+  switch (fault?.kind) {
+    case 'answer':
+      outgoing.writeHead(fault.status, { 'content-type': 'application/json', ...fault.headers }).end(fault.body ?? '');
+      return;
+    case 'hang':
+      leaveHanging(exchange);
+      return;
+    case 'stall':
+      leaveHanging(exchange);
+      break;
+    case 'late':
+      await fault.until;
   }
-  if (fault?.kind !== 'hang') await passOn(exchange, body);
+  await passOn(exchange, body);
+}
+
+function leaveHanging({ outgoing, hanging }: Exchange): void {
+  hanging.add(outgoing);
+  outgoing.once('close', () => hanging.delete(outgoing));
 }
 
 async function passOn({ incoming, outgoing, asked, fault, upstream, dispatcher }: Exchange, sent: Buffer): Promise<void> {
@@ -173,6 +199,7 @@ async function passOn({ incoming, outgoing, asked, fault, upstream, dispatcher }
     body: sent.length > 0 ? sent : null,
     signal: ended.signal,
   });
+  if (fault?.kind === 'late') fault.answered(asked, statusCode);
   if (fault?.kind === 'cut-answer') {
     await body.dump();
     outgoing.destroy();

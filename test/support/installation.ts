@@ -4,7 +4,8 @@ import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { runtimePaths } from '../../src/local/runtime-folder.ts';
-import { packageRoot as root } from '../../src/main/package-root.ts';
+import { builtEntry, builtNode } from './build.ts';
+import { eventually } from './eventually.ts';
 
 const START_TIMEOUT_MS = 120_000;
 
@@ -42,7 +43,7 @@ export async function startInstallation(options: InstallationOptions = {}): Prom
   if (options.uid !== undefined) chownSync(dataDir, options.uid, options.uid);
   const user = options.uid === undefined ? {} : { uid: options.uid, gid: options.uid };
   const started = performance.now();
-  const child = spawn(join(root, 'node_modules', 'node', 'bin', 'node'), [join(root, 'dist', 'src', 'main', 'purser.js'), 'up'], {
+  const child = spawn(builtNode, [builtEntry, 'up'], {
     env,
     stdio: ['ignore', 'pipe', 'pipe'],
     ...user,
@@ -70,6 +71,32 @@ export async function startInstallation(options: InstallationOptions = {}): Prom
       removeData(dataDir);
     },
   };
+}
+
+/** One control plane more on an installation's database, as a second instance for when the first is away. */
+export interface SecondControlPlane {
+  /** The same installation, asked through this one's API. */
+  readonly installation: Installation;
+  /** SIGTERM; resolves when it has ended. */
+  stop(): Promise<void>;
+}
+
+export async function startSecondControlPlane(first: Installation): Promise<SecondControlPlane> {
+  const env = { ...first.env, ...(await freePorts()) };
+  const child = spawn(builtNode, [builtEntry, 'serve'], { env, stdio: 'ignore' });
+  const exited = new Promise((resolve) => child.once('exit', resolve));
+  const stop = async (): Promise<void> => {
+    child.kill('SIGTERM');
+    await exited;
+  };
+  const apiUrl = `http://127.0.0.1:${env.PURSER_PORT ?? ''}`;
+  try {
+    await eventually(async () => (await fetch(`${apiUrl}/readyz`)).ok, 60_000);
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+  return { installation: { ...first, env, apiUrl }, stop };
 }
 
 async function freshPlace(settings: NodeJS.ProcessEnv = {}): Promise<Pick<Installation, 'dataDir' | 'env'>> {

@@ -144,7 +144,7 @@ export class RealCluster implements OwnedCluster {
         this.#node(name).startKubelet();
         return Promise.resolve();
       },
-      cutNetwork: (name) => this.#node(name).cutNetwork(),
+      cutNetwork: (name, part = 'node') => this.#node(name).cutNetwork(part),
       healNetwork: (name) => this.#node(name).healNetwork(),
       killContainer: (name, id) => this.#node(name).killContainer(id),
       importImage: (image) => this.importImage(image),

@@ -2,6 +2,7 @@
 import { rmSync } from 'node:fs';
 import { createServer, type IncomingMessage, type Server } from 'node:http';
 import { Client } from 'undici';
+import type { CutPart } from './network.ts';
 import type { NodeShape } from './node-settings.ts';
 import type { BuiltImage } from './oci-image.ts';
 
@@ -20,7 +21,8 @@ export interface ClusterControl {
   startNode(name: string): Promise<void>;
   killKubelet(name: string): Promise<void>;
   startKubelet(name: string): Promise<void>;
-  cutNetwork(name: string): Promise<void>;
+  /** Of the whole node unless only its pods are meant. */
+  cutNetwork(name: string, part?: CutPart): Promise<void>;
   healNetwork(name: string): Promise<void>;
   killContainer(node: string, containerId: string): Promise<void>;
   importImage(image: BuiltImage): Promise<void>;

@@ -77,12 +77,21 @@ export async function removeNetwork(slot: number): Promise<void> {
 
 const CUT = 'purser_cut';
 
-/** Nothing leaves the node and nothing reaches it, its pods included; connections stay open and wait. */
-export async function cutNetwork(slot: number, node: number, env: Readonly<Record<string, string>>): Promise<void> {
-  const chain = (hook: string) => `chain ${hook} { type filter hook ${hook} priority -300; policy accept; FACE "eth0" drop; }`;
+/** What is cut of a node: all of it, or only its pods, so that its cluster goes on and whoever is elsewhere reaches none of them. */
+export type CutPart = 'node' | 'pods';
+
+/** Nothing leaves that part and nothing reaches it from outside the node; connections stay open and wait. */
+export async function cutNetwork(
+  slot: number,
+  node: number,
+  { part, env }: { readonly part: CutPart; readonly env: Readonly<Record<string, string>> },
+): Promise<void> {
+  const chain = (hook: string, match: string) =>
+    `chain ${hook} { type filter hook ${hook} priority -300; policy accept; ${match} drop; }`;
+  const [to, from] = part === 'node' ? ['', ''] : [`ip daddr ${podRange(slot, node)}`, `ip saddr ${podRange(slot, node)}`];
   const rules = `table inet ${CUT} {
-    ${chain('prerouting').replace('FACE', 'iifname')}
-    ${chain('postrouting').replace('FACE', 'oifname')}
+    ${chain('prerouting', `iifname "eth0" ${to}`)}
+    ${chain('postrouting', `oifname "eth0" ${from}`)}
   }`;
   await run([...inNetworkOf(slot, node), 'nft', '-f', '-'], { input: rules, env });
 }

@@ -4,7 +4,15 @@ import { join } from 'node:path';
 import { harnessSources } from './cache.ts';
 import { cgroupOf, makeCgroup, removeCgroup } from './cgroups.ts';
 import { Hopeless, run, until } from './machine.ts';
-import { cutNetwork, dnsServiceAddress, healNetwork, inNetworkOf, makeNodeNetwork, nodeAddress } from './network.ts';
+import {
+  cutNetwork,
+  dnsServiceAddress,
+  healNetwork,
+  inNetworkOf,
+  makeNodeNetwork,
+  nodeAddress,
+  type CutPart,
+} from './network.ts';
 import {
   containerdSettings,
   kubeletSettings,
@@ -155,8 +163,8 @@ export class RealNode {
     await removeCgroup(cgroupOf(this.#options.slot, this.name));
   }
 
-  async cutNetwork(): Promise<void> {
-    await cutNetwork(this.#options.slot, this.#options.number, this.#environment());
+  async cutNetwork(part: CutPart): Promise<void> {
+    await cutNetwork(this.#options.slot, this.#options.number, { part, env: this.#environment() });
   }
 
   async healNetwork(): Promise<void> {
