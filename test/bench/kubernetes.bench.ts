@@ -103,11 +103,20 @@ async function watch(server: BareApiServer): Promise<BenchRow[]> {
 }
 
 async function answer(watcher: ChildProcess): Promise<Look> {
-  const [look] = (await Promise.race([
-    once(watcher, 'message'),
-    once(watcher, 'exit').then(([code]) => Promise.reject(new Error(`the watching process ended with ${String(code)}`))),
-  ])) as [Look];
-  return look;
+  // Whichever is not heard is listened for no more.
+  const heard = new AbortController();
+  const { signal } = heard;
+  try {
+    const [look] = (await Promise.race([
+      once(watcher, 'message', { signal }),
+      once(watcher, 'exit', { signal }).then(([code]) =>
+        Promise.reject(new Error(`the watching process ended with ${String(code)}`)),
+      ),
+    ])) as [Look];
+    return look;
+  } finally {
+    heard.abort();
+  }
 }
 
 const median = (values: readonly number[]): number => [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)] ?? 0;

@@ -65,8 +65,6 @@ export interface WatchOptions extends Selection {
 }
 
 export interface ApplyOptions extends Signalled {
-  /** True: the server checks and answers, and stores nothing. */
-  readonly dryRun?: boolean;
   /** Default true: takes over fields that another manager owns. False: a `Conflict` then. */
   readonly force?: boolean;
   readonly fieldManager?: string;
@@ -80,7 +78,6 @@ export interface DeleteOptions extends Signalled {
   readonly resourceVersion?: string;
   readonly propagation?: 'Foreground' | 'Background' | 'Orphan';
   readonly gracePeriodSeconds?: number;
-  readonly dryRun?: boolean;
 }
 
 export interface ListOf<T> {
@@ -178,11 +175,11 @@ export class KubernetesApi {
     object: KubernetesManifest,
     options: ApplyOptions = {},
   ): Promise<T> {
-    const { dryRun = false, force = true, fieldManager = FIELD_MANAGER, subresource, signal } = options;
+    const { force = true, fieldManager = FIELD_MANAGER, subresource, signal } = options;
     const json = await this.#transport.json({
       method: 'PATCH',
       path: pathOf(resource, refOf(object), subresource),
-      query: { fieldManager, force, dryRun: dryRun ? 'All' : undefined },
+      query: { fieldManager, force },
       body: { ...object, apiVersion: apiVersionOf(resource), kind: resource.kind },
       contentType: 'application/apply-patch+yaml',
       timeoutMs: this.#timeouts.writeMs,
@@ -211,7 +208,7 @@ export class KubernetesApi {
 
   /** Asks for a deletion; false = there was nothing to delete. Finalizers and grace periods take their time afterwards. Safe to repeat. */
   async delete(resource: Resource, ref: ObjectRef, options: DeleteOptions = {}): Promise<boolean> {
-    const { uid, resourceVersion, propagation = 'Background', gracePeriodSeconds, dryRun, signal } = options;
+    const { uid, resourceVersion, propagation = 'Background', gracePeriodSeconds, signal } = options;
     const preconditions = {
       ...(uid === undefined ? {} : { uid }),
       ...(resourceVersion === undefined ? {} : { resourceVersion }),
@@ -222,7 +219,6 @@ export class KubernetesApi {
       propagationPolicy: propagation,
       preconditions,
       ...(gracePeriodSeconds === undefined ? {} : { gracePeriodSeconds }),
-      ...(dryRun ? { dryRun: ['All'] } : {}),
     };
     try {
       await this.#transport.json({
