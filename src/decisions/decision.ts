@@ -3,7 +3,7 @@ import type { Id } from '../kernel/id.ts';
 import type { Instant } from '../kernel/instant.ts';
 import type { PicoUsd, PicoUsdPerHour } from '../kernel/money.ts';
 
-export const DECISION_KINDS = ['deploy', 'scale', 'set_traffic', 'rollback', 'auto_rollback', 'delete'] as const;
+export const DECISION_KINDS = ['deploy', 'scale', 'set_traffic', 'rollback', 'auto_rollback', 'delete', 'scale_pool'] as const;
 
 export type DecisionKind = (typeof DECISION_KINDS)[number];
 
@@ -11,8 +11,9 @@ export type DecisionKind = (typeof DECISION_KINDS)[number];
 export interface Decision {
   /** Version-7 UUID: sorts by time. */
   readonly id: Id;
-  readonly teamId: Id;
-  readonly projectId: Id;
+  /** Null = about what belongs to no team, such as a pool. */
+  readonly teamId: Id | null;
+  readonly projectId: Id | null;
   readonly deploymentId: Id | null;
   readonly kind: DecisionKind;
   /** The GraphQL type name of the subject. */

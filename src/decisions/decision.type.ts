@@ -20,6 +20,7 @@ registerEnumType(DecisionKindName, {
     ROLLBACK: { description: 'Somebody went back to an earlier revision.' },
     AUTO_ROLLBACK: { description: 'A new revision failed and was taken back.' },
     DELETE: { description: 'A deployment was deleted.' },
+    SCALE_POOL: { description: 'A pool was asked to have another number of nodes.' },
   },
 });
 

@@ -12,4 +12,12 @@ export class ClusterUseRepository implements ClusterUse {
     );
     return row?.count ?? 0;
   }
+
+  async workloadsOfPools(tx: Transaction, poolIds: readonly Id[]): Promise<ReadonlyMap<Id, number>> {
+    const rows = await sqlOf(tx).query<{ poolId: Id; count: number }>(
+      `select pool_id as "poolId", count(*)::integer as count from workload where pool_id = any ($1::uuid[]) and gone_at is null group by pool_id`,
+      [poolIds],
+    );
+    return new Map(rows.map(({ poolId, count }) => [poolId, count]));
+  }
 }

@@ -14,10 +14,16 @@ export interface ClusterStore {
   present(tx: Transaction): Promise<Cluster[]>;
   clustersByIds(tx: Transaction, ids: readonly Id[]): Promise<Cluster[]>;
   pools(tx: Transaction, clusterIds: readonly Id[]): Promise<Pool[]>;
+  /** Null for removed ones, too. */
   pool(tx: Transaction, id: Id): Promise<Pool | null>;
   /** False if a cluster of this name exists; it waits for one that is being made. */
   insertCluster(tx: Transaction, cluster: Cluster, principal: string): Promise<boolean>;
-  insertPool(tx: Transaction, pool: Pool): Promise<boolean>;
+  /** Pools for which machines are rented: those that scale, and those that were removed and are being given back. */
+  rentedPools(tx: Transaction, clusterId: Id): Promise<Pool[]>;
+  /** False if the cluster has a pool of this name; writes its history, too. */
+  insertPool(tx: Transaction, pool: Pool, principal: string): Promise<boolean>;
+  /** What somebody asked for, its removal included; writes its history, too. */
+  updatePool(tx: Transaction, pool: Pool, cause: Cause): Promise<void>;
   /** What somebody asked for. Its new version is in `cluster`; writes its history, too, like the insertion. */
   updateCluster(tx: Transaction, cluster: Cluster, cause: Cause): Promise<void>;
   /** What was seen of it or is under way there: conditions, removals, rebuilds. Its version stays, so that nobody meets a conflict. */

@@ -14,6 +14,10 @@ export const clusterCordoned = (change: ClusterChange): EventDraft =>
     ? draft(change, 'cluster.cordoned', `Cluster ${change.after.name} takes nothing new.`)
     : draft(change, 'cluster.uncordoned', `Cluster ${change.after.name} takes replicas again.`);
 
+/** Somebody changed how it is reached, what it is told, or its pools. */
+export const clusterUpdated = (change: ClusterChange, parts: readonly string[]): EventDraft =>
+  draft(change, 'cluster.updated', `Cluster ${change.after.name} was changed: ${parts.join(', ')}.`);
+
 /** The data folder has moved to another machine, which reconciles the local cluster from now on. */
 export const clusterMoved = (change: ClusterChange): EventDraft =>
   draft(change, 'cluster.moved', `Cluster ${change.after.name} is on another machine now.`);

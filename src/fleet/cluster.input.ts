@@ -5,6 +5,7 @@ import { CapacityTypeName } from '../clouds/offering.type.ts';
 import { IDEMPOTENCY_KEY } from '../graphql/idempotency-key.ts';
 import { oneOf } from '../graphql/one-of.ts';
 import { OfferingKeyInput, toOfferingKey } from '../pricing/offering.input.ts';
+import type { ClusterEdit } from './change-cluster.ts';
 import {
   DEFAULT_NAMESPACE_PREFIX,
   DEFAULT_POOL,
@@ -97,6 +98,40 @@ export class RegisterClusterInput {
   pools?: PoolInput[] | null;
 }
 
+@InputType('UpdateClusterInput', { description: 'What shall become of a registered cluster; what is left out stays as it is.' })
+export class UpdateClusterInput {
+  @Field(() => ID, { description: 'Global id of the cluster.' })
+  cluster!: string;
+
+  @Field(() => ClusterAccessInput, { nullable: true, description: 'How the control plane gets in from now on.' })
+  access?: ClusterAccessInput | null;
+
+  @Field(() => String, {
+    nullable: true,
+    description: 'Image of the built-in model server, pinned by digest; running replicas are replaced by ones of the new image.',
+  })
+  modelServerImage?: string | null;
+
+  @Field(() => [String], { nullable: true, description: 'Address blocks (CIDR) whence routers reach replicas: all of them.' })
+  routerCidrs?: string[] | null;
+
+  @Field(() => String, { nullable: true, description: 'Namespace of routers that run there.' })
+  routerNamespace?: string | null;
+
+  @Field(() => [PoolInput], {
+    defaultValue: [],
+    description:
+      'Pools to be added, or changed where it has one of that name: its node selector (running replicas move) and, if given, its offering (for what is placed later). How its capacity is rented stays.',
+  })
+  pools!: PoolInput[];
+
+  @Field(() => [String], {
+    defaultValue: [],
+    description: 'Names of pools to be taken out; nothing may be wished or left there. Rented machines are given back.',
+  })
+  removePools!: string[];
+}
+
 @InputType('CordonClusterInput', { description: 'Whether a cluster takes new replicas.' })
 export class CordonClusterInput {
   @Field(() => ID, { description: 'Global id of the cluster.' })
@@ -152,6 +187,12 @@ export class CordonClusterArgs extends ClusterChangeArgs {
 }
 
 @ArgsType()
+export class UpdateClusterArgs extends ClusterChangeArgs {
+  @Field(() => UpdateClusterInput, { description: 'What.' })
+  input!: UpdateClusterInput;
+}
+
+@ArgsType()
 export class RemoveClusterArgs extends ClusterChangeArgs {
   @Field(() => RemoveClusterInput, { description: 'Which.' })
   input!: RemoveClusterInput;
@@ -170,14 +211,22 @@ export function toClusterConfig(input: RegisterClusterInput): ClusterConfig | nu
   return access && { access, namespacePrefix, systemNamespace, modelServerImage, routerSources };
 }
 
+/** Null when an access was named and neither way in was really given. */
+export function toClusterEdit(input: UpdateClusterInput): ClusterEdit | null {
+  const access = input.access ? toAccess(input.access) : null;
+  if (input.access && !access) return null;
+  const { modelServerImage = null, routerCidrs = null, routerNamespace = null, removePools } = input;
+  return { access, modelServerImage, routerCidrs, routerNamespace, pools: input.pools.map(toPoolWish), removePools };
+}
+
 const ANY_NODE: PoolWish = { name: DEFAULT_POOL, capacityType: 'on_demand', offeringId: null, nodeSelector: {} };
 
 export const toPoolWishes = ({ pools }: RegisterClusterInput): PoolWish[] =>
-  (pools ?? []).length === 0
-    ? [ANY_NODE]
-    : (pools ?? []).map(({ name, capacityType, offering, nodeSelector }) => ({
-        name,
-        capacityType,
-        offeringId: offering ? offeringIdOf(toOfferingKey(offering)) : null,
-        nodeSelector: Object.fromEntries(nodeSelector.map(({ key, value }) => [key, value])),
-      }));
+  (pools ?? []).length === 0 ? [ANY_NODE] : (pools ?? []).map(toPoolWish);
+
+const toPoolWish = ({ name, capacityType, offering, nodeSelector }: PoolInput): PoolWish => ({
+  name,
+  capacityType,
+  offeringId: offering ? offeringIdOf(toOfferingKey(offering)) : null,
+  nodeSelector: Object.fromEntries(nodeSelector.map(({ key, value }) => [key, value])),
+});

@@ -10,12 +10,18 @@ const CLUSTER = `select id, name, kind, machine_id as "machineId", nullif(config
   created_at as "createdAt", removed_at as "removedAt", observed_at as "observedAt", conditions, held_removals as "heldRemovals",
   approved_removals as "approvedRemovals", rebuilds, rebuilt from cluster`;
 const POOL = `select id, cluster_id as "clusterId", name, capacity_type as "capacityType", offering_id as "offeringId",
-  node_selector as "nodeSelector", version, created_at as "createdAt" from pool`;
+  node_selector as "nodeSelector", version, created_at as "createdAt", removed_at as "removedAt" from pool`;
 
 const appendCluster = (tx: Transaction, cluster: Cluster, { at, principal }: Cause): Promise<void> =>
   appendHistory(tx, 'cluster_history', {
     ...{ cluster_id: cluster.id, generation: cluster.version, machine_id: cluster.machineId, cordoned: String(cluster.cordoned) },
     ...{ config: cluster.config, removed: String(cluster.removedAt !== null), valid_from: at, principal },
+  });
+
+const appendPool = (tx: Transaction, pool: Pool, { at, principal }: Cause): Promise<void> =>
+  appendHistory(tx, 'pool_history', {
+    ...{ pool_id: pool.id, generation: pool.version, capacity_type: pool.capacityType, offering_id: pool.offeringId },
+    ...{ node_selector: pool.nodeSelector, removed: String(pool.removedAt !== null), valid_from: at, principal },
   });
 
 /** Clusters and pools in PostgreSQL. */
@@ -45,11 +51,13 @@ export class ClusterRepository implements ClusterStore {
   }
 
   pools(tx: Transaction, clusterIds: readonly Id[]): Promise<Pool[]> {
-    return sqlOf(tx).query<Pool>(`${POOL} where cluster_id = any ($1::uuid[]) order by cluster_id, name`, [clusterIds]);
+    return sqlOf(tx).query<Pool>(`${POOL} where cluster_id = any ($1::uuid[]) and removed_at is null order by cluster_id, name`, [
+      clusterIds,
+    ]);
   }
 
   async pool(tx: Transaction, id: Id): Promise<Pool | null> {
-    const [row] = await sqlOf(tx).query<Pool>(`${POOL} where id = $1`, [id]);
+    const [row] = await sqlOf(tx).query<Pool>(`${POOL} where id = $1 and removed_at is null`, [id]);
     return row ?? null;
   }
 
@@ -65,18 +73,34 @@ export class ClusterRepository implements ClusterStore {
     return inserted;
   }
 
-  async insertPool(tx: Transaction, pool: Pool): Promise<boolean> {
+  rentedPools(tx: Transaction, clusterId: Id): Promise<Pool[]> {
+    const text = `${POOL} where cluster_id = $1 and id in (select pool_id from pool_scaling) order by name, id`;
+    return sqlOf(tx).query<Pool>(text, [clusterId]);
+  }
+
+  async insertPool(tx: Transaction, pool: Pool, principal: string): Promise<boolean> {
     const text = `insert into pool (id, cluster_id, name, capacity_type, offering_id, node_selector, version, created_at)
       values ($1, $2, $3, $4, $5, $6, $7, $8) on conflict do nothing`;
     const { id, clusterId, name, capacityType, offeringId, nodeSelector, version, createdAt } = pool;
     const values = [id, clusterId, name, capacityType, offeringId, JSON.stringify(nodeSelector), version, createdAt];
-    return (await sqlOf(tx).execute(text, values)) === 1;
+    const inserted = (await sqlOf(tx).execute(text, values)) === 1;
+    if (inserted) await appendPool(tx, pool, { at: createdAt, principal });
+    return inserted;
+  }
+
+  async updatePool(tx: Transaction, pool: Pool, cause: Cause): Promise<void> {
+    const { id, offeringId, nodeSelector, version, removedAt } = pool;
+    await sqlOf(tx).execute(`update pool set offering_id = $2, node_selector = $3, version = $4, removed_at = $5 where id = $1`, [
+      ...[id, offeringId, JSON.stringify(nodeSelector), version, removedAt],
+    ]);
+    await appendPool(tx, pool, cause);
   }
 
   async updateCluster(tx: Transaction, cluster: Cluster, cause: Cause): Promise<void> {
-    const values = [...[cluster.id, cluster.machineId, cluster.cordoned, cluster.version, cluster.rowVersion, cluster.removedAt]];
+    const { id, machineId, cordoned, version, rowVersion, removedAt, config } = cluster;
+    const values = [id, machineId, cordoned, version, rowVersion, removedAt, JSON.stringify(config ?? {})];
     await sqlOf(tx).execute(
-      `update cluster set machine_id = $2, cordoned = $3, version = $4, row_version = $5, removed_at = $6 where id = $1`,
+      `update cluster set machine_id = $2, cordoned = $3, version = $4, row_version = $5, removed_at = $6, config = $7 where id = $1`,
       values,
     );
     await appendCluster(tx, cluster, cause);

@@ -16,7 +16,9 @@ import {
   RegisterClusterArgs,
   RemoveClusterArgs,
   toClusterConfig,
+  toClusterEdit,
   toPoolWishes,
+  UpdateClusterArgs,
 } from './cluster.input.ts';
 import {
   ApproveRemovalsPayload,
@@ -28,9 +30,17 @@ import {
   RemoveClusterPayload,
   toClusterType,
   toPoolType,
+  UpdateClusterPayload,
 } from './cluster.type.ts';
 import type { Pool } from './cluster.ts';
 import type { FleetService } from './fleet.service.ts';
+
+const NO_WAY_IN = {
+  cluster: null,
+  userErrors: toUserErrors([
+    failure('INVALID_INPUT', 'inCluster is true, or a kubeconfig is named.', { path: ['input', 'access'] }),
+  ]),
+};
 
 @Resolver(() => ClusterType)
 export class ClusterResolver {
@@ -67,12 +77,23 @@ export class ClusterResolver {
     @Args(() => RegisterClusterArgs) { input, idempotencyKey }: RegisterClusterArgs,
   ): Promise<RegisterClusterPayload> {
     const config = toClusterConfig(input);
-    if (!config) {
-      const wrong = failure('INVALID_INPUT', 'inCluster is true, or a kubeconfig is named.', { path: ['input', 'access'] });
-      return { cluster: null, userErrors: toUserErrors([wrong]) };
-    }
+    if (!config) return NO_WAY_IN;
     const wish = { name: input.name, kind: 'kubernetes' as const, config, pools: toPoolWishes(input) };
     return this.#payload(context, await this.#service.register(callerOf(context, idempotencyKey), wish));
+  }
+
+  @Mutation(() => UpdateClusterPayload, {
+    description:
+      'Changes how a cluster is reached, what it is told, or its pools, without a restart. Its namespaces name the installation there: they stay.',
+  })
+  async updateCluster(
+    @Ctx() context: ApiContext,
+    @Args(() => UpdateClusterArgs) { input, idempotencyKey, expectedVersion = null }: UpdateClusterArgs,
+  ): Promise<UpdateClusterPayload> {
+    const edit = toClusterEdit(input);
+    if (!edit) return NO_WAY_IN;
+    const change = { clusterId: idOfType('Cluster', input.cluster) ?? NOWHERE, edit, expectedVersion };
+    return this.#payload(context, await this.#service.update(callerOf(context, idempotencyKey), change));
   }
 
   @Mutation(() => CordonClusterPayload, { description: 'Stops (or allows again) new placements in a cluster.' })

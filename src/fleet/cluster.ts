@@ -74,6 +74,8 @@ export interface Pool {
   readonly nodeSelector: Readonly<Record<string, string>>;
   readonly version: number;
   readonly createdAt: Instant;
+  /** Taken out of its cluster: nothing is placed there, and what its provider rented for it is given back. */
+  readonly removedAt: Instant | null;
 }
 
 export const LOCAL_CLUSTER = 'local';
@@ -124,12 +126,17 @@ const invalid = (field: string, message: string): Failure => failure('INVALID_IN
 /** The first thing that is wrong with a cluster by itself; null if nothing is. */
 export function checkCluster(name: string, config: ClusterConfig | null, pools: readonly PoolWish[]): Failure | null {
   if (!isName(name)) return invalid('name', `The name ${NAME_RULE}.`);
-  return checkPools(pools) ?? (config && (checkAccess(config) ?? checkConfig(config)));
+  return checkPools(pools) ?? (config && checkSettings(config));
 }
 
 function checkPools(pools: readonly PoolWish[]): Failure | null {
+  return pools.length === 0 ? invalid('pools', `There must be 1 to ${MAX_LISTED} pools.`) : checkPoolList(pools);
+}
+
+/** The first thing that is wrong with a list of pools; one of a cluster that nothing is placed on may be empty. */
+export function checkPoolList(pools: readonly PoolWish[]): Failure | null {
   const names = pools.map(({ name }) => name);
-  if (pools.length === 0 || pools.length > MAX_LISTED) return invalid('pools', `There must be 1 to ${MAX_LISTED} pools.`);
+  if (pools.length > MAX_LISTED) return invalid('pools', `There must be 1 to ${MAX_LISTED} pools.`);
   if (!names.every(isName)) return invalid('pools', `A pool's name ${NAME_RULE}.`);
   if (new Set(names).size !== names.length) return invalid('pools', 'Each pool needs a name of its own.');
   const labels = pools.flatMap(({ nodeSelector }) => Object.entries(nodeSelector));
@@ -137,6 +144,9 @@ function checkPools(pools: readonly PoolWish[]): Failure | null {
     ? null
     : invalid('pools', 'A node selector has too many labels, or one that is too long.');
 }
+
+/** The first thing that is wrong with what a cluster is told besides workloads. */
+export const checkSettings = (config: ClusterConfig): Failure | null => checkAccess(config) ?? checkConfig(config);
 
 function checkAccess({ access }: ClusterConfig): Failure | null {
   if (access.kind === 'in_cluster') return null;

@@ -157,6 +157,9 @@ export class CordonClusterPayload extends ClusterPayloadType {}
 @ObjectType('RegisterClusterPayload', { description: 'The cluster, unless refused.' })
 export class RegisterClusterPayload extends ClusterPayloadType {}
 
+@ObjectType('UpdateClusterPayload', { description: 'The cluster, unless refused.' })
+export class UpdateClusterPayload extends ClusterPayloadType {}
+
 @ObjectType('ApproveRemovalsPayload', { description: 'The cluster, unless refused.' })
 export class ApproveRemovalsPayload extends ClusterPayloadType {}
 

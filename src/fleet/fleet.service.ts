@@ -5,17 +5,20 @@ import type { Clock } from '../kernel/clock.ts';
 import type { Cause, EventDraft, Json } from '../kernel/event.ts';
 import { failure, notFound, type Failure } from '../kernel/failure.ts';
 import { newId, type Id } from '../kernel/id.ts';
+import type { Instant } from '../kernel/instant.ts';
 import { invariant } from '../kernel/invariant.ts';
 import type { Principal } from '../kernel/principal.ts';
 import type { Random } from '../kernel/random.ts';
 import { err, ok, type Result } from '../kernel/result.ts';
 import type { Transaction } from '../kernel/transaction.ts';
 import type { Command, Commands } from '../persistence/commands.ts';
+import { changeCluster, type ClusterChanges, type ClusterEdit } from './change-cluster.ts';
 import {
   clusterCordoned,
   clusterMoved,
   clusterRegistered,
   clusterRemoved,
+  clusterUpdated,
   removalsApproved,
   type ClusterChange,
 } from './cluster.events.ts';
@@ -31,6 +34,7 @@ import {
 } from './cluster.ts';
 import type { ClusterStore } from './cluster-store.port.ts';
 import type { ClusterUse } from './cluster-use.port.ts';
+import { poolChanged } from './node.events.ts';
 
 export interface FleetDeps {
   readonly commands: Commands;
@@ -88,17 +92,9 @@ export class FleetService {
     const found = await store.cluster(tx, { name });
     invariant(found?.kind === 'local', `a cluster named ${name} exists and is not local`);
     const cluster = found.machineId === machineId ? found : await this.#move(tx, found, machineId);
-    const pool: Pool = {
-      id: newId(at, random),
-      clusterId: cluster.id,
-      name: DEFAULT_POOL,
-      capacityType: 'on_demand',
-      offeringId: null,
-      nodeSelector: {},
-      version: 1,
-      createdAt: at,
-    };
-    await store.insertPool(tx, pool);
+    const anyNode = { name: DEFAULT_POOL, capacityType: 'on_demand' as const, offeringId: null, nodeSelector: {} };
+    const pool = newPool(anyNode, cluster.id, { at, random });
+    await store.insertPool(tx, pool, REGISTRAR);
     const stored = (await store.pools(tx, [cluster.id])).find((one) => one.name === DEFAULT_POOL);
     return { cluster, pool: stored ?? pool };
   }
@@ -146,8 +142,7 @@ export class FleetService {
       const principal = caller.principal.id;
       if (!(await store.insertCluster(tx, after, principal)))
         return err(failure('ALREADY_EXISTS', 'There is a cluster of this name.', { path: ['input', 'name'] }));
-      for (const pool of wish.pools)
-        await store.insertPool(tx, { ...pool, id: newId(at, random), clusterId: after.id, version: 1, createdAt: at });
+      for (const pool of wish.pools) await store.insertPool(tx, newPool(pool, after.id, { at, random }), principal);
       record(tx, clusterRegistered({ before: null, after, at, principal }));
       return ok({ clusterId: after.id });
     });
@@ -163,9 +158,52 @@ export class FleetService {
         const message = `${left} ${left === 1 ? 'workload is' : 'workloads are'} still there or wished there.`;
         return err(failure('PRECONDITION_FAILED', message, { hint: 'Cordon it, and deploy or delete what is placed there.' }));
       }
+      const rented = await this.#deps.store.rentedPools(tx, before.id);
+      if (rented.length > 0) {
+        const message = `Machines are rented for ${rented.map(({ name }) => name).join(', ')}.`;
+        const hint = 'Take these pools out first (updateCluster, removePools): their machines are given back then.';
+        return err(failure('PRECONDITION_FAILED', message, { hint }));
+      }
       const after = { ...before, removedAt: cause.at };
       return ok({ after, event: clusterRemoved });
     });
+  }
+
+  /**
+   * Changes how a cluster is reached, what it is told, or its pools; its loop goes on with that at once. A pool can be taken out once nothing is
+   * wished or left there. Failures: NOT_FOUND, CONFLICT, INVALID_INPUT, PRECONDITION_FAILED.
+   */
+  update(
+    caller: Caller,
+    { edit, ...input }: Change & { readonly edit: ClusterEdit },
+  ): Promise<Result<{ clusterId: Id }, Failure>> {
+    const body = JSON.parse(JSON.stringify(edit)) as Json;
+    return this.#change(caller, { ...input, mutation: 'updateCluster', edit: body }, async (tx, before, cause) => {
+      const { store, use } = this.#deps;
+      const pools = await store.pools(tx, [before.id]);
+      const leaving = (await store.rentedPools(tx, before.id)).filter(({ removedAt }) => removedAt !== null);
+      const ids = pools.map(({ id }) => id);
+      const changes = changeCluster({ cluster: before, pools, leaving, used: await use.workloadsOfPools(tx, ids) }, edit);
+      if (!changes.ok) return changes;
+      const { config, parts } = changes.value;
+      if (parts.length === 0) return ok(null);
+      await this.#writePools(tx, before.id, changes.value, cause);
+      return ok({ after: { ...before, config }, event: (change) => clusterUpdated(change, parts) });
+    });
+  }
+
+  async #writePools(tx: Transaction, clusterId: Id, { added, changed, removed }: ClusterChanges, cause: Cause): Promise<void> {
+    const { store, random } = this.#deps;
+    for (const wish of added) {
+      const pool = newPool(wish, clusterId, { at: cause.at, random });
+      await store.insertPool(tx, pool, cause.principal);
+      record(tx, poolChanged(null, pool, cause));
+    }
+    const gone = removed.map((before) => ({ before, after: { ...before, version: before.version + 1, removedAt: cause.at } }));
+    for (const { before, after } of [...changed, ...gone]) {
+      await store.updatePool(tx, after, cause);
+      record(tx, poolChanged(before, after, cause));
+    }
   }
 
   /** Stops (or allows again) new placements; what runs there runs on. */
@@ -203,7 +241,7 @@ export class FleetService {
   /** Runs a change that somebody asked for; null = it is so already. */
   #change(
     caller: Caller,
-    { mutation, ...input }: Change & { readonly mutation: string; readonly cordoned?: boolean },
+    { mutation, ...input }: Change & { readonly mutation: string; readonly cordoned?: boolean; readonly edit?: Json },
     decide: (
       tx: Transaction,
       before: Cluster,
@@ -247,6 +285,11 @@ export class FleetService {
     return after;
   }
 }
+
+const newPool = (wish: PoolWish, clusterId: Id, { at, random }: { readonly at: Instant; readonly random: Random }): Pool => ({
+  ...wish,
+  ...{ id: newId(at, random), clusterId, version: 1, createdAt: at, removedAt: null },
+});
 
 const refuseStale = ({ version }: Cluster, { expectedVersion }: Change): Failure | null =>
   expectedVersion === null || expectedVersion === version

@@ -26,4 +26,6 @@ export interface NodeStore {
   saveScaling(tx: Transaction, scaling: PoolScaling, cause: Cause): Promise<void>;
   /** What was done and met: only `desiredNodes`, `scaledAt` and `conditions`; its version stays. */
   saveScalingStatus(tx: Transaction, scaling: PoolScaling): Promise<void>;
+  /** It scales no more: its machines are given back. Its history stays. */
+  dropScaling(tx: Transaction, poolId: Id): Promise<void>;
 }

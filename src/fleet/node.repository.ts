@@ -94,6 +94,10 @@ export class NodeRepository implements NodeStore {
       ...[poolId, desiredNodes, scaledAt, JSON.stringify(conditions)],
     ]);
   }
+
+  async dropScaling(tx: Transaction, poolId: Id): Promise<void> {
+    await sqlOf(tx).execute(`delete from pool_scaling where pool_id = $1`, [poolId]);
+  }
 }
 
 /** `numeric(38,0)` travels as text. */

@@ -1,8 +1,10 @@
 import { CloudUnknown, type CloudInterruption, type CloudProvider } from '../clouds/cloud-provider.port.ts';
 import { record } from '../events/event-log.ts';
+import type { DecisionsService } from '../decisions/decisions.service.ts';
 import type { Clock } from '../kernel/clock.ts';
 import type { Id } from '../kernel/id.ts';
 import type { Instant } from '../kernel/instant.ts';
+import type { PicoUsdPerHour } from '../kernel/money.ts';
 import type { Scope } from '../kernel/transaction.ts';
 import type { Database } from '../persistence/database.ts';
 import { fencedWrite } from '../persistence/fenced-write.ts';
@@ -31,7 +33,8 @@ import { PoolScaler } from './pool-scaler.service.ts';
 export interface NodesReconcilerDeps {
   readonly database: Database;
   readonly store: NodeStore;
-  readonly clusters: Pick<ClusterStore, 'clustersByIds' | 'pools'>;
+  readonly clusters: Pick<ClusterStore, 'clustersByIds' | 'pools' | 'rentedPools'>;
+  readonly decisions: Pick<DecisionsService, 'record'>;
   readonly prices: Pick<PricesService, 'priced'>;
   readonly inventory: ClusterInventory;
   readonly actions: NodeActions;
@@ -49,13 +52,14 @@ export interface NodesReconcilerDeps {
 }
 
 /** What a pass knows; null = this instance does not lead, or the cluster is gone. */
-export type NodesInput = { readonly lease: Lease; readonly cluster: Cluster; readonly world: NodesWorld } | null;
-export type NodesTurn = {
+export type NodesInput = {
   readonly lease: Lease;
   readonly cluster: Cluster;
   readonly world: NodesWorld;
-  readonly plan: NodesPlan;
+  /** What the offerings of nodes and pools cost. */
+  readonly rates: ReadonlyMap<Id, PicoUsdPerHour>;
 } | null;
+export type NodesTurn = (NonNullable<NodesInput> & { readonly plan: NodesPlan }) | null;
 
 const SCOPE: Scope = { kind: 'reconciler', loop: 'nodes' };
 const PRINCIPAL = 'reconciler:nodes';
@@ -89,21 +93,24 @@ export class NodesReconciler implements Reconciliation<NodesInput, NodesTurn> {
     if (observation) this.#seenAt = observation.observedAt;
     const rows = await database.read(SCOPE, async (tx) => {
       const [cluster] = await clusters.clustersByIds(tx, [clusterId]);
-      const pools = await clusters.pools(tx, [clusterId]);
+      const leaving = (await clusters.rentedPools(tx, clusterId)).filter(({ removedAt }) => removedAt !== null);
+      const pools = [...(await clusters.pools(tx, [clusterId])), ...leaving];
       const scalings = await store.scalings(
         tx,
         pools.map(({ id }) => id),
       );
-      const sold = await prices.priced(tx, [...new Set((observation?.nodes ?? []).flatMap(offeringsOf))], clock.now());
+      const wanted = [...(observation?.nodes ?? []).flatMap(offeringsOf), ...pools.flatMap(({ offeringId }) => offeringId ?? [])];
+      const sold = await prices.priced(tx, [...new Set(wanted)], clock.now());
       const offerings = new Set(sold.map(({ offering }) => offering.id));
-      return { cluster, pools, scalings, offerings, known: await store.presentNodes(tx, clusterId) };
+      const rates = new Map(sold.flatMap(({ offering, price }) => (price ? [[offering.id, price.effective] as const] : [])));
+      return { cluster, rates, pools, scalings, offerings, known: await store.presentNodes(tx, clusterId) };
     });
-    const { cluster, ...world } = rows;
+    const { cluster, rates, ...world } = rows;
     if (!cluster) return null;
     const sight = observation ? await this.#askProviders(cluster, world) : NO_SIGHT;
     const since = observation && sinceRegistered(observation, cluster);
     const mine = { clusterId, observation: since, seenAt, alone: this.#alone, refusedUntil: this.#scaler.refusedUntil };
-    return { lease: held, cluster, world: { ...world, ...sight, ...mine } };
+    return { lease: held, cluster, rates, world: { ...world, ...sight, ...mine } };
   }
 
   plan(input: NodesInput, now: Instant): NodesTurn {
@@ -198,7 +205,7 @@ export class NodesReconciler implements Reconciliation<NodesInput, NodesTurn> {
     this.#alone = new Map(alone.map((uid) => [uid, this.#alone.get(uid) ?? now]));
   }
 
-  async #act({ lease, cluster, world, plan }: NonNullable<NodesTurn>, signal: AbortSignal): Promise<void> {
+  async #act({ lease, cluster, world, rates, plan }: NonNullable<NodesTurn>, signal: AbortSignal): Promise<void> {
     const { actions, logger } = this.#deps;
     const fence = { epoch: lease.epoch };
     for (const { node, message } of plan.announcements) await actions.announce(node, message, fence);
@@ -213,7 +220,8 @@ export class NodesReconciler implements Reconciliation<NodesInput, NodesTurn> {
       const pool = world.pools.find(({ id }) => id === poolPlan.poolId);
       const scaling = world.scalings.find(({ poolId }) => poolId === poolPlan.poolId);
       if (!pool || !scaling) continue;
-      const acted = await this.#scaler.execute({ cluster, pool, scaling }, poolPlan, lease);
+      const rate = rates.get(pool.offeringId ?? '') ?? null;
+      const acted = await this.#scaler.execute({ cluster, pool, scaling, rate }, poolPlan, lease);
       if (acted) this.#asked = null;
     }
   }

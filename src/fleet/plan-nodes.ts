@@ -6,6 +6,7 @@ import type { Pool } from './cluster.ts';
 import type { ClusterNode, PoolScaling } from './node.ts';
 import { observeNodes, poolOf, type NodeChange } from './observe-nodes.ts';
 import { planDepartures, type DeparturesPlan } from './plan-departures.ts';
+import { planPoolRemoval } from './plan-pool-removal.ts';
 import { planPools, type PoolPace, type PoolPlan, type ScaledPool } from './plan-pools.ts';
 
 /** Everything that one pass over the nodes of a cluster decides from. */
@@ -15,6 +16,7 @@ export interface NodesWorld {
   readonly observation: InventoryObservation | null;
   readonly seenAt: Instant | null;
   readonly known: readonly ClusterNode[];
+  /** With removed ones whose machines are not all given back. */
   readonly pools: readonly Pool[];
   readonly scalings: readonly PoolScaling[];
   readonly offerings: ReadonlySet<Id>;
@@ -55,7 +57,15 @@ export function planNodes(world: NodesWorld, pace: PoolPace, now: Instant): Node
     changes,
     announcements: announcementsOf(observation, world.interruptions),
     departures: planDepartures(observation, world.alone, now),
-    pools: planPools(scaled, observation.waiting, pace, now),
+    pools: [
+      ...planPools(
+        scaled.filter(({ pool }) => pool.removedAt === null),
+        observation.waiting,
+        pace,
+        now,
+      ),
+      ...scaled.filter(({ pool }) => pool.removedAt !== null).map((one) => planPoolRemoval(one, pace, now)),
+    ],
   };
 }
 

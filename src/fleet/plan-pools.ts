@@ -45,7 +45,9 @@ export type PoolStep =
       readonly to: number;
       readonly release: readonly string[];
     }
-  | { readonly kind: 'cordon' | 'uncordon' | 'forget'; readonly poolId: Id; readonly node: Pick<ObservedNode, 'uid' | 'name'> };
+  | { readonly kind: 'cordon' | 'uncordon' | 'forget'; readonly poolId: Id; readonly node: Pick<ObservedNode, 'uid' | 'name'> }
+  /** Of a pool that was removed and has no machines left. */
+  | { readonly kind: 'delete'; readonly poolId: Id };
 
 export interface PlannedStep {
   readonly step: PoolStep;
@@ -182,7 +184,7 @@ function planPool(turn: Turn): PoolPlan {
   const { one, room, wanted } = turn;
   const poolId = one.pool.id;
   const { cloud } = one;
-  if (!cloud) return { poolId, steps: [], stalled: wanted ? UNKNOWN : null };
+  if (!cloud) return { poolId, steps: [], stalled: wanted ? PROVIDER_UNKNOWN : null };
   const freed = free(turn, cloud);
   const growth = grow(turn, cloud);
   const steps = [...freed, ...growth.steps];
@@ -192,7 +194,7 @@ function planPool(turn: Turn): PoolPlan {
   return { poolId, steps: [...steps, ...forget(one, cloud), ...shrink(turn, cloud)], stalled: tooLarge };
 }
 
-const UNKNOWN = {
+export const PROVIDER_UNKNOWN = {
   reason: 'PROVIDER_UNKNOWN',
   message: 'its provider does not answer, so that nothing is known of its machines.',
 };
@@ -215,7 +217,8 @@ function grow({ one, room, pace, now }: Turn, cloud: CloudPoolState): Omit<PoolP
   return { steps: [{ step: { kind: 'scale', poolId: pool.id, from: cloud.desired, to, release: [] }, reason }], stalled: null };
 }
 
-const isTooSoon = ({ scaling }: ScaledPool, ms: number, now: Instant): boolean =>
+/** True if its size was changed less than so long ago. */
+export const isTooSoon = ({ scaling }: ScaledPool, ms: number, now: Instant): boolean =>
   scaling.scaledAt !== null && now - scaling.scaledAt < ms;
 
 /** Nodes whose machine its provider knows to be gone: their pods have ended. */
@@ -228,7 +231,8 @@ function forget({ pool, nodes }: ScaledPool, cloud: CloudPoolState): PlannedStep
     }));
 }
 
-const machineOf = (node: ObservedNode, cloud: CloudPoolState): CloudNode | undefined =>
+/** The machine of a node; undefined = its provider did not rent it for this pool. */
+export const machineOf = (node: ObservedNode, cloud: CloudPoolState): CloudNode | undefined =>
   cloud.nodes.find(({ instanceId, nodeName }) =>
     node.instanceId === null ? nodeName === node.name : instanceId === node.instanceId,
   );
@@ -270,10 +274,12 @@ function giveBack({ pool }: ScaledPool, nodes: readonly ObservedNode[], cloud: C
   return [{ step: { kind: 'scale', poolId: pool.id, from: cloud.desired, to, release }, reason: `No work for ${names}.` }];
 }
 
-const isRunning = (machine: CloudNode | undefined): machine is CloudNode =>
+/** Paid for, and not asked to go. */
+export const isRunning = (machine: CloudNode | undefined): machine is CloudNode =>
   machine?.phase === 'running' || machine?.phase === 'starting';
 
-const isIdle = ({ pods }: ObservedNode): boolean => pods.every(({ daemon }) => daemon);
+/** Nothing is on it but what every node has. */
+export const isIdle = ({ pods }: ObservedNode): boolean => pods.every(({ daemon }) => daemon);
 
 /** Heard of, free of work for long enough, and nobody else has plans with it. */
 function isSpare(node: ObservedNode, { one, pace, now }: Turn): boolean {

@@ -5,11 +5,13 @@ import {
   type CloudProvider,
   type CloudResult,
 } from '../clouds/cloud-provider.port.ts';
+import type { DecisionsService } from '../decisions/decisions.service.ts';
 import { record } from '../events/event-log.ts';
 import type { Clock } from '../kernel/clock.ts';
 import { withCondition, type Condition } from '../kernel/condition.ts';
 import type { Id } from '../kernel/id.ts';
 import type { Instant } from '../kernel/instant.ts';
+import type { PicoUsdPerHour } from '../kernel/money.ts';
 import type { Scope, Transaction } from '../kernel/transaction.ts';
 import type { Database } from '../persistence/database.ts';
 import { fencedWrite } from '../persistence/fenced-write.ts';
@@ -17,14 +19,16 @@ import { LeaseLost, type Lease } from '../persistence/lease.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import type { NodeActions } from './cluster-inventory.port.ts';
 import type { Cluster, Pool } from './cluster.ts';
-import { poolScaled, poolStalled } from './node.events.ts';
+import { poolGivenBack, poolScaled, poolStalled } from './node.events.ts';
 import type { NodeStore } from './node-store.port.ts';
 import type { PoolScaling } from './node.ts';
+import { poolDecision } from './pool-decision.ts';
 import type { PlannedStep, PoolPlan, PoolStep } from './plan-pools.ts';
 
 export interface PoolScalerDeps {
   readonly database: Database;
-  readonly store: Pick<NodeStore, 'lockScaling' | 'saveScalingStatus'>;
+  readonly store: Pick<NodeStore, 'lockScaling' | 'saveScalingStatus' | 'dropScaling'>;
+  readonly decisions: Pick<DecisionsService, 'record'>;
   readonly actions: NodeActions;
   readonly providers: ReadonlyMap<string, CloudProvider>;
   readonly installation: string;
@@ -38,6 +42,8 @@ export interface PoolAt {
   readonly cluster: Cluster;
   readonly pool: Pool;
   readonly scaling: PoolScaling;
+  /** What a node of it costs by the price book; null = nobody knows. */
+  readonly rate: PicoUsdPerHour | null;
 }
 
 type ScaleStep = Extract<PoolStep, { kind: 'scale' }>;
@@ -64,7 +70,7 @@ export class PoolScaler {
   }
 
   /** Null = unknown: there is no such provider here, or it does not answer. */
-  async observe({ cluster, pool, scaling }: PoolAt): Promise<CloudPoolState | null> {
+  async observe({ cluster, pool, scaling }: Omit<PoolAt, 'rate'>): Promise<CloudPoolState | null> {
     const provider = this.#deps.providers.get(scaling.provider);
     if (!provider) return null;
     try {
@@ -82,21 +88,22 @@ export class PoolScaler {
     let acted = false;
     for (const { step, reason } of plan.steps) {
       this.#deps.logger.info({ pool: at.pool.name, step, reason }, 'a pool takes a step');
-      if (step.kind === 'scale') {
-        await this.#scale(at, { step, reason }, lease);
-        acted = true;
-      } else await this.#deps.actions[step.kind](step.node, { epoch: lease.epoch });
+      acted ||= step.kind === 'scale' || step.kind === 'delete';
+      if (step.kind === 'scale') await this.#scale(at, { step, reason }, lease);
+      else if (step.kind === 'delete') await this.#delete(at, lease);
+      else await this.#deps.actions[step.kind](step.node, { epoch: lease.epoch });
     }
     return acted;
   }
 
   async #scale(at: PoolAt, { step, reason }: PlannedStep & { readonly step: ScaleStep }, lease: Lease): Promise<void> {
-    const { clock, principal, logger } = this.#deps;
+    const { clock, principal, logger, decisions } = this.#deps;
     const { pool } = at;
     const now = clock.now();
-    await this.#fenced(at, lease, (tx, scaling) => {
+    await this.#fenced(at, lease, async (tx, scaling) => {
       const change = { pool, from: step.from, to: step.to, reasons: [reason], at: now, principal };
       record(tx, poolScaled(change));
+      await decisions.record(tx, poolDecision({ ...at, ...step, reason, at: now, principal }));
       return { ...scaling, desiredNodes: step.to, scaledAt: now };
     });
     try {
@@ -108,6 +115,32 @@ export class PoolScaler {
     }
     const refusal = this.#refusals.get(pool.id) ?? null;
     await this.#tell(at, refusal, lease);
+  }
+
+  /** Gives up a pool that has no machines left; a repeat after a lost answer is the same. */
+  async #delete(at: PoolAt, lease: Lease): Promise<void> {
+    const { providers, logger, clock, principal, store } = this.#deps;
+    const { cluster, pool, scaling } = at;
+    try {
+      const provider = providers.get(scaling.provider);
+      if (!provider) throw new CloudUnknown(`there is no provider ${scaling.provider} here`);
+      const result = await provider.deletePool(this.#keyOf(cluster, pool), { epoch: lease.epoch });
+      this.#heed(at, result);
+      if (result.outcome !== 'accepted') {
+        await this.#tell(at, this.#refusals.get(pool.id) ?? null, lease);
+        return;
+      }
+    } catch (error) {
+      if (!(error instanceof CloudUnknown)) throw error;
+      logger.warn({ pool: pool.name, err: error }, 'whether a pool was given back is unknown; it is asked again');
+      return;
+    }
+    this.#described.delete(pool.id);
+    await this.#fenced(at, lease, async (tx) => {
+      record(tx, poolGivenBack(pool, { at: clock.now(), principal }));
+      await store.dropScaling(tx, pool.id);
+      return null;
+    });
   }
 
   readonly #refusals = new Map<Id, { readonly reason: string; readonly message: string }>();
@@ -156,10 +189,15 @@ export class PoolScaler {
     return now < until ? (this.#refusals.get(poolId) ?? null) : null;
   }
 
-  #fenced(at: PoolAt, lease: Lease, change: (tx: Transaction, scaling: PoolScaling) => PoolScaling | null): Promise<void> {
+  /** Nothing if it does not scale any more. */
+  #fenced(
+    at: PoolAt,
+    lease: Lease,
+    change: (tx: Transaction, scaling: PoolScaling) => PoolScaling | null | Promise<PoolScaling | null>,
+  ): Promise<void> {
     return fencedWrite(this.#deps.database, { scope: SCOPE, lease }, async (tx) => {
       const scaling = await this.#deps.store.lockScaling(tx, at.pool.id);
-      const next = scaling && change(tx, scaling);
+      const next = scaling && (await change(tx, scaling));
       if (next) await this.#deps.store.saveScalingStatus(tx, next);
     });
   }

@@ -40,6 +40,8 @@ interface Running {
   readonly wake: () => void;
   /** True while it stands for a cluster that could not be opened. */
   readonly isShut: boolean;
+  /** What the cluster was opened with. */
+  readonly config: string;
 }
 
 /** One loop per registered cluster, started and stopped as clusters come and go, whichever instance was told of it. */
@@ -77,27 +79,39 @@ export class ClusterLoops {
     const mine = present.filter(({ kind, machineId }) => kind !== 'local' || machineId === this.#machineId);
     const ids = new Set(mine.map(({ id }) => id));
     for (const id of [...this.#running.keys()]) if (!ids.has(id)) await this.#end(id);
-    for (const cluster of mine) if (this.#running.get(cluster.id)?.isShut !== false) await this.#begin(cluster);
+    for (const cluster of mine) if (!this.#isOpen(cluster)) await this.#begin(cluster);
+  }
+
+  /** False, too, for one that is registered otherwise by now. */
+  #isOpen(cluster: Cluster): boolean {
+    const running = this.#running.get(cluster.id);
+    return running?.isShut === false && running.config === textOf(cluster);
   }
 
   async #begin(cluster: Cluster): Promise<void> {
     const { clusterLoop, clusters, wakes, clock, random, logger } = this.#parts;
     const opened = await this.#open(cluster).catch((error: unknown) => {
-      if (!this.#running.has(cluster.id)) logger.warn({ cluster: cluster.name, err: error }, 'the cluster cannot be opened');
+      if (!this.#isKnownShut(cluster)) logger.warn({ cluster: cluster.name, err: error }, 'the cluster cannot be opened');
       return shut(error);
     });
     const isShut = opened.cluster instanceof ShutCluster;
-    if (isShut && this.#running.has(cluster.id)) return;
+    if (isShut && this.#isKnownShut(cluster)) return;
     await this.#end(cluster.id);
     const holder = newId(clock.now(), random);
     const loop = new ClusterLoop({ ...clusterLoop, clusterId: cluster.id, cluster: opened.cluster, holder });
     const wake = (): void => loop.wake();
     const nodes = this.#nodesLoop(cluster.id, opened.nodes, holder);
-    this.#running.set(cluster.id, { loop, nodes, opened, wake, isShut });
+    this.#running.set(cluster.id, { loop, nodes, opened, wake, isShut, config: textOf(cluster) });
     clusters.set(cluster.id, opened.cluster);
     wakes.add(wake);
     loop.start();
     nodes?.start();
+  }
+
+  /** It could not be opened with this before. */
+  #isKnownShut(cluster: Cluster): boolean {
+    const running = this.#running.get(cluster.id);
+    return running?.isShut === true && running.config === textOf(cluster);
   }
 
   #nodesLoop(clusterId: Id, opened: OpenedNodes | undefined, holder: string): NodesLoop | null {
@@ -117,6 +131,9 @@ export class ClusterLoops {
     await running.opened.stop();
   }
 }
+
+/** The database gives the keys of a config in the same order each time. */
+const textOf = ({ config }: Cluster): string => JSON.stringify(config);
 
 const shut = (cause: unknown): OpenedCluster => ({
   cluster: new ShutCluster(cause instanceof Error ? cause.message : String(cause)),

@@ -117,7 +117,7 @@ describe('Fleet: clusters and pools', () => {
   test('one where something is wished or left is not removed; nobody but administrators registers any', async () => {
     const used = new FleetService({
       ...{ commands: new Commands({ database: db.database, clock }), clock, random, store: new ClusterRepository() },
-      use: { workloads: () => Promise.resolve(2) },
+      use: { workloads: () => Promise.resolve(2), workloadsOfPools: () => Promise.resolve(new Map()) },
     });
     const made = await used.register(admin, { ...wish, name: 'used' });
     const clusterId = made.ok ? made.value.clusterId : '';

@@ -1,6 +1,9 @@
 // The loop of nodes on a real database, over an inventory and a market that are told what to show: rows, events, refusals, unknown answers.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { SimulatedCloud } from '../../src/clouds/simulated/simulated-cloud.adapter.ts';
+import { DecisionRepository } from '../../src/decisions/decision.repository.ts';
+import { DecisionsService } from '../../src/decisions/decisions.service.ts';
+import { ClusterUseRepository } from '../../src/deployments/cluster-use.repository.ts';
 import {
   InventoryUnreachable,
   type ClusterInventory,
@@ -12,6 +15,7 @@ import {
 import { ClusterRepository } from '../../src/fleet/cluster.repository.ts';
 import type { Pool } from '../../src/fleet/cluster.ts';
 import type { ClusterNode } from '../../src/fleet/node.ts';
+import { FleetService } from '../../src/fleet/fleet.service.ts';
 import { NodeRepository } from '../../src/fleet/node.repository.ts';
 import { NodesReconciler } from '../../src/fleet/nodes.reconciler.ts';
 import { NodesService, type NodesDeps } from '../../src/fleet/nodes.service.ts';
@@ -42,6 +46,7 @@ let db: TestDatabase;
 let lease: Lease;
 let market: SimulatedCloud;
 let reconciler: NodesReconciler;
+let decisions: DecisionsService;
 let shown: Omit<InventoryObservation, 'observedAt'> | null = { nodes: [], waiting: [] };
 let done: string[] = [];
 
@@ -113,8 +118,9 @@ beforeAll(async () => {
   market = new SimulatedCloud({ clock, random: seededRandom(4) });
   const providers = new Map([[market.name, market]]);
   const meter = null;
+  decisions = new DecisionsService({ store: new DecisionRepository(), clock, random: seededRandom(5) });
   reconciler = new NodesReconciler({
-    ...{ database, store, clusters, prices, inventory, actions, providers, meter, clock },
+    ...{ database, store, clusters, prices, decisions, inventory, actions, providers, meter, clock },
     ...{ clusterId: CLUSTER, installation: 'here', logger: quietLogger, pace: POOL_PACE, lease: () => lease },
   });
 });
@@ -243,5 +249,68 @@ describe('Pools: asked for at a provider', () => {
     now += 60_000;
     expect((await pass()).sort()).toEqual(machines.map(({ instanceId }) => `forget ${instanceId}`));
     expect((await events('pool.')).at(-1)).toBe('pool.shrunk');
+  });
+
+  test('every change of its size is a decision with its reason, which administrators of the platform read', async () => {
+    const page = { subjectId: POOL.id, kind: null, before: null, first: 100 };
+    const { items } = await db.database.read(SYSTEM, (tx) => decisions.list(tx, admin.principal, page));
+    const sizes = items.map(({ kind, chosen, reasons }) => [
+      kind,
+      (chosen as { nodes: number }).nodes,
+      reasons[0]?.split(' ')[0],
+    ]);
+    expect(sizes.at(0)).toEqual(['scale_pool', 0, 'No']);
+    expect(sizes.at(-1)).toEqual(['scale_pool', 1, 'Pods']);
+    expect(items).toHaveLength((await events('pool.')).filter((type) => /grown|shrunk/.test(type)).length);
+    expect(items[0]).toMatchObject({
+      teamId: null,
+      inputs: { cluster: 'east', pool: 'burst', provider: 'simulated', maxNodes: 2 },
+    });
+    const other = principalOf('team_admin', uid(1));
+    expect((await db.database.read(SYSTEM, (tx) => decisions.list(tx, other, page))).items).toEqual([]);
+    expect(await db.database.read(SYSTEM, (tx) => decisions.byId(tx, other, items[0]?.id ?? ''))).toBeNull();
+  });
+
+  test('a pool that is taken out drains, is given back whatever answers get lost, and is forgotten by its provider, once', async () => {
+    market.change({ startMs: [0, 0], stopMs: 0 });
+    shown = { nodes: [], waiting: [waiting(1), waiting(2)] };
+    now += POOL_PACE.settleMs;
+    await pass();
+    const machines = (await market.observeNodes('here/east/burst'))?.nodes.filter(({ phase }) => phase === 'running') ?? [];
+    expect(machines).toHaveLength(2);
+    const joined = (more: Partial<ObservedNode> = {}) =>
+      machines.map(({ instanceId }, n) => node(60 + n, { name: instanceId, instanceId, ...more }));
+    const fleet = new FleetService({
+      ...{ commands: new Commands({ database: db.database, clock }), clock, random: seededRandom(6), store: clusters },
+      use: new ClusterUseRepository(),
+    });
+    const none = { access: null, modelServerImage: null, routerCidrs: null, routerNamespace: null, pools: [], removePools: [] };
+    const change = (edit: object) =>
+      fleet.update(admin, { clusterId: CLUSTER, expectedVersion: null, edit: { ...none, ...edit } });
+    const target = { clusterId: CLUSTER, expectedVersion: null };
+    expect(await fleet.remove(admin, target)).toMatchObject({ error: { message: 'Machines are rented for burst.' } });
+    expect(await change({ removePools: ['burst'] })).toMatchObject({ ok: true });
+    const again = { name: 'burst', capacityType: 'spot', offeringId: null, nodeSelector: {} };
+    expect(await change({ pools: [again] })).toMatchObject({ ok: false, error: { code: 'PRECONDITION_FAILED' } });
+
+    shown = { nodes: joined({ pods: [pod(1)] }), waiting: [] };
+    expect((await pass()).sort()).toEqual(machines.map(({ instanceId }) => `cordon ${instanceId}`));
+    shown = { nodes: joined({ releasing: true, schedulable: false }), waiting: [] };
+    market.change({ lost: 0.5 });
+    for (let n = 0; n < 10; n += 1) await pass();
+    market.change({ lost: 0 });
+    await pass();
+    expect(await market.observeNodes('here/east/burst')).toMatchObject({ desired: 0 });
+    shown = { nodes: [], waiting: [] };
+    market.change({ lost: 0.5 });
+    for (let n = 0; n < 20; n += 1) await pass();
+    market.change({ lost: 0 });
+    await pass();
+    expect(await market.observeNodes('here/east/burst')).toBeNull();
+    expect(await scaling()).toBeUndefined();
+    expect((await events('pool.')).filter((type) => type === 'pool.given_back')).toHaveLength(1);
+    expect(await change({ pools: [again] })).toMatchObject({ ok: true });
+    expect(await change({ removePools: ['burst'] })).toMatchObject({ ok: true });
+    expect(await fleet.remove(admin, target)).toMatchObject({ ok: true });
   });
 });

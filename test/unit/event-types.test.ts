@@ -24,11 +24,19 @@ import {
   clusterRegistered,
   clusterRemoved,
   clusterUnreachable,
+  clusterUpdated,
   removalsApproved,
   removalsHeld,
 } from '../../src/fleet/cluster.events.ts';
 import type { Cluster } from '../../src/fleet/cluster.ts';
-import { nodeChanged, poolScaled, poolScalingChanged, poolStalled } from '../../src/fleet/node.events.ts';
+import {
+  nodeChanged,
+  poolChanged,
+  poolGivenBack,
+  poolScaled,
+  poolScalingChanged,
+  poolStalled,
+} from '../../src/fleet/node.events.ts';
 import type { ClusterNode, PoolScaling } from '../../src/fleet/node.ts';
 import type { Pool } from '../../src/fleet/cluster.ts';
 import {
@@ -131,7 +139,7 @@ const machine = {
 } as ClusterNode;
 const nodeTo = (change: Partial<ClusterNode>, before: ClusterNode | null = machine) =>
   nodeChanged({ before, after: { ...machine, version: 2, ...change } }, cluster, cause) as EventDraft;
-const pool = { id: 'pool', name: 'burst' } as Pool;
+const pool = { id: 'pool', name: 'burst', nodeSelector: {}, removedAt: null } as Partial<Pool> as Pool;
 const scaling = { poolId: 'pool', provider: 'command', minNodes: 0, maxNodes: 3, version: 1 } as PoolScaling;
 const clusterTo = (change: Partial<Cluster>) => ({ before: cluster, after: { ...cluster, ...change }, ...cause });
 const condition = { type: 'Reachable', status: 'False' as const, reason: 'Unseen', message: '', lastTransitionTime: 5_000 };
@@ -193,6 +201,10 @@ const TABLE: readonly (readonly [string, Story, (...args: never[]) => unknown, E
   ['node.price_accepted', 'changed', nodeChanged, nodeTo({}, { ...machine, priceProblem: 'It says "free".' })],
   ['node.removed', 'gone', nodeChanged, nodeTo({ until: 5_000 })],
   ['pool.scaling_changed', 'new', poolScalingChanged, poolScalingChanged(null, scaling, { ...cause, pool })],
+  ['pool.added', 'new', poolChanged, poolChanged(null, pool, cause)],
+  ['pool.changed', 'changed', poolChanged, poolChanged(pool, { ...pool, nodeSelector: { tier: 'gpu' } }, cause)],
+  ['pool.removed', 'gone', poolChanged, poolChanged(pool, { ...pool, removedAt: 5_000 }, cause)],
+  ['pool.given_back', 'gone', poolGivenBack, poolGivenBack(pool, cause)],
   ['pool.grown', 'changed', poolScaled, poolScaled({ pool, from: 1, to: 2, reasons: [], ...cause })],
   ['pool.shrunk', 'changed', poolScaled, poolScaled({ pool, from: 2, to: 1, reasons: [], ...cause })],
   ['pool.stalled', 'changed', poolStalled, poolStalled({ pool, reason: 'MAXIMUM', message: 'it may not', ...cause })],
@@ -224,6 +236,7 @@ const TABLE: readonly (readonly [string, Story, (...args: never[]) => unknown, E
     clusterMoved,
     clusterMoved({ before: cluster, after: { ...cluster, machineId: 'two' }, ...cause }),
   ],
+  ['cluster.updated', 'changed', clusterUpdated, clusterUpdated(clusterTo({ config: null }), ['access'])],
   ['cluster.removed', 'changed', clusterRemoved, clusterRemoved(clusterTo({ removedAt: 5_000 }))],
   [
     'cluster.unreachable',

@@ -5,7 +5,8 @@ import type { ObservedNode, WaitingPod } from '../../src/fleet/cluster-inventory
 import type { Pool } from '../../src/fleet/cluster.ts';
 import type { ClusterNode, PoolScaling } from '../../src/fleet/node.ts';
 import { planNodes } from '../../src/fleet/plan-nodes.ts';
-import { planPools, POOL_PACE, type ScaledPool } from '../../src/fleet/plan-pools.ts';
+import { planPoolRemoval } from '../../src/fleet/plan-pool-removal.ts';
+import { planPools, POOL_PACE, type PlannedStep, type ScaledPool } from '../../src/fleet/plan-pools.ts';
 import { node, notice, NOW, pod, poolCalled, seen, small, uid } from '../support/nodes.ts';
 
 describe('Pools: they grow for pods that wait and give idle nodes back', () => {
@@ -29,10 +30,12 @@ describe('Pools: they grow for pods that wait and give idle nodes back', () => {
     ...more,
   });
   const plan = (one: ScaledPool, waiting: WaitingPod[] = []) => planPools([one], waiting, POOL_PACE, NOW)[0];
-  const words = (one: ScaledPool, waiting: WaitingPod[] = []) =>
-    plan(one, waiting)?.steps.map(({ step }) =>
-      step.kind === 'scale' ? `${step.from} to ${step.to} ${step.release.join(' ')}`.trim() : `${step.kind} ${step.node.name}`,
-    );
+  const wordsOf = (steps: readonly PlannedStep[] = []) =>
+    steps.map(({ step }) => {
+      if (step.kind === 'scale') return `${step.from} to ${step.to} ${step.release.join(' ')}`.trim();
+      return step.kind === 'delete' ? 'delete' : `${step.kind} ${step.node.name}`;
+    });
+  const words = (one: ScaledPool, waiting: WaitingPod[] = []) => wordsOf(plan(one, waiting)?.steps);
   const idleSince = NOW - POOL_PACE.idleMs;
   const twoIdle = { cloud: running(1, 2), nodes: [node(1), node(2)], rows: [idleRow(1, idleSince), idleRow(2, idleSince)] };
 
@@ -84,6 +87,49 @@ describe('Pools: they grow for pods that wait and give idle nodes back', () => {
     expect(words(scaled(), [waits(1, { pool: null, nodeSelector: { tier: 'gpu' } })])).toEqual([]);
     const huge = waits(1, { requests: { cpuMilli: 2_001, memoryMib: 1, accelerator: null } });
     expect(plan(scaled(), [huge])).toMatchObject({ steps: [], stalled: { reason: 'TOO_LARGE' } });
+  });
+
+  describe('one that was removed', () => {
+    const removed = { ...pool, removedAt: NOW - 60_000 };
+    const goes = (more: Partial<ScaledPool>) => planPoolRemoval(scaled({ pool: removed, ...more }), POOL_PACE, NOW);
+    const marked = (n: number, more: Partial<ObservedNode> = {}) => node(n, { releasing: true, schedulable: false, ...more });
+
+    test('takes nothing new, gives back what has no work by name, also what has not joined, and the rest when its work has moved', () => {
+      expect(wordsOf(goes({ cloud: running(1, 2), nodes: [node(1), node(2, { pods: [pod(2)] })] }).steps)).toEqual([
+        'cordon node1',
+        'cordon node2',
+      ]);
+      const cloud = running(1, 2, 3);
+      expect(wordsOf(goes({ cloud, nodes: [marked(1), marked(2, { pods: [pod(2)] })] }).steps)).toEqual(['3 to 1 i-1 i-3']);
+      expect(wordsOf(goes({ cloud: running(2), nodes: [marked(2, { pods: [pod(2, { daemon: true })] })] }).steps)).toEqual([
+        '1 to 0 i-2',
+      ]);
+    });
+
+    test('minimum and rest after growing keep nothing; a wish without a machine ends', () => {
+      const settling = { ...scaling, minNodes: 2, scaledAt: NOW - POOL_PACE.stepMs };
+      expect(wordsOf(goes({ cloud: running(1), nodes: [marked(1)], scaling: settling }).steps)).toEqual(['1 to 0 i-1']);
+      expect(wordsOf(goes({ cloud: { desired: 2, nodes: [] } }).steps)).toEqual(['2 to 0']);
+      expect(wordsOf(goes({ cloud: running(1), nodes: [marked(1)], refusedUntil: NOW + 1 }).steps)).toEqual([]);
+    });
+
+    test('is forgotten by its provider once every machine and its node are gone', () => {
+      const gone = { desired: 0, nodes: running(1).nodes.map((one) => ({ ...one, phase: 'gone' as const })) };
+      const stopping = { desired: 0, nodes: running(1).nodes.map((one) => ({ ...one, phase: 'stopping' as const })) };
+      expect(wordsOf(goes({ cloud: stopping, nodes: [marked(1)] }).steps)).toEqual([]);
+      expect(wordsOf(goes({ cloud: stopping }).steps)).toEqual([]);
+      expect(wordsOf(goes({ cloud: gone, nodes: [marked(1, { readiness: 'unknown' })] }).steps)).toEqual(['forget node1']);
+      expect(wordsOf(goes({ cloud: gone }).steps)).toEqual(['delete']);
+      expect(wordsOf(goes({ cloud: { desired: 0, nodes: [] } }).steps)).toEqual(['delete']);
+    });
+
+    test('leaves alone what its provider did not rent, what others run, and everything while its provider does not answer', () => {
+      const own = node(9, { instanceId: 'by-hand' });
+      expect(wordsOf(goes({ cloud: { desired: 0, nodes: [] }, nodes: [own] }).steps)).toEqual(['delete']);
+      const others = marked(1, { pods: [pod(1, { workloadId: null, owner: 'StatefulSet/theirs' })] });
+      expect(goes({ cloud: running(1), nodes: [others] })).toMatchObject({ steps: [], stalled: { reason: 'PODS_OF_OTHERS' } });
+      expect(goes({ cloud: null, nodes: [node(1)] })).toMatchObject({ steps: [], stalled: { reason: 'PROVIDER_UNKNOWN' } });
+    });
   });
 
   test('a pod that names no pool makes only one of two grow', () => {

@@ -1,18 +1,13 @@
 import { randomUUID } from 'node:crypto';
-import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import { graphql } from '../../typescript/generated/gql.ts';
-import type {
-  ClustersQuery,
-  PoolInput,
-  RebuildClusterMutation,
-  RegisterClusterInput,
-} from '../../typescript/generated/graphql.ts';
+import type { ClustersQuery, RebuildClusterMutation } from '../../typescript/generated/graphql.ts';
 import type { Cli } from '../cli-context.ts';
-import { CommandFailure, EXIT } from '../exit-codes.ts';
 import { table } from '../output.ts';
 import { allNodes } from '../pages.ts';
 import { found, refuse } from '../refusals.ts';
+import { editOf, register, update, type RegisterOptions, type UpdateOptions } from './cluster-settings.ts';
+import { heldLines, show } from './cluster-show.ts';
 
 const Clusters = graphql(`
   query Clusters($after: String) {
@@ -44,20 +39,6 @@ const Clusters = graphql(`
       pageInfo {
         hasNextPage
         endCursor
-      }
-    }
-  }
-`);
-
-const RegisterCluster = graphql(`
-  mutation RegisterCluster($input: RegisterClusterInput!, $idempotencyKey: String) {
-    registerCluster(input: $input, idempotencyKey: $idempotencyKey) {
-      cluster {
-        id
-        name
-      }
-      userErrors {
-        ...Refusal
       }
     }
   }
@@ -121,23 +102,19 @@ const ApproveRemovals = graphql(`
   }
 `);
 
-interface RegisterOptions {
-  readonly kubeconfig?: string;
-  readonly kubeContext?: string;
-  readonly inCluster?: boolean;
-  readonly prefix?: string;
-  readonly systemNamespace?: string;
-  readonly modelServerImage?: string;
-  readonly routerCidr?: string[];
-  readonly pool?: string[];
-}
-
 export function addClusterCommands(program: Command, cli: () => Cli): void {
-  const clusters = program.command('clusters').alias('cluster').description('where replicas run: list, register, rebuild');
+  const clusters = program
+    .command('clusters')
+    .alias('cluster')
+    .description('where replicas run: list, register, update, rebuild');
   clusters
     .command('list', { isDefault: true })
     .description('list them with what was last seen of them')
     .action(() => list(cli()));
+  clusters
+    .command('show <name>')
+    .description('show how it is reached, its pools and its nodes')
+    .action(async (name: string) => show(cli(), await idOf(cli(), name)));
   clusters
     .command('register <name>')
     .description('register a Kubernetes cluster; credentials are named, never sent')
@@ -150,6 +127,21 @@ export function addClusterCommands(program: Command, cli: () => Cli): void {
     .option('--router-cidr <cidrs...>', 'address blocks whence routers reach replicas')
     .option('--pool <pools...>', 'name, name:spot, name:on_demand:label=value (default: one pool, any node)')
     .action((name: string, options: RegisterOptions) => register(cli(), name, options));
+  clusters
+    .command('update <name>')
+    .description('change how it is reached, what it is told, or its pools; what is left out stays')
+    .option('--kubeconfig <file>', 'file that the control plane reads from now on')
+    .option('--kube-context <name>', 'context in it (default: its current one)')
+    .option('--in-cluster', 'by the service account of the pod that the control plane runs in')
+    .option('--model-server-image <image>', 'image of the built-in model server, pinned by digest')
+    .option('--router-cidr <cidrs...>', 'address blocks whence routers reach replicas: all of them')
+    .option('--router-namespace <name>', 'namespace of routers that run there')
+    .option('--pool <pools...>', 'pools to add or change: name, name:spot, name:on_demand:label=value')
+    .option('--remove-pool <names...>', 'pools to take out once nothing is placed there')
+    .action(async (name: string, options: UpdateOptions) => {
+      const edit = editOf(options);
+      await update(cli(), name, { cluster: await idOf(cli(), name), ...edit });
+    });
   clusters
     .command('cordon <name>')
     .description('place nothing new there; --undo allows it again')
@@ -207,52 +199,6 @@ function seenOf({ status }: Row): string {
   const reachable = status.conditions.find(({ type }) => type === 'Reachable');
   if (!reachable) return 'not yet';
   return reachable.status === 'True' ? 'yes' : `no: ${reachable.message}`;
-}
-
-const heldLines = ({ name, status, heldRemovals }: Row): string[] => {
-  const held = status.conditions.find(({ type, status: value }) => type === 'RemovalsHeld' && value === 'True');
-  if (!held) return [];
-  const next = heldRemovals ? [`Next, if they may go: purser clusters approve-removals ${name} ${heldRemovals.digest}`] : [];
-  return ['', `${name}: ${held.message}`, ...next];
-};
-
-async function register({ client, output }: Cli, name: string, options: RegisterOptions): Promise<void> {
-  const { prefix, systemNamespace, modelServerImage, routerCidr, pool } = options;
-  const input: RegisterClusterInput = {
-    name,
-    access: accessOf(options),
-    ...(prefix === undefined ? {} : { namespacePrefix: prefix }),
-    ...(systemNamespace === undefined ? {} : { systemNamespace }),
-    ...(modelServerImage === undefined ? {} : { modelServerImage }),
-    ...(routerCidr === undefined ? {} : { routerCidrs: routerCidr }),
-    ...(pool === undefined ? {} : { pools: pool.map(poolOf) }),
-  };
-  const { registerCluster } = await client().request(RegisterCluster, { input, idempotencyKey: randomUUID() });
-  refuse(registerCluster.userErrors);
-  output.result(registerCluster.cluster, () => `${name} is registered. Next: purser clusters list`);
-}
-
-function accessOf({ kubeconfig, kubeContext, inCluster = false }: RegisterOptions): RegisterClusterInput['access'] {
-  if ((kubeconfig === undefined) !== inCluster)
-    throw new CommandFailure('Give --kubeconfig FILE or --in-cluster, one of the two.', EXIT.USAGE);
-  if (kubeconfig === undefined) return { inCluster: true };
-  return { kubeconfig: { file: resolve(kubeconfig), ...(kubeContext === undefined ? {} : { context: kubeContext }) } };
-}
-
-const CAPACITIES = { on_demand: 'ON_DEMAND', spot: 'SPOT', reserved: 'RESERVED' } as const;
-
-function poolOf(text: string): PoolInput {
-  const [name = '', capacity = 'on_demand', ...labels] = text.split(':');
-  const capacityType = Object.entries(CAPACITIES).find(([word]) => word === capacity)?.[1];
-  const nodeSelector = labels.join(':').split(',').filter(Boolean).map(labelOf);
-  if (!capacityType) throw new CommandFailure(`--pool "${text}": "${capacity}" must be on_demand, spot or reserved.`, EXIT.USAGE);
-  return { name, capacityType, nodeSelector };
-}
-
-function labelOf(text: string): { key: string; value: string } {
-  const [key = '', value] = text.split('=');
-  if (value === undefined) throw new CommandFailure(`"${text}" must be a label of nodes, KEY=VALUE.`, EXIT.USAGE);
-  return { key, value };
 }
 
 async function cordon(cli: Cli, name: string, cordoned: boolean): Promise<void> {

@@ -208,6 +208,8 @@ export type DecisionKind =
   | 'ROLLBACK'
   /** The number of replicas was changed. */
   | 'SCALE'
+  /** A pool was asked to have another number of nodes. */
+  | 'SCALE_POOL'
   /** Traffic was shared anew. */
   | 'SET_TRAFFIC';
 
@@ -390,6 +392,15 @@ export type NodeLabelInput = {
   /** Value. */
   value: string;
 };
+
+/** Whether a node runs what it should. */
+export type NodeReadiness =
+  /** It says that it does not. */
+  | 'NOT_READY'
+  /** It does. */
+  | 'READY'
+  /** Nobody hears of it; it may run on. */
+  | 'UNKNOWN';
 
 /** Names one offering. */
 export type OfferingKey = {
@@ -662,6 +673,24 @@ export type TimeRange = {
   to: string;
 };
 
+/** What shall become of a registered cluster; what is left out stays as it is. */
+export type UpdateClusterInput = {
+  /** How the control plane gets in from now on. */
+  access?: ClusterAccessInput | null | undefined;
+  /** Global id of the cluster. */
+  cluster: string | number;
+  /** Image of the built-in model server, pinned by digest; running replicas are replaced by ones of the new image. */
+  modelServerImage?: string | null | undefined;
+  /** Pools to be added, or changed where it has one of that name: its node selector (running replicas move) and, if given, its offering (for what is placed later). How its capacity is rented stays. */
+  pools?: Array<PoolInput>;
+  /** Names of pools to be taken out; nothing may be wished or left there. Rented machines are given back. */
+  removePools?: Array<string>;
+  /** Address blocks (CIDR) whence routers reach replicas: all of them. */
+  routerCidrs?: Array<string> | null | undefined;
+  /** Namespace of routers that run there. */
+  routerNamespace?: string | null | undefined;
+};
+
 /** Why a mutation was refused. */
 export type UserErrorCode =
   /** The name is taken. */
@@ -731,13 +760,6 @@ export type DeleteDeploymentMutationVariables = Exact<{
 
 export type DeleteDeploymentMutation = { deleteDeployment: { deletedId: string | null, deployment: { path: string, generation: number } | null, decision: { reasons: Array<string> } | null, plan: { hash: string, expiresAt: string | null, peakReplicas: number, risks: Array<string>, actions: Array<{ kind: string, message: string }>, costDelta: { amount: string }, monthlyEstimate: { amount: string } } | null, userErrors: Array<{ code: UserErrorCode, message: string, path: Array<string> | null, hint: string | null }> } };
 
-export type ClustersQueryVariables = Exact<{
-  after?: string | null | undefined;
-}>;
-
-
-export type ClustersQuery = { clusters: { nodes: Array<{ id: string, name: string, kind: ClusterKind, cordoned: boolean, version: number, pools: Array<{ name: string, capacityType: CapacityType }>, status: { observedAt: string | null, conditions: Array<{ type: string, status: string, reason: string, message: string }> }, heldRemovals: { digest: string, count: number } | null }>, pageInfo: { hasNextPage: boolean, endCursor: string | null } } };
-
 export type RegisterClusterMutationVariables = Exact<{
   input: RegisterClusterInput;
   idempotencyKey?: string | null | undefined;
@@ -745,6 +767,44 @@ export type RegisterClusterMutationVariables = Exact<{
 
 
 export type RegisterClusterMutation = { registerCluster: { cluster: { id: string, name: string } | null, userErrors: Array<{ code: UserErrorCode, message: string, path: Array<string> | null, hint: string | null }> } };
+
+export type UpdateClusterMutationVariables = Exact<{
+  input: UpdateClusterInput;
+  idempotencyKey?: string | null | undefined;
+}>;
+
+
+export type UpdateClusterMutation = { updateCluster: { cluster: { id: string, name: string, version: number } | null, userErrors: Array<{ code: UserErrorCode, message: string, path: Array<string> | null, hint: string | null }> } };
+
+export type ShowClusterQueryVariables = Exact<{
+  id: string | number;
+  after?: string | null | undefined;
+}>;
+
+
+export type ShowClusterQuery = { node:
+    | { __typename: 'Cluster', id: string, name: string, kind: ClusterKind, cordoned: boolean, version: number, createdAt: string, config: { namespacePrefix: string, systemNamespace: string, modelServerImage: string | null, routerCidrs: Array<string>, routerNamespace: string, access: { inCluster: boolean, file: string | null, context: string | null } } | null, status: { observedAt: string | null, conditions: Array<{ type: string, status: string, reason: string, message: string, lastTransitionTime: string }> }, heldRemovals: { digest: string, count: number } | null, pools: Array<{ name: string, capacityType: CapacityType, nodeSelector: Array<{ key: string, value: string }>, scaling: { provider: string, minNodes: number, maxNodes: number, desiredNodes: number | null } | null }>, nodes: { nodes: Array<{ name: string, readiness: NodeReadiness, schedulable: boolean, notice: string | null, instanceType: string | null, capacityType: CapacityType, pods: number, pricePerHour: { amount: string } | null }>, pageInfo: { hasNextPage: boolean, endCursor: string | null } } }
+    | { __typename: 'ClusterNode' }
+    | { __typename: 'Decision' }
+    | { __typename: 'Deployment' }
+    | { __typename: 'Model' }
+    | { __typename: 'ModelVersion' }
+    | { __typename: 'Offering' }
+    | { __typename: 'Pool' }
+    | { __typename: 'Principal' }
+    | { __typename: 'Project' }
+    | { __typename: 'Replica' }
+    | { __typename: 'Revision' }
+    | { __typename: 'Team' }
+    | { __typename: 'Token' }
+   | null };
+
+export type ClustersQueryVariables = Exact<{
+  after?: string | null | undefined;
+}>;
+
+
+export type ClustersQuery = { clusters: { nodes: Array<{ id: string, name: string, kind: ClusterKind, cordoned: boolean, version: number, pools: Array<{ name: string, capacityType: CapacityType }>, status: { observedAt: string | null, conditions: Array<{ type: string, status: string, reason: string, message: string }> }, heldRemovals: { digest: string, count: number } | null }>, pageInfo: { hasNextPage: boolean, endCursor: string | null } } };
 
 export type CordonClusterMutationVariables = Exact<{
   input: CordonClusterInput;
@@ -1344,6 +1404,116 @@ fragment Refusal on UserError {
   path
   hint
 }`) as unknown as TypedDocumentString<DeleteDeploymentMutation, DeleteDeploymentMutationVariables>;
+export const RegisterClusterDocument = new TypedDocumentString(`
+    mutation RegisterCluster($input: RegisterClusterInput!, $idempotencyKey: String) {
+  registerCluster(input: $input, idempotencyKey: $idempotencyKey) {
+    cluster {
+      id
+      name
+    }
+    userErrors {
+      ...Refusal
+    }
+  }
+}
+    fragment Refusal on UserError {
+  code
+  message
+  path
+  hint
+}`) as unknown as TypedDocumentString<RegisterClusterMutation, RegisterClusterMutationVariables>;
+export const UpdateClusterDocument = new TypedDocumentString(`
+    mutation UpdateCluster($input: UpdateClusterInput!, $idempotencyKey: String) {
+  updateCluster(input: $input, idempotencyKey: $idempotencyKey) {
+    cluster {
+      id
+      name
+      version
+    }
+    userErrors {
+      ...Refusal
+    }
+  }
+}
+    fragment Refusal on UserError {
+  code
+  message
+  path
+  hint
+}`) as unknown as TypedDocumentString<UpdateClusterMutation, UpdateClusterMutationVariables>;
+export const ShowClusterDocument = new TypedDocumentString(`
+    query ShowCluster($id: ID!, $after: String) {
+  node(id: $id) {
+    __typename
+    ... on Cluster {
+      id
+      name
+      kind
+      cordoned
+      version
+      createdAt
+      config {
+        access {
+          inCluster
+          file
+          context
+        }
+        namespacePrefix
+        systemNamespace
+        modelServerImage
+        routerCidrs
+        routerNamespace
+      }
+      status {
+        observedAt
+        conditions {
+          type
+          status
+          reason
+          message
+          lastTransitionTime
+        }
+      }
+      heldRemovals {
+        digest
+        count
+      }
+      pools {
+        name
+        capacityType
+        nodeSelector {
+          key
+          value
+        }
+        scaling {
+          provider
+          minNodes
+          maxNodes
+          desiredNodes
+        }
+      }
+      nodes(first: 100, after: $after) {
+        nodes {
+          name
+          readiness
+          schedulable
+          notice
+          instanceType
+          capacityType
+          pods
+          pricePerHour {
+            amount
+          }
+        }
+        pageInfo {
+          hasNextPage
+          endCursor
+        }
+      }
+    }
+  }
+}
+    `) as unknown as TypedDocumentString<ShowClusterQuery, ShowClusterQueryVariables>;
 export const ClustersDocument = new TypedDocumentString(`
     query Clusters($after: String) {
   clusters(first: 100, after: $after) {
@@ -1378,24 +1548,6 @@ export const ClustersDocument = new TypedDocumentString(`
   }
 }
     `) as unknown as TypedDocumentString<ClustersQuery, ClustersQueryVariables>;
-export const RegisterClusterDocument = new TypedDocumentString(`
-    mutation RegisterCluster($input: RegisterClusterInput!, $idempotencyKey: String) {
-  registerCluster(input: $input, idempotencyKey: $idempotencyKey) {
-    cluster {
-      id
-      name
-    }
-    userErrors {
-      ...Refusal
-    }
-  }
-}
-    fragment Refusal on UserError {
-  code
-  message
-  path
-  hint
-}`) as unknown as TypedDocumentString<RegisterClusterMutation, RegisterClusterMutationVariables>;
 export const CordonClusterDocument = new TypedDocumentString(`
     mutation CordonCluster($input: CordonClusterInput!, $idempotencyKey: String) {
   cordonCluster(input: $input, idempotencyKey: $idempotencyKey) {

@@ -1,0 +1,121 @@
+import { randomUUID } from 'node:crypto';
+import { resolve } from 'node:path';
+import { graphql } from '../../typescript/generated/gql.ts';
+import type { PoolInput, RegisterClusterInput, UpdateClusterInput } from '../../typescript/generated/graphql.ts';
+import type { Cli } from '../cli-context.ts';
+import { CommandFailure, EXIT } from '../exit-codes.ts';
+import { refuse } from '../refusals.ts';
+
+const RegisterCluster = graphql(`
+  mutation RegisterCluster($input: RegisterClusterInput!, $idempotencyKey: String) {
+    registerCluster(input: $input, idempotencyKey: $idempotencyKey) {
+      cluster {
+        id
+        name
+      }
+      userErrors {
+        ...Refusal
+      }
+    }
+  }
+`);
+
+const UpdateCluster = graphql(`
+  mutation UpdateCluster($input: UpdateClusterInput!, $idempotencyKey: String) {
+    updateCluster(input: $input, idempotencyKey: $idempotencyKey) {
+      cluster {
+        id
+        name
+        version
+      }
+      userErrors {
+        ...Refusal
+      }
+    }
+  }
+`);
+
+interface AccessOptions {
+  readonly kubeconfig?: string;
+  readonly kubeContext?: string;
+  readonly inCluster?: boolean;
+}
+
+export interface RegisterOptions extends AccessOptions {
+  readonly prefix?: string;
+  readonly systemNamespace?: string;
+  readonly modelServerImage?: string;
+  readonly routerCidr?: string[];
+  readonly pool?: string[];
+}
+
+export interface UpdateOptions extends AccessOptions {
+  readonly modelServerImage?: string;
+  readonly routerCidr?: string[];
+  readonly routerNamespace?: string;
+  readonly pool?: string[];
+  readonly removePool?: string[];
+}
+
+export async function register({ client, output }: Cli, name: string, options: RegisterOptions): Promise<void> {
+  const { prefix, systemNamespace, modelServerImage, routerCidr, pool } = options;
+  const input: RegisterClusterInput = {
+    name,
+    access: accessOf(options),
+    ...(prefix === undefined ? {} : { namespacePrefix: prefix }),
+    ...(systemNamespace === undefined ? {} : { systemNamespace }),
+    ...(modelServerImage === undefined ? {} : { modelServerImage }),
+    ...(routerCidr === undefined ? {} : { routerCidrs: routerCidr }),
+    ...(pool === undefined ? {} : { pools: pool.map(poolOf) }),
+  };
+  const { registerCluster } = await client().request(RegisterCluster, { input, idempotencyKey: randomUUID() });
+  refuse(registerCluster.userErrors);
+  output.result(registerCluster.cluster, () => `${name} is registered. Next: purser clusters list`);
+}
+
+export type ClusterEdit = Omit<UpdateClusterInput, 'cluster'>;
+
+/** A flag that was not given is not sent: what it is about stays as it is. */
+export function editOf(options: UpdateOptions): ClusterEdit {
+  const { modelServerImage, routerCidr, routerNamespace, pool = [], removePool = [] } = options;
+  const isReachedAnew = [options.kubeconfig, options.inCluster, options.kubeContext].some((one) => one !== undefined);
+  const edit = {
+    ...(isReachedAnew ? { access: accessOf(options) } : {}),
+    ...(modelServerImage === undefined ? {} : { modelServerImage }),
+    ...(routerCidr === undefined ? {} : { routerCidrs: routerCidr }),
+    ...(routerNamespace === undefined ? {} : { routerNamespace }),
+    ...(pool.length === 0 ? {} : { pools: pool.map(poolOf) }),
+    ...(removePool.length === 0 ? {} : { removePools: removePool }),
+  };
+  if (Object.keys(edit).length > 0) return edit;
+  throw new CommandFailure('Say what shall change: see purser clusters update --help.', EXIT.USAGE);
+}
+
+export async function update({ client, output }: Cli, name: string, input: UpdateClusterInput): Promise<void> {
+  const { updateCluster } = await client().request(UpdateCluster, { input, idempotencyKey: randomUUID() });
+  refuse(updateCluster.userErrors);
+  output.result(updateCluster.cluster, () => `${name} is changed. Next: purser clusters show ${name}`);
+}
+
+function accessOf({ kubeconfig, kubeContext, inCluster = false }: AccessOptions): RegisterClusterInput['access'] {
+  if ((kubeconfig === undefined) !== inCluster)
+    throw new CommandFailure('Give --kubeconfig FILE or --in-cluster, one of the two.', EXIT.USAGE);
+  if (kubeconfig === undefined) return { inCluster: true };
+  return { kubeconfig: { file: resolve(kubeconfig), ...(kubeContext === undefined ? {} : { context: kubeContext }) } };
+}
+
+const CAPACITIES = { on_demand: 'ON_DEMAND', spot: 'SPOT', reserved: 'RESERVED' } as const;
+
+function poolOf(text: string): PoolInput {
+  const [name = '', capacity = 'on_demand', ...labels] = text.split(':');
+  const capacityType = Object.entries(CAPACITIES).find(([word]) => word === capacity)?.[1];
+  const nodeSelector = labels.join(':').split(',').filter(Boolean).map(labelOf);
+  if (!capacityType) throw new CommandFailure(`--pool "${text}": "${capacity}" must be on_demand, spot or reserved.`, EXIT.USAGE);
+  return { name, capacityType, nodeSelector };
+}
+
+function labelOf(text: string): { key: string; value: string } {
+  const [key = '', value] = text.split('=');
+  if (value === undefined) throw new CommandFailure(`"${text}" must be a label of nodes, KEY=VALUE.`, EXIT.USAGE);
+  return { key, value };
+}
