@@ -29,7 +29,8 @@ export interface TroubleOptions {
 export function podTrouble(pod: Pod, options: TroubleOptions): PodTrouble {
   if (pod.status?.phase === 'Failed') return { message: endInWords(pod), failing: false };
   const container = mainContainer(pod.status?.containerStatuses ?? []);
-  if (!container || isReady(pod)) return NO_TROUBLE;
+  // Somebody took it away: that its container ends is as it should be.
+  if (!container || isReady(pod) || pod.metadata.deletionTimestamp !== undefined) return NO_TROUBLE;
   return waitingTrouble(container, pod, options) ?? endedTrouble(container, options) ?? unreadyTrouble(container, options);
 }
 

@@ -1,0 +1,43 @@
+// Pods as the API server shows them, and what is said of them.
+import { describe, expect, test } from 'vitest';
+import type { Pod } from '../../src/kubernetes/api/objects.ts';
+import { podTrouble } from '../../src/kubernetes/replicas/pod-trouble.ts';
+
+const OPTIONS = { now: 60_000, readinessTimeoutMs: 30_000, memoryMib: 512, healthPath: '/healthz' };
+
+const pod = (status: Pod['status'], metadata: Partial<Pod['metadata']> = {}): Pod => ({
+  apiVersion: 'v1',
+  kind: 'Pod',
+  metadata: { name: 'web-1', namespace: 'purser-acme', uid: 'one', resourceVersion: '1', ...metadata },
+  status,
+});
+
+const ended = (exitCode: number): Pod['status'] => ({
+  phase: 'Running',
+  containerStatuses: [
+    {
+      name: 'replica',
+      ready: false,
+      restartCount: 0,
+      state: { terminated: { exitCode, startedAt: '1970-01-01T00:00:10Z', finishedAt: '1970-01-01T00:00:20Z' } },
+    },
+  ],
+});
+
+describe('Replica faults: the end of a container', () => {
+  test.each([0, 1, 137])('status %i is a crash, unless its pod is being deleted', (exitCode) => {
+    expect(podTrouble(pod(ended(exitCode)), OPTIONS).message).toBe(
+      `CrashLoop: it exited with status ${exitCode}. Its log says more.`,
+    );
+    const deleted = pod(ended(exitCode), { deletionTimestamp: '1970-01-01T00:00:15Z' });
+    expect(podTrouble(deleted, OPTIONS)).toEqual({ message: '', failing: false });
+  });
+
+  test('an eviction is told although the pod is being deleted', () => {
+    const evicted = pod(
+      { phase: 'Failed', reason: 'Evicted', message: 'The node was low on memory.' },
+      { deletionTimestamp: '1970-01-01T00:00:15Z' },
+    );
+    expect(podTrouble(evicted, OPTIONS).message).toMatch(/^Evicted: The node was low on memory\./);
+  });
+});
