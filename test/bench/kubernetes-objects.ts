@@ -1,7 +1,7 @@
 // 1,000 deployments on three pools each, as one installation has them on a cluster, and what controllers and kubelets would add.
 import type { WorkloadSpec } from '../../src/deployments/cluster.port.ts';
 import type { KubernetesApi } from '../../src/kubernetes/api/kubernetes-api.ts';
-import type { KubernetesDeployment, KubernetesManifest } from '../../src/kubernetes/api/objects.ts';
+import type { KubernetesDeployment, KubernetesManifest, Pod } from '../../src/kubernetes/api/objects.ts';
 import { ENDPOINT_SLICES, KUBERNETES_DEPLOYMENTS, PODS } from '../../src/kubernetes/api/resource.ts';
 import type { KubernetesClusterOptions } from '../../src/kubernetes/kubernetes-cluster.adapter.ts';
 import { LABELS } from '../../src/kubernetes/manifests/names.ts';
@@ -67,23 +67,46 @@ function workload(n: number, poolName: string): WorkloadSpec {
 export async function makePods(api: KubernetesApi, installation: string): Promise<void> {
   const { items } = await api.list(KUBERNETES_DEPLOYMENTS, { labelSelector: `${LABELS.installation}=${installation}` });
   await each(items, async (deployment) => {
-    const pod = podOf(deployment);
-    const { metadata } = await api.apply(PODS, pod);
-    const { name, namespace } = pod.metadata;
-    await api.apply(PODS, { ...pod, spec: undefined, status: STATUS }, { subresource: 'status', fieldManager: 'kubelet' });
-    const endpoint = {
-      addresses: ['10.1.2.3'],
-      conditions: { ready: true },
-      targetRef: { kind: 'Pod', namespace, name, uid: metadata.uid },
-    };
-    await api.apply(ENDPOINT_SLICES, {
-      apiVersion: 'discovery.k8s.io/v1',
-      kind: 'EndpointSlice',
-      metadata: { ...pod.metadata, labels: { ...pod.metadata.labels, 'kubernetes.io/service-name': deployment.metadata.name } },
-      addressType: 'IPv4',
-      endpoints: [endpoint],
-      ports: [{ name: 'http', port: 8080, protocol: 'TCP' }],
-    });
+    const pod = await makePod(api, deployment);
+    await tellStatus(api, pod, { podIP: ADDRESS, ready: true });
+    await makeEndpointReady(api, deployment, pod);
+  });
+}
+
+/** As the replica set's controller and the scheduler leave it: on a node, with nothing running yet. */
+export const makePod = (api: KubernetesApi, deployment: KubernetesDeployment): Promise<Pod> => api.apply(PODS, podOf(deployment));
+
+/** As the kubelet does. */
+export async function tellStatus(
+  api: KubernetesApi,
+  { metadata: { name, namespace = '' } }: Pod,
+  { podIP, ready }: { readonly podIP: string; readonly ready: boolean },
+): Promise<void> {
+  const conditions = ['PodScheduled', 'Initialized', 'ContainersReady', 'Ready'].map((type, index) => ({
+    type,
+    status: ready || index < 2 ? 'True' : 'False',
+    lastTransitionTime: AT,
+  }));
+  const status = { phase: 'Running', podIP, hostIP: '10.0.0.1', startTime: AT, conditions };
+  const pod = { apiVersion: 'v1', kind: 'Pod', metadata: { name, namespace }, status };
+  await api.apply(PODS, pod, { subresource: 'status', fieldManager: 'kubelet' });
+}
+
+/** As the controller of EndpointSlices does. Its address is of no meaning: the API server takes no loopback address. */
+export async function makeEndpointReady(api: KubernetesApi, deployment: KubernetesDeployment, pod: Pod): Promise<void> {
+  const { name, namespace = '', uid, labels = {} } = pod.metadata;
+  const endpoint = {
+    addresses: [ADDRESS],
+    conditions: { ready: true },
+    targetRef: { kind: 'Pod', namespace, name, uid },
+  };
+  await api.apply(ENDPOINT_SLICES, {
+    apiVersion: 'discovery.k8s.io/v1',
+    kind: 'EndpointSlice',
+    metadata: { name, namespace, labels: { ...labels, 'kubernetes.io/service-name': deployment.metadata.name } },
+    addressType: 'IPv4',
+    endpoints: [endpoint],
+    ports: [{ name: 'http', port: 8080, protocol: 'TCP' }],
   });
 }
 
@@ -95,17 +118,7 @@ function podOf({ metadata, spec }: KubernetesDeployment): KubernetesManifest {
 }
 
 const AT = '2026-01-01T00:00:00Z';
-const STATUS = {
-  phase: 'Running',
-  podIP: '10.1.2.3',
-  hostIP: '10.0.0.1',
-  startTime: AT,
-  conditions: ['PodScheduled', 'Initialized', 'ContainersReady', 'Ready'].map((type) => ({
-    type,
-    status: 'True',
-    lastTransitionTime: AT,
-  })),
-};
+const ADDRESS = '10.1.2.3';
 
 /** Does it for all, so many at a time. */
 export async function each<T>(items: readonly T[], act: (item: T) => Promise<unknown>): Promise<void> {
