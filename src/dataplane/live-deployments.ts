@@ -9,6 +9,8 @@ import { RetryBudget } from './retry-budget.ts';
 
 /** A replica that does not take a connection in this time is dead. Higher: callers wait; lower: a busy machine looks dead. */
 const CONNECT_TIMEOUT_MS = 2_000;
+/** Nor in this part of the deadline, so that there is time left for another one. Lower: less is left; higher: a busy machine looks dead. */
+const CONNECT_PARTS = 4;
 /** Idle connections to replicas are kept this long. Longer than most servers keep them would send into closed sockets. */
 const KEEP_ALIVE_MS = 4_000;
 
@@ -16,6 +18,7 @@ export interface LiveReplica {
   readonly id: string;
   readonly address: string;
   readonly pool: Pool;
+  readonly connectMs: number;
   readonly health: Health;
   readonly revision: RouteRevision;
   readonly rate: bigint | null;
@@ -28,6 +31,7 @@ export interface LiveReplica {
 interface Place {
   readonly revision: RouteRevision;
   readonly rank: Rank | null;
+  readonly connectMs: number;
 }
 
 interface Waiter {
@@ -72,9 +76,10 @@ export class LiveDeployment {
     const groups = row.groups ?? [];
     const ranks = groups.length === 0 ? null : new Map<string, Rank>(groups.map((group) => [group.name, group]));
     const rankOf = ({ group = '' }: RouteReplica): Rank | null => ranks && (ranks.get(group) ?? UNLISTED);
+    const connectMs = Math.min(CONNECT_TIMEOUT_MS, Math.ceil(row.deadlineMs / CONNECT_PARTS));
     this.#revisions = row.revisions.map((revision) => ({
       revision,
-      replicas: revision.replicas.map((replica) => replicaOf(replica, { revision, rank: rankOf(replica) })),
+      replicas: revision.replicas.map((replica) => replicaOf(replica, { revision, rank: rankOf(replica), connectMs })),
     }));
     this.#serveWaiting();
   }
@@ -199,13 +204,14 @@ export class LiveDeployments {
   }
 
   /** A replica is known by its id: who comes to an address where another one was starts with a clean record and connections of its own. */
-  #replicaOf(row: RouteReplica, { revision, rank }: Place, before: ReadonlyMap<string, LiveReplica>): LiveReplica {
+  #replicaOf(row: RouteReplica, { revision, rank, connectMs }: Place, before: ReadonlyMap<string, LiveReplica>): LiveReplica {
     const old = before.get(row.replicaId);
     const same = old?.address === row.address ? old : null;
     const replica: LiveReplica = {
       id: row.replicaId,
       address: row.address,
-      pool: same?.pool ?? makePool(row.address),
+      pool: same?.connectMs === connectMs ? same.pool : makePool(row.address, connectMs),
+      connectMs,
       health: same?.health ?? newHealth(),
       load: same?.load ?? { inFlight: 0 },
       rank,
@@ -221,9 +227,9 @@ const unreachable = (): never => {
   throw new Error('a deployment without revisions has no replicas');
 };
 
-const makePool = (address: string): Pool =>
+const makePool = (address: string, connectTimeout: number): Pool =>
   new Pool(`http://${address}`, {
-    connectTimeout: CONNECT_TIMEOUT_MS,
+    connectTimeout,
     keepAliveTimeout: KEEP_ALIVE_MS,
     headersTimeout: 0,
     bodyTimeout: 0,

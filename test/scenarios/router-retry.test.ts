@@ -1,7 +1,9 @@
 // Replicas that die at chosen moments behind a real router; what arrives at the next one is compared byte by byte.
+import { spawn } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
+import { once } from 'node:events';
 import { request as httpRequest, type ClientRequest, type IncomingMessage, type ServerResponse } from 'node:http';
-import { createServer as createRawServer } from 'node:net';
+import { connect, createServer as createRawServer } from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
 import { eventually } from '../support/eventually.ts';
 import { bearer, deployment, replica, revision, routed, upstream, type Routed } from '../support/routed.ts';
@@ -29,6 +31,21 @@ async function deadAddress(): Promise<string> {
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const { port } = server.address() as { port: number };
   await new Promise((resolve) => server.close(resolve));
+  return `127.0.0.1:${port}`;
+}
+
+/** The address of a machine that says nothing: whoever listens there takes no more connections. */
+async function silentAddress(): Promise<string> {
+  const program = `const s = require('node:net').createServer().listen({ port: 0, host: '127.0.0.1', backlog: 1 }, () => console.log(s.address().port))`;
+  const child = spawn(process.execPath, ['-e', program], { stdio: ['ignore', 'pipe', 'inherit'] });
+  closers.push(() => child.kill('SIGKILL'));
+  const [printed] = (await once(child.stdout, 'data')) as [Buffer];
+  const port = Number(printed.toString());
+  child.kill('SIGSTOP');
+  // Two are held for it; nobody is answered after them.
+  const waiting = Array.from({ length: 4 }, () => connect(port, '127.0.0.1').on('error', () => undefined));
+  closers.push(() => waiting.forEach((socket) => socket.destroy()));
+  await eventually(() => waiting.filter(({ connecting }) => !connecting).length === 2);
   return `127.0.0.1:${port}`;
 }
 
@@ -138,6 +155,21 @@ describe('Router: what is sent again', () => {
     expect(plane.sum('attempts') - 400).toBeLessThanOrEqual(256 + 80 + 10 * (seconds + 1));
     expect(plane.sum('attempts') - 400).toBeGreaterThanOrEqual(256);
     expect(plane.sum('requests')).toBe(400);
+  });
+});
+
+describe('Router: a machine that says nothing', () => {
+  it('costs a part of the deadline, and the request goes to the next replica', async () => {
+    const good = await serve((_, response) => void response.end('fine'));
+    const pair = [await silentAddress(), good];
+    const { url } = await start([deployment('a/b/c', [revision(pair.map((one) => replica(one)))], { deadlineMs: 2_000 })]);
+    const statuses = new Set<number>();
+    await eventually(async () => {
+      const began = performance.now();
+      statuses.add((await fetch(`${url}/a/b/c/`, { method: 'POST', headers: bearer, body: 'x' })).status);
+      return performance.now() - began > 400;
+    });
+    expect(statuses).toEqual(new Set([200]));
   });
 });
 
