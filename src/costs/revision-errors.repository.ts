@@ -10,7 +10,7 @@ export class RevisionErrorRepository implements RevisionErrorSource {
     const rows = await sqlOf(tx).query<{ revisionId: Id; requests: string; errors: string }>(
       `select r.revision_id as "revisionId", sum(u.requests) as requests, sum(u.errors) as errors
        from usage_minute u join replica r on r.id = u.replica_id
-       where r.revision_id = any ($1::uuid[]) and u.minute >= $2 group by r.revision_id`,
+       where r.revision_id = any ($1::uuid[]) and u.minute >= $2 and r.capacity_until is null group by r.revision_id`,
       [revisionIds, minuteOf(since)],
     );
     return new Map(

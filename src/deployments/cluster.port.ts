@@ -136,8 +136,11 @@ export type ApplyResult =
   | { readonly outcome: 'applied' | 'unchanged' }
   | { readonly outcome: 'stale_epoch'; readonly seenEpoch: number }
   | { readonly outcome: 'stale_generation'; readonly seenGeneration: number }
-  /** The cluster can never run it as asked: `reason` is a code such as `NO_CONTAINER_RUNTIME`, `PROCESS_NOT_ALLOWED`, `ONE_TEAM_ONLY`. */
-  | { readonly outcome: 'refused'; readonly reason: string; readonly message: string };
+  /**
+   * The cluster can never run it as asked: `reason` is a code such as `NO_CONTAINER_RUNTIME`, `PROCESS_NOT_ALLOWED`, `ONE_TEAM_ONLY`. With
+   * `waits` it cannot just now, through no fault of what was asked: asking again helps.
+   */
+  | { readonly outcome: 'refused'; readonly reason: string; readonly message: string; readonly waits?: true };
 
 export interface LogPage {
   readonly lines: readonly { readonly at: Instant; readonly stream: 'stdout' | 'stderr'; readonly text: string }[];

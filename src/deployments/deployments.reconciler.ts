@@ -25,7 +25,7 @@ import { planCluster, type ClusterInput, type ClusterPlan, type DeploymentStep }
 import type { ClusterFacts } from './plan-cluster-status.ts';
 import type { LoopPace } from './plan-workloads.ts';
 import type { ReplicaEvidence } from './replica-evidence.port.ts';
-import { isHeld, type Replica, type Workload } from './replica.ts';
+import { isHeld, type Replica, type SeenProblem, type Workload } from './replica.ts';
 import type { RevisionErrorSource } from './revision-errors.port.ts';
 
 export interface DeploymentsReconcilerDeps {
@@ -69,7 +69,7 @@ export class DeploymentsReconciler implements Reconciliation<PassInput, PassPlan
   readonly #deps: DeploymentsReconcilerDeps;
   readonly #status: ClusterStatusWriter;
   /** What the cluster refused, by workload and generation: asked again each pass, so that a lifted refusal is noticed. */
-  readonly #refusals = new Map<Id, { readonly generation: number; readonly message: string }>();
+  readonly #refusals = new Map<Id, SeenProblem & { readonly generation: number }>();
   /** Of the cluster, as it was last read. */
   #name = '';
   #seenAt: Instant | null = null;
@@ -221,10 +221,10 @@ export class DeploymentsReconciler implements Reconciliation<PassInput, PassPlan
   }
 
   /** Those of the workloads as they are; what was said of others is forgotten. */
-  #presentRefusals(workloads: readonly Workload[]): Map<Id, string> {
+  #presentRefusals(workloads: readonly Workload[]): Map<Id, SeenProblem> {
     const generations = new Map(workloads.map(({ id, generation }) => [id, generation]));
     for (const [id, { generation }] of this.#refusals) if (generations.get(id) !== generation) this.#refusals.delete(id);
-    return new Map([...this.#refusals].map(([id, { message }]) => [id, message]));
+    return new Map(this.#refusals);
   }
 
   #fenced<T>(lease: Lease, body: (tx: Transaction) => Promise<T>): Promise<T> {
@@ -306,9 +306,9 @@ export class DeploymentsReconciler implements Reconciliation<PassInput, PassPlan
     this.#otherEpoch = result.outcome === 'stale_epoch' ? result.seenEpoch : null;
     if (result.outcome === 'stale_epoch') throw new LeaseLost(`the cluster has seen epoch ${result.seenEpoch}`);
     if (!workload) return;
-    if (result.outcome === 'refused')
-      this.#refusals.set(workload.id, { generation: workload.generation, message: `${result.reason}: ${result.message}` });
-    else this.#refusals.delete(workload.id);
+    if (result.outcome !== 'refused') return void this.#refusals.delete(workload.id);
+    const { reason, message, waits = false } = result;
+    this.#refusals.set(workload.id, { generation: workload.generation, message: `${reason}: ${message}`, failing: !waits });
   }
 }
 

@@ -7,7 +7,7 @@ import type { Deployment } from './deployment.ts';
 import { observeReplicas, type ReplicaChange } from './observe-replicas.ts';
 import { planClusterStatus, type ClusterFacts, type ClusterStatusPlan } from './plan-cluster-status.ts';
 import { planWorkloads, type DeploymentWorld, type LoopPace, type WorkloadsPlan } from './plan-workloads.ts';
-import { isHeld, type Replica, type Workload } from './replica.ts';
+import { isHeld, type Replica, type SeenProblem, type Workload } from './replica.ts';
 import type { Revision } from './revision.ts';
 import type { RevisionErrors } from './revision-errors.port.ts';
 import type { Rollout } from './rollout.ts';
@@ -35,8 +35,8 @@ export interface ClusterInput {
   readonly elsewhere: { readonly workloads: readonly Workload[]; readonly replicas: readonly Replica[] };
   readonly rates: ReadonlyMap<Id, PicoUsdPerHour>;
   readonly errors: ReadonlyMap<Id, RevisionErrors>;
-  /** What the cluster said it can never run: workload → why. */
-  readonly refusals: ReadonlyMap<Id, string>;
+  /** What the cluster said that it cannot run, by workload: why, and whether waiting helps. */
+  readonly refusals: ReadonlyMap<Id, SeenProblem>;
   /** Quotas of replicas by team; absent = none. */
   readonly teamReplicaLimits: ReadonlyMap<Id, number>;
 }
@@ -135,7 +135,7 @@ function indexOf(input: ClusterInput, changes: readonly ReplicaChange[], cluster
     unseen: new Set([cluster, ...others].filter(isUnreachable).map(({ id }) => id)),
     retell: observation !== null && cluster.rebuilds !== cluster.rebuilt,
     failing: new Map([...writtenProblems(told, true), ...failingOf(input)]),
-    waiting: new Map([...writtenProblems(told, false), ...problemsOf(observation, false)]),
+    waiting: new Map([...writtenProblems(told, false), ...refusedOf(input, false), ...problemsOf(observation, false)]),
     erring: erringOf(input.errors),
   };
 }
@@ -145,12 +145,18 @@ const writtenProblems = (workloads: readonly Workload[], failing: boolean): [Id,
     seenProblem?.failing === failing ? [[id, seenProblem.message]] : [],
   );
 
-function failingOf({ observation, refusals }: ClusterInput): Map<Id, string> {
+const refusedOf = ({ observation, refusals }: ClusterInput, failing: boolean): [Id, string][] =>
+  [...(observation ? refusals : [])].flatMap(([id, refusal]): [Id, string][] =>
+    refusal.failing === failing ? [[id, refusal.message]] : [],
+  );
+
+function failingOf(input: ClusterInput): Map<Id, string> {
+  const { observation } = input;
   const hopeless = (observation?.replicas ?? []).filter(
     ({ failing, capacityUntil, state }) => failing && capacityUntil === null && state !== 'serving',
   );
   return new Map([
-    ...(observation ? refusals : []),
+    ...refusedOf(input, true),
     ...hopeless.map(({ workloadId, message }) => [workloadId, `A replica fails again and again. ${message}`.trim()] as const),
     ...problemsOf(observation, true),
   ]);

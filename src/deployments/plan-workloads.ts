@@ -212,6 +212,7 @@ function rolloutFacts(world: DeploymentWorld, rollout: Rollout): RolloutFacts {
   return {
     observed: world.deployment.deletedAt === null && (seen.length > 0 || (target.length === 0 && world.observed !== null)),
     told: seen.every((workload) => isKnown(world, workload)),
+    lost: seen.some((workload) => isLost(world, workload)),
     ...countsOf(world, seen),
     failing: seen.map(({ id }) => world.failing.get(id)).find((reason) => reason !== undefined) ?? null,
     erring: world.erring.get(rollout.toRevisionId) ?? null,
@@ -221,6 +222,10 @@ function rolloutFacts(world: DeploymentWorld, rollout: Rollout): RolloutFacts {
 
 const isKnown = (world: DeploymentWorld, workload: Workload): boolean =>
   world.observed && isHere(world, workload) ? world.observed.has(workload.id) : workload.seenGeneration !== null;
+
+/** Its row says that the cluster knew it; the row that is written now says that it does not. */
+const isLost = (world: DeploymentWorld, workload: Workload): boolean =>
+  isHere(world, workload) && workload.seenGeneration !== null && !isKnown(world, workload);
 
 function assess(world: DeploymentWorld, now: Instant): Status {
   const { deployment, replicas, rates, rollout, unseen } = world;

@@ -10,6 +10,9 @@ export interface RevisionErrors {
 
 /** Asks metering how revisions fare; a revision without requests is absent. */
 export interface RevisionErrorSource {
-  /** Requests since the minute of `since`. Safe to repeat. */
+  /**
+   * Requests since the minute of `since` to replicas that hold their slot: what those met that are gone, with their node or in a wipe, says
+   * nothing of what runs now. Safe to repeat.
+   */
   errorsOf(tx: Transaction, revisionIds: readonly Id[], since: Instant): Promise<ReadonlyMap<Id, RevisionErrors>>;
 }

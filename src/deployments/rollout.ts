@@ -4,7 +4,7 @@ import type { Instant } from '../kernel/instant.ts';
 import type { TrafficWeight } from './deployment.ts';
 
 /**
- * starting → shifting (in steps) → draining → done; a new revision that fails goes rolling_back → rolled_back, or failed when there was
+ * starting → shifting (in steps) → draining → done, and back to starting where a cluster is wiped on the way; a new revision that fails goes rolling_back → rolled_back, or failed when there was
  * nothing to go back to. A newer wish supersedes it at any time.
  */
 export const ROLLOUT_STATES = [
@@ -59,6 +59,8 @@ export interface RolloutFacts {
   readonly observed: boolean;
   /** True once the cluster knows of the new revision: its time to get ready counts from then. */
   readonly told: boolean;
+  /** True if a cluster knew of it and does so no more: it was wiped, which is no fault of the revision. */
+  readonly lost: boolean;
   readonly desired: number;
   readonly serving: number;
   /** The cluster gave up trying at the present pace, or cannot run it at all; null = not so. */
@@ -99,6 +101,7 @@ function leaveStarting({ rollout, facts, pace, now }: Question): Rollout {
   if (facts.serving >= facts.desired) {
     return rollout.fromWeights.length === 0 || facts.desired === 0 ? to(rollout, 'draining', now) : to(rollout, 'shifting', now);
   }
+  if (facts.lost) return to(rollout, 'starting', now);
   if (facts.failing !== null) return giveUp(rollout, facts.failing, now);
   const waited = now - rollout.stepStartedAt;
   // After an outage of the cluster the time starts anew: what nobody tried has not failed.
@@ -107,11 +110,18 @@ function leaveStarting({ rollout, facts, pace, now }: Question): Rollout {
   return late ? giveUp(rollout, `It was not ready within ${Math.round(pace.progressDeadlineMs / 1000)} s.`, now) : rollout;
 }
 
-function leaveShifting({ rollout, facts, pace, now }: Question): Rollout {
+function leaveShifting(question: Question): Rollout {
+  const { rollout, facts, now } = question;
   // Scaled to 0 on the way: there is nothing to watch.
   if (facts.desired === 0) return to({ ...rollout, step: STEPS.length - 1 }, 'draining', now);
-  if (facts.erring !== null) return giveUp(rollout, facts.erring, now);
   if (facts.failing !== null) return giveUp(rollout, facts.failing, now);
+  // What is not there any more is made again before it is judged; where nothing is left, the time to get ready starts anew.
+  if (!facts.told) return facts.serving === 0 ? to(rollout, 'starting', now) : rollout;
+  return nextStep(question);
+}
+
+function nextStep({ rollout, facts, pace, now }: Question): Rollout {
+  if (facts.erring !== null) return giveUp(rollout, facts.erring, now);
   if (facts.serving === 0) return giveUp(rollout, 'It lost all its ready replicas.', now);
   if (facts.serving < facts.desired || now - rollout.stepStartedAt < pace.stepMs) return rollout;
   const step = rollout.step + 1;

@@ -6,7 +6,7 @@ import { ClusterRepository } from '../../src/fleet/cluster.repository.ts';
 import { IdentityRepository } from '../../src/identity/identity.repository.ts';
 import { QuotasService } from '../../src/identity/quotas.service.ts';
 import { Commands } from '../../src/persistence/commands.ts';
-import { addCluster, fleetOf, makeControlPlane, makeGround, rows } from '../support/deployments-world.ts';
+import { addCluster, fleetOf, makeControlPlane, makeGround, PACE, rows } from '../support/deployments-world.ts';
 import type { SimulatedCluster } from '../support/simulated-cluster.ts';
 import { on, openSpanningWorld, type SpanningWorld } from '../support/spanning-world.ts';
 
@@ -60,6 +60,54 @@ describe('Rebuild: a cluster comes back from the database alone', () => {
     await world.passes(6);
     expect(world.east.running()).toEqual(['v2 serving ×2']);
     await expect(world.plane.look()).rejects.toThrow('no such deployment');
+  });
+
+  const ended = async () => {
+    const { phase, conditions, spec } = await world.plane.look();
+    const progress = conditions.find(({ type }) => type === 'Progressing')?.reason ?? '';
+    const decisions = await rows<{ kind: string }>(world.db.database, `select distinct kind from decision order by kind`);
+    return [phase, progress, spec.traffic, decisions.map(({ kind }) => kind)];
+  };
+  const atTheNewOne = ['READY', 'RolloutDone', [{ revision: 2, weight: 100 }], ['deploy']];
+  const stateOfRollout = async () =>
+    (await rows<{ state: string }>(world.db.database, `select state from rollout order by started_at desc limit 1`))[0]?.state;
+  const rolledInto = async (state: string) => {
+    for (let n = 0; n < 40 && (await stateOfRollout()) !== state; n += 1) await world.passes(1);
+    expect(await stateOfRollout()).toBe(state);
+  };
+
+  test.each(['starting', 'shifting', 'draining'])(
+    'a rollout that is %s when everything is deleted goes on to its end',
+    async (state) => {
+      expect(await world.plane.deploy(2, { replicas: 2, ...on(['east', 1]) })).toMatchObject({ ok: true });
+      if (state === 'starting') world.east.behaviours.set('2', 'never');
+      await rolledInto(state);
+      await world.passes(1);
+      if (state === 'starting') world.ground.clock.advance(PACE.progressDeadlineMs * 0.45);
+      world.east.wipe();
+      await world.passes(1);
+      if (state === 'starting') world.ground.clock.advance(PACE.progressDeadlineMs * 0.6);
+      world.east.behaviours.clear();
+      await world.passes(20);
+      expect(world.east.running()).toEqual(['v2 serving ×2']);
+      expect(await ended()).toEqual(atTheNewOne);
+    },
+  );
+
+  test('a rollout waits for a place that is still being deleted, says so, and goes on', async () => {
+    expect(await world.plane.deploy(2, { replicas: 2, ...on(['east', 1]) })).toMatchObject({ ok: true });
+    await rolledInto('shifting');
+    world.east.wipe();
+    world.east.behaviours.set('2', 'waiting');
+    await world.passes(4, PACE.progressDeadlineMs);
+    expect((await world.plane.look()).conditions.find(({ type }) => type === 'Ready')).toMatchObject({
+      reason: 'ReplicasWaiting',
+      message: expect.stringContaining('NAMESPACE_ENDING: Not just now.') as string,
+    });
+    world.east.behaviours.clear();
+    await world.passes(20);
+    expect(world.east.running()).toEqual(['v2 serving ×2']);
+    expect(await ended()).toEqual(atTheNewOne);
   });
 
   test('meddling is put back', async () => {

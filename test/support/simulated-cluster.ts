@@ -13,8 +13,8 @@ import {
 import { workloadDigest } from '../../src/deployments/make-workload-spec.ts';
 import type { Clock } from '../../src/kernel/clock.ts';
 
-/** What replicas of a model version do: get ready, start for ever, fail again and again, or be refused. */
-export type Behaviour = 'ready' | 'never' | 'failing' | 'refused';
+/** What replicas of a model version do: get ready, start for ever, fail again and again, be refused, or have to wait. */
+export type Behaviour = 'ready' | 'never' | 'failing' | 'refused' | 'waiting';
 
 type Mutable<T> = { -readonly [K in keyof T]: T[K] };
 type Slot = Omit<Mutable<ObservedReplica>, 'transitions'> & {
@@ -96,6 +96,8 @@ export class SimulatedCluster implements ClusterPort {
         return { outcome: 'unchanged' };
       if (this.#behaviour(workload) === 'refused')
         return { outcome: 'refused', reason: 'NO_CONTAINER_RUNTIME', message: 'No engine.' };
+      if (this.#behaviour(workload) === 'waiting')
+        return { outcome: 'refused', reason: 'NAMESPACE_ENDING', message: 'Not just now.', waits: true };
       this.#workloads.set(workload.workloadId, workload);
       this.effects.push(`apply v${workload.modelVersion} ×${workload.replicas}`);
       this.#fill(workload);

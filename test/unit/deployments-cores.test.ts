@@ -31,7 +31,18 @@ const rollout = (state: RolloutState, more: Partial<Rollout> = {}): Rollout => (
   ...more,
 });
 
-const good: RolloutFacts = { observed: true, told: true, desired: 2, serving: 2, failing: null, erring: null, leftover: 1 };
+const good: RolloutFacts = {
+  observed: true,
+  told: true,
+  lost: false,
+  desired: 2,
+  serving: 2,
+  failing: null,
+  erring: null,
+  leftover: 1,
+};
+/** Somebody deleted everything there: neither the workload nor its replicas are to be seen. */
+const wiped = { told: false, lost: true, serving: 0 };
 const first = { fromWeights: [], fromRevisionId: null };
 
 describe('Rollout: what follows from what is known', () => {
@@ -46,6 +57,13 @@ describe('Rollout: what follows from what is known', () => {
       [rollout('starting'), { serving: 0, told: false }, 1_000],
       'starting 0 since 1000',
     ],
+    ['wiped, however late', [rollout('starting'), wiped, 1_000], 'starting 0 since 1000'],
+    ['wiped, and there was nothing before', [rollout('starting', first), wiped, 1_000], 'starting 0 since 1000'],
+    ['wiped while shifting', [rollout('shifting', { step: 1 }), wiped, 10], 'starting 1'],
+    ['wiped while shifting: callers met errors', [rollout('shifting'), { ...wiped, erring: '9 of 20' }, 10], 'starting 0'],
+    ['wiped in part', [rollout('shifting'), { ...wiped, serving: 1, erring: '9 of 20' }, 10], 'shifting 0'],
+    ['wiped, and refused when it is told again', [rollout('shifting'), { told: false, failing: 'no' }, 10], 'rolling_back 0'],
+    ['wiped while draining', [rollout('draining'), wiped, 10], 'draining 0'],
     ['it fails', [rollout('starting'), { serving: 0, failing: 'exit 1' }, 50], 'rolling_back 0'],
     ['the cluster cannot be seen', [rollout('starting'), { observed: false, serving: 0 }, 9_999], 'starting 0'],
     ['the step is not over', [rollout('shifting'), {}, 99], 'shifting 0'],
@@ -69,6 +87,29 @@ describe('Rollout: what follows from what is known', () => {
         ? ` since ${after.stepStartedAt}`
         : '';
     expect(`${after.state} ${after.step}${after.endedAt === null ? '' : ' ended'}${since}`).toBe(wanted);
+  });
+
+  test('wipes alone never end one: it goes on and comes to its end, whenever and however often they come', () => {
+    const steps = fc.array(fc.record({ dt: fc.integer({ min: 1, max: 300 }), wiped: fc.boolean() }), { maxLength: 60 });
+    fc.assert(
+      fc.property(steps, fc.boolean(), fc.integer({ min: 1, max: 3 }), (turns, hadNone, slow) => {
+        const calm = Array.from({ length: 40 }, () => ({ dt: 100, wiped: false }));
+        let now = 0;
+        let passesTold = 0;
+        let state = rollout('starting', hadNone ? first : {});
+        for (const turn of [...turns, ...calm]) {
+          now += turn.dt;
+          const lost = turn.wiped && passesTold > 0;
+          passesTold = turn.wiped ? 0 : passesTold + 1;
+          const serving = passesTold > slow ? 2 : 0;
+          const erring = turn.wiped ? 'its callers met errors' : null;
+          const leftover = state.state === 'draining' && serving === 2 ? 0 : 1;
+          state = advanceRollout(state, { ...good, told: passesTold > 0, lost, serving, erring, leftover }, PACE, now);
+          expect(['rolling_back', 'rolled_back', 'failed']).not.toContain(state.state);
+        }
+        expect(state).toMatchObject({ state: 'done', reason: null });
+      }),
+    );
   });
 
   test.each<[Rollout | null, string]>([

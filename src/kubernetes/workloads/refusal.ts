@@ -1,6 +1,6 @@
 import { ClusterUnreachable, type ApplyResult } from '../../deployments/cluster.port.ts';
 import { isOutage, KubernetesError } from '../api/errors.ts';
-import { isQuota } from './workload-problem.ts';
+import { isEnding, isQuota } from './workload-problem.ts';
 
 /** Ends a change with an answer of the port. */
 export class Refusal extends Error {
@@ -30,7 +30,12 @@ export function unreachable(error: unknown): Error {
   return error as Error;
 }
 
-function wordsOf({ status, message }: KubernetesError): { readonly reason: string; readonly message: string } {
+function wordsOf({
+  status,
+  message,
+}: KubernetesError): Pick<Extract<ApplyResult, { outcome: 'refused' }>, 'reason' | 'message' | 'waits'> {
+  if (isEnding(message))
+    return { reason: 'NAMESPACE_ENDING', message: `${message}. It is made again when that is over.`, waits: true };
   if (isQuota(message)) return { reason: 'QUOTA_EXCEEDED', message };
   if (status === 403 && /\bcannot (get|list|watch|create|patch|update|delete)\b/.test(message))
     return { reason: 'RIGHTS_MISSING', message: `${message}. The cluster's operator has to give Purser's account this right.` };

@@ -17,6 +17,8 @@ function creationProblem({ status }: KubernetesDeployment): WorkloadProblem | nu
       message: `${said}. Raise the quota in the namespace, ask for less, or wait until others need less.`,
       failing: false,
     };
+  if (isEnding(said))
+    return { reason: 'NamespaceEnding', message: `${said}. Replicas are made again when that is over.`, failing: false };
   return { reason: 'AdmissionRefused', message: `${said}. Whoever set this rule for the cluster can allow it.`, failing: true };
 }
 
@@ -33,5 +35,7 @@ function placementProblem(pods: readonly Pod[]): WorkloadProblem | null {
   return null;
 }
 
-/** Kubernetes says it in words only. */
+/** Somebody deleted the namespace: nothing can be made there until it is gone. Kubernetes says it in words only, as the next one. */
+export const isEnding = (message: string): boolean => message.includes('because it is being terminated');
+
 export const isQuota = (message: string): boolean => message.includes('exceeded quota');
