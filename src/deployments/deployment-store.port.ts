@@ -64,6 +64,7 @@ export interface DeploymentStore {
 
   revisions(tx: Transaction, deploymentIds: readonly Id[]): Promise<Revision[]>;
   revisionsByIds(tx: Transaction, ids: readonly Id[]): Promise<Revision[]>;
+  clusterNames(tx: Transaction, ids: readonly Id[]): Promise<{ readonly id: Id; readonly name: string }[]>;
   insertRevision(tx: Transaction, revision: Revision): Promise<void>;
 
   /** Of each deployment the rollout under way, else the last one. */

@@ -46,6 +46,16 @@ export const revisionLoader = (context: ApiContext, service: DeploymentsService)
       }),
   );
 
+export const clusterNameLoader = (context: ApiContext, service: DeploymentsService) =>
+  context.loader(
+    'cluster.name',
+    () =>
+      new DataLoader<Id, string | null>(async (ids) => {
+        const found = new Map((await service.clusterNames(await context.read(), ids)).map(({ id, name }) => [id, name]));
+        return ids.map((id) => found.get(id) ?? null);
+      }),
+  );
+
 export const replicaLoader = (context: ApiContext, service: DeploymentsService) =>
   context.loader(
     'replica.byId',

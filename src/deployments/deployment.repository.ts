@@ -156,6 +156,10 @@ export class DeploymentRepository implements DeploymentStore {
     return sqlOf(tx).query<Revision>(`${REVISION} where r.id = any ($1::uuid[])`, [ids]);
   }
 
+  clusterNames(tx: Transaction, ids: readonly Id[]): Promise<{ id: Id; name: string }[]> {
+    return sqlOf(tx).query<{ id: Id; name: string }>(`select id, name from cluster where id = any ($1::uuid[])`, [ids]);
+  }
+
   async insertRevision(tx: Transaction, row: Revision): Promise<void> {
     await sqlOf(tx).execute(
       `insert into revision (id, team_id, project_id, deployment_id, number, model_id, model_version_id, spec, concurrency, created_at, created_by)

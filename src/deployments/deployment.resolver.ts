@@ -17,6 +17,7 @@ import type { ClusterPort } from './cluster.port.ts';
 import { deploymentPath, type Deployment } from './deployment.ts';
 import { DeploymentBy, DeploymentFilter } from './deployment.input.ts';
 import {
+  clusterNameLoader,
   decisionsOfLoader,
   deploymentLoader,
   deploymentsOfModelLoader,
@@ -208,6 +209,11 @@ export class ReplicaResolver {
   async revision(@Root() { row }: ReplicaType, @Ctx() context: ApiContext): Promise<RevisionType | null> {
     const revision = await revisionLoader(context, this.#service).load(row.revisionId);
     return revision && toRevisionType(revision);
+  }
+
+  @FieldResolver(() => String, { nullable: true, description: 'Name of the cluster that it runs on.' })
+  cluster(@Root() { row }: ReplicaType, @Ctx() context: ApiContext): Promise<string | null> {
+    return clusterNameLoader(context, this.#service).load(row.clusterId);
   }
 
   @FieldResolver(() => LogPageType, { description: 'What it wrote; empty for those who may not read logs.' })

@@ -155,6 +155,7 @@ export class DeploymentsService {
   rollouts = (tx: Transaction, ids: readonly Id[]): Promise<Rollout[]> => this.#deps.store.rollouts(tx, ids);
   replicas = (tx: Transaction, ids: readonly Id[]): Promise<Replica[]> => this.#deps.store.replicas(tx, ids);
   revisionsByIds = (tx: Transaction, ids: readonly Id[]): Promise<Revision[]> => this.#deps.store.revisionsByIds(tx, ids);
+  clusterNames = (tx: Transaction, ids: readonly Id[]) => this.#deps.store.clusterNames(tx, ids);
 
   /** Pico-USD per hour of each deployment as wished now: replicas of every workload that is not being given up. */
   async hourly(tx: Transaction, deploymentIds: readonly Id[]): Promise<Map<Id, PicoUsdPerHour>> {

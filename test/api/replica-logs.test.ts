@@ -33,6 +33,15 @@ const ask = (token: string, variables: object = {}, id = toGlobalId('Replica', r
   api.gql<{ node: { logs: Logs } | null }>(BY_ID, { token, variables: { id, limit: 100, ...variables } });
 const textsOf = (logs: Logs) => logs.lines.map(({ text }) => text);
 
+describe('API: replicas', () => {
+  test('a viewer of the team is told the cluster that each runs on', async () => {
+    const { token } = await api.tokenFor('viewer', 'acme');
+    const query = 'query { deployment(by: { path: "acme/demo/digits" }) { replicas { id cluster } } }';
+    const seen = await api.gql<{ deployment: { replicas: object[] } }>(query, { token });
+    expect(seen.data?.deployment.replicas).toEqual([{ id: toGlobalId('Replica', replicaId), cluster: 'acme' }]);
+  });
+});
+
 describe('API: logs of replicas', () => {
   test('the newest lines, and from a cursor on what came since', async () => {
     const { token } = await api.tokenFor('operator', 'acme');

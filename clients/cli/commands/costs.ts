@@ -182,7 +182,11 @@ function costsText(answer: CostsQuery['costs'], groupBy: readonly CostDimension[
     ...(estimated.amount === '0'
       ? []
       : [`${money(estimated.amount)} of it is assumed: local replicas at the price of what they fit.`]),
-    ...(unpricedMs > 0 ? [`${(unpricedMs / 1000).toFixed(0)} s of replica time have no price and are in no amount.`] : []),
+    ...(unpricedMs > 0
+      ? [
+          `${(unpricedMs / 1000).toFixed(0)} s of replica time have no price and are in no amount; docs/ledger.md says how nodes get theirs.`,
+        ]
+      : []),
   ].join('\n');
 }
 

@@ -93,6 +93,7 @@ const DescribeDeployment = graphql(`
       replicas {
         id
         state
+        cluster
         address
         restarts
         message
@@ -210,9 +211,10 @@ function describeText(deployment: Described, events: readonly DescribedEvent[]):
     '',
     'Replicas',
     table(
-      ['replica', 'revision', 'state', 'restarts', 'message'],
+      ['replica', 'cluster', 'revision', 'state', 'restarts', 'message'],
       deployment.replicas.map((replica) => [
         replica.id,
+        replica.cluster ?? '-',
         String(replica.revision?.number ?? '-'),
         replica.state,
         String(replica.restarts),

@@ -992,7 +992,7 @@ export type DescribeDeploymentQueryVariables = Exact<{
 }>;
 
 
-export type DescribeDeploymentQuery = { deployment: { id: string, path: string, version: number, generation: number, wishedReplicas: number, maxReplicas: number, maxSpendPerHour: { amount: string }, endpoint: { url: string, protocols: Array<Protocol> }, monthlyEstimate: { amount: string }, status: { phase: DeploymentPhase, observedGeneration: number, conditions: Array<{ type: string, status: string, reason: string, message: string, lastTransitionTime: string }> }, revision: { number: number, modelVersion: { number: number, model: { path: string } } | null } | null, rollout: { state: RolloutState, toRevision: number, reason: string | null, startedAt: string, endedAt: string | null } | null, traffic: { weights: Array<{ revision: number, weight: number }> }, replicas: Array<{ id: string, state: ReplicaState, address: string | null, restarts: number, message: string, revision: { number: number } | null }>, costs: { isEstimate: boolean, total: { amount: string } }, decisions: Array<{ kind: DecisionKind, at: string, reasons: Array<string> }>, allowedActions: Array<{ action: DeploymentAction, allowed: boolean, reason: string | null }> } | null, events: { events: Array<{ cursor: string, at: string, type: string, severity: Severity, message: string }> } };
+export type DescribeDeploymentQuery = { deployment: { id: string, path: string, version: number, generation: number, wishedReplicas: number, maxReplicas: number, maxSpendPerHour: { amount: string }, endpoint: { url: string, protocols: Array<Protocol> }, monthlyEstimate: { amount: string }, status: { phase: DeploymentPhase, observedGeneration: number, conditions: Array<{ type: string, status: string, reason: string, message: string, lastTransitionTime: string }> }, revision: { number: number, modelVersion: { number: number, model: { path: string } } | null } | null, rollout: { state: RolloutState, toRevision: number, reason: string | null, startedAt: string, endedAt: string | null } | null, traffic: { weights: Array<{ revision: number, weight: number }> }, replicas: Array<{ id: string, state: ReplicaState, cluster: string | null, address: string | null, restarts: number, message: string, revision: { number: number } | null }>, costs: { isEstimate: boolean, total: { amount: string } }, decisions: Array<{ kind: DecisionKind, at: string, reasons: Array<string> }>, allowedActions: Array<{ action: DeploymentAction, allowed: boolean, reason: string | null }> } | null, events: { events: Array<{ cursor: string, at: string, type: string, severity: Severity, message: string }> } };
 
 export type LogsQueryVariables = Exact<{
   path: string;
@@ -2119,6 +2119,7 @@ export const DescribeDeploymentDocument = new TypedDocumentString(`
     replicas {
       id
       state
+      cluster
       address
       restarts
       message
