@@ -13,7 +13,7 @@ import type { ReportAnswer, UsageReport } from '../traffic/router-contract/usage
 import type { UsageSink } from '../traffic/usage-sink.port.ts';
 import { bearerOf, watchToken } from './authenticate.ts';
 
-/** Changes within this are one table. Higher: revocations and replicas come late; lower: a rollout sends a table per row. */
+/** After a table, changes within this are one: a single change goes out at once. Higher: a second one comes late; lower: a rollout sends a table per row. */
 const COALESCE_MS = 20;
 /** Higher: a dead link is noticed late; lower: traffic for nothing. */
 const HEARTBEAT_MS = 5_000;
@@ -56,7 +56,10 @@ export class RouterLink {
   readonly #streams = new Map<ServerResponse, string>();
   readonly #sent = new Map<string, Set<Id>>();
   #stopListening: (() => void) | null = null;
-  #pending: NodeJS.Timeout | null = null;
+  /** A table is to be sent: in a moment, or after the pause. */
+  #isDue = false;
+  #soon: NodeJS.Immediate | null = null;
+  #pause: NodeJS.Timeout | null = null;
   #heartbeat: NodeJS.Timeout | null = null;
 
   constructor(deps: RouterLinkDeps) {
@@ -83,7 +86,8 @@ export class RouterLink {
 
   async close(): Promise<void> {
     this.#stopListening?.();
-    if (this.#pending) clearTimeout(this.#pending);
+    if (this.#soon) clearImmediate(this.#soon);
+    if (this.#pause) clearTimeout(this.#pause);
     if (this.#heartbeat) clearInterval(this.#heartbeat);
     const closed = new Promise((resolve) => this.#server.close(resolve));
     for (const stream of this.#streams.keys()) stream.end();
@@ -141,11 +145,19 @@ export class RouterLink {
   }
 
   #schedule(): void {
-    this.#pending ??= setTimeout(() => {
-      this.#pending = null;
-      const event = this.#tableEvent(new Set(this.#streams.values()));
-      if (event) this.#send(event);
+    if (this.#isDue) return;
+    this.#isDue = true;
+    if (!this.#pause) this.#soon = setImmediate(() => this.#sendTable());
+  }
+
+  #sendTable(): void {
+    this.#isDue = false;
+    this.#pause = setTimeout(() => {
+      this.#pause = null;
+      if (this.#isDue) this.#sendTable();
     }, COALESCE_MS);
+    const event = this.#tableEvent(new Set(this.#streams.values()));
+    if (event) this.#send(event);
   }
 
   /** The event, after its replicas are remembered as sent: usage of them may come back at once. */

@@ -10,14 +10,19 @@ export interface LogPosition {
   readonly pending: boolean;
 }
 
+/** A table's number, and the digest of what it tells. */
+export interface TableVersion {
+  readonly n: number;
+  readonly digest: string;
+}
+
 /** The number of the route table, shared by all instances, so that it never goes back. */
 export interface RouteTableStore {
   /** One cheap statement; reads only. */
   position(tx: Transaction): Promise<LogPosition>;
-  version(tx: Transaction): Promise<{ readonly n: number; readonly digest: string }>;
-  /** The same, locked until the transaction ends: one instance at a time gives numbers. */
-  lockVersion(tx: Transaction): Promise<{ readonly n: number; readonly digest: string }>;
-  saveVersion(tx: Transaction, version: { readonly n: number; readonly digest: string }): Promise<void>;
+  version(tx: Transaction): Promise<TableVersion>;
+  /** Gives the number after the last one; false, and nothing is written, if another instance has given it. */
+  saveVersion(tx: Transaction, version: TableVersion): Promise<boolean>;
   /** From first capacity to first serving, in ms: the median of the last starts that were watched. Absent where there was none. */
   startsMs(tx: Transaction, deploymentIds: readonly Id[]): Promise<ReadonlyMap<Id, number>>;
 }

@@ -1,12 +1,7 @@
 import type { Id } from '../kernel/id.ts';
 import type { Transaction } from '../kernel/transaction.ts';
 import { sqlOf } from '../persistence/sql.ts';
-import type { LogPosition, RouteTableStore } from './route-table-store.port.ts';
-
-interface VersionRow {
-  readonly n: number;
-  readonly digest: string;
-}
+import type { LogPosition, RouteTableStore, TableVersion } from './route-table-store.port.ts';
 
 /** The route table's number in PostgreSQL. */
 export class RouteTableRepository implements RouteTableStore {
@@ -18,18 +13,14 @@ export class RouteTableRepository implements RouteTableStore {
     return row ?? { epoch: '0-0', position: 0, pending: false };
   }
 
-  async version(tx: Transaction): Promise<VersionRow> {
-    const [row] = await sqlOf(tx).query<VersionRow>(`select n, digest from route_table_version`);
+  async version(tx: Transaction): Promise<TableVersion> {
+    const [row] = await sqlOf(tx).query<TableVersion>(`select n, digest from route_table_version`);
     return row ?? { n: 0, digest: '' };
   }
 
-  async lockVersion(tx: Transaction): Promise<VersionRow> {
-    const [row] = await sqlOf(tx).query<VersionRow>(`select n, digest from route_table_version for update`);
-    return row ?? { n: 0, digest: '' };
-  }
-
-  async saveVersion(tx: Transaction, { n, digest }: VersionRow): Promise<void> {
-    await sqlOf(tx).execute(`update route_table_version set n = $1, digest = $2`, [n, digest]);
+  async saveVersion(tx: Transaction, { n, digest }: TableVersion): Promise<boolean> {
+    const saved = await sqlOf(tx).execute(`update route_table_version set n = $1, digest = $2 where n = $1 - 1`, [n, digest]);
+    return saved === 1;
   }
 
   async startsMs(tx: Transaction, deploymentIds: readonly Id[]): Promise<ReadonlyMap<Id, number>> {

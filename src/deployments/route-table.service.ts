@@ -2,8 +2,7 @@ import type { ClusterStore } from '../fleet/cluster-store.port.ts';
 import { isUnreachable } from '../fleet/cluster.ts';
 import type { CredentialsService } from '../identity/credentials.service.ts';
 import type { Clock } from '../kernel/clock.ts';
-import { digestOfJson } from '../kernel/digest.ts';
-import type { Json } from '../kernel/event.ts';
+import { digestOf } from '../kernel/digest.ts';
 import type { Id } from '../kernel/id.ts';
 import type { Instant } from '../kernel/instant.ts';
 import type { Random } from '../kernel/random.ts';
@@ -18,9 +17,8 @@ import type { DeploymentStore } from './deployment-store.port.ts';
 import { DELETION_KEPT_MS, makeRouteTable, type RouteTableContent } from './make-route-table.ts';
 import { isServing } from './observe-replicas.ts';
 import { isHeld, type Replica, type Workload } from './replica.ts';
-
 import type { ReplicaRates } from './replica-rates.port.ts';
-import type { LogPosition, RouteTableStore } from './route-table-store.port.ts';
+import type { LogPosition, RouteTableStore, TableVersion } from './route-table-store.port.ts';
 
 export interface RouteTableDeps {
   readonly database: Database;
@@ -43,6 +41,18 @@ const SCOPE: Scope = { kind: 'reconciler', loop: 'route-table' };
 const CHECK_MS = 500;
 /** The table is made anew this often even if nothing was recorded: prices that come into force. */
 const REMAKE_MS = 30_000;
+/** Tables in a row that another instance overtook. Higher: many busy instances chase each other; lower: an honest race is a failure. */
+const MAX_LOST = 10;
+
+/** A table as one snapshot of the database has it. */
+interface MadeTable {
+  readonly position: LogPosition;
+  readonly jwks: string | null;
+  readonly content: RouteTableContent;
+  readonly digest: string;
+  /** The newest number in that snapshot, and the table that has it. */
+  readonly last: TableVersion;
+}
 
 /** Holds the route table as it is now; makes a new one when something was committed, here or by another instance. */
 export class RouteTableService implements RouteTableSource {
@@ -87,44 +97,41 @@ export class RouteTableService implements RouteTableSource {
 
   /** Makes the table anew if something was committed since; a steady state reads one row. */
   async refresh(): Promise<void> {
-    const now = this.#deps.clock.now();
-    const position = await this.#deps.database.read(SCOPE, (tx) => this.#deps.versions.position(tx));
-    const moved = this.#seen?.position !== position.position || this.#seen.epoch !== position.epoch || position.pending;
-    if (moved) this.#deps.onMoved?.();
-    const jwks = this.#deps.credentials.keys();
-    if (!moved && jwks === this.#jwks && now - this.#madeAt < REMAKE_MS) return;
-    await this.#make(now, jwks);
+    for (let lost = 0; lost < MAX_LOST; lost += 1) {
+      const now = this.#deps.clock.now();
+      const made = await this.#deps.database.read(SCOPE, (tx) => this.#makeIfDue(tx, now));
+      if (!made || (await this.#adopt(made, now))) return;
+    }
+    throw new Error(`${MAX_LOST} tables in a row were overtaken by another instance's`);
   }
 
-  async #make(now: Instant, jwks: string | null): Promise<void> {
+  /** Null = nothing was committed since. */
+  async #makeIfDue(tx: Transaction, now: Instant): Promise<MadeTable | null> {
+    const { versions, credentials, onMoved } = this.#deps;
+    const position = await versions.position(tx);
+    const moved = this.#seen?.position !== position.position || this.#seen.epoch !== position.epoch || position.pending;
+    if (moved) onMoved?.();
+    const jwks = credentials.keys();
+    if (!moved && jwks === this.#jwks && now - this.#madeAt < REMAKE_MS) return null;
+    const content = await this.#content(tx, now, jwks);
+    return { position, jwks, content, digest: digestOf(JSON.stringify(content)), last: await versions.version(tx) };
+  }
+
+  /**
+   * Publishes it, a changed one under the next number. False if another instance gave that number meanwhile. Whoever gets a number has read
+   * the one before in the snapshot of its content, so that a higher number is never an older world.
+   */
+  async #adopt({ position, jwks, content, digest, last }: MadeTable, now: Instant): Promise<boolean> {
+    const isNew = digest !== last.digest;
+    const n = isNew ? last.n + 1 : last.n;
     const { database, versions } = this.#deps;
-    const seen = await database.read(SCOPE, async (tx) => {
-      const position = await versions.position(tx);
-      const content = await this.#content(tx, now, jwks);
-      return { position, content, digest: digestOf(content), version: await versions.version(tx) };
-    });
-    const numbered =
-      seen.digest === seen.version.digest
-        ? { n: seen.version.n, content: seen.content, digest: seen.digest }
-        : await this.#number(now, jwks);
+    if (isNew && !(await database.write(SCOPE, (tx) => versions.saveVersion(tx, { n, digest })))) return false;
     // A commit that is visible but not numbered yet is looked at again: its position comes later.
-    this.#seen = seen.position.pending ? null : seen.position;
+    this.#seen = position.pending ? null : position;
     this.#madeAt = now;
     this.#jwks = jwks;
-    this.#publish({ ...numbered.content, version: { epoch: seen.position.epoch, n: numbered.n }, madeAt: now });
-  }
-
-  /** Gives a changed table its number. The snapshot is opened under the lock, so that a higher number is never an older world. */
-  #number(now: Instant, jwks: string | null) {
-    const { database, versions } = this.#deps;
-    return database.write(SCOPE, async (tx) => {
-      const last = await versions.lockVersion(tx);
-      const content = await database.read(SCOPE, (snapshot) => this.#content(snapshot, now, jwks));
-      const digest = digestOf(content);
-      if (digest === last.digest) return { n: last.n, content, digest };
-      await versions.saveVersion(tx, { n: last.n + 1, digest });
-      return { n: last.n + 1, content, digest };
-    });
+    this.#publish({ ...content, version: { epoch: position.epoch, n }, madeAt: now });
+    return true;
   }
 
   async #content(tx: Transaction, now: Instant, jwks: string | null): Promise<RouteTableContent> {
@@ -171,7 +178,5 @@ function wakingIn(workloads: readonly Workload[], replicas: readonly Replica[]):
   const wished = workloads.filter(({ removedAt, replicas: count }) => removedAt === null && count > 0);
   return [...new Set(wished.map(({ deploymentId }) => deploymentId))].filter((id) => !serving.has(id));
 }
-
-const digestOf = (content: RouteTableContent): string => digestOfJson(JSON.parse(JSON.stringify(content)) as Json);
 
 const heldIds = (replicas: readonly Replica[]): Id[] => replicas.filter(isHeld).map(({ id }) => id);

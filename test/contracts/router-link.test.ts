@@ -1,6 +1,6 @@
 // The router link over real HTTP: streams, tokens, limits; the table and the book of usage are plain lists.
 import { request } from 'node:http';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { RouterLink } from '../../src/api/router-link.ts';
 import type { Principal, PrincipalKind } from '../../src/kernel/principal.ts';
 import { makeMetricRegistry } from '../../src/telemetry/metrics.ts';
@@ -104,6 +104,11 @@ const send = (body: unknown, token = 'good', more = {}) =>
     body: typeof body === 'string' ? body : JSON.stringify(body),
   });
 
+function change(n: number): void {
+  current = table(n, []);
+  for (const listener of listeners) listener();
+}
+
 /** Makes the link remember that the replica was sent. */
 async function beSent(): Promise<void> {
   const abort = new AbortController();
@@ -116,12 +121,28 @@ describe('Router link: tables', () => {
     const abort = new AbortController();
     const stream = tables(abort.signal);
     expect((await stream.next()).value).toEqual(current);
-    for (let n = 2; n <= 50; n += 1) {
-      current = table(n, []);
-      for (const listener of listeners) listener();
-    }
+    for (let n = 2; n <= 50; n += 1) change(n);
     expect(((await stream.next()).value as RouteTable).version.n).toBe(50);
     abort.abort();
+  });
+
+  it('sends a single change without waiting for others, and those that follow closely together', async () => {
+    const abort = new AbortController();
+    const stream = tables(abort.signal);
+    await stream.next();
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+    try {
+      change(2);
+      expect(((await stream.next()).value as RouteTable).version.n).toBe(2);
+      change(3);
+      change(4);
+      const next = stream.next();
+      vi.advanceTimersToNextTimer();
+      expect(((await next).value as RouteTable).version.n).toBe(4);
+    } finally {
+      vi.useRealTimers();
+      abort.abort();
+    }
   });
 
   it('ends when the token of the router is revoked, and goes on while nobody can tell', async () => {
@@ -137,8 +158,7 @@ describe('Router link: tables', () => {
     const stream = tables(abort.signal, 'doomed');
     await stream.next();
     await eventually(() => asked > 2);
-    current = table(2, []);
-    for (const listener of listeners) listener();
+    change(2);
     expect(((await stream.next()).value as RouteTable).version.n).toBe(2);
     revoked = true;
     await expect(stream.next()).rejects.toThrow('terminated');

@@ -2,11 +2,14 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { planFromJson } from '../../src/deployments/plan-json.ts';
 import type { Plan } from '../../src/deployments/plan.ts';
+import type { TableVersion } from '../../src/deployments/route-table-store.port.ts';
+import { RouteTableRepository } from '../../src/deployments/route-table.repository.ts';
 import { IdentityRepository } from '../../src/identity/identity.repository.ts';
 import { canonicalJson } from '../../src/kernel/digest.ts';
 import type { Json } from '../../src/kernel/event.ts';
 import { PICO_PER_USD } from '../../src/kernel/money.ts';
 import { newId } from '../../src/kernel/id.ts';
+import type { Transaction } from '../../src/kernel/transaction.ts';
 import { sqlOf } from '../../src/persistence/sql.ts';
 import { principalOf } from '../support/actors.ts';
 import { openTestDatabase, type TestDatabase } from '../support/database.ts';
@@ -294,6 +297,19 @@ describe('Deployments: rollback, traffic, scale', () => {
   });
 });
 
+/** Stops once before the number of a table is given. */
+class HeldVersions extends RouteTableRepository {
+  readonly read = Promise.withResolvers<undefined>();
+  readonly goOn = Promise.withResolvers<undefined>();
+
+  override async version(tx: Transaction): Promise<TableVersion> {
+    const version = await super.version(tx);
+    this.read.resolve(undefined);
+    await this.goOn.promise;
+    return version;
+  }
+}
+
 describe('Deployments: the route table', () => {
   const table = async () => {
     await plane.routes.refresh();
@@ -324,6 +340,20 @@ describe('Deployments: the route table', () => {
     const other = await makeControlPlane(ground, { holder: 'two' });
     await other.routes.refresh();
     expect(other.routes.current()?.version).toEqual(second.version);
+  });
+
+  test('an instance that was overtaken while it made a table makes it anew: no number has two, none an older world', async () => {
+    const versions = new HeldVersions();
+    const other = await makeControlPlane(ground, { holder: 'two', versions });
+    await plane.deploy(1, { deadlineMs: 2_000 });
+    const overtaken = other.routes.refresh();
+    await versions.read.promise;
+    await plane.deploy(1, { deadlineMs: 3_000 });
+    const newest = await table();
+    versions.goOn.resolve(undefined);
+    await overtaken;
+    expect(newest.deployments).toMatchObject([{ deadlineMs: 3_000 }]);
+    expect(other.routes.current()).toEqual(newest);
   });
 
   test('a steady state reads and writes nothing but a look at the log', async () => {

@@ -13,6 +13,7 @@ import { DeploymentsReconciler } from '../../src/deployments/deployments.reconci
 import { DeploymentsService } from '../../src/deployments/deployments.service.ts';
 import type { RevisionErrors } from '../../src/deployments/revision-errors.port.ts';
 import { RouteTableRepository } from '../../src/deployments/route-table.repository.ts';
+import type { RouteTableStore } from '../../src/deployments/route-table-store.port.ts';
 import { RouteTableService } from '../../src/deployments/route-table.service.ts';
 import { WishWriter } from '../../src/deployments/wish-writer.service.ts';
 import type { PoolWish } from '../../src/fleet/cluster.ts';
@@ -196,6 +197,7 @@ export async function makeControlPlane(
     readonly through?: (cluster: ClusterPort) => ClusterPort;
     readonly holder?: string;
     readonly allowProcess?: boolean;
+    readonly versions?: RouteTableStore;
   } = {},
 ) {
   const { clock, random, clusterId } = ground;
@@ -243,7 +245,7 @@ export async function makeControlPlane(
   const routes = new RouteTableService({
     ...shared,
     store,
-    versions: new RouteTableRepository(),
+    versions: options.versions ?? new RouteTableRepository(),
     clusters,
     credentials: new CredentialsService(identity, null),
     prices,
