@@ -289,15 +289,6 @@ describe.runIf(cluster.has('nodes'))('Nodes of the test cluster', () => {
     await eventually(async () => !(await podsOf('moved')).some(({ name }) => name === pod!.name), SOON_MS);
   });
 
-  test('are NotReady while they are cut off, and heal', async () => {
-    const name = added[0] ?? (await addNode());
-    await cluster.control.cutNetwork(name);
-    const isThere = async () => (await readyNodes()).includes(name);
-    await eventually(async () => !(await isThere()), SOON_MS);
-    await cluster.control.healNetwork(name);
-    await eventually(isThere, SOON_MS);
-  });
-
   test('start again after their power was cut', async () => {
     const name = added[0] ?? (await addNode());
     await cluster.control.stopNode(name);

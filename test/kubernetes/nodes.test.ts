@@ -8,7 +8,7 @@ import { packageRoot } from '../../src/main/package-root.ts';
 import { eventually } from '../support/eventually.ts';
 import { freePorts, startInstallation, type Installation } from '../support/installation.ts';
 import { pinnedTestImage } from '../support/kubernetes-cluster.ts';
-import { ask, change, deployVersion, look, untilReady } from '../support/live-system.ts';
+import { ask, change, deployVersion, look, rowsOf, untilReady } from '../support/live-system.ts';
 import { Load } from '../support/load.ts';
 import type { ApiObject } from './cluster/api.ts';
 import { theCluster } from './cluster/testing.ts';
@@ -19,14 +19,17 @@ const NAMESPACE = `${PREFIX}-example`;
 const project = { path: 'example/demo' };
 /** Kubelets, schedulers and pulls of a busy machine. */
 const SOON_MS = 90_000;
+const CALLERS = 4;
+const CUT_MS = 40_000;
 
 let purser: Installation;
 let folder: string;
 /** Two nodes of the pool `steady`. */
 let steady: readonly string[] = [];
 const deployed: string[] = [];
-/** The node whose kubelet was killed. */
+/** The node whose kubelet was killed, and the one that was cut off. */
 let silenced: string | null = null;
+let cutOff: string | null = null;
 
 const pool = (name: string) => ({ name, nodeSelector: [{ key: 'purser.dev/pool', value: `${PREFIX}-${name}` }] });
 const poolShape = (name: string) => ({
@@ -166,12 +169,40 @@ afterAll(async () => {
 async function tidy(): Promise<void> {
   if (silenced !== null) await cluster.control.startKubelet(silenced);
   silenced = null;
+  await heal();
   for (const path of deployed.splice(0)) await remove(path);
   await eventually(async () => (await cluster.api.list(`/api/v1/namespaces/${NAMESPACE}/pods`)).length === 0, SOON_MS);
   for (const name of steady) {
     await cluster.kubectl('taint', 'node', name, 'purser.dev/interruption-').catch(() => undefined);
     await cluster.kubectl('uncordon', name);
   }
+}
+
+async function heal(): Promise<void> {
+  const node = cutOff;
+  cutOff = null;
+  if (node !== null) await cluster.control.healNetwork(node);
+}
+
+/** The most replicas that the ledger has as serving at any one time. */
+async function mostServing(name: string): Promise<number> {
+  const rows = await rowsOf<{ replica: string; at: string; state: string }>(
+    purser,
+    `with own as (select r.* from replica r join deployment d on d.id = r.deployment_id where d.name = $1)
+     select own.id as replica, t.at, t.state from own join replica_transition t on t.replica_id = own.id
+     union all select id, capacity_until, 'gone' from own where capacity_until is not null order by at`,
+    [name],
+  );
+  const serving = new Set<string>();
+  let most = 0;
+  for (const [, changes] of Map.groupBy(rows, ({ at }) => at)) {
+    for (const { replica, state } of changes) {
+      if (state === 'serving') serving.add(replica);
+      else serving.delete(replica);
+    }
+    most = Math.max(most, serving.size);
+  }
+  return most;
 }
 
 describe.runIf(cluster.has('nodes'))('Nodes of a real cluster', () => {
@@ -241,6 +272,40 @@ describe.runIf(cluster.has('nodes'))('Nodes of a real cluster', () => {
     silenced = null;
     await eventually(async () => (await look(purser, path)).replicas.length === 1, SOON_MS);
     await eventually(async () => (await nodeCalled(node ?? ''))?.readiness === 'READY', SOON_MS);
+  });
+
+  test('a node cut off from the network for 40 s under load: its replica is replaced, requests go on, and it heals without doubling', async () => {
+    const path = await deployWeb('cut', { replicas: 2, pool: 'steady' });
+    await untilReady(purser, path);
+    const [{ name, node } = { name: '', node: null }] = await podsOf('cut');
+    const load = callers(path, CALLERS);
+    await eventually(() => load.answers.length > 100, SOON_MS);
+    const cutAt = Date.now();
+    cutOff = node;
+    await cluster.control.cutNetwork(node ?? '');
+    await eventually(async () => (await nodeCalled(node ?? ''))?.readiness === 'UNKNOWN', SOON_MS);
+    await eventually(async () => {
+      const { replicas } = await look(purser, path);
+      const standing = await podsOf('cut');
+      return (
+        standing.length === 2 &&
+        standing.every((pod) => pod.name !== name) &&
+        replicas.filter(({ state }) => state === 'SERVING').length === 2
+      );
+    }, SOON_MS);
+    // What was sent over connections that were open to what was cut off, one of each caller.
+    const lost = load.failed;
+    expect(lost.length).toBeLessThanOrEqual(CALLERS);
+    const answered = load.answers.length;
+    await eventually(() => Date.now() - cutAt >= CUT_MS, SOON_MS);
+    expect(load.answers.length).toBeGreaterThan(answered + 100);
+    await heal();
+    await eventually(async () => (await nodeCalled(node ?? ''))?.readiness === 'READY', SOON_MS);
+    await eventually(async () => (await look(purser, path)).replicas.length === 2, SOON_MS);
+    await load.stop();
+    expect(load.failed).toEqual(lost);
+    expect((await podsOf('cut')).map((pod) => pod.name)).not.toContain(name);
+    expect(await mostServing('cut')).toBe(2);
   });
 });
 
