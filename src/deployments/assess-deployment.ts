@@ -1,7 +1,7 @@
 import { withCondition, type Condition } from '../kernel/condition.ts';
 import type { Instant } from '../kernel/instant.ts';
 import { formatUsd, type PicoUsdPerHour } from '../kernel/money.ts';
-import type { Deployment, DeploymentPhase } from './deployment.ts';
+import { deploymentPath, type Deployment, type DeploymentPhase } from './deployment.ts';
 import type { Rollout } from './rollout.ts';
 
 /** Everything that the status says something about. */
@@ -78,8 +78,11 @@ function settledPhase(deployment: Deployment, facts: DeploymentFacts): Deploymen
   return wasSettled(deployment) || servesInPart(facts) ? 'DEGRADED' : 'DEPLOYING';
 }
 
-const isFailed = ({ available, failing, rollout }: DeploymentFacts): boolean =>
-  available === 0 && (failing !== null || rollout?.state === 'failed');
+const isFailed = (facts: DeploymentFacts): boolean =>
+  facts.available === 0 && (facts.failing !== null || facts.rollout?.state === 'failed' || isAsleep(facts));
+
+/** What it went back to has no replicas, though some are wished: nobody but its owner can say whether it shall be woken. */
+const isAsleep = ({ desired, rollout }: DeploymentFacts): boolean => desired === 0 && rollout?.state === 'rolled_back';
 
 /** It is as far as it can get until a cluster is seen again. */
 const servesInPart = ({ available, unseen }: DeploymentFacts): boolean => available > 0 && unseen.length > 0;
@@ -100,7 +103,7 @@ function ready(deployment: Deployment, facts: DeploymentFacts): Verdict {
   if (deployment.deletedAt !== null) return verdict('Ready', 'False', 'Deleting', 'It is being deleted.');
   if (isHibernated(deployment, facts))
     return verdict('Ready', 'True', 'Hibernated', 'It is scaled to 0 replicas, as wished: scale it up to serve requests.');
-  const back = rolledBack(facts.rollout);
+  const back = rolledBack(deployment, facts);
   if (back) return back;
   if (facts.serving >= facts.desired && !isUnderWay(facts.rollout))
     return verdict('Ready', 'True', 'AllReplicasReady', count(facts));
@@ -113,9 +116,16 @@ function ready(deployment: Deployment, facts: DeploymentFacts): Verdict {
 const unseenInWords = ({ unseen }: DeploymentFacts): string =>
   `${unseen.length === 1 ? 'Cluster' : 'Clusters'} ${unseen.join(', ')} cannot be seen; nothing is changed there until then.`;
 
-function rolledBack(rollout: Rollout | null): Verdict | null {
+function rolledBack(deployment: Deployment, facts: DeploymentFacts): Verdict | null {
+  const { rollout, failing } = facts;
   if (rollout?.state !== 'rolled_back' && rollout?.state !== 'rolling_back') return null;
-  return verdict('Ready', 'False', 'RolledBack', `Revision ${rollout.toRevision} was rolled back: ${rollout.reason ?? ''}`);
+  const words = [`Revision ${rollout.toRevision} was rolled back: ${rollout.reason ?? ''}`];
+  if (isAsleep(facts))
+    words.push(
+      `What it went back to has 0 replicas, as before, and is not known to cost at most what was asked for: deploy a version that starts, or wake it with purser scale ${deploymentPath(deployment)} --replicas ${deployment.spec.replicas}`,
+    );
+  else if (rollout.state === 'rolled_back' && failing !== null) words.push(`What it went back to fails, too: ${failing}`);
+  return verdict('Ready', 'False', 'RolledBack', words.join(' '));
 }
 
 function progressing(deployment: Deployment, { observed, rollout }: DeploymentFacts): Verdict {

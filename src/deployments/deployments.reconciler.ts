@@ -23,7 +23,7 @@ import type { DeploymentMetrics } from './deployments.metrics.ts';
 import { makeWorkloadSpec, NO_ARTIFACT } from './make-workload-spec.ts';
 import { planCluster, type ClusterInput, type ClusterPlan, type DeploymentStep } from './plan-cluster.ts';
 import type { ClusterFacts } from './plan-cluster-status.ts';
-import type { LoopPace } from './plan-workloads.ts';
+import type { LoopPace, WorkloadsPlan } from './plan-workloads.ts';
 import type { ReplicaEvidence } from './replica-evidence.port.ts';
 import { isHeld, type Replica, type SeenProblem, type Workload } from './replica.ts';
 import type { RevisionErrorSource } from './revision-errors.port.ts';
@@ -241,7 +241,7 @@ export class DeploymentsReconciler implements Reconciliation<PassInput, PassPlan
     await this.#saveWorkloads(tx, plan.workloads);
     if (plan.rollout) await store.saveRollout(tx, plan.rollout, PRINCIPAL);
     if (plan.deployment) await store.updateDeployment(tx, plan.deployment, deployment.version);
-    if (plan.deployment && plan.wishChanged) await this.#recordRollback(tx, plan.deployment, plan.rollout?.reason ?? '');
+    if (plan.deployment && plan.wishChanged) await this.#recordRollback(tx, plan.deployment, plan);
     record(tx, ...eventsOf(step, { at: this.#deps.clock.now(), principal: PRINCIPAL }));
     return true;
   }
@@ -254,7 +254,7 @@ export class DeploymentsReconciler implements Reconciliation<PassInput, PassPlan
   }
 
   /** Going back is a wish of the loop's own: it has a history row and a decision. */
-  async #recordRollback(tx: Transaction, row: Deployment, reason: string): Promise<void> {
+  async #recordRollback(tx: Transaction, row: Deployment, { rollout, woken }: WorkloadsPlan): Promise<void> {
     await this.#deps.store.appendWish(tx, row, PRINCIPAL);
     const { id, teamId, projectId, generation, spec, updatedAt: at } = row;
     await this.#deps.decisions.record(tx, {
@@ -274,7 +274,7 @@ export class DeploymentsReconciler implements Reconciliation<PassInput, PassPlan
         rejected: {},
         chosen: { traffic: spec.traffic.map((weight) => ({ ...weight })) },
       },
-      ...{ reasons: [reason], expectedHourly: null },
+      ...{ reasons: [rollout?.reason ?? '', ...woken.map(wokenInWords)], expectedHourly: null },
     });
   }
 
@@ -311,6 +311,9 @@ export class DeploymentsReconciler implements Reconciliation<PassInput, PassPlan
     this.#refusals.set(workload.id, { generation: workload.generation, message: `${reason}: ${message}`, failing: !waits });
   }
 }
+
+const wokenInWords = ({ replicas, clusterName }: Workload): string =>
+  `What it goes back to had 0 replicas: it gets ${replicas} on ${clusterName}, as wished.`;
 
 const writesAnything = ({ replicas, plan }: DeploymentStep): boolean =>
   replicas.length + plan.workloads.length > 0 || plan.deployment !== null || plan.rollout !== null;

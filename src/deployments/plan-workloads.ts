@@ -10,6 +10,7 @@ import { isPlaced } from './placement.ts';
 import { isHeld, type Replica, type SeenProblem, type Workload } from './replica.ts';
 import type { Revision } from './revision.ts';
 import { advanceRollout, effectiveWeights, type Rollout, type RolloutFacts, type RolloutPace } from './rollout.ts';
+import { wakeRolledBack } from './wake-rolled-back.ts';
 
 /** One deployment as wished and as seen, all that its loop needs. */
 export interface DeploymentWorld {
@@ -53,6 +54,8 @@ export interface WorkloadsPlan {
   readonly rollout: Rollout | null;
   /** Workloads of this cluster as they are now; only those that changed. */
   readonly workloads: readonly Workload[];
+  /** Those of them that had no replicas until their traffic came back. */
+  readonly woken: readonly Workload[];
   /** What the cluster must be told, after the rows are written. */
   readonly apply: readonly Workload[];
   readonly remove: readonly Id[];
@@ -71,12 +74,14 @@ export function planWorkloads(world: DeploymentWorld, pace: LoopPace, now: Insta
   const after = { ...world, deployment: wish, rollout };
   const workloads = world.observed ? nextWorkloads(after, now) : world.workloads;
   const left = workloads.filter(({ goneAt }) => goneAt === null);
+  const woken = wokenIn(after);
   const deployment = nextRow(after, { left, status: assess(after, now), now });
   return {
     deployment: deployment === world.deployment ? null : deployment,
     wishChanged: wish !== world.deployment,
     rollout: rollout === world.rollout ? null : rollout,
     workloads: workloads.filter((workload) => !world.workloads.includes(workload)),
+    woken: workloads.filter((workload) => isHere(world, workload) && woken.has(workload.id)),
     leaving: left.some((workload) => workload.removedAt !== null && isHere(world, workload)),
     ...effects(world, left, pace, now),
   };
@@ -85,12 +90,25 @@ export function planWorkloads(world: DeploymentWorld, pace: LoopPace, now: Insta
 /** The same objects where nothing changes; only this cluster's change. */
 function nextWorkloads(world: DeploymentWorld, now: Instant): Workload[] {
   const removed = new Set(unneeded(world).map(({ id }) => id));
+  const woken = wokenIn(world);
   return world.workloads.map((workload) => {
     if (!isHere(world, workload)) return workload;
-    const seen = asSeen(world, workload);
+    const seen = withReplicas(asSeen(world, workload), woken.get(workload.id));
     const next = removed.has(workload.id) ? { ...seen, removedAt: now } : seen;
     return isGone(world, next) ? { ...next, goneAt: now } : next;
   });
+}
+
+const withReplicas = (workload: Workload, replicas: number | undefined): Workload =>
+  replicas === undefined ? workload : { ...workload, replicas, generation: workload.generation + 1 };
+
+function wokenIn(world: DeploymentWorld): ReadonlyMap<Id, number> {
+  const { deployment, rollout, workloads, rates } = world;
+  if (rollout?.state !== 'rolling_back' || deployment.deletedAt !== null) return new Map();
+  const back = revisionIds(world, deployment.spec.traffic);
+  const returning = wantedWorkloads(world).filter(({ revisionId }) => back.has(revisionId));
+  const failed = workloads.filter(({ revisionId }) => revisionId === rollout.toRevisionId);
+  return wakeRolledBack({ spec: deployment.spec, returning, failed, rates });
 }
 
 const isHere = ({ clusterId }: DeploymentWorld, workload: Workload): boolean => workload.clusterId === clusterId;

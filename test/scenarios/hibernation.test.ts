@@ -1,6 +1,7 @@
 // Use cases against a real database: services as composed in production, a cluster in memory that behaves, a clock that is moved by hand.
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { planFromJson } from '../../src/deployments/plan-json.ts';
+import type { Deployment } from '../../src/deployments/deployment.ts';
 import { openTestDatabase, type TestDatabase } from '../support/database.ts';
 import { makeControlPlane, makeGround, rows, type ControlPlane, type Ground } from '../support/deployments-world.ts';
 
@@ -114,6 +115,47 @@ describe('Deployments: scale to zero and back', () => {
     await hibernated();
     await scaled(1);
     await plane.until(({ phase }) => phase === 'READY' && ground.cluster.running().join() === 'v2 serving ×1');
+  });
+
+  const conditionOf = (row: Deployment, type: string) => row.conditions.find((condition) => condition.type === type);
+
+  test('woken with a new version that fails, it is the version of before that wakes, and the status says why', async () => {
+    await deployed(1);
+    await scaled(0);
+    await hibernated();
+    ground.cluster.behaviours.set('2', 'failing');
+    expect(await plane.deploy(2, { replicas: 1 })).toMatchObject({ ok: true });
+    const row = await plane.until(({ phase }) => phase === 'DEGRADED' && ground.cluster.running().join() === 'v1 serving ×1');
+    expect(row.spec).toMatchObject({ replicas: 1, traffic: [{ revision: 1, weight: 100 }] });
+    expect(conditionOf(row, 'Ready')).toMatchObject({ status: 'False', reason: 'RolledBack' });
+    expect(conditionOf(row, 'Ready')?.message).toMatch(/^Revision 2 was rolled back: .*It exited with status 1\.$/);
+    expect(conditionOf(row, 'Available')?.status).toBe('True');
+    expect((await told())?.revisions).toMatchObject([{ number: 1, weight: 100, replicas: [expect.anything()] }]);
+    await plane.until(({ conditions }) => conditions.some(({ reason }) => reason === 'RolloutRolledBack'));
+    const { version } = await plane.look();
+    for (let n = 0; n < 5; n += 1) await plane.pass();
+    expect((await plane.look()).version).toBe(version);
+    const decided = await rows<{ reasons: string[] }>(db.database, `select reasons from decision where kind = 'auto_rollback'`);
+    expect(decided.map(({ reasons }) => reasons[1])).toEqual([
+      'What it goes back to had 0 replicas: it gets 1 on acme, as wished.',
+    ]);
+  });
+
+  test('where the version of before would cost more than was asked for, it stays asleep: failed, with the reason and what to do', async () => {
+    await deployed(1, { resources: { cpuMilli: 3_000, memoryMib: 256, accelerator: null } });
+    await scaled(0);
+    await hibernated();
+    ground.cluster.behaviours.set('2', 'failing');
+    const small = { cpuMilli: 250, memoryMib: 256, accelerator: null };
+    expect(await plane.deploy(2, { replicas: 1, resources: small })).toMatchObject({ ok: true });
+    const row = await plane.until(({ phase }) => phase === 'FAILED');
+    expect(ground.cluster.running()).toEqual([]);
+    expect(conditionOf(row, 'Ready')?.message).toMatch(
+      /^Revision 2 was rolled back: .*status 1\. .*0 replicas.*purser scale acme\/demo\/digits --replicas 1/,
+    );
+    expect(await told()).not.toHaveProperty('wake');
+    await scaled(1);
+    await plane.until(({ phase }) => phase === 'DEGRADED' && ground.cluster.running().join() === 'v1 serving ×1');
   });
 
   test('whose replicas fail is no longer failing once none is wished', async () => {

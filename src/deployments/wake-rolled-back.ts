@@ -1,0 +1,41 @@
+import type { Id } from '../kernel/id.ts';
+import type { PicoUsdPerHour } from '../kernel/money.ts';
+import type { DeploymentSpec } from './deployment.ts';
+import { isPlaced, splitReplicas } from './placement.ts';
+import type { Workload } from './replica.ts';
+
+export interface RolledBack {
+  /** The wish as it is after going back. */
+  readonly spec: DeploymentSpec;
+  /** Of the revisions that get their traffic back. */
+  readonly returning: readonly Workload[];
+  /** Of the revision that failed. */
+  readonly failed: readonly Workload[];
+  /** By offering. */
+  readonly rates: ReadonlyMap<Id, PicoUsdPerHour>;
+}
+
+/**
+ * Replicas of workloads that must wake, by id. A rollout that began at 0 replicas has nothing running to go back to, while the wish asks for
+ * replicas: so what gets its traffic back gets them too, unless that is more, or dearer, than what failed, which alone every guard and
+ * quota has let pass.
+ */
+export function wakeRolledBack({ spec, returning, failed, rates }: RolledBack): ReadonlyMap<Id, number> {
+  const asleep = returning.filter(({ replicas }) => replicas === 0);
+  const woken = asleep.map((workload) => ({ ...workload, replicas: replicasIn(spec, workload) }));
+  const after = returning.map((workload) => woken.find(({ id }) => id === workload.id) ?? workload);
+  const isPriced = after.every(({ offeringId }) => rates.has(offeringId));
+  if (!isPriced || countOf(after) > countOf(failed) || hourlyOf(after, rates) > hourlyOf(failed, rates)) return new Map();
+  return new Map(woken.filter(({ replicas }) => replicas > 0).map(({ id, replicas }) => [id, replicas]));
+}
+
+function replicasIn(spec: DeploymentSpec, workload: Workload): number {
+  const named = spec.placement.clusters ?? [];
+  if (named.length === 0 || !isPlaced(spec, workload)) return spec.replicas;
+  return splitReplicas(spec.replicas, named).get(workload.clusterName) ?? 0;
+}
+
+const countOf = (workloads: readonly Workload[]): number => workloads.reduce((all, { replicas }) => all + replicas, 0);
+
+const hourlyOf = (workloads: readonly Workload[], rates: RolledBack['rates']): PicoUsdPerHour =>
+  workloads.reduce((all, { offeringId, replicas }) => all + (rates.get(offeringId) ?? 0n) * BigInt(replicas), 0n);
