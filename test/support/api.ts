@@ -7,6 +7,7 @@ import WebSocket from 'ws';
 import type { ClusterPort } from '../../src/deployments/cluster.port.ts';
 import type { EventLog } from '../../src/events/event-log.ts';
 import type { Role } from '../../src/kernel/principal.ts';
+import { ClusterLoops, type OpenCluster } from '../../src/main/cluster-loops.ts';
 import { compose } from '../../src/main/compose.ts';
 import { readConfig } from '../../src/main/config.ts';
 import { systemClock, systemRandom } from '../../src/main/system-clock.ts';
@@ -52,10 +53,17 @@ export interface TestApi {
   close(options?: { readonly delayMs: number }): Promise<void>;
 }
 
-export async function startApi(): Promise<TestApi> {
-  const db = await openTestDatabase();
+export interface ApiOptions {
+  /** With it the loops of registered clusters run, too. */
+  readonly openCluster?: OpenCluster;
+  /** Closed with the API; left out = one of the project's own server. */
+  readonly db?: TestDatabase;
+}
+
+export async function startApi({ openCluster, db: given }: ApiOptions = {}): Promise<TestApi> {
+  const db = given ?? (await openTestDatabase());
   const dataDir = await mkdtemp(join(tmpdir(), 'purser-api-'));
-  const { api, bootstrap, clusters, events, setReady } = compose({
+  const parts = compose({
     config: readConfig({ PURSER_DATA_DIR: dataDir }, dataDir),
     database: db.database,
     secret: 'a secret of these tests',
@@ -63,8 +71,11 @@ export async function startApi(): Promise<TestApi> {
     random: systemRandom,
     logger: quietLogger,
   });
+  const { api, bootstrap, clusters, events, setReady } = parts;
   const adminToken = await bootstrap.adminToken(null);
   await events.start();
+  const loops = openCluster ? new ClusterLoops(parts, { open: openCluster, machineId: null }) : null;
+  loops?.start();
   const port = await api.listen('127.0.0.1', 0);
   setReady(true);
   const url = `http://127.0.0.1:${port}`;
@@ -88,6 +99,7 @@ export async function startApi(): Promise<TestApi> {
       }),
     close: async (options) => {
       await api.close(options?.delayMs);
+      await loops?.stop();
       await events.stop();
       await db.close();
       await rm(dataDir, { recursive: true, force: true });
