@@ -227,15 +227,10 @@ function holdWrites() {
 
 describe.runIf(east.has('nodes'))('Two control planes with the same clusters', { timeout: 240_000 }, () => {
   test('what a leader had on its way when it was frozen comes too late: the cluster refuses its older epoch, and nothing is left of it', async () => {
-    await deployVersion(purser, {
-      project,
-      name: 'fenced',
-      model: 'fenced',
-      replicas: 2,
-      clusters: [{ cluster: 'west' }],
-      deadlineMs: 2_000,
-    });
-    await untilReady(purser, pathOf('fenced'));
+    const on = (cluster: string) => ({ project, model: 'fenced', clusters: [{ cluster }], deadlineMs: 2_000 });
+    await deployVersion(purser, { ...on('west'), name: 'fenced', replicas: 2 });
+    await deployVersion(purser, { ...on('east'), name: 'beside' });
+    for (const name of ['fenced', 'beside']) await untilReady(purser, pathOf(name));
     const other = await startSecondControlPlane(purser);
     const frozen = purser.pidOf('serve');
     try {
@@ -243,7 +238,7 @@ describe.runIf(east.has('nodes'))('Two control planes with the same clusters', {
       const [before, led] = [await Promise.all([objectsIn(east), objectsIn(west)]), await leaders()];
       const writing = holdWrites();
       await change(purser, SCALE, { path: pathOf('fenced'), replicas: 3 });
-      await deployVersion(purser, { project, name: 'withdrawn', model: 'fenced', clusters: [{ cluster: 'east' }] });
+      await deployVersion(purser, { ...on('east'), name: 'withdrawn' });
       await eventually(() => expect(writing.held.toSorted()).toEqual(['east', 'west']), SOON_MS);
       process.kill(frozen, 'SIGSTOP');
       writing.letOthersPass();
