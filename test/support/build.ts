@@ -2,9 +2,8 @@ import { execFile } from 'node:child_process';
 import { existsSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import { packageRoot as root } from '../../src/main/package-root.ts';
 import { withFileLock } from '../../src/persistence/file-lock.ts';
-
-const root = join(import.meta.dirname, '..', '..');
 
 export const builtNode = join(root, 'node_modules', 'node', 'bin', 'node');
 export const builtEntry = join(root, 'dist', 'src', 'main', 'purser.js');
