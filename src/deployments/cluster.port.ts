@@ -167,6 +167,12 @@ export interface ClusterPort {
   /** Drains and gives up every replica of the workload, then forgets it. Idempotent: an absent workload is `unchanged`. */
   remove(workloadId: Id, fence: Fence): Promise<ApplyResult>;
 
+  /**
+   * Removes what it keeps for projects beside their workloads, where nothing of a project is left and it is none of these (`team/project`).
+   * Idempotent; `unchanged` where nothing is left over. What others made stays.
+   */
+  tidy(projects: ReadonlySet<string>, fence: Fence): Promise<ApplyResult>;
+
   /** Everything that this installation runs there, replicas given up in the last hour included. Safe to repeat; never partial: throws instead. */
   observe(): Promise<ClusterObservation>;
 

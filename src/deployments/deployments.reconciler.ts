@@ -111,6 +111,7 @@ export class DeploymentsReconciler implements Reconciliation<PassInput, PassPlan
     let current = true;
     for (const step of steps) current = (await this.#take(step, plan, signal)) && current;
     await this.#removeStrangers(plan);
+    await this.#tidy(plan);
     await this.#fencedIf(retell && current, plan, (tx) => this.#status.writeRebuilt(tx, before));
   }
 
@@ -140,6 +141,12 @@ export class DeploymentsReconciler implements Reconciliation<PassInput, PassPlan
       this.#deps.logger.warn({ cluster: this.#deps.clusterId, workload: id }, 'the database does not know it: it is removed');
       this.#heed(null, await this.#deps.cluster.remove(id, { epoch: lease.epoch }));
     }
+  }
+
+  async #tidy({ lease, cluster: { steps, held } }: NonNullable<PassPlan>): Promise<void> {
+    if (!held) return;
+    const projects = steps.map(({ deployment: { teamName, projectName } }) => `${teamName}/${projectName}`);
+    this.#heed(null, await this.#deps.cluster.tidy(new Set(projects), { epoch: lease.epoch }));
   }
 
   async #observe(): Promise<ClusterObservation | null> {

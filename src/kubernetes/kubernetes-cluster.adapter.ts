@@ -23,6 +23,7 @@ import { podLogs, type LogOptions } from './replicas/pod-logs.ts';
 import { answerOf, unreachable } from './workloads/refusal.ts';
 import { stateOf, type ReplicaRecord } from './replicas/replica-history.ts';
 import { ReplicaWatch, type NodeOf } from './replicas/replica-watch.ts';
+import { SharedTidier } from './workloads/shared-tidier.ts';
 import { toldSpec } from './workloads/told-spec.ts';
 import type { CacheLimits } from './watch/resource-cache.ts';
 import { WorkloadState } from './workloads/workload-state.ts';
@@ -52,7 +53,10 @@ export class KubernetesCluster implements ClusterPort {
   readonly #waiting = new Set<() => void>();
   /** Uids of what we deleted, until the watch has told us so. */
   readonly #removed = new Set<string>();
+  readonly #tidier: SharedTidier;
   #version = 1;
+  /** What was asked for last, in which state: while nothing changes nothing can be left over. */
+  #tidied = '';
   #seen = 0;
 
   constructor(options: KubernetesClusterOptions) {
@@ -68,6 +72,7 @@ export class KubernetesCluster implements ClusterPort {
     const objects = new ObjectWriter({ api, fence, installation, random });
     const adopted = new AdoptedWriter({ ...shared, objects, clock });
     this.#writer = new WorkloadWriter({ ...shared, objects, adopted, clock, podsOf: (id) => this.#watch.podsOf(id) });
+    this.#tidier = new SharedTidier({ caches, fence, objects, settings: options });
     caches.onChange(() => this.#changed());
   }
 
@@ -108,6 +113,14 @@ export class KubernetesCluster implements ClusterPort {
       this.#changed();
       return result;
     });
+  }
+
+  async tidy(projects: ReadonlySet<string>, { epoch }: Fence): Promise<ApplyResult> {
+    const asked = `${this.#version} ${epoch} ${[...projects].sort().join(' ')}`;
+    if (asked === this.#tidied) return { outcome: 'unchanged' };
+    const result = await this.#answer(() => this.#tidier.tidy(projects, epoch));
+    this.#tidied = asked;
+    return result;
   }
 
   async observe(): Promise<ClusterObservation> {

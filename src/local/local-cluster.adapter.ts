@@ -47,6 +47,11 @@ export class LocalCluster implements ClusterPort {
     return this.#call({ method: 'POST', path: '/v1/remove', body: { workloadId, fence } });
   }
 
+  /** Nothing is kept beside workloads. */
+  tidy(): Promise<ApplyResult> {
+    return Promise.resolve({ outcome: 'unchanged' });
+  }
+
   async observe(): Promise<ClusterObservation> {
     const { version, ...observation } = await this.#call<ClusterObservation & { version: number }>({
       method: 'GET',

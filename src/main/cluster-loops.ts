@@ -151,6 +151,7 @@ class ShutCluster implements ClusterPort {
 
   apply = (): Promise<never> => this.#refuse();
   remove = (): Promise<never> => this.#refuse();
+  tidy = (): Promise<never> => this.#refuse();
   observe = (): Promise<never> => this.#refuse();
   changed = (): Promise<never> => this.#refuse();
   logs = (): Promise<never> => this.#refuse();

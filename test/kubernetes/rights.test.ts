@@ -193,9 +193,10 @@ async function useWorkloads(opened: ProxiedApi, cluster: KubernetesCluster): Pro
   }, SOON_MS);
   // Nobody answers in the place of a pretended kubelet.
   await cluster.logs(replica?.replicaId ?? '', { cursor: null, limit: 10 }).catch(() => null);
-  for (const plural of ['resourcequotas', ...OWN]) conflictOnce(opened, 'DELETE', plural);
+  for (const plural of ['resourcequotas', 'serviceaccounts', 'networkpolicies', ...OWN]) conflictOnce(opened, 'DELETE', plural);
   await apply(changed);
   for (const { workloadId } of [changed, onnx]) expect(await cluster.remove(workloadId, fence)).toEqual({ outcome: 'applied' });
+  await eventually(async () => (await cluster.tidy(new Set(), fence)).outcome === 'applied', SOON_MS);
 }
 
 /** Looks at nodes and takes one away. */

@@ -105,6 +105,17 @@ export function clusterPortSuite(name: string, open: () => Promise<ClusterPortSu
       expect(after!.replicaId).not.toBe(before!.replicaId);
     });
 
+    test('tidying up touches nothing of what runs, named or not', async () => {
+      const spec = subject.workload();
+      await subject.cluster.apply(spec, fence);
+      const [before] = await serving(spec, 1);
+      expect(await subject.cluster.tidy(new Set(), fence)).toEqual({ outcome: 'unchanged' });
+      const project = `${spec.teamName}/${spec.projectName}`;
+      expect(await subject.cluster.tidy(new Set([project]), fence)).toEqual({ outcome: 'unchanged' });
+      const [after] = await serving(spec, 1);
+      expect(after!.replicaId).toBe(before!.replicaId);
+    });
+
     test('changed wakes on a change and on abort', async () => {
       await subject.cluster.observe();
       const woken = subject.cluster.changed(new AbortController().signal);

@@ -52,6 +52,8 @@ export class Crasher {
       kind: real.kind,
       apply: (...args) => this.#guard(() => real.apply(...args)),
       remove: (...args) => this.#guard(() => real.remove(...args)),
+      // Nothing is left over here; more calls would only be more places to die in the same way.
+      tidy: (...args) => real.tidy(...args),
       observe: () => this.#guard(() => real.observe()),
       changed: (signal) => real.changed(signal),
       logs: (...args) => real.logs(...args),

@@ -118,6 +118,10 @@ export class SimulatedCluster implements ClusterPort {
     });
   }
 
+  tidy(): Promise<ApplyResult> {
+    return Promise.resolve({ outcome: 'unchanged' });
+  }
+
   observe(): Promise<ClusterObservation> {
     if (!this.reachable) return Promise.reject(new ClusterUnreachable('unplugged'));
     for (const slot of this.#slots.values()) this.#live(slot);
