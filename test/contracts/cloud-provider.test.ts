@@ -156,7 +156,7 @@ describe.each([
   });
 });
 
-describe('Providers of machines: the simulated market', () => {
+describe('Nodes scale: the simulated market', () => {
   const scaled = async (market: Partial<SimulatedMarket>, desired: number) => {
     const one = simulated(market);
     await one.provider.ensurePool(pool, FENCE);
@@ -211,7 +211,7 @@ describe('Providers of machines: the simulated market', () => {
   });
 });
 
-describe('Providers of machines: a command that misbehaves', () => {
+describe('Nodes scale: a command that misbehaves', () => {
   test.each([
     ['exits with an error', 'process.stderr.write("the cloud is down"); process.exit(3);', /the cloud is down/],
     ['answers no JSON', 'process.stdout.write("<html>");', /something else/],

@@ -126,7 +126,7 @@ beforeAll(async () => {
 });
 afterAll(() => db.close());
 
-describe('Nodes: their rows and their story', () => {
+describe('Spot and nodes: their rows and their story', () => {
   test('nodes that join, fall silent, are noticed and go are rows and events; a steady state writes nothing', async () => {
     shown = { nodes: [node(1, { pods: [pod(1)] }), node(2)], waiting: [] };
     await pass();
@@ -189,7 +189,7 @@ describe('Nodes: their rows and their story', () => {
   });
 });
 
-describe('Pools: asked for at a provider', () => {
+describe('Nodes scale: asked for at a provider', () => {
   const wish = {
     poolId: POOL.id,
     provider: 'simulated',

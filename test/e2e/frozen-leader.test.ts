@@ -62,7 +62,7 @@ const written = async () => ({
   deployments: await rowsOf(first, `select id, version, generation from deployment`),
 });
 
-describe('Several control planes on one database', () => {
+describe('Fault: two control planes with one frozen past its lease', () => {
   test('a leader frozen past its lease and thawed changes nothing; the other leads on, and no request fails', async () => {
     const load = callDigits(first, 2);
     const before = await leases();

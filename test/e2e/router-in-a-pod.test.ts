@@ -82,7 +82,7 @@ const statusOf = (url: string): Promise<number> =>
     () => 0,
   );
 
-describe('Router in a pod', () => {
+describe('Route: the router as a pod', () => {
   test('runs with a read-only root as another user, is alive before it is ready, and ready once it has a table', async () => {
     const plane = await startPlane();
     const pod = await startPod(plane, 'router-one');

@@ -21,7 +21,7 @@ afterEach(async () => {
   for (const server of started.splice(0)) await server.stop();
 });
 
-describe('A bare API server', () => {
+describe('Test cluster: a bare API server', () => {
   test('has an address and data of its own', async () => {
     const [one, other] = await Promise.all([start(), start()]);
     expect(one.server).not.toBe(other.server);

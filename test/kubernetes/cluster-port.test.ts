@@ -6,7 +6,7 @@ import { theCluster } from './cluster/testing.ts';
 
 const access = await theCluster();
 
-describe.runIf(access.has('pods'))('On a cluster with nodes', () => {
+describe.runIf(access.has('pods'))('Cluster adapter: on a cluster with nodes', () => {
   clusterPortSuite('kubernetes', async () => {
     const image = await pinnedTestImage();
     const opened = openKubernetesCluster(access);

@@ -102,7 +102,7 @@ const reachable = async (name: string) => {
   return row?.conditions.find(({ type }) => type === 'Reachable')?.status;
 };
 
-describe('Three control planes on two clusters', () => {
+describe('Rebuild: three control planes at once on two clusters', () => {
   test(
     'put a spanning deployment on both, and bring every object back after a wipe, once and as it was',
     { timeout: 240_000 },

@@ -53,7 +53,7 @@ const asOther = (spec: WorkloadSpec, fields: object, fieldManager = 'argocd-cont
   return api.apply(kinds.KUBERNETES_DEPLOYMENTS, manifest, { fieldManager });
 };
 
-describe('A fenced cluster', () => {
+describe('Effects are fenced: a cluster', () => {
   test('refuses an older leader in another process to change, to make and to delete', async () => {
     const [spec, other] = [containerWorkload(IMAGE), containerWorkload(IMAGE)];
     const older = opened.another();
@@ -89,7 +89,7 @@ describe('A fenced cluster', () => {
     await server.deleteNamespace(opened.namespace);
   });
 
-  test('somebody who writes all the time ends in a refusal that names them', async () => {
+  test('409 storm: somebody who writes all the time ends in a refusal that names them', async () => {
     const spec = containerWorkload(IMAGE);
     await cluster.apply(spec, { epoch: 1 });
     const original = api.apply.bind(api);
@@ -128,7 +128,7 @@ const spied = (real: KubernetesApi) => ({
   text: real.text.bind(real),
 });
 
-describe('A leader that ends at any request', () => {
+describe('Fault: control plane killed at every API call; it', () => {
   const onnx = (): WorkloadSpec => {
     const runtime = {
       format: 'onnx' as const,
@@ -203,7 +203,7 @@ describe('A leader that ends at any request', () => {
   }
 });
 
-describe('Living with others', () => {
+describe('Living with others: fields that we do not own stay', () => {
   test('what others write stays, what is ours is put back', async () => {
     const spec = containerWorkload(IMAGE, { replicas: 2 });
     await cluster.apply(spec, { epoch: 1 });
@@ -266,7 +266,7 @@ describe('Living with others', () => {
     await eventually(async () => (await told(spec))?.specDigest === workloadDigest(next));
   });
 
-  describe('What runs already', () => {
+  describe('Manifests: an existing Deployment on an API server alone', () => {
     const labels = { app: 'web' };
     let ref: { readonly namespace: string; readonly name: string };
     let spec: WorkloadSpec;

@@ -105,7 +105,7 @@ afterAll(async () => {
   await cluster.api.close();
 });
 
-describe('The test cluster', () => {
+describe('Test cluster: what it is', () => {
   test('runs the version that go.mod names', async () => {
     const version = await cluster.api.get<{ gitVersion: string }>('/version');
     expect(version.gitVersion).toBe(kubernetesVersion());
@@ -127,7 +127,7 @@ describe('The test cluster', () => {
   });
 });
 
-describe.runIf(cluster.has('replicas'))('Replicas of the test cluster', () => {
+describe.runIf(cluster.has('replicas'))('Test cluster: its replicas', () => {
   test('come up, go to zero and come back', async () => {
     await cluster.api.create(DEPLOYMENTS, web('scaled', 2));
     await readyPods('scaled', 2);
@@ -145,7 +145,7 @@ describe.runIf(cluster.has('replicas'))('Replicas of the test cluster', () => {
   });
 });
 
-describe.runIf(cluster.has('audit'))('The audit log of the test cluster', () => {
+describe.runIf(cluster.has('audit'))('Test cluster: its audit log', () => {
   test('shows who asked for what, refused requests too', async () => {
     const since = Date.now();
     const clusterRules = [{ resources: ['pods'], verbs: ['list'] }];
@@ -161,7 +161,7 @@ describe.runIf(cluster.has('audit'))('The audit log of the test cluster', () => 
   });
 });
 
-describe.runIf(cluster.has('pods'))('Pods of the test cluster', () => {
+describe.runIf(cluster.has('pods'))('Test cluster: its pods', () => {
   test('answer at their own address, through a service, and by its name', async () => {
     await cluster.api.create(DEPLOYMENTS, web('answering', 2));
     const service = await cluster.api.create(`/api/v1/namespaces/${NAMESPACE}/services`, {
@@ -227,7 +227,7 @@ const spread = (app: string) => ({
   labelSelector: { matchLabels: { app } },
 });
 
-describe.runIf(cluster.has('nodes'))('Nodes of the test cluster', () => {
+describe.runIf(cluster.has('nodes'))('Test cluster: its nodes', () => {
   const LABEL = 'purser.test/own';
   const added: string[] = [];
   const addNode = async () => {

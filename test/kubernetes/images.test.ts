@@ -60,7 +60,7 @@ interface Described {
   readonly size: number;
 }
 
-describe('An image without an engine', () => {
+describe('Test cluster: an image without an engine', () => {
   test('is an OCI layout whose digests are those of its parts', () => {
     const image = write('layout.tar');
     const layout = unpack(image.archive, 'layout');
@@ -102,7 +102,7 @@ describe('An image without an engine', () => {
 
 const cluster = await theCluster();
 
-describe.runIf(cluster.has('nodes'))("A folder with the project's Node", () => {
+describe.runIf(cluster.has('nodes'))("Test cluster: a folder with the project's Node as an image", () => {
   const NAMESPACE = `images-${process.pid}`;
   let image: BuiltImage;
 

@@ -65,7 +65,7 @@ beforeAll(async () => {
 });
 afterAll(() => cluster.deleteNamespace(NAMESPACE));
 
-describe('Chart: wrong values are refused with a sentence', () => {
+describe('Install: wrong values of the chart are refused with a sentence', () => {
   test.each<[string, Values, string]>([
     ['a database that is not named', { 'database.existingSecret': '' }, "at '/database/existingSecret'"],
     ['a bucket that is not named', { 's3.bucket': '' }, "at '/s3/bucket'"],
@@ -89,7 +89,7 @@ describe('Chart: wrong values are refused with a sentence', () => {
   });
 });
 
-describe('Chart: what it makes', () => {
+describe('Install: what the Helm chart makes', () => {
   test('is without a complaint of its linter', async () => {
     expect(await helm(['lint', CHART, '--strict', ...setting(NEEDED)])).toContain('0 chart(s) failed');
   });
@@ -147,7 +147,7 @@ describe('Chart: what it makes', () => {
   });
 });
 
-describe('Kustomize base', () => {
+describe('Install: the kustomize base', () => {
   test('is what the chart makes: deploy/kustomize/from-chart.mjs says how it is made again', async () => {
     const { filesFrom } = (await import(pathToFileURL(join(KUSTOMIZE, 'from-chart.mjs')).href)) as {
       filesFrom: (rendered: string) => ReadonlyMap<string, string>;

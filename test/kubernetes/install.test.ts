@@ -21,7 +21,7 @@ const NAMESPACE = `install-${process.pid}`;
 /** Of namespaces of teams. */
 const PREFIX = `in-${process.pid}`;
 
-describe.runIf(cluster.has('nodes') && hasS3Server())('Installation by the chart', () => {
+describe.runIf(cluster.has('nodes') && hasS3Server())('Install: by the chart on a real cluster', () => {
   let surroundings: Surroundings;
   let installation: Installation;
 

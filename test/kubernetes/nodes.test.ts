@@ -205,7 +205,7 @@ async function mostServing(name: string): Promise<number> {
   return most;
 }
 
-describe.runIf(cluster.has('nodes'))('Nodes of a real cluster', () => {
+describe.runIf(cluster.has('nodes'))('Spot and nodes: on a real cluster', () => {
   afterEach(tidy);
 
   test('are in the API, with who is on them', async () => {
@@ -251,7 +251,7 @@ describe.runIf(cluster.has('nodes'))('Nodes of a real cluster', () => {
     await eventually(async () => (await nodeCalled(first))?.schedulable === true, SOON_MS);
   });
 
-  test('a lost node is unknown, never gone; its replica is replaced, and the two never count as serving together', async () => {
+  test('kubelet killed: a lost node is unknown, never gone; its replica is replaced, and the two never count as serving together', async () => {
     const path = await deployWeb('lost', { replicas: 1, pool: 'steady' });
     await untilReady(purser, path);
     const [{ name, node } = { name: '', node: null }] = await podsOf('lost');
@@ -274,7 +274,7 @@ describe.runIf(cluster.has('nodes'))('Nodes of a real cluster', () => {
     await eventually(async () => (await nodeCalled(node ?? ''))?.readiness === 'READY', SOON_MS);
   });
 
-  test('a node cut off from the network for 40 s under load: its replica is replaced, requests go on, and it heals without doubling', async () => {
+  test('node network cut for 40 s under load: its replica is replaced, requests go on, and it heals without doubling', async () => {
     const path = await deployWeb('cut', { replicas: 2, pool: 'steady' });
     await untilReady(purser, path);
     const [{ name, node } = { name: '', node: null }] = await podsOf('cut');
@@ -309,7 +309,7 @@ describe.runIf(cluster.has('nodes'))('Nodes of a real cluster', () => {
   });
 });
 
-describe.runIf(cluster.has('nodes'))('Pools of a real cluster', () => {
+describe.runIf(cluster.has('nodes'))('Nodes scale: on a real cluster', () => {
   test('replicas that fit no node make a pool grow; nodes without work are given back', async () => {
     const { clusters } = await ask<{ clusters: { nodes: { name: string; pools: { id: string; name: string }[] }[] } }>(
       purser,

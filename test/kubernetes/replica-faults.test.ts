@@ -13,7 +13,7 @@ import { theCluster } from './cluster/testing.ts';
 const access = await theCluster();
 const PATIENCE_MS = 90_000;
 
-describe.runIf(access.has('pods'))('A replica that', () => {
+describe.runIf(access.has('pods'))('Fault: a replica that', () => {
   let opened: TestKubernetesCluster;
   let image: string;
   const fence = { epoch: 1 };

@@ -97,7 +97,7 @@ function conflictOnce({ proxy }: ProxiedApi, method: string, plural: string): vo
 const SHARED = ['namespaces', 'serviceaccounts', 'networkpolicies', 'resourcequotas', 'priorityclasses'];
 const OWN = ['services', 'poddisruptionbudgets', 'deployments'];
 
-describe('Rights: the chart grants what is asked, and nothing else', () => {
+describe('Install: rights equal exactly the calls made', () => {
   test(
     'the control plane',
     async () => {

@@ -45,7 +45,7 @@ const namespaces = (slot: string) => readdirSync('/run/netns').filter((name) => 
 const descendants = (pid: number): ProcessIdentity[] => childrenOf(pid).flatMap((child) => [child, ...descendants(child.pid)]);
 
 // Three more starts, on a machine that is at work.
-describe.runIf(cluster.has('nodes'))('Two clusters on one machine', { timeout: 2 * START_MS }, () => {
+describe.runIf(cluster.has('nodes'))('Test cluster: two of them on one machine', { timeout: 2 * START_MS }, () => {
   test('have nodes, names and addresses of their own, and leave nothing behind', async () => {
     const { owner, kubeconfig } = await startAnother();
     const other = await ClusterAccess.open(kubeconfig);

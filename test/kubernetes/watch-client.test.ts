@@ -55,7 +55,7 @@ const unreachable = async (work: Promise<unknown>): Promise<KubernetesUnreachabl
 const asked = (method: string): number =>
   proxy.seen.filter((seen) => seen.method === method && seen.url.includes(`/${namespace}/`)).length;
 
-describe('Server-side apply through the client', () => {
+describe('Cluster adapter: server-side apply with one field manager', () => {
   it('makes, changes and says the same again without effect', async () => {
     const made = await put('1');
     const changed = await put('2');
@@ -104,7 +104,7 @@ describe('Server-side apply through the client', () => {
   });
 });
 
-describe('Deleting and reading through the client', () => {
+describe('Cluster adapter: deleting and reading', () => {
   it('deletes only what was meant', async () => {
     const { metadata } = await put('1');
     const ref = { namespace, name: 'a' };
@@ -129,7 +129,7 @@ describe('Deleting and reading through the client', () => {
   });
 });
 
-describe('An overloaded API server', () => {
+describe('Fault: 429 with Retry-After; an overloaded API server', () => {
   const busy = (seconds: string, more: object = {}): Fault => ({
     kind: 'answer',
     status: 429,
@@ -169,7 +169,7 @@ describe('An overloaded API server', () => {
   });
 });
 
-describe('An API server in trouble', () => {
+describe('Fault: 500, hang, garbage, slow; an API server in trouble', () => {
   const broken: Fault = { kind: 'answer', status: 500, body: statusBody(500, 'InternalError', 'etcd is away') };
 
   it('is asked again for reads', async () => {
@@ -245,7 +245,7 @@ describe('An API server in trouble', () => {
   });
 });
 
-describe('Many calls at once', () => {
+describe('Cluster adapter: many calls at once', () => {
   it('reach the server sixteen at a time, all of them', async () => {
     proxy.fail({ on: onAny, fault: { kind: 'hang' } });
     const impatient = world.impatient({ readMs: 1_000 });

@@ -28,7 +28,7 @@ afterEach(() => maps.close());
 
 const impatient = (): KubernetesApi => maps.world.impatient({ listMs: 2_000, watchStartMs: 2_000 });
 
-describe('A cache behind an API server in trouble keeps the last whole state and says that it is old', () => {
+describe('Fault: 429, 500, hang, garbage, slow; a cache keeps the last whole state and says that it is old', () => {
   const rows: readonly { name: string; fault: Fault; error: RegExp }[] = [
     {
       name: '500',
@@ -143,7 +143,7 @@ describe('A cache behind an API server in trouble keeps the last whole state and
   });
 });
 
-describe('A kind that the server does not serve', () => {
+describe('Fault: CRD missing; a kind that the server does not serve', () => {
   const GADGETS: Resource = { group: 'tests.purser.dev', version: 'v1', plural: 'gadgets', kind: 'Gadget', namespaced: true };
   const DEFINITION = {
     apiVersion: 'apiextensions.k8s.io/v1',
@@ -190,7 +190,7 @@ describe('A kind that the server does not serve', () => {
   });
 });
 
-describe('A token that ends', () => {
+describe('Fault: token expired in flight; it', () => {
   const twoTokens = async (): Promise<[string, string]> => {
     const clusterRules = [{ resources: ['configmaps'], verbs: ['list', 'watch'] }];
     const tokens: string[] = [];

@@ -24,7 +24,7 @@ beforeEach(async () => {
 });
 afterEach(() => maps.close());
 
-describe('A cache follows the server', () => {
+describe('Cluster adapter: a cache follows the server', () => {
   it('shows what is made, changed and deleted, each once and with its last state', async () => {
     await maps.put('old', '1');
     const view = maps.watched();
@@ -69,7 +69,7 @@ describe('A cache follows the server', () => {
   });
 });
 
-describe('A cache behind a watch that is not to be relied on', () => {
+describe('Fault: watch events dropped, repeated, reordered, 410, silent stall', () => {
   const broken = (
     name: string,
     fault: () => Fault,
@@ -198,7 +198,7 @@ describe('A cache behind a watch that is not to be relied on', () => {
   );
 });
 
-describe('A list of many pages', () => {
+describe('Cluster adapter: a list of many pages', () => {
   const MANY = 1_050;
   const fill = async (): Promise<void> => {
     await Promise.all(Array.from({ length: MANY }, (_, n) => maps.put(`m${n}`, '1')));

@@ -171,7 +171,7 @@ describe('Rebuild: a cluster comes back from the database alone', () => {
   });
 });
 
-describe('Strangers: what a cluster runs and the database does not know', () => {
+describe('Rebuild: the mass-delete brake, for what a cluster runs and the database does not know', () => {
   const approve = async (name: string, digest: string) =>
     fleetOf(world.ground).approveRemovals(world.plane.caller, {
       clusterId: (await world.row(name)).id,

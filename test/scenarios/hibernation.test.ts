@@ -34,7 +34,7 @@ const told = async () => {
 
 const hibernated = () => plane.until(({ phase }) => phase === 'HIBERNATED' && ground.cluster.running().length === 0);
 
-describe('Deployments: scale to zero and back', () => {
+describe('Scale to zero: a deployment and back', () => {
   test('gives up every replica and costs nothing; the conditions say that it is wished', async () => {
     await deployed(1, { replicas: 2 });
     const plan = await scaled(0);

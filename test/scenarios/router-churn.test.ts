@@ -71,7 +71,7 @@ const times = async <T>(count: number, body: () => Promise<T>): Promise<T[]> => 
   return all;
 };
 
-describe('Router: an address that was another replica a moment ago', () => {
+describe('Route: an address that was another replica a moment ago', () => {
   it('the new replica is not passed over for what the old one did, and nothing of the old one is booked to it', async () => {
     const dying = await pod((request) => void request.socket.destroy());
     const steady = await pod(says('steady'));
@@ -110,7 +110,7 @@ describe('Router: an address that was another replica a moment ago', () => {
   });
 });
 
-describe('Router: a replica that leaves the table', () => {
+describe('Route: a replica that leaves the table', () => {
   it('finishes what it has and gets nothing new from the moment the router has the table', async () => {
     const finish: (() => void)[] = [];
     const leaving = await pod((_, response) => {
@@ -131,7 +131,7 @@ describe('Router: a replica that leaves the table', () => {
   });
 });
 
-describe('Router: many replicas die at once', () => {
+describe('Route: many replicas die at once', () => {
   it('under load every request is answered by those that are left', async () => {
     const pods = await Promise.all(
       Array.from({ length: 8 }, () => pod((_, response) => void setImmediate(() => response.end('alive')))),

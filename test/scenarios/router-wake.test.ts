@@ -51,7 +51,7 @@ async function waking(wake: RouteWake, more: Partial<RouteDeployment> = {}, spec
 
 const starting: RouteWake = { wished: 1, since: null, etaMs: null };
 
-describe('Router: holds requests while the first replica starts', () => {
+describe('Scale to zero: the router holds requests while the first replica starts', () => {
   it('waking under load loses no request: all wait, none is stamped or booked for waiting', async () => {
     let most = 0;
     let now = 0;
@@ -161,7 +161,7 @@ describe('Router: holds requests while the first replica starts', () => {
   });
 });
 
-describe('Router: a deployment that is scaled to 0', () => {
+describe('Scale to zero: a deployment at 0 replicas', () => {
   const asleep: RouteWake = { wished: 0, since: null, etaMs: null };
 
   it('answers 503 at once and says how to wake it', async () => {

@@ -18,7 +18,7 @@ export interface ClusterPortSubject {
 export const MOST_REPLICAS = 16;
 
 export function clusterPortSuite(name: string, open: () => Promise<ClusterPortSubject>): void {
-  describe(`Cluster port: ${name}`, () => {
+  describe(`Cluster adapter: the contract of the port, ${name}`, () => {
     let subject: ClusterPortSubject;
     const eventually = <T>(check: () => T | Promise<T>) => within(check, subject.patienceMs);
     const fence = { epoch: 5 };

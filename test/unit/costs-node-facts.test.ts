@@ -11,7 +11,7 @@ import { spreadLines } from '../../src/costs/spread-costs.ts';
 const MINUTE = 60_000;
 const T0 = 29_000_000 * MINUTE;
 
-describe('Usage from the kubelet: counters become minutes', () => {
+describe('Cost on Kubernetes: counters of the kubelet become minutes', () => {
   const reading = (at: number, cpuUs: number | null, memoryMib: number | null = null) => ({ podId: 'a', at, cpuUs, memoryMib });
   const sum = (parts: readonly UseOfMinute[], of: 'cpuUs' | 'cpuMs'): number => parts.reduce((all, part) => all + part[of], 0);
 
@@ -58,7 +58,7 @@ describe('Usage from the kubelet: counters become minutes', () => {
   });
 });
 
-describe('Nodes and pods are written down as they are observed', () => {
+describe('Cost on Kubernetes: nodes and pods are written down as they are observed', () => {
   const capacity = { cpuMilli: 4_000, memoryMib: 8_192, accelerator: null };
   const pod = (uid: string, from = T0) => ({
     ...{
@@ -167,7 +167,7 @@ describe('Nodes and pods are written down as they are observed', () => {
   });
 });
 
-describe('A minute of a node closes as a whole', () => {
+describe('Cost on Kubernetes: a minute of a node closes as a whole', () => {
   const now = T0 + 30 * MINUTE + 20_000;
   const node: NodeProgress = {
     nodeId: 'a',
@@ -201,7 +201,7 @@ describe('A minute of a node closes as a whole', () => {
   });
 });
 
-describe('Spreading what nobody has', () => {
+describe('Cost on Kubernetes: spreading what nobody has', () => {
   const amount = fc.bigInt({ min: 0n, max: 10n ** 12n });
   const names = {
     teamId: null,

@@ -28,7 +28,7 @@ function told({ idle, pods }: NodeShares): Map<string, bigint> {
 
 const sorted = (map: ReadonlyMap<string, bigint>): unknown[] => [...map].sort(([a], [b]) => (a < b ? -1 : 1));
 
-describe('Cost on shared nodes: one node-minute', () => {
+describe('Cost on Kubernetes: one node-minute', () => {
   test('agrees to the last digit with a naive reckoning', () => {
     fc.assert(
       fc.property(nodeMinute, (input) => {
@@ -116,7 +116,7 @@ describe('Cost on shared nodes: one node-minute', () => {
   });
 });
 
-describe('Cost on shared nodes: what a pod weighs', () => {
+describe('Cost on Kubernetes: what a pod weighs', () => {
   const step: RatedStep = {
     from: 0,
     to: 2 ** 45,
@@ -198,7 +198,7 @@ describe('Cost on shared nodes: what a pod weighs', () => {
   });
 });
 
-describe('Cost on shared nodes: the replica’s own split', () => {
+describe('Cost on Kubernetes: the replica’s own split', () => {
   test('what a pod cost while serving is split over its callers, and every line of it sums to the pod’s share', () => {
     const state = fc.constantFrom('starting' as const, 'serving' as const, 'unready' as const, 'draining' as const);
     const transitions = fc.array(fc.record({ at: instant, state }), { maxLength: 6 });

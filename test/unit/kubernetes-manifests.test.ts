@@ -34,7 +34,7 @@ interface Template {
 }
 const templateOf = (spec: WorkloadSpec) => (made(spec).deployment['spec'] as { readonly template: Template }).template.spec;
 
-describe('Manifests', () => {
+describe('Manifests: pure functions', () => {
   test('a container drains longer than its longest stream before it is told to end, the built-in server at once', () => {
     for (const drainTimeoutMs of [1, 999, 5_000, 65_001, 3_605_000]) {
       const drained = templateOf(workload(container, { drainTimeoutMs }));
@@ -100,7 +100,7 @@ describe('Manifests', () => {
   });
 });
 
-describe('Lives of pods', () => {
+describe('Cluster adapter: lives of pods', () => {
   const at = (second: number) => Date.parse('2026-01-01T00:00:00Z') + second * 1000;
   const text = (second: number) => new Date(at(second)).toISOString();
   const condition = (type: string, ok: boolean, second: number) => ({
@@ -160,7 +160,7 @@ describe('Lives of pods', () => {
   });
 });
 
-describe('Log pages', () => {
+describe('Cluster adapter: pages of logs', () => {
   const lines = [
     '2026-01-01T00:00:00.1Z a',
     '2026-01-01T00:00:00.12Z b',

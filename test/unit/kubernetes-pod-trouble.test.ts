@@ -24,7 +24,7 @@ const ended = (exitCode: number): Pod['status'] => ({
   ],
 });
 
-describe('Replica faults: the end of a container', () => {
+describe('Fault: crash loop, OOM kill, never ready; the end of a container', () => {
   test.each([0, 1, 137])('status %i is a crash, unless its pod is being deleted', (exitCode) => {
     expect(podTrouble(pod(ended(exitCode)), OPTIONS).message).toBe(
       `CrashLoop: it exited with status ${exitCode}. Its log says more.`,

@@ -10,7 +10,7 @@ import { distrust } from '../../src/kubernetes/watch/trust.ts';
 
 const NOW = Date.parse('2026-05-01T12:00:00Z');
 
-describe('Lines of a watch', () => {
+describe('Cluster adapter: lines of a watch', () => {
   it('are the same however the bytes are cut, between and within characters', () => {
     const line = fc.string({ unit: 'grapheme', minLength: 1 }).filter((text) => !/[\n\ud800-\udfff]/u.test(text));
     fc.assert(
@@ -40,7 +40,7 @@ describe('Lines of a watch', () => {
   });
 });
 
-describe('An event of a watch', () => {
+describe('Cluster adapter: an event of a watch', () => {
   const metadata = { name: 'a', namespace: 'team', uid: 'u', resourceVersion: '5' };
   const line = (type: string, object: unknown): string => JSON.stringify({ type, object });
 
@@ -74,7 +74,7 @@ describe('An event of a watch', () => {
     it(`that no API server sends is refused: ${text}`, () => expect(() => readWatchLine(text)).toThrow(KubernetesUnreachable));
 });
 
-describe('An answer', () => {
+describe('Cluster adapter: an answer', () => {
   const read = (status: number, body: object | string, retryAfter: string | null = null): unknown =>
     readAnswer({ path: '/api/v1/x', status, retryAfter, text: typeof body === 'string' ? body : JSON.stringify(body) }, NOW);
 
@@ -107,7 +107,7 @@ describe('An answer', () => {
     it(`Retry-After ${header ?? 'absent'}: ${wanted ?? 'nothing said'}`, () => expect(retryAfterMs(header, NOW)).toBe(wanted));
 });
 
-describe('A path', () => {
+describe('Cluster adapter: a path', () => {
   it('names group, namespace, object and part, each escaped', () => {
     expect(pathOf(NODES)).toBe('/api/v1/nodes');
     expect(pathOf(PODS, { namespace: 'team', name: 'a' }, 'log')).toBe('/api/v1/namespaces/team/pods/a/log');
@@ -119,7 +119,7 @@ describe('A path', () => {
   });
 });
 
-describe('Held state is trusted', () => {
+describe('Cluster adapter: held state is trusted', () => {
   const error = new Error('away');
   const rows: [string, Parameters<typeof distrust>[0], string | null][] = [
     ['while the server is heard', { syncedAt: NOW - 200_000, heardAt: NOW - 30_000, error: null, troubledSince: null }, null],

@@ -85,7 +85,7 @@ function open(api: PlayedApi, project: (object: ConfigMap) => ConfigMap | null =
 const event = (type: 'ADDED' | 'MODIFIED' | 'DELETED', of: RawObject): WatchEvent => ({ type, object: of });
 const BOOKMARK: WatchEvent = { type: 'BOOKMARK', resourceVersion: '50' };
 
-describe('A cache asks for', () => {
+describe('Cluster adapter: a cache asks for', () => {
   it('a list, then a watch from there, which goes on from the last event or bookmark as long as it ends well', async () => {
     const api = new PlayedApi();
     const { cache, pass } = open(api);
@@ -147,7 +147,7 @@ describe('A cache asks for', () => {
   });
 });
 
-describe('A cache holds', () => {
+describe('Cluster adapter: a cache holds', () => {
   it('what its projection lets through; what it lets through no more is gone as it was last held', async () => {
     const api = new PlayedApi();
     api.items = [object('a', 1, { hold: 'yes' }), object('b', 2)];
@@ -181,7 +181,7 @@ describe('A cache holds', () => {
   });
 });
 
-describe('A cache tells', () => {
+describe('Cluster adapter: a cache tells', () => {
   it('every listener, also when one throws; none that has left', async () => {
     const api = new PlayedApi();
     const { cache, told, leave } = open(api);

@@ -89,7 +89,7 @@ const fromFile = (text: string, context: string | null = null): KubernetesApi =>
   open({ kind: 'kubeconfig_file', file: file('config', text), context });
 const tokens = (): string[] => seen.map(({ authorization }) => authorization);
 
-describe('The client signs in', () => {
+describe('Several clusters: the client signs in', () => {
   it('with a token, under its own name, for the context that is asked for', async () => {
     await fromFile(kubeconfig({ token: 'one' })).json('/version');
     await fromFile(kubeconfig({ token: 'one' }), 'd').json('/version');
@@ -184,7 +184,7 @@ describe('The client signs in', () => {
   });
 });
 
-describe('The client has nothing to sign in with', () => {
+describe('Several clusters: the client has nothing to sign in with', () => {
   const rows: [string, () => KubernetesApi, RegExp][] = [
     ['no file', () => open({ kind: 'kubeconfig_file', file: join(folder, 'absent'), context: null }), /no such file/],
     ['no YAML', () => fromFile('{'), /no credentials/],
@@ -211,7 +211,7 @@ describe('The client has nothing to sign in with', () => {
   });
 });
 
-describe('A kubeconfig that came from elsewhere', () => {
+describe('Several clusters: a kubeconfig that came from elsewhere', () => {
   const secret = (): string => file('secret', 'of this machine');
   const rows: [string, () => string][] = [
     ['a program', () => kubeconfig({ exec: { command: join(folder, 'run') } })],

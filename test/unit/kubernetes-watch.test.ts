@@ -40,7 +40,7 @@ const snapshot = (state: ResourceState<Held>): Record<string, string> =>
     [...state.byName].map(([key, { metadata }]): [string, string] => [key, `${metadata.uid}@${metadata.resourceVersion}`]).sort(),
   );
 
-describe('A cache takes in events', () => {
+describe('Cluster adapter: a cache takes in events', () => {
   const added = (version: number, uid = 'u1'): ObjectEvent<Held> => ({ type: 'ADDED', object: held('a', uid, version) });
   const modified = (version: number, uid = 'u1'): ObjectEvent<Held> => ({ type: 'MODIFIED', object: held('a', uid, version) });
   const deleted = (version: number, uid = 'u1'): ObjectEvent<Held> => ({ type: 'DELETED', object: held('a', uid, version) });
@@ -117,7 +117,7 @@ describe('A cache takes in events', () => {
   });
 });
 
-describe('A cache takes in a list', () => {
+describe('Cluster adapter: a cache takes in a list', () => {
   it('as the truth, whatever was known: also a server that was set back to a backup', () => {
     const state = emptyState<Held>();
     list(state, [held('a', 'u1', 1_000), held('b', 'u2', 900)]);
@@ -147,7 +147,7 @@ describe('A cache takes in a list', () => {
   });
 });
 
-describe('Versions order events only where they are decimal', () => {
+describe('Cluster adapter: versions order events only where they are decimal', () => {
   const rows: [string, string, boolean][] = [
     ['1', '2', true],
     ['9', '10', true],
@@ -195,7 +195,7 @@ const played = (steps: readonly { name: string; remove: boolean }[]): SmallServe
   return server;
 };
 
-describe('Whatever a watch drops, repeats and reorders', () => {
+describe('Fault: watch events dropped, repeated, reordered; whatever a watch does', () => {
   it('the next list makes the state the server’s, and the changes that were told add up to it', () => {
     const mangled = acts.chain((steps) => {
       const { history } = played(steps);

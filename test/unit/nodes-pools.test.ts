@@ -9,7 +9,7 @@ import { planPoolRemoval } from '../../src/fleet/plan-pool-removal.ts';
 import { planPools, POOL_PACE, type PlannedStep, type ScaledPool } from '../../src/fleet/plan-pools.ts';
 import { node, notice, NOW, pod, poolCalled, seen, small, uid } from '../support/nodes.ts';
 
-describe('Pools: they grow for pods that wait and give idle nodes back', () => {
+describe('Nodes scale: pools grow for pods that wait and give idle nodes back', () => {
   const pool: Pool = poolCalled('burst', 90);
   const scaling: PoolScaling = {
     ...{ poolId: pool.id, provider: 'simulated', config: {}, minNodes: 0, maxNodes: 5, desiredNodes: null, scaledAt: null },

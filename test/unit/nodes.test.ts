@@ -14,7 +14,7 @@ import { drainingBecauseOfNodes, hindranceOf, noticeOf } from '../../src/kuberne
 import { cpuMilliOf, memoryMibAsked, memoryMibThere, readQuantity } from '../../src/kubernetes/manifests/quantity.ts';
 import { node, notice, NOW, pod, poolCalled, seen, uid } from '../support/nodes.ts';
 
-describe('Nodes: what is read of them', () => {
+describe('Spot and nodes: what is read of them', () => {
   test.each([
     ['250m', 250, null],
     ['1.5', 1_500, null],
@@ -167,7 +167,7 @@ describe('Nodes: what is read of them', () => {
   });
 });
 
-describe('Nodes: which pods drain because their nodes will leave', () => {
+describe('Spot and nodes: which pods drain because their nodes will leave', () => {
   const raw = (taints: { key: string; effect: string }[] = []): Node => ({
     metadata: { name: 'x', uid: uid(1), resourceVersion: '1' },
     spec: { taints },
@@ -184,7 +184,7 @@ describe('Nodes: which pods drain because their nodes will leave', () => {
   });
 });
 
-describe('Nodes: pods leave a node that will leave', () => {
+describe('Spot and nodes: pods leave a node that will leave', () => {
   const plan = (nodes: ObservedNode[], alone = new Map<string, number>(), waiting: WaitingPod[] = []) =>
     planDepartures(seen(nodes, waiting), alone, NOW).departures.map(({ kind, pod: { name } }) => `${kind} ${name}`);
 
@@ -226,7 +226,7 @@ describe('Nodes: pods leave a node that will leave', () => {
   });
 });
 
-describe('Nodes: their rows', () => {
+describe('Spot and nodes: their rows', () => {
   const pool = poolCalled('burst', 90, { tier: 'burst' });
   const input = (nodes: ObservedNode[] | null, known: ClusterNode[] = [], seenAt: number | null = NOW - 1_000): NodesInput => ({
     ...{ clusterId: uid(80), observation: nodes && seen(nodes), known, pools: [pool], offerings: new Set(), seenAt },
