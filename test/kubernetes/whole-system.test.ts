@@ -122,110 +122,122 @@ afterAll(async () => {
 });
 
 describe.runIf(cluster.has('nodes'))('The whole system on a real cluster', () => {
-  test('a container is deployed from the command line and answers through the router', async () => {
-    await registerWeb({ VERSION: '1' });
-    const ran = await cli.run(['deploy', WEB, '--replicas', '2', '--cluster', 'east', '--wait', '--timeout', '90']);
-    expect(ran, ran.stderr).toMatchObject({ code: 0 });
-    const response = await fetch(`${purser.routerUrl}/${WEB}/`, { headers: { authorization: `Bearer ${purser.adminToken}` } });
-    expect(response.status).toBe(200);
-    expect(await response.json()).toMatchObject({ version: '1' });
-    expect(await podsOf('web')).toHaveLength(2);
-  });
-
-  test('the example model is deployed there too: the built-in server fetches it by reference', async () => {
-    await deployVersion(purser, { project, name: 'digits-east', model: 'digits', ...ON_CLUSTER });
-    await untilReady(purser, 'example/demo/digits-east');
-    const load = callDigits(purser, 1, purser.adminToken, 'example/demo/digits-east');
-    await eventually(() => load.answers.length >= 20);
-    await load.stop();
-    expect(load.failed).toEqual([]);
-  });
-
-  test('a rolling update loses no request', async () => {
-    const load = callWeb(4);
-    await registerWeb({ VERSION: '2' });
-    await deployVersion(purser, { project, name: 'web', model: 'web', replicas: 2, ...ON_CLUSTER });
-    await eventually(async () => (await look(purser, WEB)).revision?.number === 2, 60_000);
-    await untilReady(purser, WEB);
-    await eventually(async () => (await podsOf('web')).length === 2, 60_000);
-    await load.stop();
-    expect(load.failed).toEqual([]);
-    expect(new Set(load.answers.map(({ revision }) => revision))).toEqual(new Set(['1', '2']));
-  });
-
-  test('a pod that is killed is replaced, and requests that may be repeated do not notice', async () => {
-    await deployVersion(purser, { project, name: 'web', model: 'web', replicas: 2, retryable: true, ...ON_CLUSTER });
-    await untilReady(purser, WEB);
-    const load = callWeb(2);
-    await eventually(() => load.answers.length > 20);
-    const [victim] = await podsOf('web');
-    const { containerID } = victim!.status.containerStatuses![0]!;
-    await cluster.control.killContainer(victim!.spec.nodeName, containerID.replace('containerd://', ''));
-    await eventually(async () => {
-      const again = (await podsOf('web')).find(({ metadata }) => metadata.uid === victim!.metadata.uid);
-      return (again?.status.containerStatuses?.[0]?.restartCount ?? 0) > 0;
-    }, 60_000);
-    await untilReady(purser, WEB);
-    await load.stop();
-    expect(load.failed).toEqual([]);
-  });
-
-  test('scaled to 0 and back, requests are held while the pod starts', async () => {
-    const asleep = { project, name: 'web', model: 'web', retryable: true, ...ON_CLUSTER, deadlineMs: 20_000 };
-    await deployVersion(purser, { ...asleep, replicas: 0 });
-    await eventually(async () => (await look(purser, WEB)).status.phase === 'HIBERNATED', 60_000);
-    await eventually(async () => (await podsOf('web')).length === 0, 60_000);
-    const call = () => fetch(`${purser.routerUrl}/${WEB}/`, { headers: { authorization: `Bearer ${purser.adminToken}` } });
-    await eventually(async () => (await call()).status === 503);
-    await deployVersion(purser, { ...asleep, replicas: 1 });
-    // Refused at once until the router has heard of it, held from then on.
-    const heldMs = await eventually(async () => {
-      const began = performance.now();
-      const { status } = await call();
-      return status === 200 && performance.now() - began;
-    }, 60_000);
-    expect(heldMs).toBeGreaterThan(200);
-    await deployVersion(purser, { ...asleep, replicas: 2 });
-    await untilReady(purser, WEB);
-  });
-
-  test('what nodes cost is shared out to the last digit', async () => {
-    const minutes = await eventually(() => Math.max(0, Math.floor(Date.now() / 60_000) - pricedFrom) || false, 100_000);
-    const range = {
-      from: new Date(pricedFrom * 60_000).toISOString(),
-      to: new Date((pricedFrom + minutes) * 60_000).toISOString(),
-    };
-    const { costs } = await ask<{
-      costs: { rows: { key: { dimension: string; value: string }[]; cost: { amount: string }; nodeIdle: { amount: string } }[] };
-    }>(
-      purser,
-      `query ($range: TimeRange!) { costs(range: $range, groupBy: [NODE]) { rows { key { dimension value } cost { amount } nodeIdle { amount } } } }`,
-      { range },
-    );
-    const ours = costs.rows.filter(({ key }) => pricedNodes.some((node) => key[0]?.value.includes(node)));
-    expect(ours).toHaveLength(pricedNodes.length);
-    for (const { cost, nodeIdle } of ours) {
-      expect(Number(cost.amount)).toBe(Number((NODE_PRICE_PER_MINUTE * minutes).toFixed(6)));
-      expect(Number(nodeIdle.amount)).toBeGreaterThan(0);
-      expect(Number(nodeIdle.amount)).toBeLessThan(Number(cost.amount));
-    }
-  });
-
-  test('wiped from the cluster, everything comes back from the database: workloads, digests, weights and quotas', async () => {
-    const shape = async () => ({
-      workloads: (await pods())
-        .map(({ metadata, spec }) => `${metadata.labels['purser.dev/workload'] ?? ''} ${spec.containers[0]!.image}`)
-        .sort(),
-      web: (await look(purser, WEB)).revision,
+  describe('Manifests: a container and the built-in server', () => {
+    test('a container is deployed from the command line and answers through the router', async () => {
+      await registerWeb({ VERSION: '1' });
+      const ran = await cli.run(['deploy', WEB, '--replicas', '2', '--cluster', 'east', '--wait', '--timeout', '90']);
+      expect(ran, ran.stderr).toMatchObject({ code: 0 });
+      const response = await fetch(`${purser.routerUrl}/${WEB}/`, { headers: { authorization: `Bearer ${purser.adminToken}` } });
+      expect(response.status).toBe(200);
+      expect(await response.json()).toMatchObject({ version: '1' });
+      expect(await podsOf('web')).toHaveLength(2);
     });
-    const before = await shape();
-    await cluster.kubectl('delete', 'namespace', NAMESPACE, '--wait=true', '--timeout=60s');
-    await untilReady(purser, WEB);
-    await untilReady(purser, 'example/demo/digits-east');
-    expect(await shape()).toEqual(before);
-    const load = callWeb(2);
-    await eventually(() => load.answers.length > 20);
-    await load.stop();
-    expect(load.failed).toEqual([]);
+
+    test('the example model is deployed there too: the built-in server fetches it by reference', async () => {
+      await deployVersion(purser, { project, name: 'digits-east', model: 'digits', ...ON_CLUSTER });
+      await untilReady(purser, 'example/demo/digits-east');
+      const load = callDigits(purser, 1, purser.adminToken, 'example/demo/digits-east');
+      await eventually(() => load.answers.length >= 20);
+      await load.stop();
+      expect(load.failed).toEqual([]);
+    });
+  });
+
+  describe('Route: from outside the cluster, through pod churn', () => {
+    test('a rolling update loses no request', async () => {
+      const load = callWeb(4);
+      await registerWeb({ VERSION: '2' });
+      await deployVersion(purser, { project, name: 'web', model: 'web', replicas: 2, ...ON_CLUSTER });
+      await eventually(async () => (await look(purser, WEB)).revision?.number === 2, 60_000);
+      await untilReady(purser, WEB);
+      await eventually(async () => (await podsOf('web')).length === 2, 60_000);
+      await load.stop();
+      expect(load.failed).toEqual([]);
+      expect(new Set(load.answers.map(({ revision }) => revision))).toEqual(new Set(['1', '2']));
+    });
+
+    test('a pod that is killed is replaced, and requests that may be repeated do not notice', async () => {
+      await deployVersion(purser, { project, name: 'web', model: 'web', replicas: 2, retryable: true, ...ON_CLUSTER });
+      await untilReady(purser, WEB);
+      const load = callWeb(2);
+      await eventually(() => load.answers.length > 20);
+      const [victim] = await podsOf('web');
+      const { containerID } = victim!.status.containerStatuses![0]!;
+      await cluster.control.killContainer(victim!.spec.nodeName, containerID.replace('containerd://', ''));
+      await eventually(async () => {
+        const again = (await podsOf('web')).find(({ metadata }) => metadata.uid === victim!.metadata.uid);
+        return (again?.status.containerStatuses?.[0]?.restartCount ?? 0) > 0;
+      }, 60_000);
+      await untilReady(purser, WEB);
+      await load.stop();
+      expect(load.failed).toEqual([]);
+    });
+  });
+
+  describe('Scale to zero: replicas 0 and back', () => {
+    test('scaled to 0 and back, requests are held while the pod starts', async () => {
+      const asleep = { project, name: 'web', model: 'web', retryable: true, ...ON_CLUSTER, deadlineMs: 20_000 };
+      await deployVersion(purser, { ...asleep, replicas: 0 });
+      await eventually(async () => (await look(purser, WEB)).status.phase === 'HIBERNATED', 60_000);
+      await eventually(async () => (await podsOf('web')).length === 0, 60_000);
+      const call = () => fetch(`${purser.routerUrl}/${WEB}/`, { headers: { authorization: `Bearer ${purser.adminToken}` } });
+      await eventually(async () => (await call()).status === 503);
+      await deployVersion(purser, { ...asleep, replicas: 1 });
+      // Refused at once until the router has heard of it, held from then on.
+      const heldMs = await eventually(async () => {
+        const began = performance.now();
+        const { status } = await call();
+        return status === 200 && performance.now() - began;
+      }, 60_000);
+      expect(heldMs).toBeGreaterThan(200);
+      await deployVersion(purser, { ...asleep, replicas: 2 });
+      await untilReady(purser, WEB);
+    });
+  });
+
+  describe('Cost on Kubernetes: nodes shared out by what kubelets tell', () => {
+    test('what nodes cost is shared out to the last digit', async () => {
+      const minutes = await eventually(() => Math.max(0, Math.floor(Date.now() / 60_000) - pricedFrom) || false, 100_000);
+      const range = {
+        from: new Date(pricedFrom * 60_000).toISOString(),
+        to: new Date((pricedFrom + minutes) * 60_000).toISOString(),
+      };
+      const { costs } = await ask<{
+        costs: {
+          rows: { key: { dimension: string; value: string }[]; cost: { amount: string }; nodeIdle: { amount: string } }[];
+        };
+      }>(
+        purser,
+        `query ($range: TimeRange!) { costs(range: $range, groupBy: [NODE]) { rows { key { dimension value } cost { amount } nodeIdle { amount } } } }`,
+        { range },
+      );
+      const ours = costs.rows.filter(({ key }) => pricedNodes.some((node) => key[0]?.value.includes(node)));
+      expect(ours).toHaveLength(pricedNodes.length);
+      for (const { cost, nodeIdle } of ours) {
+        expect(Number(cost.amount)).toBe(Number((NODE_PRICE_PER_MINUTE * minutes).toFixed(6)));
+        expect(Number(nodeIdle.amount)).toBeGreaterThan(0);
+        expect(Number(nodeIdle.amount)).toBeLessThan(Number(cost.amount));
+      }
+    });
+  });
+
+  describe('Rebuild: wiped, and back from the database alone', () => {
+    test('wiped from the cluster, everything comes back from the database: workloads, digests, weights and quotas', async () => {
+      const shape = async () => ({
+        workloads: (await pods())
+          .map(({ metadata, spec }) => `${metadata.labels['purser.dev/workload'] ?? ''} ${spec.containers[0]!.image}`)
+          .sort(),
+        web: (await look(purser, WEB)).revision,
+      });
+      const before = await shape();
+      await cluster.kubectl('delete', 'namespace', NAMESPACE, '--wait=true', '--timeout=60s');
+      await untilReady(purser, WEB);
+      await untilReady(purser, 'example/demo/digits-east');
+      expect(await shape()).toEqual(before);
+      const load = callWeb(2);
+      await eventually(() => load.answers.length > 20);
+      await load.stop();
+      expect(load.failed).toEqual([]);
+    });
   });
 });
