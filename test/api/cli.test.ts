@@ -177,6 +177,7 @@ describe('CLI: documented exit codes', () => {
     ['a missing argument', ['describe'], EXIT.USAGE, /missing required argument/],
     ['a path that is none', ['deploy', 'digits'], EXIT.USAGE, /team\/project\/name/],
     ['a number that is none', ['deploy', 'crew/deck/digits', '--replicas', 'many'], EXIT.USAGE, /whole number/],
+    ['an object that is none', ['deploy', 'crew/deck/digits', '--adopt', 'web'], EXIT.USAGE, /NAMESPACE\/NAME/],
     ['a dimension that is none', ['costs', '--by', 'weather'], EXIT.USAGE, /must be one of/],
     [
       'a file that is not there',

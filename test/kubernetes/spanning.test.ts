@@ -290,7 +290,7 @@ describe.runIf(east.has('nodes'))('Pods that somebody else runs', { timeout: 120
     return Number(costs.rows.find(({ key }) => JSON.stringify(key).includes('existing'))?.requests ?? 0);
   };
 
-  test('are taken over through the API without a restart, routed to, counted, and let go as they were', async () => {
+  test('are taken over from the command line without a restart, routed to, counted, and let go as they were', async () => {
     await east.namespace(namespace);
     const labels = { app: 'existing' };
     const container = {
@@ -314,23 +314,16 @@ describe.runIf(east.has('nodes'))('Pods that somebody else runs', { timeout: 120
         .sort(),
     });
     const before = await untouched();
-    const adopt = { namespace, name: 'existing' };
-    await deployVersion(purser, {
-      project,
-      name: 'existing',
-      model: 'existing',
-      replicas: 2,
-      clusters: [{ cluster: 'east' }],
-      adopt,
-    });
-    const { replicas } = await untilReady(purser, pathOf('existing'));
+    const how = ['--replicas', '2', '--cluster', 'east', '--adopt', `${namespace}/existing`, '--wait'];
+    expect(await cli.run(['deploy', pathOf('existing'), ...how])).toMatchObject({ code: 0 });
+    const { replicas } = await look(purser, pathOf('existing'));
     const pods = await podsIn(east, selector, namespace);
     expect(replicas.map(({ address }) => address).sort()).toEqual(pods.map(({ status }) => `${status.podIP ?? ''}:8080`).sort());
     expect(await shareOf('existing', namesOf(pods), 20)).toBe(1);
     expect(await untouched()).toEqual(before);
     await eventually(async () => (await requestsOf()) >= 20, SOON_MS);
 
-    await change(purser, DELETE, { path: pathOf('existing') });
+    expect(await cli.run(['delete', pathOf('existing')])).toMatchObject({ code: 0 });
     await eventually(async () => expect((await existing()).metadata.labels).toEqual(labels), SOON_MS);
     await eventually(() => expect(look(purser, pathOf('existing'))).rejects.toThrow('is not there'), SOON_MS);
     expect(await untouched()).toEqual(before);

@@ -2,7 +2,13 @@ import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Command } from 'commander';
 import { graphql } from '../../typescript/generated/gql.ts';
-import type { CapacityType, DeployClusterInput, DeployInput, DeployMutation } from '../../typescript/generated/graphql.ts';
+import type {
+  AdoptInput,
+  CapacityType,
+  DeployClusterInput,
+  DeployInput,
+  DeployMutation,
+} from '../../typescript/generated/graphql.ts';
 import type { Cli } from '../cli-context.ts';
 import { CommandFailure, EXIT } from '../exit-codes.ts';
 import { money, table, wholeNumber } from '../output.ts';
@@ -107,6 +113,7 @@ interface DeployOptions {
   readonly capacity?: string;
   readonly cluster?: string[];
   readonly pool?: string;
+  readonly adopt?: string;
   readonly expectedVersion?: string;
   readonly plan?: boolean;
   readonly planHash?: string;
@@ -129,6 +136,7 @@ export function addDeployCommand(program: Command, cli: () => Cli): void {
     .option('--capacity <types>', 'only these, comma-separated: on_demand, spot, reserved')
     .option('--cluster <clusters...>', 'where replicas run: name, name=weight to share them out, name=weight@1 to stand by')
     .option('--pool <pool>', 'on which kind of capacity there')
+    .option('--adopt <namespace/name>', 'take over a Deployment that runs in the cluster already, without a restart')
     .option('--expected-version <n>', 'refuse if somebody changed the deployment since')
     .option('--plan', 'show the priced plan and why the other offerings lost; change nothing')
     .option('--plan-hash <hash>', 'run exactly this plan, or nothing')
@@ -193,6 +201,7 @@ function inputOf(path: string, options: DeployOptions): DeployInput {
     ...(options.capacity === undefined ? {} : { capacityTypes: options.capacity.split(',').map(capacityOf) }),
     ...(options.cluster === undefined ? {} : { clusters: options.cluster.map(clusterOf) }),
     ...(options.pool === undefined ? {} : { pool: options.pool }),
+    ...(options.adopt === undefined ? {} : { adopt: adoptedOf(options.adopt) }),
   };
 }
 
@@ -204,6 +213,13 @@ function clusterOf(text: string): DeployClusterInput {
     ...(share === undefined ? {} : { weight: wholeNumber('--cluster', weight) }),
     ...(order === undefined ? {} : { order: wholeNumber('--cluster', order) }),
   };
+}
+
+function adoptedOf(text: string): AdoptInput {
+  const match = /^([^/]+)\/([^/]+)$/.exec(text);
+  if (!match) throw new CommandFailure(`--adopt "${text}" must be NAMESPACE/NAME.`, EXIT.USAGE);
+  const [, namespace = '', name = ''] = match;
+  return { namespace, name };
 }
 
 const CAPACITIES: readonly CapacityType[] = ['ON_DEMAND', 'SPOT', 'RESERVED'];
