@@ -44,9 +44,11 @@ interface PodSpec {
   readonly enableServiceLinks: boolean;
   readonly automountServiceAccountToken: boolean;
   readonly securityContext: Readonly<Record<string, unknown>>;
+  readonly volumes: readonly { readonly name: string; readonly secret?: object }[];
   readonly containers: readonly {
     readonly image: string;
     readonly args: readonly string[];
+    readonly env: readonly { readonly name: string; readonly value?: string }[];
     readonly securityContext: Readonly<Record<string, unknown>>;
     readonly ports?: readonly { readonly containerPort: number }[];
   }[];
@@ -79,6 +81,8 @@ describe('Install: wrong values of the chart are refused with a sentence', () =>
     ['a setting of somebody else', { 'settings.NODE_OPTIONS': '--inspect' }, "'NODE_OPTIONS' does not match pattern"],
     ['an operator without its token', { 'operator.enabled': true }, "at '/operator/existingSecret'"],
     ['a prefix too long for namespaces', { namespacePrefix: 'a'.repeat(21) }, "at '/namespacePrefix': maxLength"],
+    ['a link secret that is none', { 'link.tls.existingSecret': 'No Secret' }, "at '/link/tls/existingSecret'"],
+    ['a certificate in a value', { 'link.tls.cert': '-----BEGIN' }, "at '/link/tls': additional properties 'cert' not allowed"],
     ['a secret in a value', { 'database.url': 'postgresql://a:b@c/d' }, "additional properties 'url' not allowed"],
   ])('%s', async (_what, values, sentence) => {
     await expect(render({ ...NEEDED, ...values })).rejects.toThrow(sentence);
@@ -128,6 +132,34 @@ describe('Install: what the Helm chart makes', () => {
       (await read(await render(values))).find(({ kind, metadata }) => kind === 'Deployment' && metadata.name === 'purser-router');
     expect((await router(NEEDED))?.spec.replicas).toBe(2);
     expect((await router(EVERYTHING))?.spec).not.toHaveProperty('replicas');
+  });
+
+  test('the link speaks TLS where a secret has its certificate: routers get whom to trust and not the key', async () => {
+    expect(await render(NEEDED)).not.toContain('PURSER_LINK_TLS');
+    const values = { ...NEEDED, 'link.tls.existingSecret': 'purser-link', 'serviceMonitor.enabled': true };
+    const yaml = await render(values);
+    // The definition of monitors is not on this cluster.
+    const own = yaml.split(/^---$/m).filter((text) => !text.includes('kind: ServiceMonitor'));
+    const link = (await read(own.join('---'))).flatMap(({ kind, metadata, spec }) => {
+      if (kind !== 'Deployment') return [];
+      const { containers, volumes } = spec.template.spec;
+      const env = containers[0]?.env.filter(({ name }) => name.startsWith('PURSER_LINK_TLS')) ?? [];
+      const secret = volumes.find(({ name }) => name === 'link-tls')?.secret;
+      return [{ name: metadata.name, env: env.map(({ name, value }) => `${name}=${value ?? ''}`), secret }];
+    });
+    expect(link).toEqual([
+      {
+        name: 'purser',
+        env: ['PURSER_LINK_TLS_CERT=/etc/purser/link/tls.crt', 'PURSER_LINK_TLS_KEY=/etc/purser/link/tls.key'],
+        secret: { secretName: 'purser-link', defaultMode: 0o440 },
+      },
+      {
+        name: 'purser-router',
+        env: ['PURSER_LINK_TLS_CA=/etc/purser/link/ca.crt'],
+        secret: { secretName: 'purser-link', items: [{ key: 'ca.crt', path: 'ca.crt' }], defaultMode: 0o440 },
+      },
+    ]);
+    expect(yaml).toMatch(/scheme: https\n +tlsConfig:\n +ca: { secret: { name: purser-link, key: ca.crt } }\n/);
   });
 
   test('metrics are scraped where somebody asks for it, with the token of routers', async () => {

@@ -1,5 +1,6 @@
 // Installs the chart on the run's cluster, with the image of this build, PostgreSQL and S3 outside, and looks at it from outside.
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { get } from 'node:https';
 import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
@@ -13,7 +14,7 @@ import { repository } from './cluster/cache.ts';
 import { theCluster } from './cluster/testing.ts';
 import { CHART, type Values } from './install/helm.ts';
 import { Follower } from './install/follower.ts';
-import { Installation, SOON_MS, Surroundings } from './install/installation.ts';
+import { Installation, LINK, SOON_MS, Surroundings } from './install/installation.ts';
 import { PRODUCT_IMAGE, productImage, type ProductImage } from './install/product-image.ts';
 
 const cluster = await theCluster();
@@ -32,6 +33,9 @@ describe.runIf(cluster.has('nodes') && hasS3Server())('Install: by the chart on 
     'image.digest': digest,
     namespacePrefix: PREFIX,
     'operator.enabled': true,
+    // The certificate is for the Service's name as pods of its namespace say it.
+    'link.tls.existingSecret': 'purser-link',
+    'router.linkHost': 'purser',
   });
 
   beforeAll(async () => {
@@ -75,11 +79,20 @@ describe.runIf(cluster.has('nodes') && hasS3Server())('Install: by the chart on 
     }
   });
 
+  test('the link between routers and control planes speaks TLS alone, and each router has its table by it', async () => {
+    for (const { address } of await installation.pods('control-plane')) {
+      await expect(answer(`http://${address}:4001/metrics`, installation.routerToken)).rejects.toThrow('fetch failed');
+      await expect(overLink(address, installation.routerToken, null)).rejects.toThrow('self-signed certificate');
+    }
+    for (const { address } of await installation.pods('router'))
+      expect(await answer(`http://${address}:8080/-/readyz`, null)).toBe(200);
+  });
+
   test('metrics answer who has the routers’ token', async () => {
     const { routerToken } = installation;
     for (const { address } of await installation.pods('control-plane')) {
-      expect(await answer(`http://${address}:4001/metrics`, routerToken)).toBe(200);
-      expect(await answer(`http://${address}:4001/metrics`, null)).toBe(401);
+      expect(await overLink(address, routerToken)).toBe(200);
+      expect(await overLink(address, null)).toBe(401);
     }
     for (const { address } of await installation.pods('router')) {
       expect(await answer(`http://${address}:8080/-/metrics`, routerToken)).toBe(200);
@@ -232,6 +245,18 @@ describe.runIf(cluster.has('nodes') && hasS3Server())('Install: by the chart on 
     3 * SOON_MS,
   );
 });
+
+/** What the link of a control plane answers to one who trusts this certificate; null = what everybody trusts. */
+function overLink(host: string, token: string | null, ca: string | null = LINK['ca.crt']): Promise<number> {
+  const headers = token === null ? {} : { authorization: `Bearer ${token}` };
+  const trust = ca === null ? {} : { ca };
+  return new Promise((resolve, reject) => {
+    get({ host, port: 4001, path: '/metrics', servername: 'purser', agent: false, headers, ...trust }, (response) => {
+      response.resume();
+      response.on('end', () => resolve(response.statusCode ?? 0));
+    }).on('error', reject);
+  });
+}
 
 /** As somebody writes it who keeps two installations on one cluster. */
 function overlayOf(folder: string, { namespace, values }: Installation, { digest }: ProductImage): object {

@@ -1,5 +1,7 @@
 // Purser as somebody installs it: PostgreSQL and S3 outside the cluster, secrets made by hand, then the chart.
 import { randomBytes } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import type pg from 'pg';
 import { PurserClient } from '../../../clients/typescript/purser-client.ts';
 import { newToken } from '../../../src/kernel/token.ts';
@@ -16,6 +18,17 @@ import { CHART, helm, setting, type Values } from './helm.ts';
 /** Pods start, migrate and become ready on a busy machine. */
 export const SOON_MS = 120_000;
 const PASSWORD = randomBytes(12).toString('hex');
+
+/** As cert-manager would write it, for the name by which pods of its namespace find the Service. */
+export const LINK = {
+  'tls.crt': certificate('service.pem'),
+  'tls.key': certificate('service-key.pem'),
+  'ca.crt': certificate('service.pem'),
+};
+
+function certificate(name: string): string {
+  return readFileSync(join(import.meta.dirname, '..', '..', 'support', 'certificate', name), 'utf8');
+}
 
 /** What an installation leans on, at an address that pods reach. */
 export class Surroundings {
@@ -121,6 +134,7 @@ export class Installation {
     await this.#secret('purser-database', { url: app, 'owner-url': owner });
     await this.#secret('purser-tokens', { 'admin-token': this.adminToken, 'router-token': this.routerToken });
     await this.#secret('purser-operator', { token: this.adminToken });
+    await this.#secret('purser-link', LINK);
     await this.#secret('purser-s3', { 'access-key': accessKey, 'secret-key': secretKey });
   }
 
