@@ -8,8 +8,10 @@ import { DeploymentsReconciler, type DeploymentsReconcilerDeps } from './deploym
 const IDLE_MS = 10_000;
 /** While something is on its way. Higher makes rollouts coarse, lower reads for nothing. */
 const BUSY_MS = 500;
-/** Changes that come this close together are looked at once. Higher is slower, lower looks at each replica of a batch by itself. */
-const TOGETHER_MS = 50;
+/** Changes of a cluster that come this close together are looked at once: a pod and its endpoint. Higher is slower, lower looks twice. */
+const TOGETHER_MS = 10;
+/** A loop that changes keep awake rests as long as its last pass took, at most this long. Higher is slower, lower leaves the process no time for others. */
+const MAX_REST_MS = 50;
 /** After the cluster could not say whether it changed. Higher: it is noticed late when it is back; lower: it is asked in vain. */
 const RETRY_MS = 1_000;
 
@@ -27,6 +29,7 @@ export class ClusterLoop {
   readonly #stopping = new AbortController();
   #soon: ReturnType<typeof setTimeout> | null = null;
   #watching: Promise<void> | null = null;
+  #lastPassMs = 0;
 
   constructor(deps: ClusterLoopDeps) {
     this.#deps = deps;
@@ -62,9 +65,11 @@ export class ClusterLoop {
   }
 
   async #pass(reconciler: DeploymentsReconciler, signal: AbortSignal): Promise<void> {
+    const began = this.#deps.clock.now();
     const input = await reconciler.prepare();
     const plan = reconciler.plan(input, this.#deps.clock.now());
     await reconciler.execute(plan, signal);
+    this.#lastPassMs = this.#deps.clock.now() - began;
     if (plan?.cluster.busy) this.#wakeSoon();
   }
 
@@ -80,13 +85,17 @@ export class ClusterLoop {
     const { signal } = this.#stopping;
     while (!signal.aborted) {
       const waitMs = await this.#deps.cluster.changed(signal).then(
-        () => {
-          this.#loop.wake();
-          return TOGETHER_MS;
-        },
+        () => this.#wakeOnce(signal),
         () => RETRY_MS,
       );
       await pause(waitMs, signal);
     }
+  }
+
+  /** Answers how long to wait before the next change is looked at: the pass, and a rest. */
+  async #wakeOnce(signal: AbortSignal): Promise<number> {
+    await pause(TOGETHER_MS, signal);
+    this.#loop.wake();
+    return Math.min(MAX_REST_MS, Math.max(TOGETHER_MS, 2 * this.#lastPassMs));
   }
 }

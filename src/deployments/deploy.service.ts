@@ -66,8 +66,6 @@ export interface DeployDeps {
   readonly clock: Clock;
   readonly random: Random;
   readonly settings: DeploySettings;
-  /** Told after a wish was written, so that its loop runs at once. */
-  readonly onChange: () => void;
 }
 
 export interface DeploySettings {
@@ -99,12 +97,9 @@ export class DeployService {
       JSON.stringify({ ...input, maxSpendPerHour: input.maxSpendPerHour?.toString() ?? null, ...options }),
     ) as Json;
     const idempotencyKey = options.dryRun ? null : caller.idempotencyKey;
-    const outcome = await this.#deps.commands.run(
-      { principal: caller.principal, idempotencyKey, mutation: MUTATION, body },
-      (tx) => this.#deploy(tx, caller, input, options),
+    return this.#deps.commands.run({ principal: caller.principal, idempotencyKey, mutation: MUTATION, body }, (tx) =>
+      this.#deploy(tx, caller, input, options),
     );
-    if (outcome.ok && !options.dryRun) this.#deps.onChange();
-    return outcome;
   }
 
   async #deploy(

@@ -37,8 +37,6 @@ export interface DeploymentsDeps {
   readonly prices: Pick<PricesService, 'believedAt' | 'priced'>;
   readonly decisions: Pick<DecisionsService, 'record' | 'keepPlan' | 'shownPlan'>;
   readonly clock: Clock;
-  /** Told after a wish was written, so that its loop runs at once. */
-  readonly onChange: () => void;
 }
 
 export interface ChangeOptions {
@@ -277,11 +275,9 @@ export class DeploymentsService {
     const { deployment: ref, expectedVersion, input, dryRun = false, planHash = null } = options;
     const body = { deployment: { ...ref }, expectedVersion, input, ...(planHash === null ? {} : { planHash }) };
     const idempotencyKey = dryRun ? null : caller.idempotencyKey;
-    const outcome = await this.#deps.commands.run({ ...caller, idempotencyKey, mutation: verb.mutation, body }, (tx) =>
+    return this.#deps.commands.run({ ...caller, idempotencyKey, mutation: verb.mutation, body }, (tx) =>
       this.#change(tx, caller, options, verb),
     );
-    if (outcome.ok && !dryRun) this.#deps.onChange();
-    return outcome;
   }
 
   async #change(tx: Transaction, caller: Caller, options: ChangeOptions, verb: Verb): Promise<Result<ChangeOutcome, Failure>> {

@@ -1,5 +1,6 @@
 import type { ClusterStore } from '../fleet/cluster-store.port.ts';
 import { isUnreachable } from '../fleet/cluster.ts';
+import type { EventLog } from '../events/event-log.ts';
 import type { CredentialsService } from '../identity/credentials.service.ts';
 import type { Clock } from '../kernel/clock.ts';
 import { digestOf } from '../kernel/digest.ts';
@@ -32,12 +33,14 @@ export interface RouteTableDeps {
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
-  /** Told when anything was committed by any instance, whether or not it changes the table. */
+  /** Absent: commits are looked for now and then only. */
+  readonly events?: Pick<EventLog, 'onNumbered'>;
+  /** Told when something was found committed, whether or not it changes the table. */
   readonly onMoved?: () => void;
 }
 
 const SCOPE: Scope = { kind: 'reconciler', loop: 'route-table' };
-/** How often other instances' commits are looked for. Higher lets a revoked token live longer than the second that is promised. */
+/** How often commits are looked for that nobody told of. Higher lets a revoked token live longer than the second that is promised. */
 const CHECK_MS = 500;
 /** The table is made anew this often even if nothing was recorded: prices that come into force. */
 const REMAKE_MS = 30_000;
@@ -73,7 +76,7 @@ export class RouteTableService implements RouteTableSource {
   }
 
   start(): void {
-    this.#stopHearing ??= this.#deps.database.onRecorded(() => this.#loop.wake());
+    this.#stopHearing ??= this.#deps.events?.onNumbered(() => this.#loop.wake()) ?? null;
     this.#loop.start();
   }
 

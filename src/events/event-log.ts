@@ -82,6 +82,12 @@ export class EventLog {
     return this.#sequencer.sequence();
   }
 
+  /** Calls it soon after events of any instance were numbered, now and then for nothing. Returns how to end it. */
+  onNumbered(listener: () => void): () => void {
+    const ends = [this.#sequencer.onNumbered(listener), this.#tail.onNotified(listener)];
+    return () => ends.forEach((end) => end());
+  }
+
   /** A page of what `scope` may see. */
   read(scope: Scope, request: ReadRequest): Promise<EventPage> {
     return this.#database.read(scope, (tx) => readEvents(tx, request));

@@ -11,6 +11,8 @@ import { eventOf, logState, type EventRow } from './read-events.ts';
 const BATCH = 500;
 /** Without a notification the log is looked at this often. Higher: events come late after an outage; lower: reads for nothing. */
 const POLL_MS = 1_000;
+/** A connection for notifications that broke is made anew after this time. Higher: what was committed meanwhile is noticed late; lower: a database that is away is hammered. */
+const RECONNECT_MS = 1_000;
 /** The tail sees every team; each subscriber's own filter stands between. */
 const NEXT = `select * from event where position > $1 order by position limit $2`;
 const SCOPE: Scope = { kind: 'reconciler', loop: 'event tail' };
@@ -31,6 +33,7 @@ export class LiveTail {
   readonly #database: Database;
   readonly #logger: Logger;
   readonly #listeners = new Set<TailListener>();
+  readonly #heard = new Set<() => void>();
   #position: number | null = null;
   #epoch = 0;
   #advancing: Promise<void> | null = null;
@@ -38,6 +41,7 @@ export class LiveTail {
   #timer: NodeJS.Timeout | null = null;
   #listening: ReturnType<Database['dedicatedClient']> | null = null;
   #connecting: Promise<void> | null = null;
+  #reconnect: NodeJS.Timeout | null = null;
   #stopped = false;
 
   constructor(deps: { readonly database: Database; readonly logger: Logger }) {
@@ -64,6 +68,13 @@ export class LiveTail {
     this.#timer = null;
   }
 
+  /** Calls it at each notification, and when one may have been missed; it must not throw. Nothing is read for it. Returns how to end it. */
+  onNotified(listener: () => void): () => void {
+    this.#heard.add(listener);
+    void this.#listen();
+    return () => this.#heard.delete(listener);
+  }
+
   /** Looks at the log soon. */
   wake(): void {
     this.#advance().catch((error: unknown) => this.#logger.debug({ err: error }, 'the event tail cannot read'));
@@ -73,7 +84,9 @@ export class LiveTail {
   async stop(): Promise<void> {
     this.#stopped = true;
     if (this.#timer) clearInterval(this.#timer);
+    if (this.#reconnect) clearTimeout(this.#reconnect);
     this.#listeners.clear();
+    this.#heard.clear();
     await this.#advancing?.catch(() => undefined);
     // A connection that is just being made is ended too.
     await this.#connecting;
@@ -127,14 +140,35 @@ export class LiveTail {
   #listen(): Promise<void> {
     if (this.#listening || this.#stopped) return Promise.resolve();
     return (this.#connecting ??= this.#connect()
-      .catch((error: unknown) => this.#logger.debug({ err: error }, 'cannot listen for events, polling'))
+      .catch((error: unknown) => {
+        this.#logger.debug({ err: error }, 'cannot listen for events, polling');
+        this.#listenLater();
+      })
       .finally(() => (this.#connecting = null)));
+  }
+
+  /** Subscribers poll meanwhile; whoever only wants to hear does not. */
+  #listenLater(): void {
+    if (this.#heard.size === 0 || this.#stopped) return;
+    if (this.#reconnect) clearTimeout(this.#reconnect);
+    this.#reconnect = setTimeout(() => void this.#listen(), RECONNECT_MS);
+    this.#reconnect.unref();
+  }
+
+  #tellHeard(): void {
+    for (const listener of this.#heard) listener();
   }
 
   async #connect(): Promise<void> {
     const client = this.#database.dedicatedClient('purser events');
-    client.on('notification', () => this.wake());
-    client.once('end', () => (this.#listening = null));
+    client.on('notification', () => {
+      this.#tellHeard();
+      this.wake();
+    });
+    client.once('end', () => {
+      this.#listening = null;
+      this.#listenLater();
+    });
     try {
       await client.connect();
       await client.query('listen purser_events');
@@ -144,6 +178,7 @@ export class LiveTail {
       throw error;
     }
     this.#listening = client;
+    this.#tellHeard();
   }
 }
 

@@ -8,6 +8,7 @@ import { newId, type Id } from '../kernel/id.ts';
 import type { Scope } from '../kernel/transaction.ts';
 import { Loop } from '../reconcile/loop.ts';
 import type { Parts } from './compose.ts';
+import type { Wake } from './make-services.ts';
 
 /** A cluster that was opened: what it is spoken to by, and how to let it go. */
 export interface OpenedCluster {
@@ -37,7 +38,7 @@ interface Running {
   readonly loop: ClusterLoop;
   readonly nodes: NodesLoop | null;
   readonly opened: OpenedCluster;
-  readonly wake: () => void;
+  readonly wake: Wake;
   /** True while it stands for a cluster that could not be opened. */
   readonly isShut: boolean;
   /** What the cluster was opened with. */
@@ -52,7 +53,9 @@ export class ClusterLoops {
   readonly #machineId: Id | null;
   readonly #loop: Loop;
   readonly #running = new Map<Id, Running>();
-  readonly #wake = (): void => this.#loop.wake();
+  readonly #wake: Wake = (clusterIds) => {
+    if (clusterIds === null) this.#loop.wake();
+  };
 
   constructor(parts: Parts, { open, machineId }: { readonly open: OpenCluster; readonly machineId: Id | null }) {
     this.#parts = parts;
@@ -99,7 +102,9 @@ export class ClusterLoops {
     await this.#end(cluster.id);
     const holder = newId(clock.now(), random);
     const loop = new ClusterLoop({ ...clusterLoop, clusterId: cluster.id, cluster: opened.cluster, holder });
-    const wake = (): void => loop.wake();
+    const wake: Wake = (clusterIds) => {
+      if (clusterIds?.has(cluster.id) ?? true) loop.wake();
+    };
     const nodes = this.#nodesLoop(cluster.id, opened.nodes, holder);
     this.#running.set(cluster.id, { loop, nodes, opened, wake, isShut, config: textOf(cluster) });
     clusters.set(cluster.id, opened.cluster);

@@ -61,7 +61,7 @@ export class ControlPlane {
   }
 
   async #start(options: StartOptions): Promise<{ readonly port: number; readonly linkPort: number }> {
-    const { events, prices, fleet, database, routeTable, api, link } = this.#parts;
+    const { events, prices, fleet, database, routeTable, changeWatch, api, link } = this.#parts;
     await events.start();
     this.#running.push(events);
     await prices.loadCatalogue();
@@ -70,6 +70,8 @@ export class ControlPlane {
     routeTable.start();
     this.#running.push(routeTable);
     this.#startClusters(options);
+    changeWatch.start();
+    this.#running.push(changeWatch);
     this.#startCosts();
     this.#startHousekeeping();
     const port = await api.listen(options.host, options.port).catch((error: unknown) => {

@@ -16,6 +16,8 @@ import { SnapshotService } from '../costs/snapshot.service.ts';
 import { DecisionRepository } from '../decisions/decision.repository.ts';
 import { DecisionsService } from '../decisions/decisions.service.ts';
 import type { ClusterPort } from '../deployments/cluster.port.ts';
+import { ChangeRepository } from '../deployments/change.repository.ts';
+import { ChangeWatch } from '../deployments/change-watch.service.ts';
 import { ClusterUseRepository } from '../deployments/cluster-use.repository.ts';
 import { DeployService, type DeploySettings } from '../deployments/deploy.service.ts';
 import { DeploymentRepository } from '../deployments/deployment.repository.ts';
@@ -68,12 +70,17 @@ export interface ComposeDeps {
   readonly logger: Logger;
 }
 
-/** What every part is made of; `wakes` are called after each wish and each commit of another instance. */
+/** What wakes loops is told which clusters something concerns; null = any. */
+export type Wake = (clusterIds: ReadonlySet<Id> | null) => void;
+
+/** What every part is made of; `wakes` are called after each commit, of this instance or another. */
 export function makeFoundation({ config, database, clock, random, logger, secret }: ComposeDeps) {
   const shared = { database, clock, random, logger, commands: new Commands({ database, clock }) };
-  const wakes = new Set<() => void>();
-  const onChange = () => wakes.forEach((wake) => wake());
-  return { ...shared, config, secret, registry: makeMetricRegistry(), events: new EventLog(shared), wakes, onChange };
+  const wakes = new Set<Wake>();
+  const onChange = (clusterIds: ReadonlySet<Id> | null = null) => wakes.forEach((wake) => wake(clusterIds));
+  const events = new EventLog(shared);
+  const changeWatch = new ChangeWatch({ ...shared, events, changes: new ChangeRepository(), onChange });
+  return { ...shared, config, secret, registry: makeMetricRegistry(), events, wakes, onChange, changeWatch };
 }
 
 type Foundation = ReturnType<typeof makeFoundation>;
@@ -166,7 +173,7 @@ export function makeOperations(shared: Foundation, catalogue: Catalogue) {
       credentials,
       prices,
       replicaRates: new ReplicaRatesService(nodeCosts),
-      onMoved: shared.onChange,
+      onMoved: () => shared.changeWatch.wake(),
     }),
     costs,
     costsReconciler: { ...costDeps, nodes: nodeCosts },

@@ -164,6 +164,16 @@ describe('Event log: 32 writers with random commit delays against the cursor', (
   }
 });
 
+/** Ends every connection that waits for notifications. */
+async function cutListeners(): Promise<void> {
+  const admin = makeClient(db.superUrl, 'test');
+  await admin.connect();
+  await admin.query(
+    `select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'purser events' and datname = current_database()`,
+  );
+  await admin.end();
+}
+
 describe('Event log: delivery', () => {
   it('starts with a heartbeat at the given cursor, replays, then goes live', async () => {
     const start = await log.head();
@@ -211,14 +221,24 @@ describe('Event log: delivery', () => {
     await eventually(() => reader.deliveries.length > 0);
     await write(draft(4, 1));
     await eventually(() => reader.events().length === 1);
-    const admin = makeClient(db.superUrl, 'test');
-    await admin.connect();
-    await admin.query(
-      `select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'purser events' and datname = current_database()`,
-    );
-    await admin.end();
+    await cutListeners();
     await write(draft(4, 2));
     await eventually(() => reader.events().length === 2);
+  });
+
+  it('tells who only wants to hear of it that events were numbered, by this instance or another, and again after a cut', async () => {
+    const other = await startLog();
+    let heard = 0;
+    const end = other.onNumbered(() => (heard += 1));
+    await eventually(() => heard === 1);
+    await write(draft(6, 1));
+    await eventually(() => heard > 1);
+    await cutListeners();
+    const before = heard;
+    await eventually(() => heard > before);
+    await write(draft(6, 2));
+    await eventually(() => heard > before + 1);
+    end();
   });
 
   it('numbers events of an instance that died between its commit and its signal', async () => {

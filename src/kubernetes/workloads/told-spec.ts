@@ -30,8 +30,19 @@ const workloadSpec = z.looseObject({
   ...{ readinessTimeoutMs: count, drainTimeoutMs: count, concurrency: count },
 }) satisfies z.ZodType<WorkloadSpec>;
 
+/** By object, which is never changed: each pass looks at all of them. */
+const read = new WeakMap<KubernetesObject, WorkloadSpec | null>();
+
 /** What the workload was told, as its object says; null where somebody has spoilt it. */
-export function toldSpec({ metadata }: KubernetesObject): WorkloadSpec | null {
+export function toldSpec(object: KubernetesObject): WorkloadSpec | null {
+  const known = read.get(object);
+  if (known !== undefined) return known;
+  const told = readSpec(object);
+  read.set(object, told);
+  return told;
+}
+
+function readSpec({ metadata }: KubernetesObject): WorkloadSpec | null {
   const parsed = workloadSpec.safeParse(jsonOf(metadata.annotations?.[ANNOTATIONS.workloadSpec] ?? ''));
   return parsed.success && parsed.data.workloadId === metadata.labels?.[LABELS.workload] ? parsed.data : null;
 }

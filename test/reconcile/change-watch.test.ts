@@ -1,0 +1,86 @@
+// Which loops a commit wakes: real services and event logs of two instances on one database, clusters in memory; what was woken is kept in a list.
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { ChangeRepository } from '../../src/deployments/change.repository.ts';
+import { ChangeWatch } from '../../src/deployments/change-watch.service.ts';
+import { EventLog, record } from '../../src/events/event-log.ts';
+import { draft } from '../support/event-drafts.ts';
+import { eventually } from '../support/eventually.ts';
+import { quietLogger } from '../support/quiet-logger.ts';
+import { on, openSpanningWorld, type SpanningWorld } from '../support/spanning-world.ts';
+
+const LOOP = { kind: 'reconciler', loop: 'test' } as const;
+let world: SpanningWorld;
+let here: Instance;
+let there: Instance;
+
+/** What one instance has running: its own log, and who hears of commits. */
+interface Instance {
+  /** Names of the clusters that each wake concerned, sorted; `any` for all. */
+  readonly woken: string[];
+  stop(): Promise<void>;
+}
+
+async function startInstance(): Promise<Instance> {
+  const { clock, random, database } = world.ground;
+  const woken: string[] = [];
+  const names = new Map([...world.ground.others].map(([name, { id }]) => [id, name]));
+  const events = new EventLog({ database, clock, logger: quietLogger });
+  const watch = new ChangeWatch({
+    ...{ database, events, random, logger: quietLogger, changes: new ChangeRepository() },
+    onChange: (ids) =>
+      woken.push(
+        ids === null
+          ? 'any'
+          : [...ids]
+              .map((id) => names.get(id) ?? id)
+              .sort()
+              .join(),
+      ),
+  });
+  await events.start();
+  // What was recorded while the world was made.
+  await events.sequence();
+  watch.start();
+  const stop = async () => {
+    await watch.stop();
+    await events.stop();
+  };
+  await eventually(() => woken.includes('any'));
+  return { woken, stop };
+}
+
+beforeEach(async () => {
+  world = await openSpanningWorld();
+  [here, there] = [await startInstance(), await startInstance()];
+});
+afterEach(async () => {
+  await here.stop();
+  await there.stop();
+  await world.db.close();
+});
+
+const inBoth = (check: (woken: readonly string[]) => void) =>
+  eventually(() => [here, there].forEach(({ woken }) => check(woken)));
+const forget = () => [here, there].forEach(({ woken }) => woken.splice(0));
+
+describe('Deployments: loops are woken by commits', () => {
+  test('a wish wakes the clusters that it concerns and no other, on every instance, whoever it came to', async () => {
+    await world.plane.deploy(1, on(['east', 50]));
+    await inBoth((woken) => expect(woken.at(-1)).toBe('east'));
+    forget();
+    await world.plane.deploy(1, { ...on(['east', 50], ['west', 50]), replicas: 2 });
+    await inBoth((woken) => expect(woken.at(-1)).toBe('east,west'));
+    expect([...here.woken, ...there.woken]).not.toContain('any');
+  });
+
+  test('what is about no deployment may concern any cluster', async () => {
+    await world.plane.deploy(1, on(['east', 50]));
+    await inBoth((woken) => expect(woken.at(-1)).toBe('east'));
+    forget();
+    await world.db.database.write(LOOP, (tx) => {
+      record(tx, draft(1, 1, { teamId: null, deploymentId: null }));
+      return Promise.resolve();
+    });
+    await inBoth((woken) => expect(woken.at(-1)).toBe('any'));
+  });
+});
