@@ -53,18 +53,18 @@ describe.runIf(access.has('pods'))('Fault: a replica that', () => {
     await says(spec, /^ImagePullFailed: .*purser\.test\/absent.*Check that the image exists/s, true);
   });
 
-  test('crashes again and again is failing, with its status', async () => {
+  test('is in a crash loop is failing, with its status', async () => {
     const spec = await applied(containerWorkload(image, { environment: { CRASH_AFTER_MS: '50' } }));
     const replica = await says(spec, /^CrashLoop: it exited with status 1.*Its log says more/s, true);
     expect(replica.restarts).toBeGreaterThan(0);
   });
 
-  test('takes too much memory is failing, with its limit', async () => {
+  test('meets the OOM kill is failing, with its limit', async () => {
     const spec = await applied(containerWorkload(image, { environment: { EAT_AFTER_MS: '100' } }));
     await says(spec, /^OOMKilled: it needed more than its 32 MiB/, true);
   });
 
-  test('never gets ready is failing, with its path', async () => {
+  test('is never ready is failing, with its path', async () => {
     const spec = await applied(containerWorkload(image, { environment: { NEVER_READY: '1' }, readinessTimeoutMs: 4_000 }));
     await says(spec, /^NeverReady: \/healthz did not answer 2xx within 4 s/, true);
   });
@@ -93,7 +93,7 @@ describe.runIf(access.has('pods'))('Fault: a replica that', () => {
     for (const [n, { at }] of before.transitions.entries()) expect(Math.abs(after!.transitions[n]!.at - at)).toBeLessThan(2_000);
   });
 
-  test('fits no node waits, and the scheduler says for what', async () => {
+  test('is unschedulable waits, and the scheduler says for what', async () => {
     const spec = await applied(
       containerWorkload(image, { resources: { cpuMilli: 1_000_000, memoryMib: 32, accelerator: null } }),
     );
@@ -105,7 +105,7 @@ describe.runIf(access.has('pods'))('Fault: a replica that', () => {
     expect(await replicaOf(spec)).toBeUndefined();
   });
 
-  test('a quota forbids waits, and the API server says which', async () => {
+  test('finds its quota exhausted waits, and the API server says which', async () => {
     const spec = containerWorkload(image, { teamName: 'poor' });
     const namespace = `${opened.installation}-poor`;
     await applied({ ...spec, replicas: 0 });
@@ -121,7 +121,7 @@ describe.runIf(access.has('pods'))('Fault: a replica that', () => {
     });
   });
 
-  test('an admission rule forbids is failing, in the words of the rule', async () => {
+  test('meets an admission refusal is failing, in the words of the rule', async () => {
     const spec = await applied(containerWorkload(image, { teamName: 'strict', replicas: 0 }));
     const name = `${opened.installation}-no-pods`;
     const base = '/apis/admissionregistration.k8s.io/v1';
@@ -156,7 +156,7 @@ describe.runIf(access.has('pods'))('Fault: a replica that', () => {
     }
   });
 
-  test('an admission rule forbids to be described is refused in the words of the rule', async () => {
+  test('meets an admission refusal when it is described is refused, in the words of the rule', async () => {
     const spec = containerWorkload(image, { teamName: 'stricter', replicas: 0 });
     const namespace = `${opened.installation}-stricter`;
     await applied(spec);
