@@ -25,8 +25,10 @@ export function planPoolRemoval(one: ScaledPool, pace: PoolPace, now: Instant): 
   const rented = one.nodes.filter((node) => machineOf(node, cloud) !== undefined);
   const steps = [...cordon(one, rented, cloud), ...forget(one, rented, cloud)];
   if (steps.length > 0) return { poolId: pool.id, steps, stalled: stalledBy(rented) };
-  const isWaiting = (one.refusedUntil !== null && now < one.refusedUntil) || isTooSoon(one, pace.stepMs, now);
-  const next = isWaiting ? [] : giveBack(one, rented, cloud);
+  const isRefused = one.refusedUntil !== null && now < one.refusedUntil;
+  const next = giveBack(one, rented, cloud).filter(
+    ({ step }) => !isRefused && (step.kind === 'delete' || !isTooSoon(one, pace.stepMs, now)),
+  );
   return { poolId: pool.id, steps: next, stalled: stalledBy(rented) };
 }
 

@@ -1,6 +1,6 @@
 // A whole Purser in front of a real cluster, with nodes of this file's own that are drained, interrupted and lost, and a provider that starts
 // and stops real ones.
-import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
@@ -311,10 +311,9 @@ describe.runIf(cluster.has('nodes'))('Spot and nodes: on a real cluster', () => 
 
 describe.runIf(cluster.has('nodes'))('Nodes scale: on a real cluster', () => {
   test('replicas that fit no node make a pool grow; nodes without work are given back', async () => {
-    const { clusters } = await ask<{ clusters: { nodes: { name: string; pools: { id: string; name: string }[] }[] } }>(
-      purser,
-      `{ clusters(first: 5) { nodes { name pools { id name } } } }`,
-    );
+    const { clusters } = await ask<{
+      clusters: { nodes: { id: string; name: string; pools: { id: string; name: string }[] }[] };
+    }>(purser, `{ clusters(first: 5) { nodes { id name pools { id name } } } }`);
     const east = clusters.nodes.find(({ name }) => name === 'east');
     const burst = east?.pools.find(({ name }) => name === `${PREFIX}-burst`);
     const settings = [{ name: 'idleSeconds', value: '5' }];
@@ -333,5 +332,20 @@ describe.runIf(cluster.has('nodes'))('Nodes scale: on a real cluster', () => {
     await eventually(async () => (await eventTypes('pool.')).some(({ type }) => type === 'pool.shrunk'), SOON_MS);
     await eventually(async () => (await nodeCalled(node ?? '')) === undefined, SOON_MS);
     await cluster.control.removeNode(node ?? '');
+
+    // Taken out of its cluster, it is given up at its provider, too; what was decided about it can still be read.
+    const taken = `mutation ($input: UpdateClusterInput!) { updateCluster(input: $input) { cluster { id } userErrors { code message } } }`;
+    await change(purser, taken, { input: { cluster: east?.id, removePools: [burst?.name] } });
+    await eventually(async () => (await eventTypes('pool.')).some(({ type }) => type === 'pool.given_back'), SOON_MS);
+    expect(Object.keys((JSON.parse(readFileSync(join(folder, 'machines.json'), 'utf8')) as { pools: object }).pools)).toEqual([]);
+    const { decisions } = await ask<{ decisions: { nodes: { reasons: string[]; chosen: { nodes: number } }[] } }>(
+      purser,
+      `query ($pool: ID!) { decisions(subject: $pool, kind: SCALE_POOL) { nodes { reasons chosen } } }`,
+      { pool: burst?.id },
+    );
+    expect(decisions.nodes.map(({ chosen, reasons }) => [chosen.nodes, reasons])).toEqual([
+      [0, [expect.stringMatching(/^No work for /)]],
+      [1, [expect.stringMatching(/^Pods that no node has taken need 1 more\.$/)]],
+    ]);
   }, 300_000);
 });
