@@ -73,7 +73,7 @@ export interface DeploymentStore {
   saveRollout(tx: Transaction, rollout: Rollout, principal: string): Promise<void>;
 
   /** Those not gone. */
-  workloads(tx: Transaction, deploymentIds: readonly Id[]): Promise<Workload[]>;
+  workloads(tx: Transaction, deploymentIds: readonly Id[], on?: { readonly except: Id }): Promise<Workload[]>;
   workloadsOn(tx: Transaction, clusterId: Id): Promise<Workload[]>;
   saveWorkload(tx: Transaction, workload: Workload): Promise<void>;
   /** What the team holds, one deployment left out. */

@@ -203,10 +203,11 @@ export class DeploymentRepository implements DeploymentStore {
     await appendHistory(tx, 'rollout_history', { ...key, ...state, valid_from: row.stepStartedAt, principal });
   }
 
-  workloads(tx: Transaction, deploymentIds: readonly Id[]): Promise<Workload[]> {
-    return sqlOf(tx).query<Workload>(`${WORKLOAD} where w.deployment_id = any ($1::uuid[]) and w.gone_at is null order by w.id`, [
-      deploymentIds,
-    ]);
+  workloads(tx: Transaction, deploymentIds: readonly Id[], on?: { readonly except: Id }): Promise<Workload[]> {
+    return sqlOf(tx).query<Workload>(
+      `${WORKLOAD} where w.deployment_id = any ($1::uuid[]) and w.gone_at is null and ($2::uuid is null or w.cluster_id <> $2) order by w.id`,
+      [deploymentIds, on?.except ?? null],
+    );
   }
 
   workloadsOn(tx: Transaction, clusterId: Id): Promise<Workload[]> {

@@ -6,6 +6,7 @@ import type { Cause, EventDraft } from '../kernel/event.ts';
 import type { ClusterStore } from '../fleet/cluster-store.port.ts';
 import type { Id } from '../kernel/id.ts';
 import { HOUR_MS, type Instant } from '../kernel/instant.ts';
+import { invariant } from '../kernel/invariant.ts';
 import type { Scope, Transaction } from '../kernel/transaction.ts';
 import type { Database } from '../persistence/database.ts';
 import { fencedWrite } from '../persistence/fenced-write.ts';
@@ -26,6 +27,7 @@ import type { ClusterFacts } from './plan-cluster-status.ts';
 import type { LoopPace, WorkloadsPlan } from './plan-workloads.ts';
 import type { ReplicaEvidence } from './replica-evidence.port.ts';
 import { isHeld, type Replica, type SeenProblem, type Workload } from './replica.ts';
+import type { Revision } from './revision.ts';
 import type { RevisionErrorSource } from './revision-errors.port.ts';
 
 export interface DeploymentsReconcilerDeps {
@@ -57,6 +59,7 @@ export type PassPlan = {
   readonly lease: Lease;
   readonly cluster: ClusterPlan;
   readonly teamReplicaLimits: ReadonlyMap<Id, number>;
+  readonly revisions: ReadonlyMap<Id, Revision>;
 } | null;
 
 const SCOPE: Scope = { kind: 'reconciler', loop: 'deployments' };
@@ -96,7 +99,8 @@ export class DeploymentsReconciler implements Reconciliation<PassInput, PassPlan
   plan(input: PassInput, now: Instant): PassPlan {
     if (!input) return null;
     const { teamReplicaLimits } = input.cluster;
-    return { lease: input.lease, cluster: planCluster(input.cluster, this.#deps.pace, now), teamReplicaLimits };
+    const revisions = new Map(input.cluster.revisions.map((revision) => [revision.id, revision]));
+    return { lease: input.lease, cluster: planCluster(input.cluster, this.#deps.pace, now), teamReplicaLimits, revisions };
   }
 
   /** Rows first, then effects: a crash between the two is mended by the next pass. */
@@ -198,7 +202,7 @@ export class DeploymentsReconciler implements Reconciliation<PassInput, PassPlan
 
   async #elsewhere(tx: Transaction, deploymentIds: readonly Id[]): Promise<ClusterInput['elsewhere']> {
     const { store, clusterId } = this.#deps;
-    const workloads = (await store.workloads(tx, deploymentIds)).filter((workload) => workload.clusterId !== clusterId);
+    const workloads = await store.workloads(tx, deploymentIds, { except: clusterId });
     if (workloads.length === 0) return { workloads, replicas: [] };
     const spanning = [...new Set(workloads.map(({ deploymentId }) => deploymentId))];
     const replicas = (await store.replicas(tx, spanning)).filter((replica) => replica.clusterId !== clusterId);
@@ -285,12 +289,15 @@ export class DeploymentsReconciler implements Reconciliation<PassInput, PassPlan
     });
   }
 
-  async #effect({ deployment, plan }: DeploymentStep, { lease, teamReplicaLimits }: NonNullable<PassPlan>): Promise<void> {
+  async #effect({ deployment, plan }: DeploymentStep, pass: NonNullable<PassPlan>): Promise<void> {
+    const { lease, teamReplicaLimits, revisions } = pass;
     const fence = { epoch: lease.epoch };
     const row = plan.deployment ?? deployment;
     const teamReplicaLimit = teamReplicaLimits.get(row.teamId) ?? null;
     for (const workload of plan.apply) {
-      const spec = await this.#specOf(row, workload, teamReplicaLimit);
+      const revision = revisions.get(workload.revisionId);
+      invariant(revision, 'a workload has a revision');
+      const spec = this.#specOf(row, revision, { workload, teamReplicaLimit });
       this.#heed(workload, await this.#deps.cluster.apply(spec, fence));
     }
     for (const id of plan.remove) {
@@ -299,9 +306,11 @@ export class DeploymentsReconciler implements Reconciliation<PassInput, PassPlan
     }
   }
 
-  async #specOf(deployment: Deployment, workload: Workload, teamReplicaLimit: number | null) {
-    const [revision] = await this.#deps.database.read(SCOPE, (tx) => this.#deps.store.revisionsByIds(tx, [workload.revisionId]));
-    if (!revision) throw new Error(`workload ${workload.id} has no revision`);
+  #specOf(
+    deployment: Deployment,
+    revision: Revision,
+    { workload, teamReplicaLimit }: { readonly workload: Workload; readonly teamReplicaLimit: number | null },
+  ) {
     const { teamName, projectName, projectId } = deployment;
     const digest = revision.spec.artifactDigest;
     const wanted = digest === null ? null : { workloadId: workload.id, projectId, teamName, projectName, digest };
