@@ -225,107 +225,117 @@ function holdWrites() {
   return { held, answers, letThrough: () => letThrough(undefined), letOthersPass: () => undo.forEach((one) => one()) };
 }
 
-describe.runIf(east.has('nodes'))('Two control planes with the same clusters', { timeout: 240_000 }, () => {
-  test('what a leader had on its way when it was frozen comes too late: the cluster refuses its older epoch, and nothing is left of it', async () => {
-    const on = (cluster: string) => ({ project, model: 'fenced', clusters: [{ cluster }], deadlineMs: 2_000 });
-    await deployVersion(purser, { ...on('west'), name: 'fenced', replicas: 2 });
-    await deployVersion(purser, { ...on('east'), name: 'beside' });
-    for (const name of ['fenced', 'beside']) await untilReady(purser, pathOf(name));
-    const other = await startSecondControlPlane(purser);
-    const frozen = purser.pidOf('serve');
-    try {
-      const second = other.installation;
-      const [before, led] = [await Promise.all([objectsIn(east), objectsIn(west)]), await leaders()];
-      const writing = holdWrites();
-      await change(purser, SCALE, { path: pathOf('fenced'), replicas: 3 });
-      await deployVersion(purser, { ...on('east'), name: 'withdrawn' });
-      await eventually(() => expect(writing.held.toSorted()).toEqual(['east', 'west']), SOON_MS);
-      process.kill(frozen, 'SIGSTOP');
-      writing.letOthersPass();
+describe.runIf(east.has('nodes'))(
+  'Effects are fenced: two control planes, one frozen past its lease',
+  { timeout: 240_000 },
+  () => {
+    test('what a leader had on its way when it was frozen comes too late: the cluster refuses its older epoch, and nothing is left of it', async () => {
+      const on = (cluster: string) => ({ project, model: 'fenced', clusters: [{ cluster }], deadlineMs: 2_000 });
+      await deployVersion(purser, { ...on('west'), name: 'fenced', replicas: 2 });
+      await deployVersion(purser, { ...on('east'), name: 'beside' });
+      for (const name of ['fenced', 'beside']) await untilReady(purser, pathOf(name));
+      const other = await startSecondControlPlane(purser);
+      const frozen = purser.pidOf('serve');
+      try {
+        const second = other.installation;
+        const [before, led] = [await Promise.all([objectsIn(east), objectsIn(west)]), await leaders()];
+        const writing = holdWrites();
+        await change(purser, SCALE, { path: pathOf('fenced'), replicas: 3 });
+        await deployVersion(purser, { ...on('east'), name: 'withdrawn' });
+        await eventually(() => expect(writing.held.toSorted()).toEqual(['east', 'west']), SOON_MS);
+        process.kill(frozen, 'SIGSTOP');
+        writing.letOthersPass();
 
-      await change(second, SCALE, { path: pathOf('fenced'), replicas: 1 });
-      await change(second, DELETE, { path: pathOf('withdrawn') });
-      await eventually(async () => (await podsOf(west, 'fenced')).length === 1, SOON_MS);
-      const seen = await eventually(async () => {
-        const now = await untilReady(second, pathOf('fenced'));
-        return now.replicas.length === 1 && now;
-      }, SOON_MS);
-      const taken = await eventually(async () => {
-        const now = await leaders();
-        return now.every(({ epoch }, n) => epoch > (led[n]?.epoch ?? 0)) && now;
-      }, SOON_MS);
-      const pods = uidsOf(await podsOf(west, 'fenced'));
-      writing.letThrough();
-      await eventually(() => writing.answers.length === 2);
-      expect(writing.answers.toSorted()).toEqual(['east PATCH 201', 'west PATCH 409']);
-      process.kill(frozen, 'SIGCONT');
+        await change(second, SCALE, { path: pathOf('fenced'), replicas: 1 });
+        await change(second, DELETE, { path: pathOf('withdrawn') });
+        await eventually(async () => (await podsOf(west, 'fenced')).length === 1, SOON_MS);
+        const seen = await eventually(async () => {
+          const now = await untilReady(second, pathOf('fenced'));
+          return now.replicas.length === 1 && now;
+        }, SOON_MS);
+        const taken = await eventually(async () => {
+          const now = await leaders();
+          return now.every(({ epoch }, n) => epoch > (led[n]?.epoch ?? 0)) && now;
+        }, SOON_MS);
+        const pods = uidsOf(await podsOf(west, 'fenced'));
+        writing.letThrough();
+        await eventually(() => writing.answers.length === 2);
+        expect(writing.answers.toSorted()).toEqual(['east PATCH 201', 'west PATCH 409']);
+        process.kill(frozen, 'SIGCONT');
 
-      await eventually(async () => expect(await look(purser, pathOf('fenced'))).toEqual(seen), SOON_MS);
-      await eventually(async () => expect(await Promise.all([objectsIn(east), objectsIn(west)])).toEqual(before), SOON_MS);
-      expect(await leaders()).toEqual(taken);
-      expect(uidsOf(await podsOf(west, 'fenced'))).toEqual(pods);
-      // A wish told to the thawed one is carried out by the one that leads.
-      await change(purser, SCALE, { path: pathOf('fenced'), replicas: 2 });
-      await eventually(async () => (await podsOf(west, 'fenced')).length === 2, SOON_MS);
-      await untilReady(purser, pathOf('fenced'));
-    } finally {
-      process.kill(frozen, 'SIGCONT');
-      await other.stop();
-    }
-  });
-});
+        await eventually(async () => expect(await look(purser, pathOf('fenced'))).toEqual(seen), SOON_MS);
+        await eventually(async () => expect(await Promise.all([objectsIn(east), objectsIn(west)])).toEqual(before), SOON_MS);
+        expect(await leaders()).toEqual(taken);
+        expect(uidsOf(await podsOf(west, 'fenced'))).toEqual(pods);
+        // A wish told to the thawed one is carried out by the one that leads.
+        await change(purser, SCALE, { path: pathOf('fenced'), replicas: 2 });
+        await eventually(async () => (await podsOf(west, 'fenced')).length === 2, SOON_MS);
+        await untilReady(purser, pathOf('fenced'));
+      } finally {
+        process.kill(frozen, 'SIGCONT');
+        await other.stop();
+      }
+    });
+  },
+);
 
-describe.runIf(east.has('nodes'))('Pods that somebody else runs', { timeout: 120_000 }, () => {
-  const namespace = `${PREFIX}-others`;
-  const selector = 'app=existing';
-  const objectPath = `/apis/apps/v1/namespaces/${namespace}/deployments/existing`;
-  const existing = () => east.api.get<{ metadata: { labels: Record<string, string> }; spec: object }>(objectPath);
-  const requestsOf = async () => {
-    const range = { from: new Date(Date.now() - 3_600_000).toISOString(), to: new Date(Date.now() + 60_000).toISOString() };
-    const { costs } = await ask<{ costs: { rows: { key: { value: string }[]; requests: string }[] } }>(
-      purser,
-      `query ($range: TimeRange!) { costs(range: $range, groupBy: [DEPLOYMENT]) { rows { key { value } requests } } }`,
-      { range },
-    );
-    return Number(costs.rows.find(({ key }) => JSON.stringify(key).includes('existing'))?.requests ?? 0);
-  };
-
-  test('are taken over from the command line without a restart, routed to, counted, and let go as they were', async () => {
-    await east.namespace(namespace);
-    const labels = { app: 'existing' };
-    const container = {
-      name: 'web',
-      image: await pinnedTestImage(),
-      readinessProbe: { httpGet: { path: '/healthz', port: 8080 }, periodSeconds: 1 },
+describe.runIf(east.has('nodes'))(
+  'Manifests: an existing Deployment is adopted without restart; its pods',
+  { timeout: 120_000 },
+  () => {
+    const namespace = `${PREFIX}-others`;
+    const selector = 'app=existing';
+    const objectPath = `/apis/apps/v1/namespaces/${namespace}/deployments/existing`;
+    const existing = () => east.api.get<{ metadata: { labels: Record<string, string> }; spec: object }>(objectPath);
+    const requestsOf = async () => {
+      const range = { from: new Date(Date.now() - 3_600_000).toISOString(), to: new Date(Date.now() + 60_000).toISOString() };
+      const { costs } = await ask<{ costs: { rows: { key: { value: string }[]; requests: string }[] } }>(
+        purser,
+        `query ($range: TimeRange!) { costs(range: $range, groupBy: [DEPLOYMENT]) { rows { key { value } requests } } }`,
+        { range },
+      );
+      return Number(costs.rows.find(({ key }) => JSON.stringify(key).includes('existing'))?.requests ?? 0);
     };
-    await east.api.create(`/apis/apps/v1/namespaces/${namespace}/deployments`, {
-      metadata: { name: 'existing', labels, annotations: { 'purser.dev/adoptable-by': 'example' } },
-      spec: {
-        replicas: 2,
-        selector: { matchLabels: labels },
-        template: { metadata: { labels }, spec: { terminationGracePeriodSeconds: 1, containers: [container] } },
-      },
-    });
-    await east.kubectl('rollout', 'status', '-n', namespace, 'deployment/existing', '--timeout=60s');
-    const untouched = async () => ({
-      spec: (await existing()).spec,
-      pods: (await podsIn(east, selector, namespace))
-        .map(({ metadata, status }) => [metadata.uid, status.containerStatuses?.[0]?.restartCount])
-        .sort(),
-    });
-    const before = await untouched();
-    const how = ['--replicas', '2', '--cluster', 'east', '--adopt', `${namespace}/existing`, '--wait'];
-    expect(await cli.run(['deploy', pathOf('existing'), ...how])).toMatchObject({ code: 0 });
-    const { replicas } = await look(purser, pathOf('existing'));
-    const pods = await podsIn(east, selector, namespace);
-    expect(replicas.map(({ address }) => address).sort()).toEqual(pods.map(({ status }) => `${status.podIP ?? ''}:8080`).sort());
-    expect(await shareOf('existing', namesOf(pods), 20)).toBe(1);
-    expect(await untouched()).toEqual(before);
-    await eventually(async () => (await requestsOf()) >= 20, SOON_MS);
 
-    expect(await cli.run(['delete', pathOf('existing')])).toMatchObject({ code: 0 });
-    await eventually(async () => expect((await existing()).metadata.labels).toEqual(labels), SOON_MS);
-    await eventually(() => expect(look(purser, pathOf('existing'))).rejects.toThrow('is not there'), SOON_MS);
-    expect(await untouched()).toEqual(before);
-  });
-});
+    test('are taken over from the command line without a restart, routed to, counted, and let go as they were', async () => {
+      await east.namespace(namespace);
+      const labels = { app: 'existing' };
+      const container = {
+        name: 'web',
+        image: await pinnedTestImage(),
+        readinessProbe: { httpGet: { path: '/healthz', port: 8080 }, periodSeconds: 1 },
+      };
+      await east.api.create(`/apis/apps/v1/namespaces/${namespace}/deployments`, {
+        metadata: { name: 'existing', labels, annotations: { 'purser.dev/adoptable-by': 'example' } },
+        spec: {
+          replicas: 2,
+          selector: { matchLabels: labels },
+          template: { metadata: { labels }, spec: { terminationGracePeriodSeconds: 1, containers: [container] } },
+        },
+      });
+      await east.kubectl('rollout', 'status', '-n', namespace, 'deployment/existing', '--timeout=60s');
+      const untouched = async () => ({
+        spec: (await existing()).spec,
+        pods: (await podsIn(east, selector, namespace))
+          .map(({ metadata, status }) => [metadata.uid, status.containerStatuses?.[0]?.restartCount])
+          .sort(),
+      });
+      const before = await untouched();
+      const how = ['--replicas', '2', '--cluster', 'east', '--adopt', `${namespace}/existing`, '--wait'];
+      expect(await cli.run(['deploy', pathOf('existing'), ...how])).toMatchObject({ code: 0 });
+      const { replicas } = await look(purser, pathOf('existing'));
+      const pods = await podsIn(east, selector, namespace);
+      expect(replicas.map(({ address }) => address).sort()).toEqual(
+        pods.map(({ status }) => `${status.podIP ?? ''}:8080`).sort(),
+      );
+      expect(await shareOf('existing', namesOf(pods), 20)).toBe(1);
+      expect(await untouched()).toEqual(before);
+      await eventually(async () => (await requestsOf()) >= 20, SOON_MS);
+
+      expect(await cli.run(['delete', pathOf('existing')])).toMatchObject({ code: 0 });
+      await eventually(async () => expect((await existing()).metadata.labels).toEqual(labels), SOON_MS);
+      await eventually(() => expect(look(purser, pathOf('existing'))).rejects.toThrow('is not there'), SOON_MS);
+      expect(await untouched()).toEqual(before);
+    });
+  },
+);
