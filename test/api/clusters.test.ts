@@ -68,7 +68,7 @@ const eventTypes = async () => {
   return (data?.events.events ?? []).map(({ type }) => type);
 };
 
-describe('Clusters: from the first to the last command, without a restart', () => {
+describe('Several clusters: from the first to the last command, without a restart', () => {
   test('one is registered, and its loop starts', async () => {
     const args = ['--kubeconfig', '/east', '--model-server-image', IMAGE, '--router-cidr', '10.0.0.0/8'];
     const pools = ['--pool', 'default', 'burst:spot:tier=burst'];
@@ -179,7 +179,7 @@ describe('Clusters: from the first to the last command, without a restart', () =
   });
 });
 
-describe('Clusters: what is wrong is named, with what to do', () => {
+describe('Several clusters: what is wrong is named, with what to do', () => {
   const register = (...more: string[]) => ['clusters', 'register', 'west', '--kubeconfig', '/east', ...more];
   const update = (...more: string[]) => ['clusters', 'update', 'north', ...more];
 

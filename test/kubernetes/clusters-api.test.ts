@@ -45,15 +45,16 @@ afterAll(async () => {
   await Promise.all([first.stop(), second.stop(), postgres.stop()]);
 });
 
-interface DeploymentObject extends ApiObject {
-  readonly metadata: ApiObject['metadata'] & {
+interface DeploymentFields {
+  readonly metadata: {
     readonly uid: string;
     readonly labels: Readonly<Record<string, string>>;
     readonly annotations: Readonly<Record<string, string>>;
   };
   readonly spec: { readonly template: { readonly spec: { readonly containers: readonly { readonly image: string }[] } } };
 }
-const objectsOn = async (server: BareApiServer) => (await server.api.list(OBJECTS)) as unknown as DeploymentObject[];
+type DeploymentObject = ApiObject & DeploymentFields;
+const objectsOn = async (server: BareApiServer) => (await server.api.list(OBJECTS)) as DeploymentObject[];
 const workloadsOn = async (server: BareApiServer) =>
   (await objectsOn(server)).map(({ metadata }) => metadata.labels['purser.dev/workload']).sort();
 
@@ -76,7 +77,7 @@ async function plant(server: BareApiServer, like: DeploymentObject): Promise<voi
   await server.api.create(OBJECTS, { ...rest, metadata: { name: `stranger-${id.slice(0, 8)}`, labels, annotations } });
 }
 
-describe('Clusters by API: two real API servers', () => {
+describe('Several clusters: by API and command line, on two real API servers', () => {
   test(
     'one is registered by kubeconfig and seen, with its nodes; what is deployed there gets ready',
     { timeout: 2 * SOON_MS },
@@ -116,7 +117,7 @@ describe('Clusters by API: two real API servers', () => {
     async () => {
       const own = await workloadsOn(first);
       const [like] = await objectsOn(first);
-      const { metadata } = (await first.api.get(`/api/v1/namespaces/${NAMESPACE}`)) as unknown as DeploymentObject;
+      const { metadata } = await first.api.get<DeploymentObject>(`/api/v1/namespaces/${NAMESPACE}`);
       await second.namespace(NAMESPACE, metadata.labels);
       for (let n = 0; n < 4; n += 1) await plant(second, like!);
       await cli.json('clusters', 'update', 'east', '--kubeconfig', second.kubeconfig);
