@@ -176,7 +176,7 @@ export class DeploymentsReconciler implements Reconciliation<PassInput, PassPlan
     const rollouts = await store.rollouts(tx, ids);
     const workloads = await store.workloadsOn(tx, clusterId);
     const elsewhere = await this.#elsewhere(tx, ids);
-    const known = await store.replicasOn(tx, clusterId, now - RECENT_MS);
+    const known = await this.#known(tx, observation, now);
     const replicas = observation ? await this.#withEvidence(tx, known, observation) : known;
     const everything = [...workloads, ...replicas, ...elsewhere.workloads, ...elsewhere.replicas];
     const offerings = [...new Set(everything.map(({ offeringId }) => offeringId))];
@@ -198,6 +198,15 @@ export class DeploymentsReconciler implements Reconciliation<PassInput, PassPlan
       refusals: this.#presentRefusals(workloads),
       teamReplicaLimits,
     };
+  }
+
+  /** Of this cluster: those that may change, and whatever else it speaks of, so that no end is written twice. */
+  async #known(tx: Transaction, observation: ClusterObservation | null, now: Instant): Promise<Replica[]> {
+    const { store, clusterId } = this.#deps;
+    const recent = await store.replicasOn(tx, clusterId, now - RECENT_MS);
+    const ids = new Set(recent.map(({ id }) => id));
+    const others = (observation?.replicas ?? []).flatMap(({ replicaId }) => (ids.has(replicaId) ? [] : [replicaId]));
+    return others.length === 0 ? recent : [...recent, ...(await store.replicasByIds(tx, others))];
   }
 
   async #elsewhere(tx: Transaction, deploymentIds: readonly Id[]): Promise<ClusterInput['elsewhere']> {

@@ -135,7 +135,10 @@ function indexOf(input: ClusterInput, changes: readonly ReplicaChange[], cluster
     unseen: new Set([cluster, ...others].filter(isUnreachable).map(({ id }) => id)),
     retell: observation !== null && cluster.rebuilds !== cluster.rebuilt,
     failing: new Map([...writtenProblems(told, true), ...failingOf(input)]),
-    waiting: new Map([...writtenProblems(told, false), ...refusedOf(input, false), ...problemsOf(observation, false)]),
+    waiting: new Map([
+      ...[...writtenProblems(told, false), ...refusedOf(input, false)],
+      ...[...returnedOf(input), ...problemsOf(observation, false)],
+    ]),
     erring: erringOf(input.errors),
   };
 }
@@ -149,6 +152,16 @@ const refusedOf = ({ observation, refusals }: ClusterInput, failing: boolean): [
   [...(observation ? refusals : [])].flatMap(([id, refusal]): [Id, string][] =>
     refusal.failing === failing ? [[id, refusal.message]] : [],
   );
+
+/** A replica's end is written once. One that is there all the same, let go and taken over again for instance, is none any more. */
+function returnedOf({ observation, replicas }: ClusterInput): [Id, string][] {
+  const ended = new Set(replicas.filter((replica) => !isHeld(replica)).map(({ id }) => id));
+  const returned = (observation?.replicas ?? []).filter((one) => one.capacityUntil === null && ended.has(one.replicaId));
+  return [...Map.groupBy(returned, ({ workloadId }) => workloadId)].map(([id, some]) => [
+    id,
+    `${some.length} of its replicas had been given up before and cannot count again: restart it there, as with kubectl rollout restart.`,
+  ]);
+}
 
 function failingOf(input: ClusterInput): Map<Id, string> {
   const { observation } = input;

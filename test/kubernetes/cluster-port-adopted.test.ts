@@ -84,5 +84,14 @@ describe.runIf(access.has('pods'))('Manifests: an existing Deployment is adopted
     await eventually(async () => {
       expect(await podUids()).toEqual([left!.replicaId]);
     }, PATIENCE_MS);
+    const letGoAt = Date.now();
+    const again = { ...containerWorkload(image, { replicas: 1 }), adopt: spec.adopt };
+    expect(await opened.cluster.apply(again, { epoch: 1 })).toEqual({ outcome: 'applied' });
+    const returned = await eventually(async () => {
+      const { replicas: all } = await opened.cluster.observe();
+      return all.find(({ workloadId, state }) => workloadId === again.workloadId && state === 'serving') ?? false;
+    }, PATIENCE_MS);
+    expect(returned).toMatchObject({ replicaId: left!.replicaId, capacityUntil: null });
+    expect(returned.capacityFrom).toBeGreaterThanOrEqual(letGoAt);
   });
 });

@@ -60,3 +60,25 @@ describe('Metering and ledger: the end of a replica that nobody saw', () => {
     ]);
   });
 });
+
+describe('Observation: a replica that is there again after its end was written', () => {
+  test('counts once: it is told what to do, and nothing breaks however long that takes', async () => {
+    const ground = await makeGround(db.database, 'globex');
+    const plane = await makeControlPlane(ground);
+    await plane.deploy(1);
+    await plane.until(({ phase }) => phase === 'READY');
+    ground.cluster.forgetful = true;
+    await plane.pass();
+    ground.cluster.forgetful = false;
+    for (const hours of [0, 3, 30]) {
+      ground.clock.advance(hours * 60 * MINUTE);
+      await plane.pass();
+      const { conditions } = await plane.look();
+      expect(conditions.find(({ type }) => type === 'Ready')?.message).toMatch(/1 of its replicas .* restart it/i);
+    }
+    ground.cluster.restart();
+    await plane.until(({ phase }) => phase === 'READY');
+    const ids = await rows<{ id: string }>(db.database, `select id from replica where team_id = $1`, [ground.teamId]);
+    expect(ids).toHaveLength(2);
+  });
+});

@@ -63,6 +63,16 @@ export class SimulatedCluster implements ClusterPort {
     this.#changed();
   }
 
+  /** True: it leaves out the replicas that it has, as if it knew of none. */
+  forgetful = false;
+
+  /** Somebody restarts everything there: other replicas take the place of those that are there. */
+  restart(): void {
+    for (const slot of this.#slots.values()) slot.capacityUntil ??= this.#clock.now();
+    for (const workload of this.#workloads.values()) this.#fill(workload);
+    this.#changed();
+  }
+
   /** As many workloads that nobody of this database wishes, with a replica each; gives their ids. */
   plant(count: number): string[] {
     return Array.from({ length: count }, (_, n) => {
@@ -135,7 +145,10 @@ export class SimulatedCluster implements ClusterPort {
         specDigest: this.tellsSpecs ? workloadDigest(spec) : null,
         problem: null,
       })),
-      replicas: [...this.#slots.values()].map((slot) => ({ ...slot, transitions: [...slot.transitions] })),
+      replicas: [...(this.forgetful ? [] : this.#slots.values())].map((slot) => ({
+        ...slot,
+        transitions: [...slot.transitions],
+      })),
     });
   }
 

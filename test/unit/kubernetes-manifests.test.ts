@@ -151,6 +151,13 @@ describe('Cluster adapter: lives of pods', () => {
     expect(inWords(later)).toEqual(['starting 0 or so', 'serving 9 or so']);
   });
 
+  test('what was let go and taken over again is there again; what ended stays ended', () => {
+    const gone = giveUp(follow(null, pod(true, 9), view(20, { adoptedAt: at(10) }))!, { at: at(30), estimated: false });
+    const later = (adoptedAt: number) => follow(gone, pod(true, 9), view(50, { watched: false, adoptedAt: at(adoptedAt) }));
+    expect(later(40)).toMatchObject({ capacityFrom: at(40), capacityUntil: null });
+    expect(later(10)).toBe(gone);
+  });
+
   test('a pod without a node is no replica, and one on a node that nobody hears of is sent nothing', () => {
     expect(follow(null, { ...pod(true, 9), spec: { containers: [] } }, view(10))).toBeNull();
     expect(inWords(follow(null, pod(true, 9), view(10, { unheard: true })))).toEqual(['starting 0']);

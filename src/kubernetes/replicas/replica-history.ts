@@ -48,12 +48,16 @@ const KEEP_MS = 2 * HOUR_MS;
 
 /** The record after a look at the pod; null while it has no node: until then it costs nothing and is no replica. */
 export function follow(record: ReplicaRecord | null, pod: Pod, view: PodView): ReplicaRecord | null {
-  const known = record ?? discover(pod, view);
+  const known = (isTakenAgain(record, view) ? null : record) ?? discover(pod, view);
   if (!known || known.capacityUntil !== null) return known;
   const restarts = restartsOf(pod);
   const seen = enter(restarts === known.restarts ? known : { ...known, restarts }, pod, view);
   return hasEnded(pod) ? giveUp(seen, endOf(pod, view)) : seen;
 }
+
+/** Let go, and taken over once more. */
+const isTakenAgain = (record: ReplicaRecord | null, { adoptedAt }: PodView): boolean =>
+  record !== null && record.capacityUntil !== null && adoptedAt !== null && adoptedAt > record.capacityUntil;
 
 const hasEnded = ({ status }: Pod): boolean => status?.phase === 'Failed' || status?.phase === 'Succeeded';
 
