@@ -19,7 +19,7 @@ export interface ClusterStore {
   /** False if a cluster of this name exists; it waits for one that is being made. */
   insertCluster(tx: Transaction, cluster: Cluster, principal: string): Promise<boolean>;
   /** Pools for which machines are rented: those that scale, and those that were removed and are being given back. */
-  rentedPools(tx: Transaction, clusterId: Id): Promise<Pool[]>;
+  rentedPools(tx: Transaction, clusterIds: readonly Id[]): Promise<Pool[]>;
   /** False if the cluster has a pool of this name; writes its history, too. */
   insertPool(tx: Transaction, pool: Pool, principal: string): Promise<boolean>;
   /** What somebody asked for, its removal included; writes its history, too. */

@@ -73,9 +73,9 @@ export class ClusterRepository implements ClusterStore {
     return inserted;
   }
 
-  rentedPools(tx: Transaction, clusterId: Id): Promise<Pool[]> {
-    const text = `${POOL} where cluster_id = $1 and id in (select pool_id from pool_scaling) order by name, id`;
-    return sqlOf(tx).query<Pool>(text, [clusterId]);
+  rentedPools(tx: Transaction, clusterIds: readonly Id[]): Promise<Pool[]> {
+    const text = `${POOL} where cluster_id = any ($1::uuid[]) and id in (select pool_id from pool_scaling) order by name, id`;
+    return sqlOf(tx).query<Pool>(text, [clusterIds]);
   }
 
   async insertPool(tx: Transaction, pool: Pool, principal: string): Promise<boolean> {

@@ -65,7 +65,22 @@ export class ClusterResolver {
 
   @FieldResolver(() => [PoolType], { description: 'Its pools, by name.' })
   async pools(@Root() cluster: ClusterType, @Ctx() context: ApiContext): Promise<PoolType[]> {
-    const loader = context.loader('cluster.pools', () => new DataLoader<Id, Pool[]>((ids) => this.#pools(context, ids)));
+    const loader = context.loader('cluster.pools', () => {
+      return new DataLoader<Id, Pool[]>(async (ids) => byCluster(await this.#service.pools(await context.read(), ids), ids));
+    });
+    return (await loader.load(cluster.rowId)).map(toPoolType);
+  }
+
+  @FieldResolver(() => [PoolType], {
+    description:
+      'Pools that were taken out and whose machines are still being given back; `scaling.conditions` says what keeps them.',
+  })
+  async leavingPools(@Root() cluster: ClusterType, @Ctx() context: ApiContext): Promise<PoolType[]> {
+    const loader = context.loader('cluster.leavingPools', () => {
+      return new DataLoader<Id, Pool[]>(async (ids) =>
+        byCluster(await this.#service.leavingPools(await context.read(), ids), ids),
+      );
+    });
     return (await loader.load(cluster.rowId)).map(toPoolType);
   }
 
@@ -138,11 +153,11 @@ export class ClusterResolver {
     const cluster = await this.#service.cluster(await context.read(), context.principal, by);
     return { cluster: cluster && toClusterType(cluster), userErrors: [] };
   }
+}
 
-  async #pools(context: ApiContext, ids: readonly Id[]): Promise<Pool[][]> {
-    const rows = Map.groupBy(await this.#service.pools(await context.read(), ids), (pool) => pool.clusterId);
-    return ids.map((id) => rows.get(id) ?? []);
-  }
+function byCluster(pools: readonly Pool[], clusterIds: readonly Id[]): Pool[][] {
+  const rows = Map.groupBy(pools, ({ clusterId }) => clusterId);
+  return clusterIds.map((id) => rows.get(id) ?? []);
 }
 
 export const fleetNodes = (service: FleetService): NodeSource[] => [

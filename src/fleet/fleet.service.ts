@@ -120,6 +120,11 @@ export class FleetService {
     return this.#deps.store.pools(tx, clusterIds);
   }
 
+  /** Those of them that were taken out and whose machines are still being given back. */
+  async leavingPools(tx: Transaction, clusterIds: readonly Id[]): Promise<Pool[]> {
+    return (await this.#deps.store.rentedPools(tx, clusterIds)).filter(({ removedAt }) => removedAt !== null);
+  }
+
   /** Null for absent and for forbidden. */
   async pool(tx: Transaction, principal: Principal, id: Id): Promise<Pool | null> {
     return mayDo(principal, 'cluster.read', PLATFORM) ? this.#deps.store.pool(tx, id) : null;
@@ -158,7 +163,7 @@ export class FleetService {
         const message = `${left} ${left === 1 ? 'workload is' : 'workloads are'} still there or wished there.`;
         return err(failure('PRECONDITION_FAILED', message, { hint: 'Cordon it, and deploy or delete what is placed there.' }));
       }
-      const rented = await this.#deps.store.rentedPools(tx, before.id);
+      const rented = await this.#deps.store.rentedPools(tx, [before.id]);
       if (rented.length > 0) {
         const message = `Machines are rented for ${rented.map(({ name }) => name).join(', ')}.`;
         const hint = 'Take these pools out first (updateCluster, removePools): their machines are given back then.';
@@ -181,7 +186,7 @@ export class FleetService {
     return this.#change(caller, { ...input, mutation: 'updateCluster', edit: body }, async (tx, before, cause) => {
       const { store, use } = this.#deps;
       const pools = await store.pools(tx, [before.id]);
-      const leaving = (await store.rentedPools(tx, before.id)).filter(({ removedAt }) => removedAt !== null);
+      const leaving = await this.leavingPools(tx, [before.id]);
       const ids = pools.map(({ id }) => id);
       const changes = changeCluster({ cluster: before, pools, leaving, used: await use.workloadsOfPools(tx, ids) }, edit);
       if (!changes.ok) return changes;

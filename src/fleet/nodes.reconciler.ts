@@ -93,7 +93,7 @@ export class NodesReconciler implements Reconciliation<NodesInput, NodesTurn> {
     if (observation) this.#seenAt = observation.observedAt;
     const rows = await database.read(SCOPE, async (tx) => {
       const [cluster] = await clusters.clustersByIds(tx, [clusterId]);
-      const leaving = (await clusters.rentedPools(tx, clusterId)).filter(({ removedAt }) => removedAt !== null);
+      const leaving = (await clusters.rentedPools(tx, [clusterId])).filter(({ removedAt }) => removedAt !== null);
       const pools = [...(await clusters.pools(tx, [clusterId])), ...leaving];
       const scalings = await store.scalings(
         tx,

@@ -4,6 +4,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { EXIT, type ExitCode } from '../../clients/cli/exit-codes.ts';
 import { ClusterUnreachable } from '../../src/deployments/cluster.port.ts';
 import { systemClock } from '../../src/main/system-clock.ts';
+import { sqlOf } from '../../src/persistence/sql.ts';
 import { startApi, type TestApi } from '../support/api.ts';
 import { openCli, type TestCli } from '../support/cli.ts';
 import { makeGround } from '../support/deployments-world.ts';
@@ -249,5 +250,31 @@ describe('Several clusters: what is wrong is named, with what to do', () => {
     const refused = { cluster: null, userErrors: [{ code: 'NOT_FOUND', path: ['input', 'cluster'] }] };
     expect(data).toEqual({ updateCluster: refused });
     crew.close();
+  });
+});
+
+describe('Nodes scale: a pool that is taken out is seen until the last machine is given back', () => {
+  test('by whom its machines are rented, how many are left, what keeps them; until then its cluster stays and its name is taken', async () => {
+    await cli.json('clusters', 'register', 'south', '--kubeconfig', '/east', '--pool', 'default', 'rented:spot');
+    const kept = [
+      { type: 'Growing', status: 'False', reason: 'PODS_OF_OTHERS', message: 'Others run there.', lastTransitionTime: 1 },
+    ];
+    await api.db.database.write({ kind: 'reconciler', loop: 'test' }, (tx) =>
+      sqlOf(tx).execute(
+        `insert into pool_scaling (pool_id, provider, config, min_nodes, max_nodes, desired_nodes, conditions, version)
+         select id, 'command', '{}', 0, 5, 3, $1, 1 from pool where name = 'rented'`,
+        [JSON.stringify(kept)],
+      ),
+    );
+    await cli.json('clusters', 'update', 'south', '--remove-pool', 'rented');
+    const { stdout } = await cli.run(['clusters', 'show', 'south']);
+    expect(stdout).toMatch(/\nPool rented was taken out: 3 nodes left\. Others run there\.\n/);
+    expect((await show('south')).pools.map(({ name }) => name)).toEqual(['default']);
+    const again = await cli.run(['clusters', 'update', 'south', '--pool', 'rented:spot']);
+    expect(again.stderr).toMatch(
+      /^PRECONDITION_FAILED \(input.pools\): .* still being given back\. Wait, or choose another name\.\n$/,
+    );
+    const remove = await cli.run(['clusters', 'remove', 'south']);
+    expect(remove.stderr).toMatch(/^PRECONDITION_FAILED: Machines are rented for rented\. Take these pools out first/);
   });
 });

@@ -75,7 +75,10 @@ export async function startApi({ openCluster, db: given }: ApiOptions = {}): Pro
   const adminToken = await bootstrap.adminToken(null);
   await events.start();
   const loops = openCluster ? new ClusterLoops(parts, { open: openCluster, machineId: null }) : null;
-  loops?.start();
+  if (loops) {
+    parts.changeWatch.start();
+    loops.start();
+  }
   const port = await api.listen('127.0.0.1', 0);
   setReady(true);
   const url = `http://127.0.0.1:${port}`;
@@ -100,6 +103,7 @@ export async function startApi({ openCluster, db: given }: ApiOptions = {}): Pro
     close: async (options) => {
       await api.close(options?.delayMs);
       await loops?.stop();
+      if (loops) await parts.changeWatch.stop();
       await events.stop();
       await db.close();
       await rm(dataDir, { recursive: true, force: true });

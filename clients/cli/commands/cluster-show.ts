@@ -56,6 +56,17 @@ const ShowCluster = graphql(`
             desiredNodes
           }
         }
+        leavingPools {
+          name
+          capacityType
+          scaling {
+            desiredNodes
+            conditions {
+              status
+              message
+            }
+          }
+        }
         nodes(first: 100, after: $after) {
           nodes {
             name
@@ -107,6 +118,7 @@ function shownText(cluster: Shown, nodes: Shown['nodes']['nodes']): string {
     table(['setting', 'value'], rows),
     table(['pool', 'capacity', 'nodes with', 'scales'], pools.map(poolRow)),
     table(['node', 'is', 'type', 'pods', 'usd per hour'], nodes.map(nodeRow)),
+    ...cluster.leavingPools.map(leavingLine),
     ...heldLines(cluster),
   ].join('\n');
 }
@@ -124,6 +136,11 @@ const poolRow = ({ name, capacityType, nodeSelector, scaling }: Shown['pools'][n
   nodeSelector.map(({ key, value }) => `${key}=${value}`).join(',') || 'any',
   scaling ? `${scaling.minNodes} to ${scaling.maxNodes} by ${scaling.provider}` : 'no',
 ];
+
+const leavingLine = ({ name, scaling }: Shown['leavingPools'][number]): string => {
+  const kept = scaling?.conditions.find(({ status }) => status === 'False');
+  return [`Pool ${name} was taken out: ${scaling?.desiredNodes ?? 0} nodes left.`, ...(kept ? [kept.message] : [])].join(' ');
+};
 
 const nodeRow = ({ name, readiness, schedulable, notice, ...node }: Shown['nodes']['nodes'][number]): string[] => [
   name,

@@ -783,7 +783,7 @@ export type ShowClusterQueryVariables = Exact<{
 
 
 export type ShowClusterQuery = { node:
-    | { __typename: 'Cluster', id: string, name: string, kind: ClusterKind, cordoned: boolean, version: number, createdAt: string, config: { namespacePrefix: string, systemNamespace: string, modelServerImage: string | null, routerCidrs: Array<string>, routerNamespace: string, access: { inCluster: boolean, file: string | null, context: string | null } } | null, status: { observedAt: string | null, conditions: Array<{ type: string, status: string, reason: string, message: string, lastTransitionTime: string }> }, heldRemovals: { digest: string, count: number } | null, pools: Array<{ name: string, capacityType: CapacityType, nodeSelector: Array<{ key: string, value: string }>, scaling: { provider: string, minNodes: number, maxNodes: number, desiredNodes: number | null } | null }>, nodes: { nodes: Array<{ name: string, readiness: NodeReadiness, schedulable: boolean, notice: string | null, instanceType: string | null, capacityType: CapacityType, pods: number, pricePerHour: { amount: string } | null }>, pageInfo: { hasNextPage: boolean, endCursor: string | null } } }
+    | { __typename: 'Cluster', id: string, name: string, kind: ClusterKind, cordoned: boolean, version: number, createdAt: string, config: { namespacePrefix: string, systemNamespace: string, modelServerImage: string | null, routerCidrs: Array<string>, routerNamespace: string, access: { inCluster: boolean, file: string | null, context: string | null } } | null, status: { observedAt: string | null, conditions: Array<{ type: string, status: string, reason: string, message: string, lastTransitionTime: string }> }, heldRemovals: { digest: string, count: number } | null, pools: Array<{ name: string, capacityType: CapacityType, nodeSelector: Array<{ key: string, value: string }>, scaling: { provider: string, minNodes: number, maxNodes: number, desiredNodes: number | null } | null }>, leavingPools: Array<{ name: string, capacityType: CapacityType, scaling: { desiredNodes: number | null, conditions: Array<{ status: string, message: string }> } | null }>, nodes: { nodes: Array<{ name: string, readiness: NodeReadiness, schedulable: boolean, notice: string | null, instanceType: string | null, capacityType: CapacityType, pods: number, pricePerHour: { amount: string } | null }>, pageInfo: { hasNextPage: boolean, endCursor: string | null } } }
     | { __typename: 'ClusterNode' }
     | { __typename: 'Decision' }
     | { __typename: 'Deployment' }
@@ -1490,6 +1490,17 @@ export const ShowClusterDocument = new TypedDocumentString(`
           minNodes
           maxNodes
           desiredNodes
+        }
+      }
+      leavingPools {
+        name
+        capacityType
+        scaling {
+          desiredNodes
+          conditions {
+            status
+            message
+          }
         }
       }
       nodes(first: 100, after: $after) {
