@@ -27,29 +27,27 @@ const woken = (spec: DeploymentSpec, returning: readonly Workload[], failed: rea
   [...wakeRolledBack({ spec, returning, failed, rates })].map(([id, count]) => `${id} ×${count}`).join(', ');
 
 describe('Scale to zero: what wakes when a rollout out of it fails', () => {
-  test.each<[string, DeploymentSpec, Workload[], Workload[], string]>([
-    ['as many as wished', wish(2), [on('east', 0)], [on('east', 2)], 'east cheap ×2'],
-    ['nothing that runs', wish(2), [on('east', 1)], [on('east', 2)], ''],
+  test.each<[string, DeploymentSpec, { from: Workload[]; to: Workload[] }, string]>([
+    ['as many as wished', wish(2), { from: [on('east', 0)], to: [on('east', 2)] }, 'east cheap ×2'],
+    ['nothing that runs', wish(2), { from: [on('east', 1)], to: [on('east', 2)] }, ''],
     [
       'by the weights of clusters',
       wish(4, both),
-      [on('east', 0), on('west', 0)],
-      [on('east', 3), on('west', 1)],
+      { from: [on('east', 0), on('west', 0)], to: [on('east', 3), on('west', 1)] },
       'east cheap ×3, west cheap ×1',
     ],
     [
       'what others have not woken yet',
       wish(4, both),
-      [on('east', 3), on('west', 0)],
-      [on('east', 3), on('west', 1)],
+      { from: [on('east', 3), on('west', 0)], to: [on('east', 3), on('west', 1)] },
       'west cheap ×1',
     ],
-    ['nothing dearer', wish(2), [on('east', 0, 'dear')], [on('east', 2)], ''],
-    ['nothing that has no price', wish(2), [on('east', 0, 'unknown')], [on('east', 2, 'dear')], ''],
-    ['nothing that is more: two shared the traffic', wish(2), [on('east', 0), on('west', 0)], [on('east', 2)], ''],
-    ['what is cheaper', wish(2), [on('east', 0)], [on('east', 2, 'dear')], 'east cheap ×2'],
-  ])('%s', (_name, spec, returning, failed, wanted) => {
-    expect(woken(spec, returning, failed)).toBe(wanted);
+    ['nothing dearer', wish(2), { from: [on('east', 0, 'dear')], to: [on('east', 2)] }, ''],
+    ['nothing that has no price', wish(2), { from: [on('east', 0, 'unknown')], to: [on('east', 2, 'dear')] }, ''],
+    ['nothing that is more: two shared the traffic', wish(2), { from: [on('east', 0), on('west', 0)], to: [on('east', 2)] }, ''],
+    ['what is cheaper', wish(2), { from: [on('east', 0)], to: [on('east', 2, 'dear')] }, 'east cheap ×2'],
+  ])('%s', (_name, spec, { from, to }, wanted) => {
+    expect(woken(spec, from, to)).toBe(wanted);
   });
 
   test('never more replicas, and never dearer, than what failed', () => {
