@@ -26,7 +26,7 @@ export class ChangeWatch {
   readonly #deps: ChangeWatchDeps;
   readonly #loop: Loop;
   #seen: News | null = null;
-  #stopHearing: (() => void) | null = null;
+  #stopHearing: readonly (() => void)[] = [];
 
   constructor(deps: ChangeWatchDeps) {
     this.#deps = deps;
@@ -35,7 +35,9 @@ export class ChangeWatch {
   }
 
   start(): void {
-    this.#stopHearing ??= this.#deps.events.onNumbered(() => this.#loop.wake());
+    if (this.#stopHearing.length > 0) return;
+    const wake = (): void => this.#loop.wake();
+    this.#stopHearing = [this.#deps.database.onRecorded(wake), this.#deps.events.onNumbered(wake)];
     this.#loop.start();
   }
 
@@ -45,7 +47,7 @@ export class ChangeWatch {
   }
 
   async stop(): Promise<void> {
-    this.#stopHearing?.();
+    for (const end of this.#stopHearing) end();
     await this.#loop.stop();
   }
 

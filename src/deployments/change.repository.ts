@@ -5,20 +5,35 @@ import type { ChangeStore, News } from './change-store.port.ts';
 
 /** The event log in PostgreSQL, as loops look at it. */
 export class ChangeRepository implements ChangeStore {
-  async newsSince(tx: Transaction, since: Pick<News, 'epoch' | 'position'> | null): Promise<News> {
-    const [head = { epoch: '0-0', position: 0 }] = await sqlOf(tx).query<{ epoch: string; position: number }>(HEAD);
+  async newsSince(tx: Transaction, since: News | null): Promise<News> {
+    const [head = { epoch: '0-0', position: 0, committed: 0 }] = await sqlOf(tx).query<Omit<News, 'clusterIds'>>(HEAD);
     if (since?.epoch !== head.epoch) return { ...head, clusterIds: null };
-    if (since.position === head.position) return { ...head, clusterIds: new Set() };
-    const [about] = await sqlOf(tx).query<{ anything: boolean | null; clusters: Id[] | null }>(ABOUT, [since.position]);
-    return { ...head, clusterIds: (about?.anything ?? true) ? null : new Set(about?.clusters ?? []) };
+    if (since.committed === head.committed) return { ...head, clusterIds: new Set() };
+    const [about] = await sqlOf(tx).query<{ anything: boolean; clusters: Id[] }>(ABOUT, [since.position]);
+    return { ...head, clusterIds: about?.anything ? null : new Set(about?.clusters) };
   }
 }
 
-const HEAD = `select coalesce(e.system_identifier, '0') || '-' || h.epoch as epoch, h.position
+const HEAD = `select coalesce(e.system_identifier, '0') || '-' || h.epoch as epoch, h.position,
+    h.position + (select count(*) from outbox) as committed
   from event_head h left join event_epoch e on e.epoch = h.epoch`;
 
-/** A deployment that has no workload yet, or none any more, may come to any cluster. */
+/** Who writes what loops of clusters do. */
+const LOOPS = 'reconciler:deployments';
+
+/**
+ * A deployment that has no workload yet, or none any more, may come to any cluster. What a loop did on the only cluster of a deployment is
+ * news to no other, and it comes again by itself.
+ */
 const ABOUT = `
-  select bool_or(news.id is null or w.cluster_id is null) as anything, array_agg(distinct w.cluster_id) as clusters
-  from (select distinct deployment_id as id from event where position > $1) news
-  left join workload w on w.deployment_id = news.id and w.gone_at is null`;
+  with news as (
+    select deployment_id as id, bool_or(principal <> '${LOOPS}') as wished
+    from (select deployment_id, principal from event where position > $1 union all select deployment_id, principal from outbox) e
+    group by deployment_id
+  ), about as (
+    select news.id, news.wished, array_agg(distinct w.cluster_id) filter (where w.cluster_id is not null) as ids
+    from news left join workload w on w.deployment_id = news.id and w.gone_at is null group by news.id, news.wished
+  )
+  select coalesce(bool_or(id is null or (ids is null and wished)), false) as anything,
+    array(select distinct unnest(ids) from about where wished or cardinality(ids) > 1) as clusters
+  from about`;

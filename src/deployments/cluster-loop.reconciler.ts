@@ -3,13 +3,18 @@ import { LeaseKeeper } from '../reconcile/lease-keeper.ts';
 import { Loop } from '../reconcile/loop.ts';
 import { pause } from '../reconcile/pause.ts';
 import { DeploymentsReconciler, type DeploymentsReconcilerDeps } from './deployments.reconciler.ts';
+import type { DeploymentStep } from './plan-cluster.ts';
 
 /** Without a signal a pass comes this often. Higher notices silent changes late, lower reads for nothing. */
 const IDLE_MS = 10_000;
 /** While something is on its way. Higher makes rollouts coarse, lower reads for nothing. */
 const BUSY_MS = 500;
-/** Changes of a cluster that come this close together are looked at once: a pod and its endpoint. Higher is slower, lower looks twice. */
-const TOGETHER_MS = 10;
+/** After a pass that wrote something, which may have a next step. Higher makes rollouts slow, lower keeps others from what was written. */
+const NEXT_STEP_MS = 100;
+/** Changes of a cluster that come this close together are looked at once. Higher is slower, lower looks at each replica of a batch by itself. */
+const TOGETHER_MS = 2;
+/** Between two looks because of changes, at least. Higher is slower, lower asks a cluster in vain that is hurt. */
+const MIN_REST_MS = 10;
 /** A loop that changes keep awake rests as long as its last pass took, at most this long. Higher is slower, lower leaves the process no time for others. */
 const MAX_REST_MS = 50;
 /** After the cluster could not say whether it changed. Higher: it is noticed late when it is back; lower: it is asked in vain. */
@@ -70,13 +75,14 @@ export class ClusterLoop {
     const plan = reconciler.plan(input, this.#deps.clock.now());
     await reconciler.execute(plan, signal);
     this.#lastPassMs = this.#deps.clock.now() - began;
-    if (plan?.cluster.busy) this.#wakeSoon();
+    if (plan?.cluster.steps.some(isStep)) this.#wakeIn(NEXT_STEP_MS);
+    else if (plan?.cluster.busy) this.#wakeIn(BUSY_MS);
   }
 
-  #wakeSoon(): void {
+  #wakeIn(ms: number): void {
     if (this.#stopping.signal.aborted) return;
     if (this.#soon) clearTimeout(this.#soon);
-    this.#soon = setTimeout(() => this.#loop.wake(), BUSY_MS);
+    this.#soon = setTimeout(() => this.#loop.wake(), ms);
     this.#soon.unref();
   }
 
@@ -96,6 +102,9 @@ export class ClusterLoop {
   async #wakeOnce(signal: AbortSignal): Promise<number> {
     await pause(TOGETHER_MS, signal);
     this.#loop.wake();
-    return Math.min(MAX_REST_MS, Math.max(TOGETHER_MS, 2 * this.#lastPassMs));
+    return Math.min(MAX_REST_MS, Math.max(MIN_REST_MS, 2 * this.#lastPassMs));
   }
 }
+
+const isStep = ({ replicas, plan: { deployment, rollout, workloads } }: DeploymentStep): boolean =>
+  replicas.length + workloads.length > 0 || deployment !== null || rollout !== null;

@@ -1,13 +1,12 @@
 import type { Id } from '../kernel/id.ts';
 import type { Transaction } from '../kernel/transaction.ts';
 
-/** Where the event log stands: what changes the route table also records an event. */
+/** How far the event log is: what changes the route table also records an event. */
 export interface LogPosition {
   /** Names this history of this database: another after a restore. */
   readonly epoch: string;
-  readonly position: number;
-  /** True if commits wait to be numbered. */
-  readonly pending: boolean;
+  /** Events that are committed, numbered or not: the same count is the same history. */
+  readonly committed: number;
 }
 
 /** A table's number, and the digest of what it tells. */

@@ -7,10 +7,10 @@ import type { LogPosition, RouteTableStore, TableVersion } from './route-table-s
 export class RouteTableRepository implements RouteTableStore {
   async position(tx: Transaction): Promise<LogPosition> {
     const [row] = await sqlOf(tx).query<LogPosition>(
-      `select coalesce(e.system_identifier, '0') || '-' || h.epoch as epoch, h.position, exists (select 1 from outbox) as pending
+      `select coalesce(e.system_identifier, '0') || '-' || h.epoch as epoch, h.position + (select count(*) from outbox) as committed
        from event_head h left join event_epoch e on e.epoch = h.epoch`,
     );
-    return row ?? { epoch: '0-0', position: 0, pending: false };
+    return row ?? { epoch: '0-0', committed: 0 };
   }
 
   async version(tx: Transaction): Promise<TableVersion> {

@@ -33,7 +33,7 @@ export interface RouteTableDeps {
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
-  /** Absent: commits are looked for now and then only. */
+  /** Tells of commits of other instances; absent: they are looked for now and then. */
   readonly events?: Pick<EventLog, 'onNumbered'>;
   /** Told when something was found committed, whether or not it changes the table. */
   readonly onMoved?: () => void;
@@ -67,7 +67,7 @@ export class RouteTableService implements RouteTableSource {
   #madeAt: Instant = 0;
   /** The issuer's keys that the table was made with. */
   #jwks: string | null = null;
-  #stopHearing: (() => void) | null = null;
+  #stopHearing: readonly (() => void)[] = [];
 
   constructor(deps: RouteTableDeps) {
     this.#deps = deps;
@@ -76,12 +76,14 @@ export class RouteTableService implements RouteTableSource {
   }
 
   start(): void {
-    this.#stopHearing ??= this.#deps.events?.onNumbered(() => this.#loop.wake()) ?? null;
+    if (this.#stopHearing.length > 0) return;
+    const wake = (): void => this.#loop.wake();
+    this.#stopHearing = [this.#deps.database.onRecorded(wake), this.#deps.events?.onNumbered(wake) ?? (() => undefined)];
     this.#loop.start();
   }
 
   async stop(): Promise<void> {
-    this.#stopHearing?.();
+    for (const end of this.#stopHearing) end();
     await this.#loop.stop();
   }
 
@@ -112,7 +114,7 @@ export class RouteTableService implements RouteTableSource {
   async #makeIfDue(tx: Transaction, now: Instant): Promise<MadeTable | null> {
     const { versions, credentials, onMoved } = this.#deps;
     const position = await versions.position(tx);
-    const moved = this.#seen?.position !== position.position || this.#seen.epoch !== position.epoch || position.pending;
+    const moved = this.#seen?.committed !== position.committed || this.#seen.epoch !== position.epoch;
     if (moved) onMoved?.();
     const jwks = credentials.keys();
     if (!moved && jwks === this.#jwks && now - this.#madeAt < REMAKE_MS) return null;
@@ -129,8 +131,7 @@ export class RouteTableService implements RouteTableSource {
     const n = isNew ? last.n + 1 : last.n;
     const { database, versions } = this.#deps;
     if (isNew && !(await database.write(SCOPE, (tx) => versions.saveVersion(tx, { n, digest })))) return false;
-    // A commit that is visible but not numbered yet is looked at again: its position comes later.
-    this.#seen = position.pending ? null : position;
+    this.#seen = position;
     this.#madeAt = now;
     this.#jwks = jwks;
     this.#publish({ ...content, version: { epoch: position.epoch, n }, madeAt: now });

@@ -84,8 +84,7 @@ export class EventLog {
 
   /** Calls it soon after events of any instance were numbered, now and then for nothing. Returns how to end it. */
   onNumbered(listener: () => void): () => void {
-    const ends = [this.#sequencer.onNumbered(listener), this.#tail.onNotified(listener)];
-    return () => ends.forEach((end) => end());
+    return this.#tail.onNumbered(listener);
   }
 
   /** A page of what `scope` may see. */

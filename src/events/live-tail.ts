@@ -69,7 +69,7 @@ export class LiveTail {
   }
 
   /** Calls it at each notification, and when one may have been missed; it must not throw. Nothing is read for it. Returns how to end it. */
-  onNotified(listener: () => void): () => void {
+  onNumbered(listener: () => void): () => void {
     this.#heard.add(listener);
     void this.#listen();
     return () => this.#heard.delete(listener);

@@ -19,7 +19,6 @@ export class Sequencer {
   #pending: Promise<void> | null = null;
   #timer: NodeJS.Timeout | null = null;
   #unsubscribe: (() => void) | null = null;
-  readonly #listeners = new Set<() => void>();
 
   constructor(deps: { readonly database: Database; readonly logger: Logger }) {
     this.#database = deps.database;
@@ -36,12 +35,6 @@ export class Sequencer {
     if (this.#timer) clearInterval(this.#timer);
     await this.#pending?.catch(() => undefined);
     await this.#running?.catch(() => undefined);
-  }
-
-  /** Calls it after each run that numbered something; it must not throw. Returns how to end it. */
-  onNumbered(listener: () => void): () => void {
-    this.#listeners.add(listener);
-    return () => this.#listeners.delete(listener);
   }
 
   /** Resolves when everything that was committed before the call has a position. Throws when the database cannot be reached. */
@@ -70,8 +63,6 @@ export class Sequencer {
       `select sequence_events(${ROWS_PER_STATEMENT}) as moved`,
       TIMEOUT_MS,
     );
-    const moved = row?.moved ?? 0;
-    if (moved > 0) for (const listener of this.#listeners) listener();
-    return moved;
+    return row?.moved ?? 0;
   }
 }

@@ -41,6 +41,9 @@ export interface KubernetesClusterOptions extends ManifestSettings {
   readonly limits?: Partial<CacheLimits>;
 }
 
+/** Changes other than of endpoints are told this late, together. Higher: they are noticed late; lower: a pod that gets ready is looked at twice. */
+const SOON_MS = 25;
+
 /** A Kubernetes cluster behind the cluster port: watched, changed by server-side apply, fenced by epochs. */
 export class KubernetesCluster implements ClusterPort {
   readonly kind = 'kubernetes';
@@ -54,10 +57,13 @@ export class KubernetesCluster implements ClusterPort {
   /** Uids of what we deleted, until the watch has told us so. */
   readonly #removed = new Set<string>();
   readonly #tidier: SharedTidier;
+  #soon: NodeJS.Timeout | null = null;
   #version = 1;
+  /** The version that whoever waits for changes was told of, and the one that was observed. */
+  #told = 1;
+  #seen = 0;
   /** What was asked for last, in which state: while nothing changes nothing can be left over. */
   #tidied = '';
-  #seen = 0;
 
   constructor(options: KubernetesClusterOptions) {
     const { api, installation, systemNamespace, clock, random, nodeOf = () => null } = options;
@@ -73,7 +79,9 @@ export class KubernetesCluster implements ClusterPort {
     const adopted = new AdoptedWriter({ ...shared, objects, clock });
     this.#writer = new WorkloadWriter({ ...shared, objects, adopted, clock, podsOf: (id) => this.#watch.podsOf(id) });
     this.#tidier = new SharedTidier({ caches, fence, objects, settings: options });
-    caches.onChange(() => this.#changed());
+    caches.onChange(() => this.#changedSoon());
+    // Where requests may go is told in them, last of all that is told of a pod.
+    caches.endpointSlices.onChange(() => this.#changed());
   }
 
   /** Begins to watch. */
@@ -83,6 +91,7 @@ export class KubernetesCluster implements ClusterPort {
 
   /** Ends watching; the cluster goes on as it is. */
   async stop(): Promise<void> {
+    if (this.#soon) clearTimeout(this.#soon);
     await Promise.all([this.#caches.stop(), this.#adoptedPods.stop()]);
     this.#changed();
   }
@@ -142,7 +151,7 @@ export class KubernetesCluster implements ClusterPort {
   }
 
   changed(signal: AbortSignal): Promise<void> {
-    if (this.#version !== this.#seen || signal.aborted) return Promise.resolve();
+    if (this.#told > this.#seen || signal.aborted) return Promise.resolve();
     return new Promise((resolve) => {
       const done = (): void => {
         this.#waiting.delete(done);
@@ -200,8 +209,20 @@ export class KubernetesCluster implements ClusterPort {
     }
   }
 
+  #changedSoon(): void {
+    this.#version += 1;
+    this.#soon ??= setTimeout(() => this.#tell(), SOON_MS).unref();
+  }
+
   #changed(): void {
     this.#version += 1;
+    this.#tell();
+  }
+
+  #tell(): void {
+    if (this.#soon) clearTimeout(this.#soon);
+    this.#soon = null;
+    this.#told = this.#version;
     for (const wake of this.#waiting) wake();
   }
 }

@@ -4,12 +4,15 @@ import { ChangeRepository } from '../../src/deployments/change.repository.ts';
 import { ChangeWatch } from '../../src/deployments/change-watch.service.ts';
 import { EventLog, record } from '../../src/events/event-log.ts';
 import { draft } from '../support/event-drafts.ts';
+import { Database } from '../../src/persistence/database.ts';
 import { eventually } from '../support/eventually.ts';
 import { quietLogger } from '../support/quiet-logger.ts';
 import { on, openSpanningWorld, type SpanningWorld } from '../support/spanning-world.ts';
 
 const LOOP = { kind: 'reconciler', loop: 'test' } as const;
 let world: SpanningWorld;
+/** As another instance is connected. */
+let elsewhere: Database;
 let here: Instance;
 let there: Instance;
 
@@ -20,8 +23,8 @@ interface Instance {
   stop(): Promise<void>;
 }
 
-async function startInstance(): Promise<Instance> {
-  const { clock, random, database } = world.ground;
+async function startInstance(database: Database): Promise<Instance> {
+  const { clock, random } = world.ground;
   const woken: string[] = [];
   const names = new Map([...world.ground.others].map(([name, { id }]) => [id, name]));
   const events = new EventLog({ database, clock, logger: quietLogger });
@@ -51,11 +54,13 @@ async function startInstance(): Promise<Instance> {
 
 beforeEach(async () => {
   world = await openSpanningWorld();
-  [here, there] = [await startInstance(), await startInstance()];
+  elsewhere = await Database.connect({ url: world.db.appUrl, maxConnections: 2 });
+  [here, there] = [await startInstance(world.ground.database), await startInstance(elsewhere)];
 });
 afterEach(async () => {
   await here.stop();
   await there.stop();
+  await elsewhere.close();
   await world.db.close();
 });
 
@@ -71,6 +76,18 @@ describe('Deployments: loops are woken by commits', () => {
     await world.plane.deploy(1, { ...on(['east', 50], ['west', 50]), replicas: 2 });
     await inBoth((woken) => expect(woken.at(-1)).toBe('east,west'));
     expect([...here.woken, ...there.woken]).not.toContain('any');
+  });
+
+  test('what the loop of the only cluster of a deployment did wakes nobody; loops that share one hear of each other', async () => {
+    await world.plane.deploy(1, on(['east', 50]));
+    await inBoth((woken) => expect(woken.at(-1)).toBe('east'));
+    forget();
+    await world.readyOn(1, [world.east, 1]);
+    await world.plane.deploy(1, { ...on(['east', 50], ['west', 50]), replicas: 2 });
+    await inBoth((woken) => expect(woken).toEqual(['east,west']));
+    forget();
+    await world.passes(1);
+    await inBoth((woken) => expect(woken).toContain('east,west'));
   });
 
   test('what is about no deployment may concern any cluster', async () => {
