@@ -23,6 +23,8 @@ let cli: TestCli;
 
 beforeAll(async () => {
   api = await startApi({
+    // Who rents machines, which nobody asks here.
+    env: { PURSER_NODE_COMMAND: '/bin/false' },
     openCluster: ({ config }) => {
       const place = config?.access.kind === 'kubeconfig' ? places.get(config.access.file) : undefined;
       if (!place) return Promise.reject(new ClusterUnreachable('no such file'));
@@ -182,6 +184,7 @@ describe('Several clusters: from the first to the last command, without a restar
 
 describe('Several clusters: what is wrong is named, with what to do', () => {
   const register = (...more: string[]) => ['clusters', 'register', 'west', '--kubeconfig', '/east', ...more];
+  const scale = ['clusters', 'scale-pool', 'north', 'spots', '--provider', 'command'];
   const update = (...more: string[]) => ['clusters', 'update', 'north', ...more];
 
   beforeAll(() => cli.json('clusters', 'register', 'north', '--kubeconfig', '/east', '--pool', 'default', 'spots:spot'));
@@ -207,6 +210,16 @@ describe('Several clusters: what is wrong is named, with what to do', () => {
     ['another capacity', update('--pool', 'spots'), EXIT.REFUSED, /Pool spots is spot: that cannot change\. Add another pool/],
     ['a pool that stays and goes', update('--pool', 'a', '--remove-pool', 'a'), EXIT.REFUSED, /\(input.removePools\)/],
     ['a pool that is not there', update('--remove-pool', 'gpu'), EXIT.NOT_FOUND, /The cluster has no pool gpu/],
+    ['a pool below zero', [...scale, '--max', '-1'], EXIT.USAGE, /--max "-1" must be a whole number/],
+    ['a setting that is none', [...scale, '--max', '1', '--setting', 'x'], EXIT.USAGE, /"x" must be a setting of the provider/],
+    ['limits crossed', [...scale, '--max', '1', '--min', '2'], EXIT.REFUSED, /\(input.minNodes\): minNodes must be between/],
+    ['a provider that is not there', [...scale, '--max', '1', '--provider', 'x'], EXIT.REFUSED, /There are: command/],
+    [
+      'a pool to scale that is not there',
+      ['clusters', 'scale-pool', 'north', 'x', ...scale.slice(4), '--max', '1'],
+      EXIT.NOT_FOUND,
+      /No such pool/,
+    ],
     [
       'the local cluster changed',
       ['clusters', 'update', 'acme', '--in-cluster'],
@@ -256,15 +269,14 @@ describe('Several clusters: what is wrong is named, with what to do', () => {
 describe('Nodes scale: a pool that is taken out is seen until the last machine is given back', () => {
   test('by whom its machines are rented, how many are left, what keeps them; until then its cluster stays and its name is taken', async () => {
     await cli.json('clusters', 'register', 'south', '--kubeconfig', '/east', '--pool', 'default', 'rented:spot');
+    const flags = ['--provider', 'command', '--max', '5', '--setting', 'instanceType=m5.large'];
+    const scaled = await cli.json('clusters', 'scale-pool', 'south', 'rented', ...flags);
+    expect(scaled).toMatchObject({ name: 'rented', scaling: { provider: 'command', minNodes: 0, maxNodes: 5, version: 1 } });
     const kept = [
       { type: 'Growing', status: 'False', reason: 'PODS_OF_OTHERS', message: 'Others run there.', lastTransitionTime: 1 },
     ];
     await api.db.database.write({ kind: 'reconciler', loop: 'test' }, (tx) =>
-      sqlOf(tx).execute(
-        `insert into pool_scaling (pool_id, provider, config, min_nodes, max_nodes, desired_nodes, conditions, version)
-         select id, 'command', '{}', 0, 5, 3, $1, 1 from pool where name = 'rented'`,
-        [JSON.stringify(kept)],
-      ),
+      sqlOf(tx).execute(`update pool_scaling set desired_nodes = 3, conditions = $1`, [JSON.stringify(kept)]),
     );
     await cli.json('clusters', 'update', 'south', '--remove-pool', 'rented');
     const { stdout } = await cli.run(['clusters', 'show', 'south']);

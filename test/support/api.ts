@@ -58,13 +58,15 @@ export interface ApiOptions {
   readonly openCluster?: OpenCluster;
   /** Closed with the API; left out = one of the project's own server. */
   readonly db?: TestDatabase;
+  /** Settings of docs/operations.md. */
+  readonly env?: NodeJS.ProcessEnv;
 }
 
-export async function startApi({ openCluster, db: given }: ApiOptions = {}): Promise<TestApi> {
+export async function startApi({ openCluster, db: given, env = {} }: ApiOptions = {}): Promise<TestApi> {
   const db = given ?? (await openTestDatabase());
   const dataDir = await mkdtemp(join(tmpdir(), 'purser-api-'));
   const parts = compose({
-    config: readConfig({ PURSER_DATA_DIR: dataDir }, dataDir),
+    config: readConfig({ ...env, PURSER_DATA_DIR: dataDir }, dataDir),
     database: db.database,
     secret: 'a secret of these tests',
     clock: systemClock,

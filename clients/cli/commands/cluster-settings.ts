@@ -4,6 +4,7 @@ import { graphql } from '../../typescript/generated/gql.ts';
 import type { PoolInput, RegisterClusterInput, UpdateClusterInput } from '../../typescript/generated/graphql.ts';
 import type { Cli } from '../cli-context.ts';
 import { CommandFailure, EXIT } from '../exit-codes.ts';
+import { wholeNumber } from '../output.ts';
 import { refuse } from '../refusals.ts';
 
 const RegisterCluster = graphql(`
@@ -27,6 +28,26 @@ const UpdateCluster = graphql(`
         id
         name
         version
+      }
+      userErrors {
+        ...Refusal
+      }
+    }
+  }
+`);
+
+const SetPoolScaling = graphql(`
+  mutation SetPoolScaling($input: SetPoolScalingInput!, $idempotencyKey: String) {
+    setPoolScaling(input: $input, idempotencyKey: $idempotencyKey) {
+      pool {
+        id
+        name
+        scaling {
+          provider
+          minNodes
+          maxNodes
+          version
+        }
       }
       userErrors {
         ...Refusal
@@ -73,6 +94,27 @@ export async function register({ client, output }: Cli, name: string, options: R
   output.result(registerCluster.cluster, () => `${name} is registered. Next: purser clusters list`);
 }
 
+export interface ScalingOptions {
+  readonly provider: string;
+  readonly min: string;
+  readonly max: string;
+  readonly setting?: string[];
+}
+
+/** Says between how many nodes a pool may have, and who rents them. */
+export async function setScaling({ client, output }: Cli, pool: string, options: ScalingOptions): Promise<void> {
+  const { provider, setting = [] } = options;
+  const [minNodes, maxNodes] = [wholeNumber('--min', options.min), wholeNumber('--max', options.max)];
+  const settings = setting.map((text) => {
+    const { key: name, value } = labelOf(text, 'a setting of the provider, NAME=VALUE');
+    return { name, value };
+  });
+  const input = { pool, provider, minNodes, maxNodes, settings };
+  const { setPoolScaling } = await client().request(SetPoolScaling, { input, idempotencyKey: randomUUID() });
+  refuse(setPoolScaling.userErrors);
+  output.result(setPoolScaling.pool, () => `It has between ${minNodes} and ${maxNodes} nodes, rented by ${provider}.`);
+}
+
 export type ClusterEdit = Omit<UpdateClusterInput, 'cluster'>;
 
 /** A flag that was not given is not sent: what it is about stays as it is. */
@@ -109,13 +151,18 @@ const CAPACITIES = { on_demand: 'ON_DEMAND', spot: 'SPOT', reserved: 'RESERVED' 
 function poolOf(text: string): PoolInput {
   const [name = '', capacity = 'on_demand', ...labels] = text.split(':');
   const capacityType = Object.entries(CAPACITIES).find(([word]) => word === capacity)?.[1];
-  const nodeSelector = labels.join(':').split(',').filter(Boolean).map(labelOf);
+  const nodeSelector = labels
+    .join(':')
+    .split(',')
+    .filter(Boolean)
+    .map((label) => labelOf(label));
   if (!capacityType) throw new CommandFailure(`--pool "${text}": "${capacity}" must be on_demand, spot or reserved.`, EXIT.USAGE);
   return { name, capacityType, nodeSelector };
 }
 
-function labelOf(text: string): { key: string; value: string } {
-  const [key = '', value] = text.split('=');
-  if (value === undefined) throw new CommandFailure(`"${text}" must be a label of nodes, KEY=VALUE.`, EXIT.USAGE);
+function labelOf(text: string, what = 'a label of nodes, KEY=VALUE'): { key: string; value: string } {
+  const [key = '', ...rest] = text.split('=');
+  const value = rest.join('=');
+  if (rest.length === 0) throw new CommandFailure(`"${text}" must be ${what}.`, EXIT.USAGE);
   return { key, value };
 }

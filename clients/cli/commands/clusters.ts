@@ -6,7 +6,15 @@ import type { Cli } from '../cli-context.ts';
 import { table } from '../output.ts';
 import { allNodes } from '../pages.ts';
 import { found, refuse } from '../refusals.ts';
-import { editOf, register, update, type RegisterOptions, type UpdateOptions } from './cluster-settings.ts';
+import {
+  editOf,
+  register,
+  setScaling,
+  update,
+  type RegisterOptions,
+  type ScalingOptions,
+  type UpdateOptions,
+} from './cluster-settings.ts';
 import { heldLines, show } from './cluster-show.ts';
 
 const Clusters = graphql(`
@@ -19,6 +27,7 @@ const Clusters = graphql(`
         cordoned
         version
         pools {
+          id
           name
           capacityType
         }
@@ -143,6 +152,16 @@ export function addClusterCommands(program: Command, cli: () => Cli): void {
       await update(cli(), name, { cluster: await idOf(cli(), name), ...edit });
     });
   clusters
+    .command('scale-pool <name> <pool>')
+    .description('let a pool grow for replicas that fit no node, and give back nodes that nothing runs on')
+    .requiredOption('--provider <name>', 'who rents its machines, as configured')
+    .option('--min <nodes>', 'never fewer', '0')
+    .requiredOption('--max <nodes>', 'never more')
+    .option('--setting <settings...>', "the provider's own, NAME=VALUE: instanceType, region, idleSeconds …")
+    .action(async (name: string, pool: string, options: ScalingOptions) =>
+      setScaling(cli(), await poolIdOf(cli(), name, pool), options),
+    );
+  clusters
     .command('cordon <name>')
     .description('place nothing new there; --undo allows it again')
     .option('--undo', 'allow it again')
@@ -173,6 +192,17 @@ async function idOf(cli: Cli, name: string): Promise<string> {
   return found(
     (await allClusters(cli)).find((row) => row.name === name),
     'cluster',
+  ).id;
+}
+
+async function poolIdOf(cli: Cli, cluster: string, pool: string): Promise<string> {
+  const row = found(
+    (await allClusters(cli)).find(({ name }) => name === cluster),
+    'cluster',
+  );
+  return found(
+    row.pools.find(({ name }) => name === pool),
+    'pool',
   ).id;
 }
 

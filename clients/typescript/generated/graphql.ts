@@ -436,6 +436,14 @@ export type PoolInput = {
   offering?: OfferingKey | null | undefined;
 };
 
+/** A setting of a provider. */
+export type PoolSettingInput = {
+  /** Name. */
+  name: string;
+  /** Value. */
+  value: string;
+};
+
 /** What kind of caller it is. */
 export type PrincipalKind =
   /** A person. */
@@ -641,6 +649,20 @@ export type SetModelAliasInput = {
   version: number;
 };
 
+/** How a pool may scale. */
+export type SetPoolScalingInput = {
+  /** It never has more, at most 1,000. */
+  maxNodes: number;
+  /** It never has fewer nodes. */
+  minNodes?: number;
+  /** Global id of the pool. */
+  pool: string | number;
+  /** Which of the configured providers rents its machines. */
+  provider: string;
+  /** The provider's own settings; never a secret. `instanceType`, `region`, `zone`, `cpuMilli` and `memoryMib` say what a node is before there is one; after `idleSeconds` (600) without work a node is given back. */
+  settings?: Array<PoolSettingInput>;
+};
+
 /** How to share traffic. */
 export type SetTrafficInput = {
   /** Which deployment. */
@@ -776,6 +798,14 @@ export type UpdateClusterMutationVariables = Exact<{
 
 export type UpdateClusterMutation = { updateCluster: { cluster: { id: string, name: string, version: number } | null, userErrors: Array<{ code: UserErrorCode, message: string, path: Array<string> | null, hint: string | null }> } };
 
+export type SetPoolScalingMutationVariables = Exact<{
+  input: SetPoolScalingInput;
+  idempotencyKey?: string | null | undefined;
+}>;
+
+
+export type SetPoolScalingMutation = { setPoolScaling: { pool: { id: string, name: string, scaling: { provider: string, minNodes: number, maxNodes: number, version: number } | null } | null, userErrors: Array<{ code: UserErrorCode, message: string, path: Array<string> | null, hint: string | null }> } };
+
 export type ShowClusterQueryVariables = Exact<{
   id: string | number;
   after?: string | null | undefined;
@@ -804,7 +834,7 @@ export type ClustersQueryVariables = Exact<{
 }>;
 
 
-export type ClustersQuery = { clusters: { nodes: Array<{ id: string, name: string, kind: ClusterKind, cordoned: boolean, version: number, pools: Array<{ name: string, capacityType: CapacityType }>, status: { observedAt: string | null, conditions: Array<{ type: string, status: string, reason: string, message: string }> }, heldRemovals: { digest: string, count: number } | null }>, pageInfo: { hasNextPage: boolean, endCursor: string | null } } };
+export type ClustersQuery = { clusters: { nodes: Array<{ id: string, name: string, kind: ClusterKind, cordoned: boolean, version: number, pools: Array<{ id: string, name: string, capacityType: CapacityType }>, status: { observedAt: string | null, conditions: Array<{ type: string, status: string, reason: string, message: string }> }, heldRemovals: { digest: string, count: number } | null }>, pageInfo: { hasNextPage: boolean, endCursor: string | null } } };
 
 export type CordonClusterMutationVariables = Exact<{
   input: CordonClusterInput;
@@ -1441,6 +1471,30 @@ export const UpdateClusterDocument = new TypedDocumentString(`
   path
   hint
 }`) as unknown as TypedDocumentString<UpdateClusterMutation, UpdateClusterMutationVariables>;
+export const SetPoolScalingDocument = new TypedDocumentString(`
+    mutation SetPoolScaling($input: SetPoolScalingInput!, $idempotencyKey: String) {
+  setPoolScaling(input: $input, idempotencyKey: $idempotencyKey) {
+    pool {
+      id
+      name
+      scaling {
+        provider
+        minNodes
+        maxNodes
+        version
+      }
+    }
+    userErrors {
+      ...Refusal
+    }
+  }
+}
+    fragment Refusal on UserError {
+  code
+  message
+  path
+  hint
+}`) as unknown as TypedDocumentString<SetPoolScalingMutation, SetPoolScalingMutationVariables>;
 export const ShowClusterDocument = new TypedDocumentString(`
     query ShowCluster($id: ID!, $after: String) {
   node(id: $id) {
@@ -1535,6 +1589,7 @@ export const ClustersDocument = new TypedDocumentString(`
       cordoned
       version
       pools {
+        id
         name
         capacityType
       }
