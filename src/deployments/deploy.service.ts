@@ -144,7 +144,12 @@ export class DeployService {
     const clusters = await this.#deps.clusters.present(tx);
     const ids = clusters.map(({ id }) => id);
     const pools = await this.#deps.clusters.pools(tx, ids);
-    return choosePools({ clusters, pools, spec: wish, format: version.format, workloads: current?.workloads ?? [] });
+    const workloads = current?.workloads ?? [];
+    const placed = choosePools({ clusters, pools, spec: wish, format: version.format, workloads });
+    if (!placed.ok) return placed;
+    const chosen = placed.value.map(({ pool }) => pool.id);
+    const locked = await this.#deps.clusters.lockPools(tx, chosen, 'use');
+    return locked.length === chosen.length ? placed : err(failure('CONFLICT', 'A pool was taken out meanwhile: plan again.'));
   }
 
   /** The first thing that is wrong with a wish whatever the clusters have. */

@@ -14,6 +14,11 @@ export interface ClusterStore {
   present(tx: Transaction): Promise<Cluster[]>;
   clustersByIds(tx: Transaction, ids: readonly Id[]): Promise<Cluster[]>;
   pools(tx: Transaction, clusterIds: readonly Id[]): Promise<Pool[]>;
+  /**
+   * Those of these that are not removed, locked until the transaction ends: what is about to be placed there (`use`) keeps them from being
+   * changed, and the other way round.
+   */
+  lockPools(tx: Transaction, ids: readonly Id[], mode: 'use' | 'change'): Promise<Pool[]>;
   /** Null for removed ones, too. */
   pool(tx: Transaction, id: Id): Promise<Pool | null>;
   /** False if a cluster of this name exists; it waits for one that is being made. */

@@ -73,6 +73,12 @@ export class ClusterRepository implements ClusterStore {
     return inserted;
   }
 
+  lockPools(tx: Transaction, ids: readonly Id[], mode: 'use' | 'change'): Promise<Pool[]> {
+    const lock = mode === 'use' ? 'share' : 'no key update';
+    const text = `${POOL} where id = any ($1::uuid[]) and removed_at is null order by id for ${lock}`;
+    return sqlOf(tx).query<Pool>(text, [ids]);
+  }
+
   rentedPools(tx: Transaction, clusterIds: readonly Id[]): Promise<Pool[]> {
     const text = `${POOL} where cluster_id = any ($1::uuid[]) and id in (select pool_id from pool_scaling) order by name, id`;
     return sqlOf(tx).query<Pool>(text, [clusterIds]);

@@ -61,6 +61,14 @@ interface Change {
   readonly expectedVersion: number | null;
 }
 
+/** A change as it is asked for: what it is, and what must stand still meanwhile besides the cluster. */
+interface Verb extends Change {
+  readonly mutation: string;
+  readonly locks?: 'pools';
+  readonly cordoned?: boolean;
+  readonly edit?: Json;
+}
+
 const BLANK = {
   ...{ cordoned: false, version: 1, rowVersion: 1, removedAt: null, observedAt: null, conditions: [] },
   ...{ heldRemovals: null, approvedRemovals: null, rebuilds: 0, rebuilt: 0 },
@@ -155,7 +163,7 @@ export class FleetService {
 
   /** Forgets a cluster once nothing is wished or left there. Failures: NOT_FOUND, CONFLICT, PRECONDITION_FAILED. */
   remove(caller: Caller, input: Change): Promise<Result<{ clusterId: Id }, Failure>> {
-    return this.#change(caller, { ...input, mutation: 'removeCluster' }, async (tx, before, cause) => {
+    return this.#change(caller, { ...input, mutation: 'removeCluster', locks: 'pools' }, async (tx, before, cause) => {
       const left = await this.#deps.use.workloads(tx, before.id);
       if (before.kind === 'local')
         return err(failure('PRECONDITION_FAILED', 'The local cluster goes with its control plane (PURSER_LOCAL_CLUSTER=0).'));
@@ -169,6 +177,9 @@ export class FleetService {
         const hint = 'Take these pools out first (updateCluster, removePools): their machines are given back then.';
         return err(failure('PRECONDITION_FAILED', message, { hint }));
       }
+      // Whoever waits to place something there finds that they are gone.
+      const pools = await this.#deps.store.pools(tx, [before.id]);
+      for (const pool of pools) await this.#deps.store.updatePool(tx, removedPool(pool, cause), cause);
       const after = { ...before, removedAt: cause.at };
       return ok({ after, event: clusterRemoved });
     });
@@ -183,18 +194,22 @@ export class FleetService {
     { edit, ...input }: Change & { readonly edit: ClusterEdit },
   ): Promise<Result<{ clusterId: Id }, Failure>> {
     const body = JSON.parse(JSON.stringify(edit)) as Json;
-    return this.#change(caller, { ...input, mutation: 'updateCluster', edit: body }, async (tx, before, cause) => {
-      const { store, use } = this.#deps;
-      const pools = await store.pools(tx, [before.id]);
-      const leaving = await this.leavingPools(tx, [before.id]);
-      const ids = pools.map(({ id }) => id);
-      const changes = changeCluster({ cluster: before, pools, leaving, used: await use.workloadsOfPools(tx, ids) }, edit);
-      if (!changes.ok) return changes;
-      const { config, parts } = changes.value;
-      if (parts.length === 0) return ok(null);
-      await this.#writePools(tx, before.id, changes.value, cause);
-      return ok({ after: { ...before, config }, event: (change) => clusterUpdated(change, parts) });
-    });
+    return this.#change(
+      caller,
+      { ...input, mutation: 'updateCluster', edit: body, locks: 'pools' },
+      async (tx, before, cause) => {
+        const { store, use } = this.#deps;
+        const pools = await store.pools(tx, [before.id]);
+        const leaving = await this.leavingPools(tx, [before.id]);
+        const ids = pools.map(({ id }) => id);
+        const changes = changeCluster({ cluster: before, pools, leaving, used: await use.workloadsOfPools(tx, ids) }, edit);
+        if (!changes.ok) return changes;
+        const { config, parts } = changes.value;
+        if (parts.length === 0) return ok(null);
+        await this.#writePools(tx, before.id, changes.value, cause);
+        return ok({ after: { ...before, config }, event: (change) => clusterUpdated(change, parts) });
+      },
+    );
   }
 
   async #writePools(tx: Transaction, clusterId: Id, { added, changed, removed }: ClusterChanges, cause: Cause): Promise<void> {
@@ -204,7 +219,7 @@ export class FleetService {
       await store.insertPool(tx, pool, cause.principal);
       record(tx, poolChanged(null, pool, cause));
     }
-    const gone = removed.map((before) => ({ before, after: { ...before, version: before.version + 1, removedAt: cause.at } }));
+    const gone = removed.map((before) => ({ before, after: removedPool(before, cause) }));
     for (const { before, after } of [...changed, ...gone]) {
       await store.updatePool(tx, after, cause);
       record(tx, poolChanged(before, after, cause));
@@ -246,7 +261,7 @@ export class FleetService {
   /** Runs a change that somebody asked for; null = it is so already. */
   #change(
     caller: Caller,
-    { mutation, ...input }: Change & { readonly mutation: string; readonly cordoned?: boolean; readonly edit?: Json },
+    { mutation, locks, ...input }: Verb,
     decide: (
       tx: Transaction,
       before: Cluster,
@@ -254,6 +269,7 @@ export class FleetService {
     ) => Promise<Result<{ after: Cluster; event: (change: ClusterChange) => EventDraft } | null, Failure>>,
   ): Promise<Result<{ clusterId: Id }, Failure>> {
     return this.#run({ ...caller, mutation, body: { ...input } }, async (tx) => {
+      if (locks) await this.#lockPools(tx, caller, input.clusterId);
       const before = await this.#locked(tx, caller, input.clusterId);
       if (!before) return err(notFound('cluster', ['input', 'cluster']));
       const stale = refuseStale(before, input);
@@ -278,6 +294,14 @@ export class FleetService {
     return outcome;
   }
 
+  /** Before the cluster: whoever places something there has its pools first. */
+  async #lockPools(tx: Transaction, { principal }: Caller, clusterId: Id): Promise<void> {
+    if (!mayDo(principal, 'cluster.write', PLATFORM)) return;
+    const { store } = this.#deps;
+    const ids = (await store.pools(tx, [clusterId])).map(({ id }) => id);
+    await store.lockPools(tx, ids, 'change');
+  }
+
   async #locked(tx: Transaction, { principal }: Caller, id: Id): Promise<Cluster | null> {
     return mayDo(principal, 'cluster.write', PLATFORM) ? this.#deps.store.lockCluster(tx, id) : null;
   }
@@ -295,6 +319,8 @@ const newPool = (wish: PoolWish, clusterId: Id, { at, random }: { readonly at: I
   ...wish,
   ...{ id: newId(at, random), clusterId, version: 1, createdAt: at, removedAt: null },
 });
+
+const removedPool = (pool: Pool, { at }: Cause): Pool => ({ ...pool, version: pool.version + 1, removedAt: at });
 
 const refuseStale = ({ version }: Cluster, { expectedVersion }: Change): Failure | null =>
   expectedVersion === null || expectedVersion === version
