@@ -238,12 +238,17 @@ function rolloutFacts(world: DeploymentWorld, rollout: Rollout): RolloutFacts {
   };
 }
 
+/** A workload of which only a part is left has no generation: it is as good as gone. */
 const isKnown = (world: DeploymentWorld, workload: Workload): boolean =>
-  world.observed && isHere(world, workload) ? world.observed.has(workload.id) : workload.seenGeneration !== null;
+  wasKnown(
+    world.observed && isHere(world, workload) ? (world.observed.get(workload.id)?.generation ?? null) : workload.seenGeneration,
+  );
+
+const wasKnown = (generation: number | null): boolean => generation !== null && generation > 0;
 
 /** Its row says that the cluster knew it; the row that is written now says that it does not. */
 const isLost = (world: DeploymentWorld, workload: Workload): boolean =>
-  isHere(world, workload) && workload.seenGeneration !== null && !isKnown(world, workload);
+  isHere(world, workload) && wasKnown(workload.seenGeneration) && !isKnown(world, workload);
 
 function assess(world: DeploymentWorld, now: Instant): Status {
   const { deployment, replicas, rates, rollout, unseen } = world;

@@ -178,7 +178,13 @@ export class KubernetesCluster implements ClusterPort {
     const held = [...this.#caches.deployments.items().values()];
     for (const uid of this.#removed)
       if (!this.#caches.deployments.byUid(uid) && !this.#caches.services.byUid(uid)) this.#removed.delete(uid);
-    return held.filter(({ metadata }) => metadata.deletionTimestamp === undefined && !this.#removed.has(metadata.uid));
+    return held.filter((deployment) => !this.#isGoing(deployment) && !this.#removed.has(deployment.metadata.uid));
+  }
+
+  /** With its namespace, too: then its pods go first, through no fault of theirs. */
+  #isGoing({ metadata }: HeldDeployment): boolean {
+    const namespace = this.#caches.namespaces.get(null, metadata.namespace ?? '');
+    return metadata.deletionTimestamp !== undefined || namespace?.metadata.deletionTimestamp !== undefined;
   }
 
   /** Workloads of which only a part is there, because making or removing them was cut off: told anew, or removed. */

@@ -222,18 +222,34 @@ describe.runIf(cluster.has('nodes'))('The whole system on a real cluster', () =>
   });
 
   describe('Rebuild: wiped, and back from the database alone', () => {
-    test('wiped from the cluster, everything comes back from the database: workloads, digests, weights and quotas', async () => {
-      const shape = async () => ({
-        workloads: (await pods())
-          .map(({ metadata, spec }) => `${metadata.labels['purser.dev/workload'] ?? ''} ${spec.containers[0]!.image}`)
-          .sort(),
-        web: (await look(purser, WEB)).revision,
-      });
-      const before = await shape();
+    test('wiped in the middle of a rollout, everything comes back: workloads, digests, weights and quotas; the rollout goes on', async () => {
+      const workloads = async () =>
+        (await pods())
+          .filter(({ metadata }) => metadata.deletionTimestamp === undefined)
+          .map(({ metadata: { labels }, spec }) =>
+            ['deployment', 'workload']
+              .map((label) => labels[`purser.dev/${label}`])
+              .concat(spec.containers[0]!.image)
+              .join(' '),
+          )
+          .sort();
+      const revision = async () => (await look(purser, WEB)).revision?.number ?? 0;
+      const leaving = (await workloads()).filter((workload) => workload.startsWith('web '));
+      const next = (await revision()) + 1;
+      const shifting = callWeb(2);
+      await registerWeb({ VERSION: '3' });
+      await deployVersion(purser, { project, name: 'web', model: 'web', replicas: 2, ...ON_CLUSTER });
+      await eventually(() => shifting.answers.some((answer) => answer.revision === String(next)), 60_000);
+      await shifting.stop();
+      const during = await workloads();
+      expect(during).toEqual(expect.arrayContaining(leaving));
       await cluster.kubectl('delete', 'namespace', NAMESPACE, '--wait=true', '--timeout=60s');
       await untilReady(purser, WEB);
       await untilReady(purser, 'example/demo/digits-east');
-      expect(await shape()).toEqual(before);
+      await eventually(async () => {
+        expect(await workloads()).toEqual(during.filter((workload) => !leaving.includes(workload)));
+      }, 60_000);
+      expect(await revision()).toBe(next);
       const load = callWeb(2);
       await eventually(() => load.answers.length > 20);
       await load.stop();

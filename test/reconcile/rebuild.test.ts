@@ -76,23 +76,25 @@ describe('Rebuild: a cluster comes back from the database alone', () => {
     expect(await stateOfRollout()).toBe(state);
   };
 
-  test.each(['starting', 'shifting', 'draining'])(
-    'a rollout that is %s when everything is deleted goes on to its end',
-    async (state) => {
-      expect(await world.plane.deploy(2, { replicas: 2, ...on(['east', 1]) })).toMatchObject({ ok: true });
-      if (state === 'starting') world.east.behaviours.set('2', 'never');
-      await rolledInto(state);
-      await world.passes(1);
-      if (state === 'starting') world.ground.clock.advance(PACE.progressDeadlineMs * 0.45);
-      world.east.wipe();
-      await world.passes(1);
-      if (state === 'starting') world.ground.clock.advance(PACE.progressDeadlineMs * 0.6);
-      world.east.behaviours.clear();
-      await world.passes(20);
-      expect(world.east.running()).toEqual(['v2 serving ×2']);
-      expect(await ended()).toEqual(atTheNewOne);
-    },
-  );
+  test.each([
+    ['starting', 'everything is deleted', false],
+    ['shifting', 'everything is deleted', false],
+    ['draining', 'everything is deleted', false],
+    ['shifting', 'all but a part is deleted', true],
+  ])('a rollout that is %s when %s goes on to its end', async (state, _what, leavingParts) => {
+    expect(await world.plane.deploy(2, { replicas: 2, ...on(['east', 1]) })).toMatchObject({ ok: true });
+    if (state === 'starting') world.east.behaviours.set('2', 'never');
+    await rolledInto(state);
+    await world.passes(1);
+    if (state === 'starting') world.ground.clock.advance(PACE.progressDeadlineMs * 0.45);
+    world.east.wipe({ leavingParts });
+    await world.passes(1);
+    if (state === 'starting') world.ground.clock.advance(PACE.progressDeadlineMs * 0.6);
+    world.east.behaviours.clear();
+    await world.passes(20);
+    expect(world.east.running()).toEqual(['v2 serving ×2']);
+    expect(await ended()).toEqual(atTheNewOne);
+  });
 
   test('a rollout waits for a place that is still being deleted, says so, and goes on', async () => {
     expect(await world.plane.deploy(2, { replicas: 2, ...on(['east', 1]) })).toMatchObject({ ok: true });

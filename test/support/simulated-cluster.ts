@@ -38,6 +38,8 @@ export class SimulatedCluster implements ClusterPort {
   readonly #clock: Clock;
   readonly #workloads = new Map<string, WorkloadSpec>();
   readonly #slots = new Map<string, Slot>();
+  /** Workloads of which only a part is left. */
+  readonly #parts = new Set<string>();
   readonly #logs = new Map<string, string[]>();
   readonly #waiting = new Set<() => void>();
   readonly #addressOf: (replicaId: string) => string;
@@ -56,8 +58,9 @@ export class SimulatedCluster implements ClusterPort {
     this.#logs.get(replicaId)?.push(text);
   }
 
-  /** Somebody deletes everything there. */
-  wipe(): void {
+  /** Somebody deletes everything there, at once or, for a while, but for parts that stand for nothing. */
+  wipe({ leavingParts = false } = {}): void {
+    if (leavingParts) for (const id of this.#workloads.keys()) this.#parts.add(id);
     this.#workloads.clear();
     for (const slot of this.#slots.values()) slot.capacityUntil ??= this.#clock.now();
     this.#changed();
@@ -109,6 +112,7 @@ export class SimulatedCluster implements ClusterPort {
       if (this.#behaviour(workload) === 'waiting')
         return { outcome: 'refused', reason: 'NAMESPACE_ENDING', message: 'Not just now.', waits: true };
       this.#workloads.set(workload.workloadId, workload);
+      this.#parts.delete(workload.workloadId);
       this.effects.push(`apply v${workload.modelVersion} ×${workload.replicas}`);
       this.#fill(workload);
       this.#changed();
@@ -138,13 +142,16 @@ export class SimulatedCluster implements ClusterPort {
     this.#seen = this.#changes;
     return Promise.resolve({
       observedAt: this.#clock.now(),
-      workloads: [...this.#workloads.values()].map((spec) => ({
-        workloadId: spec.workloadId,
-        generation: spec.generation,
-        replicas: spec.replicas,
-        specDigest: this.tellsSpecs ? workloadDigest(spec) : null,
-        problem: null,
-      })),
+      workloads: [
+        ...[...this.#workloads.values()].map((spec) => ({
+          workloadId: spec.workloadId,
+          generation: spec.generation,
+          replicas: spec.replicas,
+          specDigest: this.tellsSpecs ? workloadDigest(spec) : null,
+          problem: null,
+        })),
+        ...[...this.#parts].map((workloadId) => ({ workloadId, generation: 0, replicas: 0, specDigest: '', problem: null })),
+      ],
       replicas: [...(this.forgetful ? [] : this.#slots.values())].map((slot) => ({
         ...slot,
         transitions: [...slot.transitions],
