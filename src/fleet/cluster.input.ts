@@ -2,8 +2,10 @@ import { ArgsType, Field, ID, InputType, Int } from 'type-graphql';
 import { offeringIdOf } from '../clouds/offering-key.ts';
 import type { CapacityType } from '../clouds/offering.ts';
 import { CapacityTypeName } from '../clouds/offering.type.ts';
+import { idOfType, NOWHERE } from '../graphql/global-id.ts';
 import { IDEMPOTENCY_KEY } from '../graphql/idempotency-key.ts';
 import { oneOf } from '../graphql/one-of.ts';
+import type { Id } from '../kernel/id.ts';
 import { OfferingKeyInput, toOfferingKey } from '../pricing/offering.input.ts';
 import type { ClusterEdit } from './change-cluster.ts';
 import {
@@ -14,6 +16,15 @@ import {
   type ClusterConfig,
   type PoolWish,
 } from './cluster.ts';
+
+@InputType(oneOf('ClusterBy'), { description: 'Names one cluster.' })
+export class ClusterBy {
+  @Field(() => ID, { nullable: true, description: 'Global id.' })
+  id?: string | null;
+
+  @Field(() => String, { nullable: true, description: 'Name.' })
+  path?: string | null;
+}
 
 @InputType('KubeconfigInput', { description: 'A kubeconfig by reference.' })
 export class KubeconfigInput {
@@ -218,6 +229,10 @@ export function toClusterEdit(input: UpdateClusterInput): ClusterEdit | null {
   const { modelServerImage = null, routerCidrs = null, routerNamespace = null, removePools } = input;
   return { access, modelServerImage, routerCidrs, routerNamespace, pools: input.pools.map(toPoolWish), removePools };
 }
+
+/** What names nothing finds nothing. */
+export const clusterRef = ({ id, path }: ClusterBy): { readonly id: Id } | { readonly name: string } =>
+  typeof path === 'string' ? { name: path } : { id: idOfType('Cluster', id ?? '') ?? NOWHERE };
 
 const ANY_NODE: PoolWish = { name: DEFAULT_POOL, capacityType: 'on_demand', offeringId: null, nodeSelector: {} };
 

@@ -12,6 +12,8 @@ import type { Id } from '../kernel/id.ts';
 import type { Result } from '../kernel/result.ts';
 import {
   ApproveRemovalsArgs,
+  ClusterBy,
+  clusterRef,
   CordonClusterArgs,
   RegisterClusterArgs,
   RemoveClusterArgs,
@@ -48,6 +50,15 @@ export class ClusterResolver {
 
   constructor(service: FleetService) {
     this.#service = service;
+  }
+
+  @Query(() => ClusterType, { nullable: true, description: 'One cluster; for platform administrators.' })
+  async cluster(
+    @Ctx() context: ApiContext,
+    @Arg('by', () => ClusterBy, { description: 'Which.' }) by: ClusterBy,
+  ): Promise<ClusterType | null> {
+    const cluster = await this.#service.cluster(await context.read(), context.principal, clusterRef(by));
+    return cluster && toClusterType(cluster);
   }
 
   @Query(() => ClusterConnection, { description: 'The clusters, by name; for platform administrators.' })

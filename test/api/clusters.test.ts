@@ -235,6 +235,16 @@ describe('Several clusters: what is wrong is named, with what to do', () => {
     expect(ran).toMatchObject({ code, stdout: '' });
   });
 
+  test('by GraphQL alone: one is found by its name or its id; nothing by no name, and by anybody else nothing', async () => {
+    const { id } = await show('north');
+    const ask = async (by: string, token: string | null = api.adminToken) =>
+      (await api.gql<{ cluster: object | null }>(`{ cluster(by: { ${by} }) { id name } }`, { token })).data?.cluster;
+    expect(await ask(`path: "north"`)).toEqual({ id, name: 'north' });
+    expect(await ask(`id: "${id}"`)).toEqual({ id, name: 'north' });
+    expect([await ask(`path: "nobody"`), await ask(`path: ""`), await ask(`id: "nonsense"`)]).toEqual([null, null, null]);
+    expect(await ask(`path: "north"`, (await api.tokenFor('team_admin', 'crew')).token)).toBeNull();
+  });
+
   test('by GraphQL alone: an access without a way in', async () => {
     const access = `access: { inCluster: false }`;
     const wanted = { cluster: null, userErrors: [{ code: 'INVALID_INPUT', path: ['input', 'access'] }] };

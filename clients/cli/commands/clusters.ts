@@ -27,7 +27,6 @@ const Clusters = graphql(`
         cordoned
         version
         pools {
-          id
           name
           capacityType
         }
@@ -48,6 +47,18 @@ const Clusters = graphql(`
       pageInfo {
         hasNextPage
         endCursor
+      }
+    }
+  }
+`);
+
+const NamedCluster = graphql(`
+  query NamedCluster($name: String!) {
+    cluster(by: { path: $name }) {
+      id
+      pools {
+        id
+        name
       }
     }
   }
@@ -188,20 +199,14 @@ async function allClusters({ client }: Cli): Promise<readonly Row[]> {
   return allNodes(async (after) => (await api.request(Clusters, { after })).clusters);
 }
 
-async function idOf(cli: Cli, name: string): Promise<string> {
-  return found(
-    (await allClusters(cli)).find((row) => row.name === name),
-    'cluster',
-  ).id;
-}
+const named = async (cli: Cli, name: string) => found((await cli.client().request(NamedCluster, { name })).cluster, 'cluster');
+
+const idOf = async (cli: Cli, name: string): Promise<string> => (await named(cli, name)).id;
 
 async function poolIdOf(cli: Cli, cluster: string, pool: string): Promise<string> {
-  const row = found(
-    (await allClusters(cli)).find(({ name }) => name === cluster),
-    'cluster',
-  );
+  const { pools } = await named(cli, cluster);
   return found(
-    row.pools.find(({ name }) => name === pool),
+    pools.find(({ name }) => name === pool),
     'pool',
   ).id;
 }

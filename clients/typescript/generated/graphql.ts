@@ -834,7 +834,14 @@ export type ClustersQueryVariables = Exact<{
 }>;
 
 
-export type ClustersQuery = { clusters: { nodes: Array<{ id: string, name: string, kind: ClusterKind, cordoned: boolean, version: number, pools: Array<{ id: string, name: string, capacityType: CapacityType }>, status: { observedAt: string | null, conditions: Array<{ type: string, status: string, reason: string, message: string }> }, heldRemovals: { digest: string, count: number } | null }>, pageInfo: { hasNextPage: boolean, endCursor: string | null } } };
+export type ClustersQuery = { clusters: { nodes: Array<{ id: string, name: string, kind: ClusterKind, cordoned: boolean, version: number, pools: Array<{ name: string, capacityType: CapacityType }>, status: { observedAt: string | null, conditions: Array<{ type: string, status: string, reason: string, message: string }> }, heldRemovals: { digest: string, count: number } | null }>, pageInfo: { hasNextPage: boolean, endCursor: string | null } } };
+
+export type NamedClusterQueryVariables = Exact<{
+  name: string;
+}>;
+
+
+export type NamedClusterQuery = { cluster: { id: string, pools: Array<{ id: string, name: string }> } | null };
 
 export type CordonClusterMutationVariables = Exact<{
   input: CordonClusterInput;
@@ -1589,7 +1596,6 @@ export const ClustersDocument = new TypedDocumentString(`
       cordoned
       version
       pools {
-        id
         name
         capacityType
       }
@@ -1614,6 +1620,17 @@ export const ClustersDocument = new TypedDocumentString(`
   }
 }
     `) as unknown as TypedDocumentString<ClustersQuery, ClustersQueryVariables>;
+export const NamedClusterDocument = new TypedDocumentString(`
+    query NamedCluster($name: String!) {
+  cluster(by: {path: $name}) {
+    id
+    pools {
+      id
+      name
+    }
+  }
+}
+    `) as unknown as TypedDocumentString<NamedClusterQuery, NamedClusterQueryVariables>;
 export const CordonClusterDocument = new TypedDocumentString(`
     mutation CordonCluster($input: CordonClusterInput!, $idempotencyKey: String) {
   cordonCluster(input: $input, idempotencyKey: $idempotencyKey) {
