@@ -1,11 +1,16 @@
 // A whole Purser before three API servers of this machine (no nodes): 600 workloads are wished for, single wishes are changed, then everything
 // is wiped from the clusters and comes back from the database.
+import { once } from 'node:events';
 import { KubernetesApi } from '../../src/kubernetes/api/kubernetes-api.ts';
+import type { KubernetesDeployment } from '../../src/kubernetes/api/objects.ts';
+import type { RawObject, WatchEvent } from '../../src/kubernetes/api/watch-event.ts';
+import { LABELS } from '../../src/kubernetes/manifests/names.ts';
 import { KUBERNETES_DEPLOYMENTS, POD_DISRUPTION_BUDGETS, SERVICES, type Resource } from '../../src/kubernetes/api/resource.ts';
+import { makeClient } from '../../src/persistence/connection.ts';
 import { startBareApiServer, type BareApiServer } from '../kubernetes/cluster/bare-api-server.ts';
 import { eventually } from '../support/eventually.ts';
 import { startInstallation, type Installation } from '../support/installation.ts';
-import { change } from '../support/live-system.ts';
+import { change, databaseUrl } from '../support/live-system.ts';
 import { clock, random } from '../support/kubernetes-world.ts';
 import type { BenchRow } from './bench-row.ts';
 
@@ -107,23 +112,47 @@ const untilAllThere = (places: readonly Place[]): Promise<unknown> =>
     return counts.every((count) => count === PER_CLUSTER);
   }, WAIT_MS);
 
-/** From the answer to the wish, which comes after the commit, to the object as the API server has it. */
+/** From the first word of the database after a wish, which comes with its commit, to the first word of the API server about the object. */
 async function changeSome(purser: Installation, [place]: readonly Place[]): Promise<string> {
   if (!place) throw new Error('there is no cluster');
+  const watching = new AbortController();
+  const scaled = new ScaledAt();
+  const watched = scaled.watch(place.api, watching.signal);
+  const database = makeClient(databaseUrl(purser), 'purser bench');
+  await database.connect();
+  await database.query('listen purser_events');
   const times: number[] = [];
   for (let n = 0; n < CHANGES; n += 1) {
-    const deployment = nameOf(place.name, n);
-    const committed = await wish(purser, place.name, n, 2).then(() => performance.now());
-    await eventually(async () => {
-      const { items } = await place.api.list(KUBERNETES_DEPLOYMENTS, {
-        ...selection,
-        labelSelector: `purser.dev/deployment=${deployment}`,
-      });
-      return items.some((item) => (item as { spec?: { replicas?: number } }).spec?.replicas === 2);
-    }, WAIT_MS);
-    times.push(performance.now() - committed);
+    const committed = once(database, 'notification').then(() => performance.now());
+    await wish(purser, place.name, n, 2);
+    const applied = await eventually(() => scaled.times.get(nameOf(place.name, n)) ?? false, WAIT_MS);
+    times.push(applied - (await committed));
   }
+  watching.abort();
+  await Promise.all([watched, database.end()]);
   return times.sort((a, b) => a - b)[Math.floor(times.length / 2)]?.toFixed(0) ?? '';
+}
+
+/** When KubernetesDeployments came to two replicas, by the name of their deployment. */
+class ScaledAt {
+  readonly times = new Map<string, number>();
+
+  async watch(api: KubernetesApi, signal: AbortSignal): Promise<void> {
+    const { resourceVersion } = await api.list(KUBERNETES_DEPLOYMENTS, selection);
+    const options = { ...selection, resourceVersion, timeoutSeconds: WAIT_MS / 1000, silenceMs: WAIT_MS, signal };
+    try {
+      for await (const events of api.watch(KUBERNETES_DEPLOYMENTS, options)) for (const event of events) this.#hear(event);
+    } catch (error) {
+      if (!signal.aborted) throw error;
+    }
+  }
+
+  #hear(event: WatchEvent): void {
+    if (event.type === 'BOOKMARK') return;
+    const { metadata, spec } = event.object as RawObject & KubernetesDeployment;
+    const name = metadata.labels?.[LABELS.deployment] ?? '';
+    if (spec?.replicas === 2 && !this.times.has(name)) this.times.set(name, performance.now());
+  }
 }
 
 const wipe = (places: readonly Place[]): Promise<unknown> =>

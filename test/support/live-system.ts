@@ -132,9 +132,13 @@ export function isRunning(pid: number): boolean {
   }
 }
 
+/** Of the installation's database, past every wall. */
+export const databaseUrl = ({ dataDir }: Installation): string =>
+  socketUrl(join(databaseFolder(dataDir), 'run'), 'postgres', 'purser');
+
 /** Rows of the installation's database, past every wall. */
 export async function rowsOf<R>(purser: Installation, text: string, values: readonly unknown[] = []): Promise<R[]> {
-  const client = makeClient(socketUrl(join(databaseFolder(purser.dataDir), 'run'), 'postgres', 'purser'), 'purser test');
+  const client = makeClient(databaseUrl(purser), 'purser test');
   await client.connect();
   try {
     return (await client.query(text, [...values])).rows as R[];
