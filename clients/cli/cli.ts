@@ -43,6 +43,7 @@ Processes (run on a server):
   runtime        the local runtime
   migrate        bring the database up to date and stop
   new-token      print a token for a file that you keep yourself
+  simulate       try policies on recorded markets (purser simulate spot --help)
 
 Signed in by, in this order: --context NAME, PURSER_URL with PURSER_TOKEN, the current context, the installation in PURSER_DATA_DIR.
 Exit codes: purser help exit-codes

@@ -15,6 +15,7 @@ const PROCESSES: Readonly<Record<string, () => Promise<unknown>>> = {
     return (await import('./model-server.ts')).modelServer();
   },
   migrate: async () => (await import('./migrate.ts')).migrate(),
+  simulate: async () => (await import('./simulate.ts')).simulate(),
   'new-token': async () => (await import('./new-token.ts')).printNewToken(),
 };
 

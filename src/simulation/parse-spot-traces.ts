@@ -1,0 +1,68 @@
+import type { SpotGroup, SpotTrace } from './spot-market.ts';
+
+/** A line of a folder's `index.csv`, as far as it is used. */
+export interface TraceEntry {
+  readonly file: string;
+  readonly zone: string;
+  /** Traces of one group were recorded at the same time and serve the same demand. */
+  readonly group: string;
+  readonly tickMs: number;
+}
+
+/** What a file holds that cannot be used, and where. */
+export class TraceError extends Error {
+  override readonly name = 'TraceError';
+}
+
+/** Throws `TraceError`. */
+export function parseTraceIndex(text: string): TraceEntry[] {
+  return rowsOf(text, 'index.csv').map(({ line, field }) => {
+    const seconds = Number(field('gap_seconds'));
+    if (!(seconds > 0)) throw new TraceError(`index.csv, line ${line}: gap_seconds must be a number of seconds above 0.`);
+    const group = [field('cloud'), field('instance_type'), `${field('nodes_requested')}node`, field('kind'), field('start_date')];
+    return { file: field('file'), zone: field('zone'), group: group.join(' '), tickMs: Math.round(seconds * 1000) };
+  });
+}
+
+/** Availability by tick. Throws `TraceError`. */
+export function parseTrace(text: string, file: string): number[] {
+  return rowsOf(text, file).map(({ line, field }) => {
+    const available = field('available');
+    if (!/^\d{1,6}$/.test(available))
+      throw new TraceError(`${file}, line ${line}: available must be a whole number of instances.`);
+    return Number(available);
+  });
+}
+
+/** Throws `TraceError` where traces do not go together. */
+export function groupTraces(traces: readonly (TraceEntry & { readonly available: readonly number[] })[]): SpotGroup[] {
+  return [...Map.groupBy(traces, ({ group }) => group)].map(([name, members]) => {
+    const [tickMs = 0, ...others] = new Set(members.map((member) => member.tickMs));
+    if (others.length > 0) throw new TraceError(`index.csv: the traces of ${name} have different gap_seconds.`);
+    const ticks = Math.min(...members.map(({ available }) => available.length));
+    if (ticks === 0) throw new TraceError(`${name}: a trace without samples says nothing.`);
+    if (new Set(members.map(({ zone }) => zone)).size < members.length)
+      throw new TraceError(`index.csv: ${name} has two traces of one zone.`);
+    return { name, tickMs, ticks, traces: members.map(({ zone, available }): SpotTrace => ({ pool: zone, available })) };
+  });
+}
+
+interface Row {
+  readonly line: number;
+  readonly field: (name: string) => string;
+}
+
+/** These files quote nothing. */
+function rowsOf(text: string, file: string): Row[] {
+  const [head = '', ...lines] = text.trimEnd().split(/\r?\n/);
+  const names = head.split(',');
+  return lines.map((cells, index) => {
+    const values = cells.split(',');
+    const field = (name: string): string => {
+      const value = values[names.indexOf(name)];
+      if (value === undefined) throw new TraceError(`${file}, line ${index + 2}: the column ${name} is missing.`);
+      return value;
+    };
+    return { line: index + 2, field };
+  });
+}

@@ -1,0 +1,58 @@
+// The built command on a folder of traces: its JSON, its table, and what it says to a wrong call.
+import { execFile } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { builtEntry, builtNode, ensureBuilt } from '../support/build.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'purser-traces-'));
+
+beforeAll(async () => {
+  await ensureBuilt();
+  const index = 'file,cloud,zone,instance_type,nodes_requested,kind,start_date,gap_seconds\n';
+  writeFileSync(join(folder, 'index.csv'), `${index}a.csv,aws,us-east-1a,p3.2xlarge,1,availability,2023-02-15,300\n`);
+  const samples = [1, 1, 0, 1].map((available, tick) => `${tick * 300},${available}`);
+  writeFileSync(join(folder, 'a.csv'), `tick_seconds,available\n${samples.join('\n')}\n`);
+});
+afterAll(() => rmSync(folder, { recursive: true }));
+
+const simulate = async (...args: string[]) =>
+  promisify(execFile)(builtNode, [builtEntry, 'simulate', 'spot', ...args]).then(
+    ({ stdout }) => ({ code: 0, stdout, stderr: '' }),
+    (error: unknown) => error as { code: number; stdout: string; stderr: string },
+  );
+
+describe('purser simulate spot', () => {
+  test('prints a row for each policy and setting, the clairvoyant among them', async () => {
+    const { stdout } = await simulate('--traces', folder, '--replicas', '1', '--launch-delay', '180s', '--json');
+    const { rows } = JSON.parse(stdout) as { rows: { group: string; policy: string; setting: string; costToOnDemand: number }[] };
+    expect(new Set(rows.map(({ policy }) => policy))).toEqual(
+      new Set(['purser', 'spothedge', 'single zone', 'fixed standby', 'on-demand', 'clairvoyant']),
+    );
+    expect(rows[0]).toMatchObject({
+      group: 'aws p3.2xlarge 1node availability 2023-02-15',
+      policy: 'purser',
+      setting: 'thrifty',
+    });
+    // Three samples on spot at 1, one on demand at 3, of four on demand at 3.
+    expect(rows.at(-1)?.costToOnDemand).toBeCloseTo(6 / 12, 12);
+  });
+
+  test('prints a table for people', async () => {
+    const { stdout } = await simulate('--traces', folder, '--replicas', '1');
+    expect(stdout).toMatch(/^aws p3\.2xlarge 1node availability 2023-02-15\nPOLICY +SETTING +TO ON-DEMAND/);
+    expect(stdout).toMatch(/^spothedge +1 extra +\d\.\d{3}/m);
+  });
+
+  test.each([
+    [['--replicas', '0'], 2, /--replicas <count>.*whole number from 1 to 1000/],
+    [['--launch-delay', 'soon'], 2, /--launch-delay <duration>.*180s/],
+    [['--traces', '/nowhere'], 1, /--traces: \/nowhere\/index\.csv is not there/],
+  ])('%j is refused with the option and the mend', async (args, code, message) => {
+    const refused = await simulate(...args);
+    expect(refused.code).toBe(code);
+    expect(refused.stderr).toMatch(message);
+  });
+});
