@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { Command, InvalidArgumentError } from 'commander';
+import { Command, InvalidArgumentError, Option } from 'commander';
 import { compareSpot, type SpotRow } from '../simulation/compare-spot.ts';
 import { TraceError } from '../simulation/parse-spot-traces.ts';
 import { readSpotTraces } from '../simulation/spot-traces.adapter.ts';
@@ -10,6 +10,8 @@ const UNITS = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000 } as const;
 
 /** As the command line says it (docs/cli.md). */
 const WRONG_ARGUMENTS = 2;
+
+const BUNDLED = join(packageRoot, 'deploy', 'traces', 'spot');
 
 interface SpotOptions {
   readonly traces: string;
@@ -26,10 +28,14 @@ export async function simulate(): Promise<void> {
   program
     .command('spot')
     .description('serve from spot capacity: cost and share of time filled, beside what others would have done')
-    .option('--traces <folder>', 'index.csv and the traces that it names', join(packageRoot, 'deploy', 'traces', 'spot'))
+    .addOption(new Option('--traces <folder>', 'index.csv and the traces that it names').default(BUNDLED, 'the bundled ones'))
     .option('--replicas <count>', 'replicas wished for', countOf, 4)
     .option('--on-demand-ratio <ratio>', 'price of on-demand over that of spot', ratioOf, 3)
-    .option('--launch-delay <duration>', 'from a launch until the replica is ready', durationOf, 180_000)
+    .addOption(
+      new Option('--launch-delay <duration>', 'from a launch until the replica is ready')
+        .argParser(durationOf)
+        .default(180_000, '180s'),
+    )
     .option('--json', 'print one JSON document')
     .action(simulateSpot);
   await program.parseAsync(process.argv.slice(3), { from: 'user' });

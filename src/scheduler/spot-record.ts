@@ -54,28 +54,33 @@ export const newSpotRecord = (now: Instant): SpotRecord => ({
 /** The record after what was seen at `now`. Order matters, repetition does not if nothing happened between. */
 export function recordSpot(record: SpotRecord, seen: SpotSeen, now: Instant): SpotRecord {
   const elapsed = now - record.at;
-  const pools = new Map(record.pools);
-  for (const pool of new Set([...seen.heldBefore.keys(), ...seen.lost.keys()])) {
-    const before = pools.get(pool) ?? UNUSED;
-    const held = seen.heldBefore.get(pool) ?? 0;
-    const lost = seen.lost.get(pool) ?? 0;
-    pools.set(pool, {
-      heldMs: before.heldMs + held * elapsed,
-      losses: before.losses + Math.sign(lost),
-      lostShares: before.lostShares + (held === 0 ? 0 : lost / held),
-    });
-  }
-  const wasShort = seen.readyBefore < seen.replicas && elapsed > 0;
-  const shortSince = record.shortSince ?? (wasShort ? record.at : null);
+  const missing = Math.max(0, seen.replicas - seen.readyBefore);
+  const shortBefore = missing > 0 && elapsed > 0 ? record.at : null;
+  const shortSince = record.shortSince ?? shortBefore;
   const isFull = seen.ready >= seen.replicas;
   return {
     from: record.from,
     at: now,
-    missingMs: record.missingMs + Math.max(0, seen.replicas - seen.readyBefore) * elapsed,
+    missingMs: record.missingMs + missing * elapsed,
     shortSince: isFull ? null : (shortSince ?? now),
     shortUntil: isFull && shortSince !== null ? now : record.shortUntil,
-    pools,
+    pools: recordPools(record.pools, seen, elapsed),
   };
+}
+
+function recordPools(before: SpotRecord['pools'], { heldBefore, lost }: SpotSeen, elapsed: number): SpotRecord['pools'] {
+  const pools = new Map(before);
+  for (const pool of new Set([...heldBefore.keys(), ...lost.keys()])) {
+    const known = pools.get(pool) ?? UNUSED;
+    const held = heldBefore.get(pool) ?? 0;
+    const gone = lost.get(pool) ?? 0;
+    pools.set(pool, {
+      heldMs: known.heldMs + held * elapsed,
+      losses: known.losses + Math.sign(gone),
+      lostShares: known.lostShares + (held === 0 ? 0 : gone / held),
+    });
+  }
+  return pools;
 }
 
 /** Losses per instance-ms to be expected of a pool: the mean of a Gamma posterior (conjugate to Poisson losses). */
