@@ -1,3 +1,4 @@
+import { logExtent } from '../events/read-events.ts';
 import type { Id } from '../kernel/id.ts';
 import type { Transaction } from '../kernel/transaction.ts';
 import { sqlOf } from '../persistence/sql.ts';
@@ -6,17 +7,13 @@ import type { ChangeStore, News } from './change-store.port.ts';
 /** The event log in PostgreSQL, as loops look at it. */
 export class ChangeRepository implements ChangeStore {
   async newsSince(tx: Transaction, since: News | null): Promise<News> {
-    const [head = { epoch: '0-0', position: 0, committed: 0 }] = await sqlOf(tx).query<Omit<News, 'clusterIds'>>(HEAD);
+    const head = await logExtent(tx);
     if (since?.epoch !== head.epoch) return { ...head, clusterIds: null };
     if (since.committed === head.committed) return { ...head, clusterIds: new Set() };
     const [about] = await sqlOf(tx).query<{ anything: boolean; clusters: Id[] }>(ABOUT, [since.position]);
     return { ...head, clusterIds: about?.anything ? null : new Set(about?.clusters) };
   }
 }
-
-const HEAD = `select coalesce(e.system_identifier, '0') || '-' || h.epoch as epoch, h.position,
-    h.position + (select count(*) from outbox) as committed
-  from event_head h left join event_epoch e on e.epoch = h.epoch`;
 
 /** Who writes what loops of clusters do. */
 const LOOPS = 'reconciler:deployments';

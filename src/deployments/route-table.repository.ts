@@ -1,3 +1,4 @@
+import { logExtent } from '../events/read-events.ts';
 import type { Id } from '../kernel/id.ts';
 import type { Transaction } from '../kernel/transaction.ts';
 import { sqlOf } from '../persistence/sql.ts';
@@ -5,12 +6,8 @@ import type { LogPosition, RouteTableStore, TableVersion } from './route-table-s
 
 /** The route table's number in PostgreSQL. */
 export class RouteTableRepository implements RouteTableStore {
-  async position(tx: Transaction): Promise<LogPosition> {
-    const [row] = await sqlOf(tx).query<LogPosition>(
-      `select coalesce(e.system_identifier, '0') || '-' || h.epoch as epoch, h.position + (select count(*) from outbox) as committed
-       from event_head h left join event_epoch e on e.epoch = h.epoch`,
-    );
-    return row ?? { epoch: '0-0', committed: 0 };
+  position(tx: Transaction): Promise<LogPosition> {
+    return logExtent(tx);
   }
 
   async version(tx: Transaction): Promise<TableVersion> {

@@ -81,6 +81,26 @@ export async function logState(tx: Transaction): Promise<LogState> {
   return head;
 }
 
+/** How far the log is. */
+export interface LogExtent {
+  /** Names this history of this database: another after a restore. */
+  readonly epoch: string;
+  /** Of the last event that has a number. */
+  readonly position: number;
+  /** Events that are committed, numbered or not: the same count is the same history. */
+  readonly committed: number;
+}
+
+/** One cheap statement: whoever wakes by commits asks it often. */
+export async function logExtent(tx: Transaction): Promise<LogExtent> {
+  const [extent] = await sqlOf(tx).query<LogExtent>(
+    `select coalesce(e.system_identifier, '0') || '-' || h.epoch as epoch, h.position,
+       h.position + (select count(*) from outbox) as committed
+     from event_head h left join event_epoch e on e.epoch = h.epoch`,
+  );
+  return extent ?? { epoch: '0-0', position: 0, committed: 0 };
+}
+
 /** Conditions on the indexed columns; placeholders start at $4. */
 function conditions(filter: EventFilter): { where: string; values: unknown[] } {
   const values: unknown[] = [];

@@ -62,7 +62,7 @@ export class KubernetesCluster implements ClusterPort {
   /** The version that whoever waits for changes was told of, and the one that was observed. */
   #told = 1;
   #seen = 0;
-  /** What was asked for last, in which state: while nothing changes nothing can be left over. */
+  /** What was asked for when nothing was left over, in which state: while neither changes nothing can be. */
   #tidied = '';
 
   constructor(options: KubernetesClusterOptions) {
@@ -128,7 +128,8 @@ export class KubernetesCluster implements ClusterPort {
     const asked = `${this.#version} ${epoch} ${[...projects].sort().join(' ')}`;
     if (asked === this.#tidied) return { outcome: 'unchanged' };
     const result = await this.#answer(() => this.#tidier.tidy(projects, epoch));
-    this.#tidied = asked;
+    // What was refused is asked for again.
+    if (result.outcome === 'unchanged') this.#tidied = asked;
     return result;
   }
 

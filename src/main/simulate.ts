@@ -1,7 +1,8 @@
 import { join } from 'node:path';
 import { Command, InvalidArgumentError, Option } from 'commander';
-import { compareSpot, type SpotRow } from '../simulation/compare-spot.ts';
+import { compareSpot } from '../simulation/compare-spot.ts';
 import { TraceError } from '../simulation/parse-spot-traces.ts';
+import { spotText } from '../simulation/spot-report.ts';
 import { readSpotTraces } from '../simulation/spot-traces.adapter.ts';
 import { packageRoot } from './package-root.ts';
 import { StartError } from './start-error.ts';
@@ -54,34 +55,6 @@ function groupsOf(folder: string) {
     if (error instanceof TraceError) throw new StartError(`--traces: ${error.message}`);
     throw error;
   }
-}
-
-const HEAD = ['POLICY', 'SETTING', 'TO ON-DEMAND', 'TO CLAIRVOYANT', 'FILLED', 'WORST LOSS', 'MOVES'];
-
-function spotText(rows: readonly SpotRow[]): string {
-  return [...Map.groupBy(rows, ({ group }) => group)]
-    .map(([group, own]) => [group, ...columns([HEAD, ...own.map(cellsOf)])].join('\n'))
-    .join('\n\n');
-}
-
-const cellsOf = (row: SpotRow): string[] => [
-  row.policy,
-  row.setting,
-  row.costToOnDemand.toFixed(3),
-  row.costToClairvoyant.toFixed(3),
-  `${(row.filledShare * 100).toFixed(2)} %`,
-  `${row.worstLossTicks.toFixed(1)} ticks`,
-  String(row.moves),
-];
-
-function columns(lines: readonly (readonly string[])[]): string[] {
-  const widths = HEAD.map((_, column) => Math.max(...lines.map((cells) => cells[column]?.length ?? 0)));
-  return lines.map((cells) =>
-    cells
-      .map((cell, column) => cell.padEnd(widths[column] ?? 0))
-      .join('  ')
-      .trimEnd(),
-  );
 }
 
 function countOf(text: string): number {

@@ -133,6 +133,7 @@ async function fromReadyToRequest({ purser, api, replicas }: World, { deployment
     return response.status === 200;
   }, WAIT_MS);
   await eventually(async () => (await routerStatus(purser)).inFlight === 1, WAIT_MS);
+  // Waits for nothing: pods get ready when they like, not at the same moment of every look.
   await wait(Math.random() * LOOKS_MS);
   await tellStatus(api, pod, { podIP: address, ready: true });
   const ready = performance.now();

@@ -122,7 +122,6 @@ const spied = (real: KubernetesApi) => ({
   list: real.list.bind(real),
   listProjected: real.listProjected.bind(real),
   watch: real.watch.bind(real),
-  create: real.create.bind(real),
   delete: real.delete.bind(real),
   json: real.json.bind(real),
   text: real.text.bind(real),

@@ -119,14 +119,6 @@ describe('Cluster adapter: deleting and reading', () => {
     const error = await refused(api.apply(CONFIG_MAPS, configMap('nowhere', 'a', {})));
     expect([error.status, error.reason, error.objectName]).toEqual([404, 'NotFound', 'nowhere']);
   });
-
-  it('creates once, and asks for tokens', async () => {
-    await api.create(CONFIG_MAPS, configMap(namespace, 'a', { value: '1' }));
-    expect(await refused(api.create(CONFIG_MAPS, configMap(namespace, 'a', {})))).toMatchObject({
-      status: 409,
-      reason: 'AlreadyExists',
-    });
-  });
 });
 
 describe('Fault: 429 with Retry-After; an overloaded API server', () => {

@@ -101,7 +101,7 @@ export interface ScalingOptions {
   readonly setting?: string[];
 }
 
-/** Says between how many nodes a pool may have, and who rents them. */
+/** Says how few and how many nodes a pool may have, and who rents them. */
 export async function setScaling({ client, output }: Cli, pool: string, options: ScalingOptions): Promise<void> {
   const { provider, setting = [] } = options;
   const [minNodes, maxNodes] = [wholeNumber('--min', options.min), wholeNumber('--max', options.max)];

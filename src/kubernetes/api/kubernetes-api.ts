@@ -188,24 +188,6 @@ export class KubernetesApi {
     return objectOf<T>(json);
   }
 
-  /** Makes a new object; 409 `AlreadyExists` if there is one. With `subresource` it asks something of one (`token`), and the answer is as given. */
-  async create(
-    resource: Resource,
-    object: KubernetesManifest,
-    options: Signalled & { readonly subresource?: string; readonly dryRun?: boolean } = {},
-  ): Promise<Readonly<Record<string, unknown>>> {
-    const { name, namespace = null } = object.metadata;
-    const at = options.subresource === undefined ? { namespace } : { namespace, name };
-    return this.#transport.json({
-      method: 'POST',
-      path: pathOf(resource, at, options.subresource),
-      query: { fieldManager: FIELD_MANAGER, dryRun: options.dryRun ? 'All' : undefined },
-      body: object,
-      timeoutMs: this.#timeouts.writeMs,
-      signal: options.signal,
-    });
-  }
-
   /** Asks for a deletion; false = there was nothing to delete. Finalizers and grace periods take their time afterwards. Safe to repeat. */
   async delete(resource: Resource, ref: ObjectRef, options: DeleteOptions = {}): Promise<boolean> {
     const { uid, resourceVersion, propagation = 'Background', gracePeriodSeconds, signal } = options;

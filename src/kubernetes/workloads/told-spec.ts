@@ -30,15 +30,15 @@ const workloadSpec = z.looseObject({
   ...{ readinessTimeoutMs: count, drainTimeoutMs: count, concurrency: count },
 }) satisfies z.ZodType<WorkloadSpec>;
 
-/** By object, which is never changed: each pass looks at all of them. */
-const read = new WeakMap<KubernetesObject, WorkloadSpec | null>();
+/** What was read of each object, which is never changed: each pass looks at all of them. */
+const readSpecs = new WeakMap<KubernetesObject, WorkloadSpec | null>();
 
 /** What the workload was told, as its object says; null where somebody has spoilt it. */
 export function toldSpec(object: KubernetesObject): WorkloadSpec | null {
-  const known = read.get(object);
+  const known = readSpecs.get(object);
   if (known !== undefined) return known;
   const told = readSpec(object);
-  read.set(object, told);
+  readSpecs.set(object, told);
   return told;
 }
 
