@@ -1,5 +1,7 @@
 import type { Instant } from '../kernel/instant.ts';
+import type { BillSource } from './bill.port.ts';
 import type { CapacityType } from './offering.ts';
+import type { PriceFeed } from './price-feed.port.ts';
 
 /** What a pool's machines are. */
 export interface CloudPool {
@@ -79,7 +81,7 @@ export class CloudUnknown extends Error {
 }
 
 /** Rents machines that join a cluster as nodes. Wishes, not commands: every verb says what shall be, and can be said again. */
-export interface CloudProvider {
+export interface MachineProvider {
   readonly name: string;
 
   /**
@@ -115,3 +117,6 @@ export interface CloudProvider {
    */
   interruptions(): Promise<readonly CloudInterruption[]>;
 }
+
+/** A provider with all that is known of it: machines, prices, bills. */
+export interface CloudProvider extends MachineProvider, PriceFeed, BillSource {}

@@ -1,4 +1,4 @@
-import { CloudUnknown, type CloudInterruption, type CloudProvider } from '../clouds/cloud-provider.port.ts';
+import { CloudUnknown, type CloudInterruption, type MachineProvider } from '../clouds/cloud-provider.port.ts';
 import { record } from '../events/event-log.ts';
 import type { DecisionsService } from '../decisions/decisions.service.ts';
 import type { Clock } from '../kernel/clock.ts';
@@ -39,7 +39,7 @@ export interface NodesReconcilerDeps {
   readonly inventory: ClusterInventory;
   readonly actions: NodeActions;
   /** By the name that pools give. */
-  readonly providers: ReadonlyMap<string, CloudProvider>;
+  readonly providers: ReadonlyMap<string, MachineProvider>;
   /** Null = nobody shares out what nodes cost. */
   readonly meter: NodeMeter | null;
   readonly clusterId: Id;

@@ -2,7 +2,7 @@ import {
   CloudUnknown,
   type CloudPool,
   type CloudPoolState,
-  type CloudProvider,
+  type MachineProvider,
   type CloudResult,
 } from '../clouds/cloud-provider.port.ts';
 import type { DecisionsService } from '../decisions/decisions.service.ts';
@@ -30,7 +30,7 @@ export interface PoolScalerDeps {
   readonly store: Pick<NodeStore, 'lockScaling' | 'saveScalingStatus' | 'dropScaling'>;
   readonly decisions: Pick<DecisionsService, 'record'>;
   readonly actions: NodeActions;
-  readonly providers: ReadonlyMap<string, CloudProvider>;
+  readonly providers: ReadonlyMap<string, MachineProvider>;
   readonly installation: string;
   readonly principal: string;
   readonly clock: Clock;

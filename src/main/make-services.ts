@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import type { CloudProvider } from '../clouds/cloud-provider.port.ts';
+import type { MachineProvider } from '../clouds/cloud-provider.port.ts';
 import { CommandCloud } from '../clouds/onprem/command-cloud.adapter.ts';
 import { CostQueryRepository } from '../costs/cost-query.repository.ts';
 import { CostRepository } from '../costs/cost.repository.ts';
@@ -194,7 +194,7 @@ export function makeServices(deps: ComposeDeps) {
 export type Services = ReturnType<typeof makeServices>;
 
 /** Who rents machines for pools, by the name that pools give. */
-const nodeProvidersOf = ({ nodeCommand }: Config): ReadonlyMap<string, CloudProvider> => {
+const nodeProvidersOf = ({ nodeCommand }: Config): ReadonlyMap<string, MachineProvider> => {
   const command = nodeCommand === null ? [] : [new CommandCloud({ command: [nodeCommand] })];
   return new Map(command.map((provider) => [provider.name, provider]));
 };

@@ -3,7 +3,7 @@ import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
-import { CloudUnknown, type CloudPool, type CloudProvider } from '../../src/clouds/cloud-provider.port.ts';
+import { CloudUnknown, type CloudPool, type MachineProvider } from '../../src/clouds/cloud-provider.port.ts';
 import { CommandCloud } from '../../src/clouds/onprem/command-cloud.adapter.ts';
 import { SimulatedCloud, type SimulatedMarket } from '../../src/clouds/simulated/simulated-cloud.adapter.ts';
 import { seededRandom } from '../support/actors.ts';
@@ -17,7 +17,7 @@ const pool: CloudPool = {
 
 /** A provider, and how its time passes until what was wished for is there. */
 interface Opened {
-  readonly provider: CloudProvider;
+  readonly provider: MachineProvider;
   readonly pass: () => void;
 }
 

@@ -7,7 +7,7 @@ import {
   type CloudInterruption,
   type CloudPool,
   type CloudPoolState,
-  type CloudProvider,
+  type MachineProvider,
   type CloudResult,
 } from '../cloud-provider.port.ts';
 
@@ -65,7 +65,7 @@ const Interruptions = z.array(
  * Machines by a program of the operator's own: it is run once per verb with the verb as last argument and one JSON object on its standard
  * input, and answers with JSON on its standard output and exit status 0. Anything else leaves the effect unknown.
  */
-export class CommandCloud implements CloudProvider {
+export class CommandCloud implements MachineProvider {
   readonly name = 'command';
   readonly #options: CommandCloudOptions;
 

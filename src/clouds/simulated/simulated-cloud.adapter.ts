@@ -8,7 +8,7 @@ import {
   type CloudNode,
   type CloudPool,
   type CloudPoolState,
-  type CloudProvider,
+  type MachineProvider,
   type CloudRefusal,
   type CloudResult,
 } from '../cloud-provider.port.ts';
@@ -55,7 +55,7 @@ interface SimulatedPool {
 }
 
 /** A market without machines: for trying policies, and for tests. Everything follows from the seed and the clock. */
-export class SimulatedCloud implements CloudProvider {
+export class SimulatedCloud implements MachineProvider {
   readonly name = 'simulated';
   readonly #deps: SimulatedCloudDeps;
   readonly #pools = new Map<string, SimulatedPool>();
