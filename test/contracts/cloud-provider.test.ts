@@ -1,4 +1,4 @@
-// One suite for every provider of machines: the simulated market by its own clock, and a command that keeps its machines in a file.
+// Providers of machines that need nothing but this machine: the suite of the port, and what each of them does beyond it.
 import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -7,6 +7,7 @@ import { CloudUnknown, type CloudPool, type MachineProvider } from '../../src/cl
 import { CommandCloud } from '../../src/clouds/onprem/command-cloud.adapter.ts';
 import { SimulatedCloud, type SimulatedMarket } from '../../src/clouds/simulated/simulated-cloud.adapter.ts';
 import { seededRandom } from '../support/actors.ts';
+import { machineProviderSuite } from '../support/cloud-provider-suite.ts';
 import { eventually } from '../support/eventually.ts';
 
 const FENCE = { epoch: 7 };
@@ -78,83 +79,18 @@ writeFileSync(file, JSON.stringify(state));
 process.stdout.write(JSON.stringify(answer));
 `;
 
-describe.each([
-  ['simulated', () => simulated() as Opened],
-  ['command', () => command()],
-])('Providers of machines: %s', (_, open) => {
-  const running = async ({ provider, pass }: Opened): Promise<string[]> => {
-    pass();
-    const state = await provider.observeNodes(pool.key);
-    return (state?.nodes ?? []).filter(({ phase }) => phase === 'running').map(({ instanceId }) => instanceId);
+machineProviderSuite('the simulated cloud', ['stock', 'quota', 'lose', 'trouble', 'interrupt', 'epochs'], () => {
+  const { provider, pass } = simulated();
+  return {
+    ...{ provider, pool, pass },
+    stock: (machines) => provider.change({ stock: { 'm5.large': machines } }),
+    quota: (machines) => provider.change({ quota: machines }),
+    lose: (what) => provider.loseNext(what),
+    trouble: (how) => provider.change({ lost: how === null ? 0 : 1 }),
+    interrupt: (instanceId) => provider.interrupt(instanceId, 30_000),
   };
-  const scale = (opened: Opened, desired: number, release: string[] = []) =>
-    opened.provider.scalePool(pool.key, { desired, release }, FENCE);
-  const opened = async (desired: number): Promise<Opened> => {
-    const one = open();
-    await one.provider.ensurePool(pool, FENCE);
-    await scale(one, desired);
-    return one;
-  };
-
-  test('a pool is made once, without machines; a pool that is not there is null', async () => {
-    const one = open();
-    expect(await one.provider.observeNodes(pool.key)).toBeNull();
-    for (let n = 0; n < 3; n += 1) expect(await one.provider.ensurePool(pool, FENCE)).toEqual({ outcome: 'accepted' });
-    expect(await one.provider.observeNodes(pool.key)).toEqual({ desired: 0, nodes: [] });
-  });
-
-  test('the same wish again asks for nothing new', async () => {
-    const one = await opened(2);
-    const first = await running(one);
-    expect(first).toHaveLength(2);
-    for (let n = 0; n < 3; n += 1) expect(await scale(one, 2)).toEqual({ outcome: 'accepted' });
-    await one.provider.ensurePool(pool, FENCE);
-    expect(await running(one)).toEqual(first);
-    expect((await one.provider.observeNodes(pool.key))?.desired).toBe(2);
-  });
-
-  test('machines are given back by name only, and the same names again give back no others', async () => {
-    const one = await opened(3);
-    const [first = '', second = '', third = ''] = await running(one);
-    expect(await scale(one, 2)).toMatchObject({ outcome: 'refused', reason: 'NAME_MACHINES' });
-    expect(await running(one)).toHaveLength(3);
-    expect(await scale(one, 2, [second])).toEqual({ outcome: 'accepted' });
-    expect(await scale(one, 2, [second])).toEqual({ outcome: 'accepted' });
-    expect(await running(one)).toEqual([first, third]);
-  });
-
-  test('a machine that is gone still shows as gone, and its name never comes back', async () => {
-    const one = await opened(1);
-    const [first = ''] = await running(one);
-    await scale(one, 0, [first]);
-    one.pass();
-    const gone = await one.provider.observeNodes(pool.key);
-    expect(gone).toMatchObject({ desired: 0, nodes: [{ instanceId: first, phase: 'gone' }] });
-    await scale(one, 1);
-    expect(await running(one)).not.toContain(first);
-  });
-
-  test('a wish for a pool that is not there is refused; a pool that is deleted twice is gone', async () => {
-    const one = open();
-    expect(await scale(one, 1)).toMatchObject({ outcome: 'refused', reason: 'NO_SUCH_POOL' });
-    await one.provider.ensurePool(pool, FENCE);
-    for (let n = 0; n < 2; n += 1) expect(await one.provider.deletePool(pool.key, FENCE)).toEqual({ outcome: 'accepted' });
-    expect(await one.provider.observeNodes(pool.key)).toBeNull();
-  });
-
-  test('an older leader changes nothing', async () => {
-    const one = await opened(1);
-    const first = await running(one);
-    const old = { epoch: FENCE.epoch - 1 };
-    expect(await one.provider.scalePool(pool.key, { desired: 5, release: [] }, old)).toEqual({ outcome: 'stale_epoch' });
-    expect(await one.provider.deletePool(pool.key, old)).toEqual({ outcome: 'stale_epoch' });
-    expect(await running(one)).toEqual(first);
-  });
-
-  test('nothing is interrupted where nobody said so', async () => {
-    expect(await (await opened(1)).provider.interruptions()).toEqual([]);
-  });
 });
+machineProviderSuite('a command', ['epochs'], () => ({ ...command(), pool }));
 
 describe('Nodes scale: the simulated market', () => {
   const scaled = async (market: Partial<SimulatedMarket>, desired: number) => {

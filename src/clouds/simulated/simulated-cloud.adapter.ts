@@ -62,6 +62,7 @@ export class SimulatedCloud implements MachineProvider {
   #market: SimulatedMarket;
   #epoch = 0;
   #made = 0;
+  #losesNext: 'request' | 'answer' | null = null;
 
   constructor(deps: SimulatedCloudDeps) {
     this.#deps = deps;
@@ -71,6 +72,11 @@ export class SimulatedCloud implements MachineProvider {
   /** The market changes: stock runs out, calls get lost. */
   change(market: Partial<SimulatedMarket>): void {
     this.#market = { ...this.#market, ...market };
+  }
+
+  /** The next wish gets no answer: it never arrived, or it was carried out. */
+  loseNext(what: 'request' | 'answer'): void {
+    this.#losesNext = what;
   }
 
   /** The market wants a machine back: a notice now, and it is gone after `noticeMs`. */
@@ -137,15 +143,22 @@ export class SimulatedCloud implements MachineProvider {
 
   /** A lost call may have had its effect: half of them have. */
   async #call(fence: CloudFence, act: () => CloudResult): Promise<CloudResult> {
-    const { lost } = this.#market;
-    const isLost = lost > 0 && this.#deps.random.fraction() < lost;
-    if (isLost && this.#deps.random.fraction() < 0.5) throw new CloudUnknown('the simulated call was lost');
+    const loses = this.#whatIsLost();
+    if (loses === 'request') throw new CloudUnknown('the simulated call was lost');
     if (fence.epoch < this.#epoch) return Promise.resolve({ outcome: 'stale_epoch' });
     this.#epoch = fence.epoch;
     this.#takeAway();
     const result = act();
-    if (isLost) throw new CloudUnknown('the answer of the simulated call was lost');
+    if (loses === 'answer') throw new CloudUnknown('the answer of the simulated call was lost');
     return result;
+  }
+
+  #whatIsLost(): 'request' | 'answer' | null {
+    const next = this.#losesNext;
+    this.#losesNext = null;
+    const { lost } = this.#market;
+    if (next || lost === 0 || this.#deps.random.fraction() >= lost) return next;
+    return this.#deps.random.fraction() < 0.5 ? 'request' : 'answer';
   }
 
   #maybeLose(): void {
