@@ -29,6 +29,9 @@ const Environment = z.object({
   PURSER_TOKEN_FILE: z.string().optional(),
   PURSER_KUBECONFIG: z.string().optional(),
   PURSER_CLUSTER_NAME: z.string().min(1).max(63).default('kubernetes'),
+  PURSER_EXTENDER_PORT: port(8890),
+  PURSER_EXTENDER_TLS_CERT: z.string().optional(),
+  PURSER_EXTENDER_TLS_KEY: z.string().optional(),
   PURSER_DATA_DIR: z.string().min(1).default('.purser'),
   PURSER_ADMIN_TOKEN_FILE: z.string().optional(),
   PURSER_ROUTER_TOKEN_FILE: z.string().optional(),
@@ -97,6 +100,9 @@ export interface Config {
   readonly kubeconfigFile: string | null;
   /** How the operator names its cluster to the API. */
   readonly clusterName: string;
+  /** Where the extender answers another scheduler, and with which certificate; null = plain HTTP. */
+  readonly extenderPort: number;
+  readonly extenderTls: { readonly certFile: string; readonly keyFile: string } | null;
   /** Program that rents machines for pools; null = nobody does. */
   readonly nodeCommand: string | null;
   /** False: this machine runs no replicas. */
@@ -145,6 +151,8 @@ export function readConfig(env: NodeJS.ProcessEnv, cwd: string): Config {
     tokenFile: fileOf(values.PURSER_TOKEN_FILE, cwd),
     kubeconfigFile: fileOf(values.PURSER_KUBECONFIG, cwd),
     clusterName: values.PURSER_CLUSTER_NAME,
+    extenderPort: values.PURSER_EXTENDER_PORT,
+    extenderTls: tlsOf('PURSER_EXTENDER_TLS', values.PURSER_EXTENDER_TLS_CERT, values.PURSER_EXTENDER_TLS_KEY, cwd),
     adminTokenFile: fileOf(values.PURSER_ADMIN_TOKEN_FILE, cwd),
     routerTokenFile: fileOf(values.PURSER_ROUTER_TOKEN_FILE, cwd),
     nodeCommand: fileOf(values.PURSER_NODE_COMMAND, cwd),
@@ -180,15 +188,20 @@ function localUrl(host: string, port: number): string {
 /** A router beside the control plane trusts the certificate itself unless it is told whom to trust. */
 function linkOf(values: z.output<typeof Environment>, cwd: string): Pick<Config, 'linkUrl' | 'linkTls' | 'linkCaFile'> {
   const { PURSER_LINK_TLS_CERT: cert, PURSER_LINK_TLS_KEY: key } = values;
-  if ((cert === undefined) !== (key === undefined))
-    throw new ConfigError('PURSER_LINK_TLS_CERT and PURSER_LINK_TLS_KEY go together: set both or neither.');
+  const linkTls = tlsOf('PURSER_LINK_TLS', cert, key, cwd);
   const ca = values.PURSER_LINK_TLS_CA ?? cert;
   const plain = localUrl(values.PURSER_LINK_HOST, values.PURSER_LINK_PORT);
   return {
     linkUrl: ca ? plain.replace('http:', 'https:') : plain,
-    linkTls: cert && key ? { certFile: resolve(cwd, cert), keyFile: resolve(cwd, key) } : null,
+    linkTls,
     linkCaFile: ca ? resolve(cwd, ca) : null,
   };
+}
+
+function tlsOf(name: string, cert: string | undefined, key: string | undefined, cwd: string): Config['linkTls'] {
+  if ((cert === undefined) !== (key === undefined))
+    throw new ConfigError(`${name}_CERT and ${name}_KEY go together: set both or neither.`);
+  return cert && key ? { certFile: resolve(cwd, cert), keyFile: resolve(cwd, key) } : null;
 }
 
 const PORTS = ['PURSER_PORT', 'PURSER_ROUTER_PORT', 'PURSER_LINK_PORT'] as const;

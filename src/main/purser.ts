@@ -8,6 +8,7 @@ const PROCESSES: Readonly<Record<string, () => Promise<unknown>>> = {
   serve: async () => (await import('./serve.ts')).serve(),
   router: async () => (await import('./router.ts')).router(),
   operator: async () => (await import('./operator.ts')).operator(),
+  extender: async () => (await import('./extender.ts')).extender(),
   runtime: async () => (await import('./runtime.ts')).runtime(),
   'model-server': async () => {
     // Before ONNX Runtime is loaded: nothing here calls anybody.

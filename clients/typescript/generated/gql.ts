@@ -73,6 +73,7 @@ type Documents = {
     "\n  mutation OperatorDeploy($input: DeployInput!) {\n    deploy(input: $input) {\n      userErrors {\n        code\n        message\n        hint\n      }\n    }\n  }\n": typeof types.OperatorDeployDocument,
     "\n  mutation OperatorDelete($input: DeleteDeploymentInput!) {\n    deleteDeployment(input: $input) {\n      userErrors {\n        code\n        message\n        hint\n      }\n    }\n  }\n": typeof types.OperatorDeleteDocument,
     "\n  subscription OperatorNews($after: EventCursor) {\n    events(after: $after) {\n      __typename\n      ... on Event {\n        cursor\n        deploymentId\n      }\n      ... on Gap {\n        cursor\n      }\n      ... on Heartbeat {\n        cursor\n      }\n    }\n  }\n": typeof types.OperatorNewsDocument,
+    "\n  query ExtenderNodePrices($cluster: String!, $after: String) {\n    cluster(by: { path: $cluster }) {\n      nodes(first: 100, after: $after) {\n        nodes {\n          name\n          pricePerHour {\n            amount\n          }\n        }\n        pageInfo {\n          hasNextPage\n          endCursor\n        }\n      }\n    }\n  }\n": typeof types.ExtenderNodePricesDocument,
 };
 const documents: Documents = {
     "\n  mutation Rollback($input: RollbackInput!, $dryRun: Boolean!, $planHash: String, $idempotencyKey: String) {\n    rollback(input: $input, dryRun: $dryRun, planHash: $planHash, idempotencyKey: $idempotencyKey) {\n      deployment {\n        path\n        generation\n      }\n      decision {\n        reasons\n      }\n      plan {\n        ...PlanOfChange\n      }\n      userErrors {\n        ...Refusal\n      }\n    }\n  }\n": types.RollbackDocument,
@@ -133,6 +134,7 @@ const documents: Documents = {
     "\n  mutation OperatorDeploy($input: DeployInput!) {\n    deploy(input: $input) {\n      userErrors {\n        code\n        message\n        hint\n      }\n    }\n  }\n": types.OperatorDeployDocument,
     "\n  mutation OperatorDelete($input: DeleteDeploymentInput!) {\n    deleteDeployment(input: $input) {\n      userErrors {\n        code\n        message\n        hint\n      }\n    }\n  }\n": types.OperatorDeleteDocument,
     "\n  subscription OperatorNews($after: EventCursor) {\n    events(after: $after) {\n      __typename\n      ... on Event {\n        cursor\n        deploymentId\n      }\n      ... on Gap {\n        cursor\n      }\n      ... on Heartbeat {\n        cursor\n      }\n    }\n  }\n": types.OperatorNewsDocument,
+    "\n  query ExtenderNodePrices($cluster: String!, $after: String) {\n    cluster(by: { path: $cluster }) {\n      nodes(first: 100, after: $after) {\n        nodes {\n          name\n          pricePerHour {\n            amount\n          }\n        }\n        pageInfo {\n          hasNextPage\n          endCursor\n        }\n      }\n    }\n  }\n": types.ExtenderNodePricesDocument,
 };
 
 /**
@@ -367,6 +369,10 @@ export function graphql(source: "\n  mutation OperatorDelete($input: DeleteDeplo
  * The graphql function is used to parse GraphQL queries into a document that can be used by GraphQL clients.
  */
 export function graphql(source: "\n  subscription OperatorNews($after: EventCursor) {\n    events(after: $after) {\n      __typename\n      ... on Event {\n        cursor\n        deploymentId\n      }\n      ... on Gap {\n        cursor\n      }\n      ... on Heartbeat {\n        cursor\n      }\n    }\n  }\n"): typeof import('./graphql.ts').OperatorNewsDocument;
+/**
+ * The graphql function is used to parse GraphQL queries into a document that can be used by GraphQL clients.
+ */
+export function graphql(source: "\n  query ExtenderNodePrices($cluster: String!, $after: String) {\n    cluster(by: { path: $cluster }) {\n      nodes(first: 100, after: $after) {\n        nodes {\n          name\n          pricePerHour {\n            amount\n          }\n        }\n        pageInfo {\n          hasNextPage\n          endCursor\n        }\n      }\n    }\n  }\n"): typeof import('./graphql.ts').ExtenderNodePricesDocument;
 
 
 export function graphql(source: string) {

@@ -1216,6 +1216,14 @@ export type OperatorNewsSubscription = { events:
     | { __typename: 'Heartbeat', cursor: string }
    };
 
+export type ExtenderNodePricesQueryVariables = Exact<{
+  cluster: string;
+  after?: string | null | undefined;
+}>;
+
+
+export type ExtenderNodePricesQuery = { cluster: { nodes: { nodes: Array<{ name: string, pricePerHour: { amount: string } | null }>, pageInfo: { hasNextPage: boolean, endCursor: string | null } } } | null };
+
 export class TypedDocumentString<TResult, TVariables>
   extends String
   implements DocumentTypeDecoration<TResult, TVariables>
@@ -2706,3 +2714,21 @@ export const OperatorNewsDocument = new TypedDocumentString(`
   }
 }
     `) as unknown as TypedDocumentString<OperatorNewsSubscription, OperatorNewsSubscriptionVariables>;
+export const ExtenderNodePricesDocument = new TypedDocumentString(`
+    query ExtenderNodePrices($cluster: String!, $after: String) {
+  cluster(by: {path: $cluster}) {
+    nodes(first: 100, after: $after) {
+      nodes {
+        name
+        pricePerHour {
+          amount
+        }
+      }
+      pageInfo {
+        hasNextPage
+        endCursor
+      }
+    }
+  }
+}
+    `) as unknown as TypedDocumentString<ExtenderNodePricesQuery, ExtenderNodePricesQueryVariables>;

@@ -1,6 +1,6 @@
 import type { NodeResources } from '../../fleet/cluster-inventory.port.ts';
 import type { Accelerator } from '../../kernel/resources.ts';
-import type { Container, Pod, Quantities } from '../api/objects.ts';
+import type { Container, KubernetesObject, Pod, Quantities } from '../api/objects.ts';
 import { countOf, cpuMilliOf, memoryMibAsked, memoryMibThere } from '../manifests/quantity.ts';
 
 type Labels = Readonly<Record<string, string>>;
@@ -66,7 +66,7 @@ const most = (a: Asked, b: Asked): Asked => ({
 const containerAsks = ({ resources }: Container): Asked => askedOf({ ...resources?.limits, ...resources?.requests });
 
 /** As the scheduler counts: all containers together, or the greediest step of its start, and what running it costs. */
-export function requestsOf(pod: Pod, labels: Labels = {}): NodeResources {
+export function requestsOf(pod: Pick<Pod, 'spec'> & Partial<KubernetesObject>, labels: Labels = {}): NodeResources {
   const { containers = [], initContainers = [], overhead } = pod.spec ?? {};
   let beside = containers.map(containerAsks).reduce(plus, NOTHING);
   let starting = NOTHING;
