@@ -1,0 +1,162 @@
+import type { ObservedPrice } from '../clouds/price-feed.port.ts';
+import type { Id } from '../kernel/id.ts';
+import { DAY_MS, type Instant } from '../kernel/instant.ts';
+import { formatUsd, type PicoUsdPerHour } from '../kernel/money.ts';
+import { MAX_PRICE } from './price-book.ts';
+import { readAmount } from './read-amount.ts';
+
+/** A price so many times above or below what it is compared with needs a person. Higher lets a slipped decimal in, lower asks too often. */
+const MAX_FACTOR = 5n;
+/** A change by more than half is a jump. Higher believes more at the first read, lower delays honest changes by one read. */
+const JUMP = { numerator: 3n, denominator: 2n };
+/** Two sources agree within one part in so many. Higher calls rounding a contradiction, lower hides one. */
+const AGREEMENT = 100n;
+/** What a machine costs at least, in pico-USD per thousandth of a CPU and hour: 0.0002 USD per CPU. The cheapest on any market cost thrice that. */
+const FLOOR_PER_CPU_MILLI = 200_000n;
+/** A price may be announced so long ahead. Higher takes a clock gone wild for an announcement, lower refuses honest ones. */
+const MAX_ANNOUNCED_MS = 62 * DAY_MS;
+
+/** Why a price is not believed, in the order in which they are looked for. */
+export const DOUBT_CODES = [
+  'UNKNOWN_OFFERING',
+  'SAYS_TWICE',
+  'AMOUNT_UNREADABLE',
+  'AMOUNT_NOT_POSITIVE',
+  'WRONG_UNIT',
+  'WRONG_CURRENCY',
+  'NOT_NEWER',
+  'IMPLAUSIBLE',
+  'FAR_FROM_LAST',
+  'FAR_FROM_LIST',
+  'FEEDS_DISAGREE',
+  'UNCONFIRMED_JUMP',
+  'FIRST_SEEN',
+] as const;
+
+export type DoubtCode = (typeof DOUBT_CODES)[number];
+
+/** Doubts that speak of others, not of the price itself: what such a row says still counts when feeds are compared. */
+const CREDIBLE: ReadonlySet<DoubtCode> = new Set<DoubtCode>(['FEEDS_DISAGREE', 'UNCONFIRMED_JUMP', 'FIRST_SEEN']);
+
+export const isCredible = (code: DoubtCode | null): boolean => code === null || CREDIBLE.has(code);
+
+/** What a feed said of an offering when it was last read. */
+export interface FeedClaim {
+  /** As written, with currency and unit; `saidOf` makes it. */
+  readonly said: string;
+  /** Null where it could not be read. */
+  readonly amount: PicoUsdPerHour | null;
+  readonly effectiveFrom: Instant | null;
+  /** Null = settled: believed, or decided by a person. */
+  readonly code: DoubtCode | null;
+}
+
+/** What is known of an offering before a feed speaks of it. */
+export interface KnownOffering {
+  readonly id: Id;
+  readonly cpuMilli: number;
+  /** The believed one among the observed prices. */
+  readonly lastGood: PicoUsdPerHour | null;
+  /** Of the bundled book, or of the same type in other regions. */
+  readonly list: PicoUsdPerHour | null;
+  readonly own: FeedClaim | null;
+  /** What other feeds that are not silent say, where it is credible. */
+  readonly others: readonly PicoUsdPerHour[];
+}
+
+/** What one row says, read and not yet compared with anything. */
+export type Doubt = { readonly code: DoubtCode; readonly message: string };
+
+export interface Judged {
+  /** Null where it could not be read. */
+  readonly amount: PicoUsdPerHour | null;
+  readonly doubt: Doubt | null;
+}
+
+export interface Question {
+  readonly row: ObservedPrice;
+  readonly known: KnownOffering;
+  /** False: the source's clock stands where it stood at the last reading. */
+  readonly isNewer: boolean;
+  readonly now: Instant;
+}
+
+/** One line that is equal if and only if the source wrote the same. */
+export const saidOf = ({ amount, currency, unit }: ObservedPrice): string => `${amount} ${currency}/${unit}`;
+
+/** Believes a price, or says the first reason why not. */
+export function judgePrice(question: Question): Judged {
+  const { row } = question;
+  const amount = readAmount(row.amount);
+  if (amount === null) return doubted(null, 'AMOUNT_UNREADABLE', `"${row.amount.slice(0, 40)}" is not an amount.`);
+  if (amount <= 0n)
+    return doubted(amount, 'AMOUNT_NOT_POSITIVE', `It would cost ${row.amount.slice(0, 40)}; nothing is rented for that.`);
+  if (row.unit !== 'hour') return doubted(amount, 'WRONG_UNIT', `The amount is per ${row.unit.slice(0, 40)}, not per hour.`);
+  if (row.currency !== 'USD')
+    return doubted(amount, 'WRONG_CURRENCY', `The amount is in ${row.currency.slice(0, 10)}, not in USD.`);
+  return { amount, doubt: doubtOrder(amount, question) ?? doubtSize(amount, question) ?? doubtChange(amount, question) };
+}
+
+const doubted = (amount: PicoUsdPerHour | null, code: DoubtCode, message: string): Judged => ({
+  amount,
+  doubt: { code, message },
+});
+
+/** A source that changes its mind must say so with a later date. */
+function doubtOrder(amount: PicoUsdPerHour, { row, known: { own }, isNewer, now }: Question): Doubt | null {
+  if (row.effectiveFrom !== null && row.effectiveFrom > now + MAX_ANNOUNCED_MS)
+    return {
+      code: 'NOT_NEWER',
+      message: `It would count from ${dateOf(row.effectiveFrom)}, which is too far ahead to be an announcement.`,
+    };
+  if (own?.amount == null || own.amount === amount) return null;
+  if (!isNewer) return { code: 'NOT_NEWER', message: 'The source changed the price, but its clock stands where it stood.' };
+  if (row.effectiveFrom !== null && own.effectiveFrom !== null && row.effectiveFrom <= own.effectiveFrom) {
+    const dates = `${dateOf(row.effectiveFrom)}; what it said before counts from ${dateOf(own.effectiveFrom)}`;
+    return { code: 'NOT_NEWER', message: `The source changed the price, but dates it ${dates}.` };
+  }
+  return null;
+}
+
+function doubtSize(amount: PicoUsdPerHour, { known: { lastGood, list, cpuMilli } }: Question): Doubt | null {
+  if (amount > MAX_PRICE) return { code: 'IMPLAUSIBLE', message: `No machine costs ${usd(amount)}.` };
+  if (lastGood !== null && isFar(amount, lastGood))
+    return {
+      code: 'FAR_FROM_LAST',
+      message: `${usd(amount)} is not within 0.2 to 5 times the last good price, ${usd(lastGood)}.`,
+    };
+  if (list !== null && isFar(amount, list))
+    return { code: 'FAR_FROM_LIST', message: `${usd(amount)} is not within 0.2 to 5 times the list price, ${usd(list)}.` };
+  if (amount < FLOOR_PER_CPU_MILLI * BigInt(cpuMilli))
+    return { code: 'IMPLAUSIBLE', message: `${usd(amount)} is less than any machine of ${cpuMilli / 1000} CPUs costs.` };
+  return null;
+}
+
+/** What would move the price must not be contradicted, and if it moves it far, be said twice. */
+function doubtChange(amount: PicoUsdPerHour, question: Question): Doubt | null {
+  const { lastGood, others } = question.known;
+  if (amount === lastGood) return null;
+  const contrary = others.find((other) => !agree(other, amount));
+  if (contrary !== undefined)
+    return { code: 'FEEDS_DISAGREE', message: `This feed says ${usd(amount)}, another one ${usd(contrary)}.` };
+  if (others.length > 0 || isSaidTwice(amount, question)) return null;
+  if (lastGood === null)
+    return { code: 'FIRST_SEEN', message: `${usd(amount)} is the first price of it; a second read must agree.` };
+  if (!isJump(amount, lastGood)) return null;
+  return { code: 'UNCONFIRMED_JUMP', message: `From ${usd(lastGood)} to ${usd(amount)} is a jump; a second read must agree.` };
+}
+
+/** The same source, read again with its clock moved on, still says so. */
+const isSaidTwice = (amount: PicoUsdPerHour, { known: { own }, isNewer }: Question): boolean =>
+  isNewer && own?.amount != null && own.code !== null && isCredible(own.code) && agree(own.amount, amount);
+
+const isFar = (amount: bigint, from: bigint): boolean => amount * MAX_FACTOR < from || amount > from * MAX_FACTOR;
+
+const isJump = (amount: bigint, from: bigint): boolean =>
+  amount * JUMP.denominator > from * JUMP.numerator || amount * JUMP.numerator < from * JUMP.denominator;
+
+const agree = (a: bigint, b: bigint): boolean => (a > b ? a - b : b - a) * AGREEMENT <= (a > b ? b : a);
+
+const usd = (amount: PicoUsdPerHour): string => `${formatUsd(amount)} USD per hour`;
+
+const dateOf = (at: Instant): string => new Date(at).toISOString().slice(0, 10);
