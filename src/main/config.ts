@@ -37,6 +37,7 @@ const Environment = z.object({
   PURSER_ROUTER_TOKEN_FILE: z.string().optional(),
   PURSER_DATABASE_URL: z.string().startsWith('postgres').optional(),
   PURSER_DATABASE_OWNER_URL: z.string().startsWith('postgres').optional(),
+  PURSER_CLOUDS_FILE: z.string().optional(),
   PURSER_NODE_COMMAND: z.string().optional(),
   PURSER_LOCAL_CLUSTER: flag('1'),
   PURSER_ALLOW_PROCESS: flag('0'),
@@ -103,6 +104,8 @@ export interface Config {
   /** Where the extender answers another scheduler, and with which certificate; null = plain HTTP. */
   readonly extenderPort: number;
   readonly extenderTls: { readonly certFile: string; readonly keyFile: string } | null;
+  /** File that names who rents machines, and who says prices; null = none but `nodeCommand`. */
+  readonly cloudsFile: string | null;
   /** Program that rents machines for pools; null = nobody does. */
   readonly nodeCommand: string | null;
   /** False: this machine runs no replicas. */
@@ -155,6 +158,7 @@ export function readConfig(env: NodeJS.ProcessEnv, cwd: string): Config {
     extenderTls: tlsOf('PURSER_EXTENDER_TLS', values.PURSER_EXTENDER_TLS_CERT, values.PURSER_EXTENDER_TLS_KEY, cwd),
     adminTokenFile: fileOf(values.PURSER_ADMIN_TOKEN_FILE, cwd),
     routerTokenFile: fileOf(values.PURSER_ROUTER_TOKEN_FILE, cwd),
+    cloudsFile: fileOf(values.PURSER_CLOUDS_FILE, cwd),
     nodeCommand: fileOf(values.PURSER_NODE_COMMAND, cwd),
     localCluster: values.PURSER_LOCAL_CLUSTER,
     allowProcess: values.PURSER_ALLOW_PROCESS,

@@ -1,6 +1,4 @@
 import { join } from 'node:path';
-import type { MachineProvider } from '../clouds/cloud-provider.port.ts';
-import { CommandCloud } from '../clouds/onprem/command-cloud.adapter.ts';
 import { CostQueryRepository } from '../costs/cost-query.repository.ts';
 import { CostRepository } from '../costs/cost.repository.ts';
 import { makeCostMetrics } from '../costs/costs.metrics.ts';
@@ -58,6 +56,7 @@ import { ModelsService } from '../registry/models.service.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import { makeMetricRegistry } from '../telemetry/metrics.ts';
 import type { Config } from './config.ts';
+import { openClouds } from './open-clouds.ts';
 import { packageRoot } from './package-root.ts';
 
 export interface ComposeDeps {
@@ -109,7 +108,7 @@ export function makeCatalogue(shared: Foundation) {
     catalogue: new BundledCatalogue(join(packageRoot, 'deploy', 'price-book')),
   });
   const nodeStore = new NodeRepository();
-  const nodeProviders = nodeProvidersOf(config);
+  const { clouds, providers: nodeProviders, feeds: priceFeeds } = openClouds(shared);
   return {
     identityStore,
     quotas,
@@ -122,7 +121,10 @@ export function makeCatalogue(shared: Foundation) {
     identity: new IdentityService({ ...shared, store: identityStore }),
     prices,
     nodeStore,
+    clouds,
+    /** Who rents machines for pools, by the name that pools give. */
     nodeProviders,
+    priceFeeds,
     nodes: new NodesService({
       ...shared,
       store: nodeStore,
@@ -192,12 +194,6 @@ export function makeServices(deps: ComposeDeps) {
 }
 
 export type Services = ReturnType<typeof makeServices>;
-
-/** Who rents machines for pools, by the name that pools give. */
-const nodeProvidersOf = ({ nodeCommand }: Config): ReadonlyMap<string, MachineProvider> => {
-  const command = nodeCommand === null ? [] : [new CommandCloud({ command: [nodeCommand] })];
-  return new Map(command.map((provider) => [provider.name, provider]));
-};
 
 const deploySettings = ({ regions, allowProcess, publicRouterUrl }: Config): DeploySettings => ({
   regions,

@@ -44,7 +44,7 @@ function command(body = COMMAND, timeoutMs?: number): Opened {
     `#!/bin/sh\nexec '${process.execPath}' '${join(folder, 'rent.mjs')}' '${join(folder, 'state.json')}' "$@"\n`,
   );
   chmodSync(file, 0o755);
-  const provider = new CommandCloud({ command: [file], ...(timeoutMs === undefined ? {} : { timeoutMs }) });
+  const provider = new CommandCloud({ name: 'command', command: [file], ...(timeoutMs === undefined ? {} : { timeoutMs }) });
   return { provider, pass: () => undefined };
 }
 
@@ -166,7 +166,7 @@ describe('Nodes scale: a command that misbehaves', () => {
   });
 
   test('one that is not there leaves the effect unknown', async () => {
-    const provider = new CommandCloud({ command: ['/nowhere/rent'] });
+    const provider = new CommandCloud({ name: 'command', command: ['/nowhere/rent'] });
     await expect(provider.interruptions()).rejects.toThrow(CloudUnknown);
   });
 });

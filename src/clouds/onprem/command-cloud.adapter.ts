@@ -18,10 +18,18 @@ const MAX_ANSWER_BYTES = 16 * 1024 * 1024;
 /** What of its error output is told. */
 const MAX_WORDS = 500;
 
+/** As the operator writes them. */
+export const CommandSettings = z.strictObject({
+  /** Program and first arguments; the verb is added. */
+  command: z.array(z.string().min(1)).min(1),
+  timeoutMs: z.number().int().min(1_000).max(600_000).optional(),
+});
+
 export interface CommandCloudOptions {
+  readonly name: string;
   /** Program and first arguments, as the operator configured them; the verb is added. Run without a shell. */
   readonly command: readonly string[];
-  readonly timeoutMs?: number;
+  readonly timeoutMs?: number | undefined;
 }
 
 const Result = z.discriminatedUnion('outcome', [
@@ -66,10 +74,11 @@ const Interruptions = z.array(
  * input, and answers with JSON on its standard output and exit status 0. Anything else leaves the effect unknown.
  */
 export class CommandCloud implements MachineProvider {
-  readonly name = 'command';
+  readonly name: string;
   readonly #options: CommandCloudOptions;
 
   constructor(options: CommandCloudOptions) {
+    this.name = options.name;
     this.#options = options;
   }
 

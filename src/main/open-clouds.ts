@@ -1,0 +1,136 @@
+import { z } from 'zod';
+import type { MachineProvider } from '../clouds/cloud-provider.port.ts';
+import type { ConfiguredCloud, ConfiguredFeed } from '../clouds/configured-cloud.ts';
+import { CommandCloud, CommandSettings } from '../clouds/onprem/command-cloud.adapter.ts';
+import type { PriceFeed } from '../clouds/price-feed.port.ts';
+import type { Clock } from '../kernel/clock.ts';
+import { MINUTE_MS } from '../kernel/instant.ts';
+import { isName, NAME_RULE } from '../kernel/name.ts';
+import type { Random } from '../kernel/random.ts';
+import { ConfigError, readSetting, type Config } from './config.ts';
+
+/** Everybody who is asked for machines, prices and bills. */
+export interface Clouds {
+  readonly clouds: readonly ConfiguredCloud[];
+  /** Who rents machines, by the name that pools give. */
+  readonly providers: ReadonlyMap<string, MachineProvider>;
+  /** Who says prices, by name. */
+  readonly feeds: ReadonlyMap<string, ConfiguredFeed>;
+}
+
+export interface OpenCloudsDeps {
+  readonly config: Pick<Config, 'cloudsFile' | 'nodeCommand' | 'dataDir'>;
+  readonly clock: Clock;
+  readonly random: Random;
+}
+
+/** What is made of one entry of the file; who says prices is asked for them by `prices` of the entry. */
+type Opened = Partial<Pick<ConfiguredCloud, 'machines' | 'bill' | 'check'>> & { readonly feed?: PriceFeed };
+
+interface Entry {
+  readonly name: string;
+  readonly deps: OpenCloudsDeps;
+}
+
+interface Kind {
+  /** Throws a ZodError that names what is wrong with the settings. */
+  readonly open: (settings: unknown, entry: Entry) => Opened;
+}
+
+const kindOf = <T>(schema: z.ZodType<T>, open: (settings: T, entry: Entry) => Opened): Kind => ({
+  open: (settings, entry) => open(schema.parse(settings), entry),
+});
+
+/** What can be named, by `kind`. No secret is in the settings: each finds credentials where its own tools look for them. */
+const CLOUDS: Readonly<Record<string, Kind>> = {
+  command: kindOf(CommandSettings, (settings, { name }) => ({ machines: new CommandCloud({ name, ...settings }) })),
+};
+
+/** Feeds that are no clouds. */
+const FEEDS: Readonly<Record<string, Kind>> = {};
+
+const MAX_FEED_MINUTES = 1_440;
+
+const Prices = z.strictObject({
+  regions: z.array(z.string().regex(/^[^/\s]+\/[^/\s]+$/, 'must be provider/region, like aws/us-east-1')).min(1),
+  /** Higher: prices are known late; lower: a source may refuse to answer so often. */
+  everyMinutes: z.number().int().min(1).max(MAX_FEED_MINUTES).default(60),
+});
+
+const CloudEntry = z.looseObject({ kind: z.string(), prices: Prices.optional() });
+const FeedEntry = z.looseObject({ kind: z.string(), name: z.string().optional(), ...Prices.shape });
+const File = z.object({ feeds: z.array(FeedEntry).default([]) }).catchall(CloudEntry);
+
+const SETTING = 'PURSER_CLOUDS_FILE';
+
+/** Everybody whom `PURSER_CLOUDS_FILE` names, and the program of `PURSER_NODE_COMMAND`. Asks nobody anything and loads no SDK yet. */
+export function openClouds(deps: OpenCloudsDeps): Clouds {
+  const { cloudsFile, nodeCommand } = deps.config;
+  const named = cloudsFile === null ? [] : fromFile(readSetting(SETTING, cloudsFile), deps);
+  const clouds = nodeCommand === null ? named : [...named, commandCloud(nodeCommand)];
+  const twice = clouds.find(({ name }, i) => clouds.findIndex((other) => other.name === name) !== i);
+  if (twice) throw new ConfigError(`${SETTING}: there are two called ${twice.name}: give each a name of its own.`);
+  return {
+    clouds,
+    providers: new Map(clouds.flatMap(({ name, machines }) => (machines ? [[name, machines] as const] : []))),
+    feeds: new Map(clouds.flatMap(({ name, prices }) => (prices ? [[name, prices] as const] : []))),
+  };
+}
+
+const NOTHING = { machines: null, prices: null, bill: null, check: null };
+
+const commandCloud = (program: string): ConfiguredCloud => {
+  const machines = new CommandCloud({ name: 'command', command: [program] });
+  return { ...NOTHING, name: machines.name, kind: 'command', machines };
+};
+
+function fromFile(text: string, deps: OpenCloudsDeps): ConfiguredCloud[] {
+  const { feeds, ...clouds } = parsed([], () => File.parse(jsonOf(text)));
+  return [
+    ...Object.entries(clouds).map(([name, { kind, prices, ...settings }]) => {
+      if (!isName(name)) throw new ConfigError(`${SETTING}: ${name}: a name ${NAME_RULE}.`);
+      return openOne({ kind, settings, prices, path: [name], kinds: CLOUDS }, { name, deps });
+    }),
+    ...feeds.map(({ kind, name = kind, regions, everyMinutes, ...settings }, i) =>
+      openOne({ kind, settings, prices: { regions, everyMinutes }, path: ['feeds', i], kinds: FEEDS }, { name, deps }),
+    ),
+  ];
+}
+
+function jsonOf(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    throw new ConfigError(`${SETTING}: the file is no JSON: ${(error as Error).message}.`);
+  }
+}
+
+interface Written {
+  readonly kind: string;
+  readonly settings: unknown;
+  readonly prices: z.output<typeof Prices> | undefined;
+  readonly path: readonly PropertyKey[];
+  readonly kinds: Readonly<Record<string, Kind>>;
+}
+
+function openOne({ kind, settings, prices, path, kinds }: Written, entry: Entry): ConfiguredCloud {
+  const found = kinds[kind];
+  if (!found) throw wrong(path, `kind: there is no "${kind}": one of ${Object.keys(kinds).join(', ')}`);
+  const { feed, ...opened } = parsed(path, () => found.open(settings, entry));
+  if (prices && !feed) throw wrong(path, `prices: ${kind} says no prices: leave them out`);
+  const asked = feed && prices ? { feed, regions: prices.regions, intervalMs: prices.everyMinutes * MINUTE_MS } : null;
+  return { ...NOTHING, name: entry.name, kind, ...opened, prices: asked };
+}
+
+/** Says of what is wrong where it is written. */
+function parsed<T>(path: readonly PropertyKey[], parse: () => T): T {
+  try {
+    return parse();
+  } catch (error) {
+    if (!(error instanceof z.ZodError)) throw error;
+    throw wrong([], error.issues.map((issue) => [...path, ...issue.path].join('.') + `: ${issue.message}`).join('; '));
+  }
+}
+
+const wrong = (path: readonly PropertyKey[], words: string): ConfigError =>
+  new ConfigError(`${SETTING}: ${[...path, words].join('.')}. See docs/operations.md.`);
