@@ -122,18 +122,13 @@ function refuseDamaged(doubted: readonly DoubtedPrice[], { prices, unreadable }:
 
 function judgeAll(reading: PriceReading, known: KnownPrices, now: Instant): Omit<GateAnswer, 'refusal' | 'rowsByRegion'> {
   const isNewer = reading.asOf === null || known.asOf === null || reading.asOf > known.asOf;
+  const { rows, twice } = rowsById(reading.prices);
   const believed: BelievedPrice[] = [];
   const doubted: DoubtedPrice[] = [];
-  const { rows, twice } = rowsById(reading.prices);
   for (const [id, row] of rows) {
-    const offering = known.offerings.get(id) ?? null;
-    const said = saidOf(row);
-    const isTwice = twice.has(id);
-    if (!isTwice && isSettled(offering, said)) continue;
-    const { amount, doubt } = judgeRow(row, offering, { isNewer, now, isTwice });
-    if (doubt) doubted.push({ ...doubt, id: offering && id, row, amount, said });
-    else if (amount !== null)
-      believed.push({ id, key: row.key, amount, effectiveFrom: row.effectiveFrom, said, moves: amount !== offering?.lastGood });
+    const judged = judgeRow(id, row, { known: known.offerings.get(id) ?? null, isNewer, now, isTwice: twice.has(id) });
+    if (judged && 'code' in judged) doubted.push(judged);
+    else if (judged) believed.push(judged);
   }
   const unchanged = rows.size - believed.length - doubted.length;
   return { believed, doubted, unchanged, missing: missingFrom(rows, known) };
@@ -142,18 +137,32 @@ function judgeAll(reading: PriceReading, known: KnownPrices, now: Instant): Omit
 const missingFrom = (rows: ReadonlyMap<Id, ObservedPrice>, { offerings }: KnownPrices): Id[] =>
   [...offerings.values()].filter(({ id, own }) => own && !rows.has(id)).map(({ id }) => id);
 
-const isSettled = (known: KnownOffering | null, said: string): boolean => known?.own?.said === said && known.own.code === null;
+interface RowQuestion {
+  readonly known: KnownOffering | null;
+  readonly isNewer: boolean;
+  readonly now: Instant;
+  readonly isTwice: boolean;
+}
 
-function judgeRow(
-  row: ObservedPrice,
-  known: KnownOffering | null,
-  { isNewer, now, isTwice }: { readonly isNewer: boolean; readonly now: Instant; readonly isTwice: boolean },
-): { readonly amount: PicoUsdPerHour | null; readonly doubt: Doubt | null } {
+/** Null = it was settled, and says the same again. */
+function judgeRow(id: Id, row: ObservedPrice, { known, isTwice, ...rest }: RowQuestion): BelievedPrice | DoubtedPrice | null {
+  const said = saidOf(row);
+  const doubted = { row, said, amount: null };
   if (!known)
-    return { amount: null, doubt: { code: 'UNKNOWN_OFFERING', message: `Nobody knows what ${offeringKeyText(row.key)} is.` } };
+    return { ...doubted, id: null, code: 'UNKNOWN_OFFERING', message: `Nobody knows what ${offeringKeyText(row.key)} is.` };
   if (isTwice)
-    return { amount: null, doubt: { code: 'SAYS_TWICE', message: 'The source names it more than once, with different prices.' } };
-  return judgePrice({ row, known, isNewer, now });
+    return { ...doubted, id, code: 'SAYS_TWICE', message: 'The source names it more than once, with different prices.' };
+  if (known.own?.said === said && known.own.code === null) return null;
+  const judged = judgePrice({ row, known, ...rest });
+  if (judged.doubt) return { ...judged.doubt, id, row, said, amount: judged.amount };
+  return {
+    id,
+    key: row.key,
+    amount: judged.amount,
+    effectiveFrom: row.effectiveFrom,
+    said,
+    moves: judged.amount !== known.lastGood,
+  };
 }
 
 /** One row per offering; `twice` are those that the reading contradicts itself on. */

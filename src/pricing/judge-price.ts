@@ -64,14 +64,16 @@ export interface KnownOffering {
   readonly others: readonly PicoUsdPerHour[];
 }
 
-/** What one row says, read and not yet compared with anything. */
-export type Doubt = { readonly code: DoubtCode; readonly message: string };
-
-export interface Judged {
-  /** Null where it could not be read. */
-  readonly amount: PicoUsdPerHour | null;
-  readonly doubt: Doubt | null;
+/** Why a price is not believed, with the numbers that decided in one sentence. */
+export interface Doubt {
+  readonly code: DoubtCode;
+  readonly message: string;
 }
+
+export type Judged =
+  | { readonly amount: PicoUsdPerHour; readonly doubt: null }
+  /** The amount is null where it could not be read. */
+  | { readonly amount: PicoUsdPerHour | null; readonly doubt: Doubt };
 
 export interface Question {
   readonly row: ObservedPrice;

@@ -27,6 +27,8 @@ export interface PriceRow {
   readonly source: string;
   /** Only believed rows count; the others wait for a person. */
   readonly state: 'believed' | 'quarantined';
+  /** True: those who should confirm it have been silent for too long, so that nothing is decided by it. */
+  readonly stale?: boolean;
 }
 
 /** A stretch of time under one believed price row. */
