@@ -1,0 +1,48 @@
+/** A decimal number, exactly: `digits` × 10^−`scale`. */
+export interface Decimal {
+  readonly digits: bigint;
+  readonly scale: number;
+}
+
+const NUMBER = /^(-?)(\d+)(?:\.(\d+))?(?:[eE]([+-]?\d{1,3}))?$/;
+
+/** Reads a number as JSON writes it (`0.096`, `4.5E-05`); null if it is not one. */
+export function parseDecimal(text: string): Decimal | null {
+  const match = NUMBER.exec(text);
+  if (!match) return null;
+  const [, sign, whole = '', fraction = '', exponent = '0'] = match;
+  const digits = BigInt(`${sign}${whole}${fraction}`);
+  const scale = fraction.length - Number(exponent);
+  return scale >= 0 ? { digits, scale } : { digits: digits * 10n ** BigInt(-scale), scale: 0 };
+}
+
+export function plus(a: Decimal, b: Decimal): Decimal {
+  const scale = Math.max(a.scale, b.scale);
+  return { digits: at(a, scale) + at(b, scale), scale };
+}
+
+export const times = (a: Decimal, b: Decimal): Decimal => ({ digits: a.digits * b.digits, scale: a.scale + b.scale });
+
+/** `a / 2^power`, exactly: a half has one decimal more. */
+export const halved = (a: Decimal, power: number): Decimal => ({
+  digits: a.digits * 5n ** BigInt(power),
+  scale: a.scale + power,
+});
+
+/** The shortest exact text: `0.096`, without an exponent. */
+export function decimalText({ digits, scale }: Decimal): string {
+  const sign = digits < 0n ? '-' : '';
+  const text = (digits < 0n ? -digits : digits).toString().padStart(scale + 1, '0');
+  const fraction = text.slice(text.length - scale).replace(/0+$/, '');
+  return `${sign}${text.slice(0, text.length - scale)}${scale > 0 && fraction ? `.${fraction}` : ''}`;
+}
+
+/** In units of 10^−`scale`; what is finer is rounded half away from zero. */
+export function roundedTo(value: Decimal, scale: number): bigint {
+  if (value.scale <= scale) return at(value, scale);
+  const unit = 10n ** BigInt(value.scale - scale);
+  const half = value.digits < 0n ? -(unit / 2n) : unit / 2n;
+  return (value.digits + half) / unit;
+}
+
+const at = ({ digits, scale: from }: Decimal, scale: number): bigint => digits * 10n ** BigInt(scale - from);
