@@ -26,6 +26,9 @@ const EVERYTHING: Values = {
   'router.maxTableAgeSeconds': 600,
   'operator.enabled': true,
   'operator.existingSecret': 'purser-operator',
+  'extender.enabled': true,
+  'extender.existingSecret': 'purser-extender',
+  'extender.tls.existingSecret': 'purser-extender-tls',
   'networkPolicy.apiFrom[0].podSelector.matchLabels.app': 'proxy',
   'networkPolicy.metricsFrom[0].namespaceSelector.matchLabels.name': 'monitoring',
   'networkPolicy.routerEgressCidrs[0]': '10.8.0.0/16',
@@ -80,6 +83,7 @@ describe('Install: wrong values of the chart are refused with a sentence', () =>
     ['an address that is none', { 'router.url': 'models.example' }, "at '/router/url'"],
     ['a setting of somebody else', { 'settings.NODE_OPTIONS': '--inspect' }, "'NODE_OPTIONS' does not match pattern"],
     ['an operator without its token', { 'operator.enabled': true }, "at '/operator/existingSecret'"],
+    ['an extender without its token', { 'extender.enabled': true }, "at '/extender/existingSecret'"],
     ['a prefix too long for namespaces', { namespacePrefix: 'a'.repeat(21) }, "at '/namespacePrefix': maxLength"],
     ['a link secret that is none', { 'link.tls.existingSecret': 'No Secret' }, "at '/link/tls/existingSecret'"],
     ['a certificate in a value', { 'link.tls.cert': '-----BEGIN' }, "at '/link/tls': additional properties 'cert' not allowed"],
@@ -100,7 +104,7 @@ describe('Install: what the Helm chart makes', () => {
 
   test('every pod is restricted, and only those that ask the API server for something have a token', async () => {
     const pods = (await read(await render(EVERYTHING))).filter(({ kind }) => KINDS_WITH_PODS.includes(kind));
-    expect(pods.map(({ metadata }) => metadata.name).sort()).toEqual(['purser', 'purser-operator', 'purser-router']);
+    expect(pods.map(({ metadata }) => metadata.name).sort()).toEqual(['purser', 'purser-extender', 'purser-operator', 'purser-router']);
     for (const { metadata, spec } of pods) {
       const pod = spec.template.spec;
       expect(pod.securityContext).toMatchObject({
