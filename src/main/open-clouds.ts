@@ -1,8 +1,12 @@
+import { join } from 'node:path';
 import { z } from 'zod';
 import type { MachineProvider } from '../clouds/cloud-provider.port.ts';
 import type { ConfiguredCloud, ConfiguredFeed } from '../clouds/configured-cloud.ts';
+import { FileState } from '../clouds/file-state.adapter.ts';
 import { CommandCloud, CommandSettings } from '../clouds/onprem/command-cloud.adapter.ts';
 import type { PriceFeed } from '../clouds/price-feed.port.ts';
+import { SimulatedCloud } from '../clouds/simulated/simulated-cloud.adapter.ts';
+import { SimulatedSettings } from '../clouds/simulated/simulated-settings.adapter.ts';
 import type { Clock } from '../kernel/clock.ts';
 import { MINUTE_MS } from '../kernel/instant.ts';
 import { isName, NAME_RULE } from '../kernel/name.ts';
@@ -44,7 +48,14 @@ const kindOf = <T>(schema: z.ZodType<T>, open: (settings: T, entry: Entry) => Op
 /** What can be named, by `kind`. No secret is in the settings: each finds credentials where its own tools look for them. */
 const CLOUDS: Readonly<Record<string, Kind>> = {
   command: kindOf(CommandSettings, (settings, { name }) => ({ machines: new CommandCloud({ name, ...settings }) })),
+  simulated: kindOf(SimulatedSettings, (settings, entry) => {
+    const simulated = new SimulatedCloud({ ...entry.deps, ...settings, name: entry.name, state: stateOf(entry) });
+    return { machines: simulated, feed: simulated, bill: simulated, check: simulated };
+  }),
 };
+
+/** What a provider that has nobody else to remember it must know after a restart. */
+const stateOf = ({ name, deps }: Entry): FileState => new FileState(join(deps.config.dataDir, 'clouds', name));
 
 /** Feeds that are no clouds. */
 const FEEDS: Readonly<Record<string, Kind>> = {};

@@ -6,8 +6,11 @@ import { afterEach, describe, expect, test } from 'vitest';
 import { CloudUnknown, type CloudPool, type MachineProvider } from '../../src/clouds/cloud-provider.port.ts';
 import { CommandCloud } from '../../src/clouds/onprem/command-cloud.adapter.ts';
 import { SimulatedCloud, type SimulatedMarket } from '../../src/clouds/simulated/simulated-cloud.adapter.ts';
+import type { PricedMarket } from '../../src/clouds/simulated/simulated-market.ts';
 import { seededRandom } from '../support/actors.ts';
+import { billSuite } from '../support/bill-suite.ts';
 import { machineProviderSuite } from '../support/cloud-provider-suite.ts';
+import { priceFeedSuite } from '../support/price-feed-suite.ts';
 import { eventually } from '../support/eventually.ts';
 
 const FENCE = { epoch: 7 };
@@ -27,9 +30,9 @@ afterEach(() => {
   for (const folder of folders.splice(0)) rmSync(folder, { recursive: true, force: true });
 });
 
-function simulated(market: Partial<SimulatedMarket> = {}): Opened & { provider: SimulatedCloud } {
+function simulated(market: Partial<SimulatedMarket> = {}, priced?: PricedMarket): Opened & { provider: SimulatedCloud } {
   let now = 1_800_000_000_000;
-  const provider = new SimulatedCloud({ clock: { now: () => now }, random: seededRandom(5), market });
+  const provider = new SimulatedCloud({ clock: { now: () => now }, random: seededRandom(5), market, priced });
   return { provider, pass: () => void (now += 60_000) };
 }
 
@@ -86,8 +89,38 @@ machineProviderSuite('the simulated cloud', ['stock', 'quota', 'lose', 'trouble'
     stock: (machines) => provider.change({ stock: { 'm5.large': machines } }),
     quota: (machines) => provider.change({ quota: machines }),
     lose: (what) => provider.loseNext(what),
-    trouble: (how) => provider.change({ lost: how === null ? 0 : 1 }),
+    trouble: (how) => provider.change({ trouble: how }),
     interrupt: (instanceId) => provider.interrupt(instanceId, 30_000),
+  };
+});
+const sold: PricedMarket = {
+  ...{ seed: 11, swing: 0.5, priceStepMs: 600_000, noticeMs: 120_000 },
+  spotShortages: { everyMs: 3_600_000, lastMs: 0 },
+  onDemandShortages: { everyMs: 3_600_000, lastMs: 0 },
+  offerings: ['us-east-1', 'eu-west-1'].map((region) => ({
+    ...{ region, zones: ['a', 'b'], instanceType: 'm5.large', architecture: 'amd64', cpuMilli: 2_000, memoryMib: 8_192 },
+    ...{ accelerator: null, onDemand: 96_000_000_000n, spot: 30_000_000_000n },
+  })),
+};
+priceFeedSuite('the simulated cloud', ['lists', 'trouble'], () => {
+  const { provider } = simulated({}, sold);
+  return {
+    feed: provider,
+    regions: ['simulated/us-east-1', 'simulated/eu-west-1'],
+    trouble: (how) => provider.change({ trouble: how }),
+  };
+});
+billSuite('the simulated cloud', ['trouble'], async () => {
+  const { provider, pass } = simulated({}, sold);
+  const onDemand: CloudPool = { ...pool, capacityType: 'on_demand' };
+  await provider.ensurePool(onDemand, FENCE);
+  await provider.scalePool(pool.key, { desired: 2, release: [] }, FENCE);
+  for (let minute = 0; minute < 90; minute += 1) pass();
+  const from = 1_800_000_000_000;
+  return {
+    ...{ source: provider, from, cut: from + 3_600_000, to: from + 7_200_000 },
+    total: 2n * 96_000_000_000n + 96_000_000_000n,
+    trouble: (how) => provider.change({ trouble: how }),
   };
 });
 machineProviderSuite('a command', ['epochs'], () => ({ ...command(), pool }));

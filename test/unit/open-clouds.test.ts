@@ -37,7 +37,7 @@ describe('Clouds by configuration: the file', () => {
     ['{', 'no JSON'],
     [[], 'PURSER_CLOUDS_FILE'],
     [{ rack: {} }, 'rack.kind'],
-    [{ rack: { kind: 'abacus' } }, 'rack.kind: there is no "abacus": one of command'],
+    [{ rack: { kind: 'abacus' } }, 'rack.kind: there is no "abacus": one of command, simulated'],
     [{ 'my rack': { kind: 'command', command: ['x'] } }, 'my rack: a name must be 1 to 63 of'],
     [{ rack: { kind: 'command' } }, 'rack.command'],
     [{ rack: { kind: 'command', command: ['x'], sceret: 1 } }, 'sceret'],

@@ -1,19 +1,43 @@
 import type { Clock } from '../../kernel/clock.ts';
-import { HOUR_MS, type Instant } from '../../kernel/instant.ts';
+import { DAY_MS, type Instant } from '../../kernel/instant.ts';
 import type { Random } from '../../kernel/random.ts';
+import type { Bill } from '../bill.port.ts';
+import type { CheckFinding, CloudCheck } from '../cloud-check.port.ts';
 import {
   CloudUnknown,
   type CloudFence,
   type CloudInterruption,
-  type CloudNode,
   type CloudPool,
   type CloudPoolState,
-  type MachineProvider,
-  type CloudRefusal,
+  type CloudProvider,
   type CloudResult,
 } from '../cloud-provider.port.ts';
+import { KeptRentals } from '../kept-rentals.adapter.ts';
+import type { OfferingListing, PriceReading } from '../price-feed.port.ts';
+import { billOfRentals } from '../rental-bill.ts';
+import {
+  ACCEPTED,
+  isThere,
+  machinesOf,
+  nodeOf,
+  planScale,
+  refused,
+  stateOf,
+  tidied,
+  withoutPool,
+  withPool,
+  withScaled,
+  type Rental,
+  type RentalBook,
+  type RentedKind,
+  type RentedPool,
+} from '../rentals.ts';
+import type { StateStore } from '../state-store.port.ts';
+import { listed, priced } from './market-listing.ts';
+import { rateSteps, type PricedMarket } from './simulated-market.ts';
+import { RETRY_MS, kindToRent, withInterruptions, type Notices } from './take-machines.ts';
 
-/** How the market and the machines behave. */
+/** How the account, its machines and its calls behave. */
 export interface SimulatedMarket {
   /** From the wish to a running machine, in ms: anything between the two. */
   readonly startMs: readonly [number, number];
@@ -24,48 +48,55 @@ export interface SimulatedMarket {
   readonly stock: Readonly<Record<string, number>>;
   /** Share of calls, 0 to 1, that are carried out or not and never answered. */
   readonly lost: number;
+  /** What every call is answered instead, in words; null = calls are answered. */
+  readonly trouble: string | null;
+  /** What is shown of pools and machines is this old, in ms. */
+  readonly lateMs: number;
+  /** Each machine shows so many times. */
+  readonly shows: number;
 }
 
-export const CALM_MARKET: SimulatedMarket = { startMs: [20_000, 60_000], stopMs: 10_000, quota: 100, stock: {}, lost: 0 };
+export const CALM_MARKET: SimulatedMarket = {
+  ...{ startMs: [20_000, 60_000], stopMs: 10_000, quota: 100, stock: {} },
+  ...{ lost: 0, trouble: null, lateMs: 0, shows: 1 },
+};
 
-/** When a stock-out or a quota is worth another try. Higher: capacity that came back is noticed late; lower: a market is asked in vain. */
-const RETRY_MS = 60_000;
-/** Gone machines show for this long. */
-const REMEMBERED_MS = HOUR_MS;
+/** Machines are on bills for this long after they stopped. Higher: more to keep; lower: a bill of last month is short. */
+const BILLED_MS = 70 * DAY_MS;
+/** Books of the past that late answers are made of. Lower than the changes in `lateMs`: answers are younger than they should be. */
+const MAX_PAST = 1_000;
 
 export interface SimulatedCloudDeps {
+  /** Default `simulated`. */
+  readonly name?: string;
+  /** Whose offerings it sells, as the price book names them. Default: its own name. */
+  readonly cloud?: string | undefined;
   readonly clock: Clock;
   readonly random: Random;
   readonly market?: Partial<SimulatedMarket>;
+  /** What it sells, at which prices, and when it is short of it; absent = anything, always, without a price. */
+  readonly priced?: PricedMarket | undefined;
+  /** Absent = everything is forgotten when the process ends. */
+  readonly state?: StateStore;
 }
 
-interface Machine {
-  readonly instanceId: string;
-  readonly runningAt: Instant;
-  readonly startedAt: Instant;
-  /** When it was given back or taken away; null = it is there. */
-  stoppedAt: Instant | null;
-  interruption: { readonly noticedAt: Instant; readonly goneAt: Instant } | null;
-}
-
-interface SimulatedPool {
-  pool: CloudPool;
-  desired: number;
-  readonly machines: Machine[];
-}
-
-/** A market without machines: for trying policies, and for tests. Everything follows from the seed and the clock. */
-export class SimulatedCloud implements MachineProvider {
-  readonly name = 'simulated';
+/** A cloud without machines: for trying policies, and for tests. Everything follows from the seed and the clock. */
+export class SimulatedCloud implements CloudProvider, CloudCheck {
+  readonly name: string;
   readonly #deps: SimulatedCloudDeps;
-  readonly #pools = new Map<string, SimulatedPool>();
+  readonly #cloud: string;
+  readonly #books: KeptRentals;
+  /** By instance id: notices that somebody asked for. */
+  readonly #notices: Notices = new Map();
+  readonly #past: { readonly at: Instant; readonly book: RentalBook }[] = [];
   #market: SimulatedMarket;
-  #epoch = 0;
-  #made = 0;
   #losesNext: 'request' | 'answer' | null = null;
 
   constructor(deps: SimulatedCloudDeps) {
+    this.name = deps.name ?? 'simulated';
     this.#deps = deps;
+    this.#cloud = deps.cloud ?? this.name;
+    this.#books = new KeptRentals(deps.state ?? null);
     this.#market = { ...CALM_MARKET, ...deps.market };
   }
 
@@ -82,16 +113,14 @@ export class SimulatedCloud implements MachineProvider {
   /** The market wants a machine back: a notice now, and it is gone after `noticeMs`. */
   interrupt(instanceId: string, noticeMs: number): void {
     const now = this.#deps.clock.now();
-    const machine = this.#machines().find((one) => one.instanceId === instanceId);
-    if (machine) machine.interruption ??= { noticedAt: now, goneAt: now + noticeMs };
+    if (!this.#notices.has(instanceId)) this.#notices.set(instanceId, { noticedAt: now, goneAt: now + noticeMs });
   }
 
   ensurePool(pool: CloudPool, fence: CloudFence): Promise<CloudResult> {
-    return this.#call(fence, () => {
-      const known = this.#pools.get(pool.key);
-      if (known) known.pool = pool;
-      else this.#pools.set(pool.key, { pool, desired: 0, machines: [] });
-      return ACCEPTED;
+    return this.#change(fence, (book) => {
+      const kind = kindToRent(this.#deps.priced, pool, this.#deps.clock.now());
+      if (kind && 'outcome' in kind && kind.reason === 'INVALID') return { book, answer: kind };
+      return { book: withPool(book, pool), answer: ACCEPTED };
     });
   }
 
@@ -100,57 +129,172 @@ export class SimulatedCloud implements MachineProvider {
     wish: { readonly desired: number; readonly release: readonly string[] },
     fence: CloudFence,
   ): Promise<CloudResult> {
-    return this.#call(fence, () => {
-      const known = this.#pools.get(key);
-      if (!known) return refused('NO_SUCH_POOL', `there is no pool ${key}`, null);
-      return this.#scale(known, wish);
+    return this.#change(fence, (book) => {
+      const known = book.pools[key];
+      if (!known) return { book, answer: refused('NO_SUCH_POOL', `there is no pool ${key}`) };
+      return this.#scale(book, known, wish);
     });
   }
 
   deletePool(key: string, fence: CloudFence): Promise<CloudResult> {
-    return this.#call(fence, () => {
-      const known = this.#pools.get(key);
-      if (!known) return ACCEPTED;
-      for (const machine of known.machines) machine.stoppedAt ??= this.#deps.clock.now();
-      this.#pools.delete(key);
-      return ACCEPTED;
-    });
+    return this.#change(fence, (book) => ({
+      book: withoutPool(book, key, (machine) => this.#stopped(machine)),
+      answer: ACCEPTED,
+    }));
   }
 
   async observeNodes(key: string): Promise<CloudPoolState | null> {
-    this.#maybeLose();
-    const known = this.#pools.get(key);
-    if (!known) return Promise.resolve(null);
-    this.#takeAway();
     const now = this.#deps.clock.now();
-    const nodes = known.machines.map((machine) => this.#nodeOf(machine, now));
-    const shown = nodes.filter(({ phase, since }) => phase !== 'gone' || now - since <= REMEMBERED_MS);
-    return { desired: known.desired, nodes: shown.sort((a, b) => (a.instanceId < b.instanceId ? -1 : 1)) };
+    const known = (await this.#shown()).pools[key];
+    if (!known) return null;
+    const { desired, nodes } = stateOf(known, now);
+    return { desired, nodes: nodes.flatMap((node) => Array.from({ length: this.#market.shows }, () => node)) };
   }
 
   async interruptions(): Promise<readonly CloudInterruption[]> {
-    this.#maybeLose();
-    this.#takeAway();
     const now = this.#deps.clock.now();
-    return Promise.resolve(
-      this.#machines().flatMap((machine): CloudInterruption[] => {
-        const { instanceId, interruption } = machine;
-        if (!interruption || this.#nodeOf(machine, now).phase === 'gone') return [];
-        return [{ instanceId, nodeName: instanceId, ...interruption, message: 'The market wants the machine back.' }];
-      }),
-    );
+    return machinesOf(await this.#shown()).flatMap((machine): CloudInterruption[] => {
+      const { instanceId, nodeName, notice } = machine;
+      if (!notice || nodeOf(machine, now).phase === 'gone') return [];
+      const told = { instanceId, nodeName, ...notice, message: 'The market wants the machine back.' };
+      return Array.from({ length: this.#market.shows }, () => told);
+    });
+  }
+
+  async listOfferings(regions: readonly string[]): Promise<OfferingListing> {
+    await this.#reach();
+    return { offerings: this.#deps.priced ? listed(this.#deps.priced, this.#cloud, regions) : [], unreadable: [] };
+  }
+
+  async observePrices(regions: readonly string[]): Promise<PriceReading> {
+    await this.#reach();
+    const now = this.#deps.clock.now();
+    const prices = this.#deps.priced ? priced(this.#deps.priced, this.#cloud, { regions, now }) : [];
+    return { prices, unreadable: [], asOf: now };
+  }
+
+  async fetchBill(from: Instant, to: Instant): Promise<Bill> {
+    await this.#reach();
+    const now = this.#deps.clock.now();
+    const market = this.#deps.priced;
+    const book = this.#seen(await this.#books.read(), now);
+    return billOfRentals([...machinesOf(book), ...book.past], {
+      ...{ from, to, now, serviceName: 'Simulated machines' },
+      stepsOf: (kind, start, end) => (market ? rateSteps(market, kind, start, end) : [{ from: start, to: end, rate: 0n }]),
+    });
+  }
+
+  async check(): Promise<readonly CheckFinding[]> {
+    const { quota, trouble } = this.#market;
+    if (trouble !== null) return [{ aspect: 'credentials', status: 'unknown', message: `It does not answer: ${trouble}.` }];
+    const rented = machinesOf(await this.#books.read()).filter(isThere).length;
+    const left = rented < quota;
+    return [
+      { aspect: 'credentials', status: 'ok', message: 'It asks for none.' },
+      {
+        ...{ aspect: 'quota', status: left ? 'ok' : 'failed' },
+        message: `${rented} of ${quota} machines are rented${left ? '' : ': raise "quota" in its settings'}.`,
+      },
+    ];
+  }
+
+  #scale(
+    book: RentalBook,
+    known: RentedPool,
+    wish: { readonly desired: number; readonly release: readonly string[] },
+  ): { book: RentalBook; answer: CloudResult } {
+    const plan = planScale(known, wish);
+    if ('outcome' in plan) return { book, answer: plan };
+    const now = this.#deps.clock.now();
+    const there = known.machines.filter(isThere).length;
+    const problem = this.#problemWith(book, known.pool, wish.desired - there);
+    if (problem) return { book, answer: problem };
+    const kind = plan.more > 0 ? kindToRent(this.#deps.priced, known.pool, now) : null;
+    if (kind && 'outcome' in kind) return { book, answer: kind };
+    const machines = known.machines.map((one) => (plan.release.includes(one) ? this.#stopped(one) : one));
+    const rented = Array.from({ length: plan.more }, (_, n) => this.#start(book.made + n + 1, kind));
+    const { desired } = wish;
+    return { book: withScaled(book, known.pool.key, { desired, machines, rented }), answer: ACCEPTED };
+  }
+
+  #problemWith(book: RentalBook, { instanceType }: CloudPool, more: number): CloudResult | null {
+    if (more <= 0) return null;
+    const { quota, stock } = this.#market;
+    const rented = machinesOf(book).filter(isThere).length;
+    if (rented + more > quota) return refused('QUOTA', `the account may have ${quota} machines and has ${rented}`, RETRY_MS);
+    const type = instanceType ?? '';
+    const left = stock[type];
+    const taken = Object.values(book.pools)
+      .filter(({ pool }) => pool.instanceType === instanceType)
+      .flatMap(({ machines }) => machines.filter(isThere)).length;
+    if (left !== undefined && taken + more > left) return refused('STOCK_OUT', `there is no ${type} left`, RETRY_MS);
+    return null;
+  }
+
+  #start(number: number, kind: RentedKind | null): Rental {
+    const [least, most] = this.#market.startMs;
+    const startedAt = this.#deps.clock.now();
+    const instanceId = `sim-${String(number).padStart(6, '0')}`;
+    const runningAt = startedAt + Math.round(least + (most - least) * this.#deps.random.fraction());
+    return {
+      ...{ instanceId, nodeName: instanceId, kind, startedAt, runningAt },
+      ...{ stoppedAt: null, goneAt: null, notice: null },
+    };
+  }
+
+  #stopped(machine: Rental): Rental {
+    const now = this.#deps.clock.now();
+    return { ...machine, stoppedAt: now, goneAt: now + this.#market.stopMs };
   }
 
   /** A lost call may have had its effect: half of them have. */
-  async #call(fence: CloudFence, act: () => CloudResult): Promise<CloudResult> {
+  async #change(
+    fence: CloudFence,
+    body: (book: RentalBook) => { readonly book: RentalBook; readonly answer: CloudResult },
+  ): Promise<CloudResult> {
+    this.#refuseInTrouble();
     const loses = this.#whatIsLost();
     if (loses === 'request') throw new CloudUnknown('the simulated call was lost');
-    if (fence.epoch < this.#epoch) return Promise.resolve({ outcome: 'stale_epoch' });
-    this.#epoch = fence.epoch;
-    this.#takeAway();
-    const result = act();
+    const result = await this.#books.change<CloudResult>((kept) => {
+      if (fence.epoch < kept.epoch) return { book: kept, answer: { outcome: 'stale_epoch' } };
+      const now = this.#deps.clock.now();
+      const led = fence.epoch === kept.epoch ? kept : { ...kept, epoch: fence.epoch };
+      const { book, answer } = body(tidied(this.#seen(led, now), now, now - BILLED_MS));
+      this.#remember(kept, book);
+      return { book, answer };
+    });
     if (loses === 'answer') throw new CloudUnknown('the answer of the simulated call was lost');
     return result;
+  }
+
+  #remember(before: RentalBook, after: RentalBook): void {
+    if (this.#past.length === 0) this.#past.push({ at: 0, book: before });
+    this.#past.push({ at: this.#deps.clock.now(), book: after });
+    if (this.#past.length > MAX_PAST) this.#past.shift();
+  }
+
+  /** What is seen now of all pools, or was a while ago. */
+  async #shown(): Promise<RentalBook> {
+    await this.#reach();
+    const seenAt = this.#deps.clock.now() - this.#market.lateMs;
+    const late = this.#market.lateMs > 0 ? this.#past.findLast(({ at }) => at <= seenAt)?.book : undefined;
+    return this.#seen(late ?? (await this.#books.read()), seenAt);
+  }
+
+  /** The book with what the market took away by now. */
+  #seen(book: RentalBook, now: Instant): RentalBook {
+    return withInterruptions(book, { market: this.#deps.priced, notices: this.#notices, now });
+  }
+
+  #reach(): Promise<void> {
+    this.#refuseInTrouble();
+    if (this.#market.lost > 0 && this.#deps.random.fraction() < this.#market.lost)
+      throw new CloudUnknown('the simulated call was lost');
+    return Promise.resolve();
+  }
+
+  #refuseInTrouble(): void {
+    if (this.#market.trouble !== null) throw new CloudUnknown(`the simulated cloud answers: ${this.#market.trouble}`);
   }
 
   #whatIsLost(): 'request' | 'answer' | null {
@@ -160,82 +304,4 @@ export class SimulatedCloud implements MachineProvider {
     if (next || lost === 0 || this.#deps.random.fraction() >= lost) return next;
     return this.#deps.random.fraction() < 0.5 ? 'request' : 'answer';
   }
-
-  #maybeLose(): void {
-    if (this.#market.lost > 0 && this.#deps.random.fraction() < this.#market.lost)
-      throw new CloudUnknown('the simulated call was lost');
-  }
-
-  #scale(known: SimulatedPool, wish: { readonly desired: number; readonly release: readonly string[] }): CloudResult {
-    const there = known.machines.filter(({ stoppedAt }) => stoppedAt === null);
-    const released = there.filter(({ instanceId }) => wish.release.includes(instanceId));
-    const left = there.length - released.length;
-    if (wish.desired < left)
-      return refused('NAME_MACHINES', `${left} machines would be left, and ${wish.desired} are wished for`, null);
-    const problem = this.#problemWith(known, wish.desired - there.length);
-    if (problem) return problem;
-    const now = this.#deps.clock.now();
-    for (const machine of released) machine.stoppedAt = now;
-    for (let count = left; count < wish.desired; count += 1) known.machines.push(this.#start(now));
-    known.desired = wish.desired;
-    return ACCEPTED;
-  }
-
-  #problemWith({ pool }: SimulatedPool, more: number): CloudResult | null {
-    if (more <= 0) return null;
-    const { quota, stock } = this.#market;
-    const rented = this.#machines().filter(({ stoppedAt }) => stoppedAt === null).length;
-    if (rented + more > quota) return refused('QUOTA', `the account may have ${quota} machines and has ${rented}`, RETRY_MS);
-    const type = pool.instanceType ?? '';
-    const there = stock[type];
-    const taken = [...this.#pools.values()]
-      .filter((one) => one.pool.instanceType === pool.instanceType)
-      .flatMap(({ machines }) => machines.filter(({ stoppedAt }) => stoppedAt === null)).length;
-    if (there !== undefined && taken + more > there) return refused('STOCK_OUT', `there is no ${type} left`, RETRY_MS);
-    return null;
-  }
-
-  #start(now: Instant): Machine {
-    const [least, most] = this.#market.startMs;
-    this.#made += 1;
-    return {
-      instanceId: `sim-${String(this.#made).padStart(6, '0')}`,
-      startedAt: now,
-      runningAt: now + Math.round(least + (most - least) * this.#deps.random.fraction()),
-      stoppedAt: null,
-      interruption: null,
-    };
-  }
-
-  /** What was taken away is no longer wished for: whoever wants another one asks for it. */
-  #takeAway(): void {
-    const now = this.#deps.clock.now();
-    for (const known of this.#pools.values()) {
-      const taken = known.machines.filter(
-        ({ stoppedAt, interruption }) => stoppedAt === null && interruption && interruption.goneAt <= now,
-      );
-      for (const machine of taken) machine.stoppedAt = machine.interruption?.goneAt ?? now;
-      known.desired -= taken.length;
-    }
-  }
-
-  #nodeOf({ instanceId, startedAt, runningAt, stoppedAt, interruption }: Machine, now: Instant): CloudNode {
-    const base = { instanceId, nodeName: instanceId };
-    if (stoppedAt !== null) {
-      const goneAt = interruption?.goneAt === stoppedAt ? stoppedAt : stoppedAt + this.#market.stopMs;
-      return now >= goneAt ? { ...base, phase: 'gone', since: goneAt } : { ...base, phase: 'stopping', since: stoppedAt };
-    }
-    return now >= runningAt ? { ...base, phase: 'running', since: runningAt } : { ...base, phase: 'starting', since: startedAt };
-  }
-
-  #machines(): Machine[] {
-    return [...this.#pools.values()].flatMap(({ machines }) => machines);
-  }
 }
-
-const ACCEPTED: CloudResult = { outcome: 'accepted' };
-
-const refused = (reason: CloudRefusal, message: string, retryAfterMs: number | null): CloudResult => ({
-  outcome: 'refused',
-  ...{ reason, message, retryAfterMs },
-});

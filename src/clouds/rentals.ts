@@ -1,0 +1,129 @@
+import { HOUR_MS, type Instant } from '../kernel/instant.ts';
+import type { CloudNode, CloudPool, CloudPoolState, CloudRefusal, CloudResult } from './cloud-provider.port.ts';
+import type { OfferingKey } from './offering-key.ts';
+
+/** Gone machines show for this long. Lower than an hour breaks the port. */
+const REMEMBERED_MS = HOUR_MS;
+
+/** What is paid for. */
+export type RentedKind = Omit<OfferingKey, 'provider'>;
+
+/** A machine in the books of a provider that keeps them itself. */
+export interface Rental {
+  readonly instanceId: string;
+  readonly nodeName: string | null;
+  /** Null = nobody has said what it is. */
+  readonly kind: RentedKind | null;
+  readonly startedAt: Instant;
+  /** When it runs, or will; null = that is not known yet. */
+  readonly runningAt: Instant | null;
+  /** When it was given back or taken away; null = it is there. */
+  readonly stoppedAt: Instant | null;
+  /** When it is gone after that, or will be; null = that is not known yet. */
+  readonly goneAt: Instant | null;
+  readonly notice: { readonly noticedAt: Instant; readonly goneAt: Instant } | null;
+}
+
+export interface RentedPool {
+  readonly pool: CloudPool;
+  readonly desired: number;
+  readonly machines: readonly Rental[];
+}
+
+/** Everything that such a provider remembers. */
+export interface RentalBook {
+  /** The highest that was seen. */
+  readonly epoch: number;
+  /** Machines that were ever rented: numbers them. */
+  readonly made: number;
+  readonly pools: Readonly<Record<string, RentedPool>>;
+  /** Machines of pools that are no more, and those that are long gone. */
+  readonly past: readonly Rental[];
+}
+
+export const EMPTY_BOOK: RentalBook = { epoch: 0, made: 0, pools: {}, past: [] };
+
+export type Refused = Extract<CloudResult, { outcome: 'refused' }>;
+
+export const ACCEPTED: CloudResult = { outcome: 'accepted' };
+
+export const refused = (reason: CloudRefusal, message: string, retryAfterMs: number | null = null): Refused => ({
+  outcome: 'refused',
+  ...{ reason, message, retryAfterMs },
+});
+
+export const isThere = ({ stoppedAt }: Rental): boolean => stoppedAt === null;
+
+/** Every machine of every pool that is. */
+export const machinesOf = ({ pools }: RentalBook): Rental[] => Object.values(pools).flatMap(({ machines }) => machines);
+
+/** The book with this pool as described: machines that run stay. */
+export function withPool(book: RentalBook, pool: CloudPool): RentalBook {
+  const known = book.pools[pool.key] ?? { desired: 0, machines: [] };
+  return { ...book, pools: { ...book.pools, [pool.key]: { ...known, pool } } };
+}
+
+/** The book without the pool; its machines end as `stop` says. */
+export function withoutPool(book: RentalBook, key: string, stop: (machine: Rental) => Rental): RentalBook {
+  const { [key]: known, ...pools } = book.pools;
+  if (!known) return book;
+  return { ...book, pools, past: [...book.past, ...known.machines.map((one) => (isThere(one) ? stop(one) : one))] };
+}
+
+export interface ScalePlan {
+  readonly release: readonly Rental[];
+  /** Machines to rent. */
+  readonly more: number;
+}
+
+/** What a wish means for a pool: nothing that nobody named is ever given back. */
+export function planScale(
+  { machines }: RentedPool,
+  wish: { readonly desired: number; readonly release: readonly string[] },
+): ScalePlan | Refused {
+  const there = machines.filter(isThere);
+  const release = there.filter(({ instanceId }) => wish.release.includes(instanceId));
+  const left = there.length - release.length;
+  if (wish.desired < left) return refused('NAME_MACHINES', `${left} machines would be left, and ${wish.desired} are wished for`);
+  return { release, more: wish.desired - left };
+}
+
+/** The book after a plan was carried out; `desired` is the wish. */
+export function withScaled(
+  book: RentalBook,
+  key: string,
+  change: { readonly desired: number; readonly machines: readonly Rental[]; readonly rented: readonly Rental[] },
+): RentalBook {
+  const known = book.pools[key];
+  if (!known) return book;
+  const { desired, machines, rented } = change;
+  const made = book.made + rented.length;
+  return { ...book, made, pools: { ...book.pools, [key]: { ...known, desired, machines: [...machines, ...rented] } } };
+}
+
+/** The pool as its port shows it. */
+export function stateOf({ desired, machines }: RentedPool, now: Instant): CloudPoolState {
+  const nodes = machines.map((machine) => nodeOf(machine, now));
+  const shown = nodes.filter(({ phase, since }) => phase !== 'gone' || now - since <= REMEMBERED_MS);
+  return { desired, nodes: shown.sort((a, b) => (a.instanceId < b.instanceId ? -1 : 1)) };
+}
+
+export function nodeOf({ instanceId, nodeName, startedAt, runningAt, stoppedAt, goneAt }: Rental, now: Instant): CloudNode {
+  const base = { instanceId, nodeName };
+  if (stoppedAt !== null) {
+    if (goneAt !== null && now >= goneAt) return { ...base, phase: 'gone', since: goneAt };
+    return { ...base, phase: 'stopping', since: stoppedAt };
+  }
+  if (runningAt !== null && now >= runningAt) return { ...base, phase: 'running', since: runningAt };
+  return { ...base, phase: 'starting', since: startedAt };
+}
+
+/** The book without what nobody asks for any more: machines that stopped before `before`. */
+export function tidied(book: RentalBook, now: Instant, before: Instant): RentalBook {
+  const shows = ({ goneAt }: Rental): boolean => goneAt === null || now - goneAt <= REMEMBERED_MS;
+  const left = machinesOf(book).filter((one) => !shows(one));
+  const past = [...book.past, ...left].filter(({ stoppedAt }) => stoppedAt === null || stoppedAt >= before);
+  if (left.length === 0 && past.length === book.past.length) return book;
+  const pools = Object.entries(book.pools).map(([key, one]) => [key, { ...one, machines: one.machines.filter(shows) }] as const);
+  return { ...book, pools: Object.fromEntries(pools), past };
+}
