@@ -3,7 +3,9 @@ import { offeringKeyText } from '../clouds/offering-key.ts';
 import type { EventDraft, Json } from '../kernel/event.ts';
 import type { Instant } from '../kernel/instant.ts';
 import { formatUsd } from '../kernel/money.ts';
+import type { Id } from '../kernel/id.ts';
 import type { PriceRow } from './price-book.ts';
+import type { FeedState, QuarantinedPrice } from './price-feed-store.port.ts';
 
 export interface PriceChange {
   readonly offering: Offering;
@@ -41,3 +43,89 @@ const snapshot = (price: PriceRow | null): Json =>
     source: price.source,
     effectiveFrom: price.effectiveFrom,
   };
+
+/** Where a fact of a price stands in its subject's story. */
+export interface PriceCause {
+  readonly version: number;
+  readonly at: Instant;
+  readonly principal: string;
+}
+
+type Waiting = Pick<QuarantinedPrice, 'id' | 'feed' | 'offeringKey' | 'row' | 'code' | 'message'> & { readonly offeringId: Id };
+
+/** A feed says a price that is not believed. */
+export const priceQuarantined = (price: Waiting, cause: PriceCause): EventDraft => ({
+  ...factOf(price, cause),
+  type: 'price.quarantined',
+  severity: 'warning',
+  message: `${price.feed} says ${said(price)} of ${price.offeringKey}, which is not believed: ${price.message}`,
+  before: { waiting: null },
+  after: { waiting: waiting(price) },
+});
+
+/** Somebody believed it all the same. */
+export const priceAccepted = (price: Waiting, cause: PriceCause): EventDraft => ({
+  ...factOf(price, cause),
+  type: 'price.accepted',
+  severity: 'warning',
+  message: `Somebody accepted what ${price.feed} says of ${price.offeringKey}: ${said(price)}.`,
+  before: { waiting: waiting(price) },
+  after: { waiting: null },
+});
+
+/** Somebody said that the last good price stands. */
+export const priceDismissed = (price: Waiting, cause: PriceCause): EventDraft => ({
+  ...factOf(price, cause),
+  type: 'price.dismissed',
+  severity: 'info',
+  message: `Somebody dismissed what ${price.feed} says of ${price.offeringKey}: ${said(price)}.`,
+  before: { waiting: waiting(price) },
+  after: { waiting: null },
+});
+
+const factOf = ({ offeringId }: Waiting, { version, at, principal }: PriceCause) =>
+  ({
+    subjectKind: 'Offering',
+    subjectId: offeringId,
+    subjectVersion: version,
+    teamId: null,
+    projectId: null,
+    deploymentId: null,
+    at,
+    principal,
+  }) as const;
+
+const said = ({ row }: Waiting): string =>
+  `"${row.amount.slice(0, 40)}" ${row.currency.slice(0, 10)} per ${row.unit.slice(0, 40)}`;
+
+const waiting = ({ id, feed, row, code }: Waiting): Json => ({
+  quarantinedPriceId: id,
+  feed,
+  amount: row.amount.slice(0, 100),
+  currency: row.currency.slice(0, 100),
+  unit: row.unit.slice(0, 100),
+  code,
+});
+
+/** A feed became silent, or is heard again. */
+export const priceFeedSilence = (feed: FeedState, since: Instant | null, at: Instant): EventDraft => {
+  const type = since === null ? 'price_feed.heard' : 'price_feed.stale';
+  return {
+    type,
+    subjectKind: 'PriceFeed',
+    subjectId: feed.id,
+    subjectVersion: feed.version + 1,
+    teamId: null,
+    projectId: null,
+    deploymentId: null,
+    severity: since === null ? 'info' : 'error',
+    at,
+    principal: 'reconciler:price-feeds',
+    message:
+      since === null
+        ? `The price feed ${feed.name} is heard again.`
+        : `Nothing believable came from the price feed ${feed.name} for too long: its prices decide nothing any more.`,
+    before: { staleSince: feed.staleSince },
+    after: { staleSince: since },
+  };
+};

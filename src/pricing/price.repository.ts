@@ -27,11 +27,21 @@ const believed = (now: string): string => `
     order by (p.source = '${OVERRIDE_SOURCE}') desc, p.effective_from desc, p.observed_at desc, p.id desc limit 1
   ) b on true`;
 
-const COLUMNS = `o.id, o.provider, o.region, o.zone, o.instance_type, o.capacity_type, o.architecture, o.cpu_milli, o.memory_mib,
+export const OFFERING_COLUMNS = `o.id, o.provider, o.region, o.zone, o.instance_type, o.capacity_type, o.architecture, o.cpu_milli, o.memory_mib,
   o.accelerator, o.interruption_band`;
-const PRICE = `b.id as price_id, b.list, b.contracted, b.effective, b.effective_from, b.observed_at, b.source, b.state`;
+export const PRICE_COLUMNS = `b.id as price_id, b.list, b.contracted, b.effective, b.effective_from, b.observed_at, b.source, b.state`;
 
-interface OfferingRow {
+/**
+ * True where feeds speak of the offering and none of them that is heard confirms it; what no feed speaks of is never stale, nor is a
+ * price that somebody set. `now` is a placeholder.
+ */
+const stale = (now: string): string => `coalesce(b.source <> '${OVERRIDE_SOURCE}', false)
+  and exists (select 1 from price_claim c join price_feed f on f.name = c.feed and f.is_configured where c.offering_id = o.id)
+  and not exists (select 1 from price_claim c join price_feed f on f.name = c.feed and f.is_configured where c.offering_id = o.id
+    and f.read_at > ${now}::bigint - f.stale_after_ms
+    and (c.unconfirmed_since is null or c.unconfirmed_since > ${now}::bigint - f.stale_after_ms)) as stale`;
+
+export interface OfferingRow {
   readonly id: Id;
   readonly provider: string;
   readonly region: string;
@@ -45,7 +55,7 @@ interface OfferingRow {
   readonly interruption_band: string | null;
 }
 
-interface PriceColumns {
+export interface PriceColumns {
   readonly price_id: Id;
   readonly list: string;
   readonly contracted: string;
@@ -54,6 +64,7 @@ interface PriceColumns {
   readonly observed_at: Instant;
   readonly source: string;
   readonly state: PriceRow['state'];
+  readonly stale?: boolean;
 }
 
 type Joined = OfferingRow & (PriceColumns | { readonly price_id: null });
@@ -110,7 +121,7 @@ export class PriceRepository implements PriceStore {
     const columns = [rows.map((row) => row.id), rows.map((row) => row.offering.id), rows.map((row) => row.price.toString())];
     return sqlOf(tx).execute(
       `with newest as (
-         select distinct on (offering_id) offering_id, effective from price
+         select distinct on (offering_id) offering_id, list from price
          where source not in ('${OVERRIDE_SOURCE}', '${OVERRIDE_CLEARED_SOURCE}')
          order by offering_id, effective_from desc, observed_at desc, id desc)
        insert into price (id, offering_id, list, contracted, effective, effective_from, observed_at, source, state, principal)
@@ -118,7 +129,7 @@ export class PriceRepository implements PriceStore {
            $6, x.source, 'believed', 'reconciler:price-book'
          from unnest($1::uuid[], $2::uuid[], $3::numeric[], $4::text[], $5::bigint[]) as x (id, offering_id, amount, source, as_of)
          left join newest n on n.offering_id = x.offering_id
-         where n.effective is distinct from x.amount`,
+         where n.list is distinct from x.amount`,
       [...columns, rows.map((row) => row.source), rows.map((row) => row.asOf), now],
     );
   }
@@ -142,19 +153,19 @@ export class PriceRepository implements PriceStore {
 
   async lockOffering(tx: Transaction, id: Id): Promise<{ offering: Offering; prices: number } | null> {
     const sql = sqlOf(tx);
-    const [row] = await sql.query<OfferingRow>(`select ${COLUMNS} from offering o where id = $1 for update`, [id]);
+    const [row] = await sql.query<OfferingRow>(`select ${OFFERING_COLUMNS} from offering o where id = $1 for update`, [id]);
     if (!row) return null;
     const [count] = await sql.query<{ prices: number }>(`select count(*)::int as prices from price where offering_id = $1`, [id]);
     return { offering: toOffering(row), prices: count?.prices ?? 0 };
   }
 
   async offeringsIn(tx: Transaction, regions: readonly string[], now: Instant): Promise<PricedOffering[]> {
-    const text = `select ${COLUMNS}, ${PRICE} from offering o ${believed('$2')} where ${REGION} = any ($1)`;
+    const text = `select ${OFFERING_COLUMNS}, ${PRICE_COLUMNS}, ${stale('$2')} from offering o ${believed('$2')} where ${REGION} = any ($1)`;
     return (await sqlOf(tx).query<Joined>(text, [regions, now])).map(toPriced);
   }
 
   async byIds(tx: Transaction, ids: readonly Id[], now: Instant): Promise<PricedOffering[]> {
-    const text = `select ${COLUMNS}, ${PRICE} from offering o ${believed('$2')} where o.id = any ($1::uuid[])`;
+    const text = `select ${OFFERING_COLUMNS}, ${PRICE_COLUMNS}, ${stale('$2')} from offering o ${believed('$2')} where o.id = any ($1::uuid[])`;
     return (await sqlOf(tx).query<Joined>(text, [ids, now])).map(toPriced);
   }
 
@@ -164,13 +175,13 @@ export class PriceRepository implements PriceStore {
     const conditions = [...filterConditions(question, put), ...afterConditions(question, put)];
     const where = conditions.length > 0 ? `where ${conditions.join(' and ')}` : '';
     const order = question.orderBy === 'price' ? `b.effective nulls last, ${KEY}` : KEY;
-    const text = `select ${COLUMNS}, ${PRICE} from offering o ${believed('$1')} ${where} order by ${order} limit ${put(question.first + 1)}`;
+    const text = `select ${OFFERING_COLUMNS}, ${PRICE_COLUMNS}, ${stale('$1')} from offering o ${believed('$1')} ${where} order by ${order} limit ${put(question.first + 1)}`;
     return (await sqlOf(tx).query<Joined>(text, values)).map(toPriced);
   }
 
   async rowsOf(tx: Transaction, offeringIds: readonly Id[], before: Instant): Promise<PriceRow[]> {
     const rows = await sqlOf(tx).query<PriceColumns & { offering_id: Id }>(
-      `select offering_id, ${PRICE} from price b where offering_id = any ($1::uuid[]) and effective_from < $2`,
+      `select offering_id, ${PRICE_COLUMNS} from price b where offering_id = any ($1::uuid[]) and effective_from < $2`,
       [offeringIds, before],
     );
     return rows.map((row) => toPrice(row, row.offering_id));
@@ -211,7 +222,7 @@ const toPriced = (row: Joined): PricedOffering => ({
   price: row.price_id === null ? null : toPrice(row, row.id),
 });
 
-const toOffering = (row: OfferingRow): Offering => ({
+export const toOffering = (row: OfferingRow): Offering => ({
   id: row.id,
   provider: row.provider,
   region: row.region,
@@ -225,7 +236,7 @@ const toOffering = (row: OfferingRow): Offering => ({
   interruptionBand: row.interruption_band,
 });
 
-const toPrice = (row: PriceColumns, offeringId: Id): PriceRow => ({
+export const toPrice = (row: PriceColumns, offeringId: Id): PriceRow => ({
   id: row.price_id,
   offeringId,
   list: BigInt(row.list),
@@ -235,4 +246,5 @@ const toPrice = (row: PriceColumns, offeringId: Id): PriceRow => ({
   observedAt: row.observed_at,
   source: row.source,
   state: row.state,
+  ...(row.stale ? { stale: true } : {}),
 });

@@ -52,7 +52,14 @@ import type { Quota } from '../../src/identity/quotas.ts';
 import type { Project } from '../../src/identity/team.ts';
 import type { EventDraft } from '../../src/kernel/event.ts';
 import { PICO_PER_USD } from '../../src/kernel/money.ts';
-import { priceChanged } from '../../src/pricing/price.events.ts';
+import {
+  priceAccepted,
+  priceChanged,
+  priceDismissed,
+  priceFeedSilence,
+  priceQuarantined,
+} from '../../src/pricing/price.events.ts';
+import type { FeedState } from '../../src/pricing/price-feed-store.port.ts';
 import type { PriceRow } from '../../src/pricing/price-book.ts';
 import type { Model } from '../../src/registry/model.ts';
 import type { ModelVersion } from '../../src/registry/model-version.ts';
@@ -153,6 +160,12 @@ const offering = {
   capacityType: 'on_demand',
 } as Offering;
 const price = { id: 'price', effective: 1n, source: 'override', effectiveFrom: 0 } as PriceRow;
+const doubted = {
+  ...{ id: 'doubted', feed: 'feed', offeringId: 'offering', offeringKey: 'aws/us-east-1/-/m5.large/spot' },
+  ...{ code: 'AMOUNT_UNREADABLE', message: '"NaN" is not an amount.' },
+  row: { amount: 'NaN', unit: 'hour', currency: 'USD', effectiveFrom: null },
+} as const;
+const feed = { id: 'feed', name: 'feed', staleSince: null, version: 1 } as FeedState;
 const grant = { ...owner, id: 'grant', role: 'viewer' as const };
 
 /** What the event tells of its subject: that it is new, that it changed, or that it is no more. */
@@ -186,6 +199,11 @@ const TABLE: readonly (readonly [string, Story, (...args: never[]) => unknown, E
     priceChanged,
     priceChanged({ offering, before: price, after: { ...price, effective: 2n }, version: 2, ...cause }),
   ],
+  ['price.quarantined', 'changed', priceQuarantined, priceQuarantined(doubted, { ...cause, version: 3 })],
+  ['price.accepted', 'changed', priceAccepted, priceAccepted(doubted, { ...cause, version: 4 })],
+  ['price.dismissed', 'changed', priceDismissed, priceDismissed(doubted, { ...cause, version: 4 })],
+  ['price_feed.stale', 'changed', priceFeedSilence, priceFeedSilence(feed, 4_000, cause.at)],
+  ['price_feed.heard', 'changed', priceFeedSilence, priceFeedSilence({ ...feed, staleSince: 4_000 }, null, cause.at)],
   ['model.registered', 'new', modelRegistered, modelRegistered(registry)],
   ['model_version.registered', 'new', versionRegistered, versionRegistered(registry, version)],
   ['model_version.archived', 'changed', versionArchived, versionArchived(registry, version)],

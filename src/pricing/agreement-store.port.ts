@@ -1,0 +1,29 @@
+import type { Offering } from '../clouds/offering.ts';
+import type { Id } from '../kernel/id.ts';
+import type { Instant } from '../kernel/instant.ts';
+import type { Transaction } from '../kernel/transaction.ts';
+import type { Agreement } from './agreements.ts';
+import type { PriceRow } from './price-book.ts';
+import type { PriceDraft } from './price-feed-store.port.ts';
+
+/** An offering with its observed prices that are in force now or later, oldest first. */
+export interface ObservedOffering {
+  readonly offering: Offering;
+  readonly prices: readonly PriceRow[];
+}
+
+/** What was agreed. Every method is one or two statements. */
+export interface AgreementStore {
+  /** Not removed, and not over at `now`; those that begin later are among them. By name. */
+  inForce(tx: Transaction, now: Instant): Promise<Agreement[]>;
+  /** Locked until the transaction ends; removed ones are not found. */
+  lockByName(tx: Transaction, name: string): Promise<Agreement | null>;
+  byIds(tx: Transaction, ids: readonly Id[]): Promise<Agreement[]>;
+  /** Inserts it or, with a higher version, changes it; its history says who did. */
+  save(tx: Transaction, agreement: Agreement, by: { readonly principal: string; readonly at: Instant }): Promise<void>;
+  remove(tx: Transaction, agreement: Agreement, by: { readonly principal: string; readonly at: Instant }): Promise<void>;
+  /** Offerings that anybody has observed a price of; `provider` null = of all. */
+  observed(tx: Transaction, provider: string | null, now: Instant): Promise<ObservedOffering[]>;
+  /** Prices that follow from an agreement. Returns rows written. */
+  appendPrices(tx: Transaction, prices: readonly PriceDraft[], at: Instant): Promise<number>;
+}

@@ -1,0 +1,46 @@
+import type { Instant } from '../kernel/instant.ts';
+import type { FeedState } from './price-feed-store.port.ts';
+
+/** The wait after a first failure; each further one doubles it, up to the feed's interval. Higher: outages last; lower: hammers what is down. */
+const FIRST_RETRY_MS = 15_000;
+/** Share of the interval by which feeds are spread, so that those with one interval do not all come at once. */
+const SPREAD = 0.1;
+
+/** What shall be done with the feeds now. */
+export interface FeedsPlan {
+  /** Names of those that are to be read. */
+  readonly read: readonly string[];
+  /** Those that have become silent, or are heard again: since when, null = heard. */
+  readonly silences: readonly { readonly feed: FeedState; readonly since: Instant | null }[];
+}
+
+/** Reads what is due, and tells silence from the last good reading: who answers nonsense is as silent as who does not answer. */
+export function planPriceFeeds(feeds: readonly FeedState[], now: Instant): FeedsPlan {
+  const configured = feeds.filter(({ isConfigured }) => isConfigured);
+  const silences = configured.flatMap((feed) => {
+    const since = silentSince(feed, now);
+    return since === feed.staleSince ? [] : [{ feed, since }];
+  });
+  return { read: configured.filter((feed) => dueAt(feed) <= now).map(({ name }) => name), silences };
+}
+
+/** When it is to be read next. */
+export function dueAt({ name, attemptedAt, intervalMs, failures }: FeedState): Instant {
+  if (attemptedAt === null) return 0;
+  const wait = failures === 0 ? intervalMs : Math.min(intervalMs, FIRST_RETRY_MS * 2 ** Math.min(failures - 1, 20));
+  return attemptedAt + Math.round(wait * (1 - SPREAD * fractionOf(name)));
+}
+
+/** Since when nothing that it says may decide anything; null = it is heard. */
+export function silentSince({ readAt, createdAt, staleAfterMs, staleSince }: FeedState, now: Instant): Instant | null {
+  const from = (readAt ?? createdAt) + staleAfterMs;
+  if (now < from) return null;
+  return staleSince ?? from;
+}
+
+/** In [0, 1), the same for the same name everywhere. */
+const fractionOf = (name: string): number => {
+  let hash = 7;
+  for (const char of name) hash = (hash * 31 + (char.codePointAt(0) ?? 0)) % 9973;
+  return hash / 9973;
+};
