@@ -1,8 +1,21 @@
-import type { CapacityType, Offering } from '../clouds/offering.ts';
+import type { Offering } from '../clouds/offering.ts';
 import { regionOf } from '../clouds/offering-key.ts';
-import { formatUsd, type PicoUsdPerHour } from '../kernel/money.ts';
-import type { Accelerator, Resources } from '../kernel/resources.ts';
+import { formatUsd } from '../kernel/money.ts';
+import type { Accelerator } from '../kernel/resources.ts';
 import type { PriceRow } from '../pricing/price-book.ts';
+import {
+  acceleratorMisfit,
+  ANY_GPU,
+  replicasOfDemand,
+  replicasPerAccelerators,
+  type AcceleratorMisfit,
+  type Demand,
+  type PlacementPolicy,
+} from './demand.ts';
+import { refusalOf, rentableIn, type PlaceFacts } from './place-facts.ts';
+import { meansAnyRegion } from './region-pattern.ts';
+
+export type { Demand, PlacementPolicy } from './demand.ts';
 
 /** An offering with the price that is believed now; null = nobody knows one. */
 export interface Candidate {
@@ -10,26 +23,14 @@ export interface Candidate {
   readonly price: PriceRow | null;
 }
 
-/** What one replica needs. */
-export interface Demand {
-  readonly resources: Resources;
-  readonly capacityTypes: readonly CapacityType[];
-  /** Absent = `amd64` only: what models are built for unless said otherwise. */
-  readonly architectures?: readonly string[];
-}
-
-/** What the owner allows. */
-export interface PlacementPolicy {
-  /** `provider/region`. */
-  readonly regions: readonly string[];
-  readonly providers?: readonly string[];
-  /** Pico-USD per hour that one replica may cost at most; absent = no cap. */
-  readonly maxPricePerHour?: PicoUsdPerHour;
-}
-
 export const REJECTION_CODES = [
   'REGION_NOT_ALLOWED',
+  'RESIDENCY',
   'PROVIDER_NOT_ALLOWED',
+  'NOT_NEAR',
+  'NOT_APART',
+  'LATENCY_UNKNOWN',
+  'LATENCY_TOO_LONG',
   'CAPACITY_TYPE_NOT_ALLOWED',
   'ARCHITECTURE',
   'CPU_TOO_SMALL',
@@ -41,6 +42,9 @@ export const REJECTION_CODES = [
   'ACCELERATOR_MEMORY',
   'UNPRICED',
   'ABOVE_SPEND_CAP',
+  'STOCK_OUT',
+  'NO_QUOTA',
+  'NOT_RENTABLE_HERE',
 ] as const;
 
 export type RejectionCode = (typeof REJECTION_CODES)[number];
@@ -58,12 +62,13 @@ export interface PricedCandidate {
   readonly price: PriceRow;
 }
 
-type Verdict = readonly [RejectionCode, string] | null;
+export type Verdict = readonly [RejectionCode, string] | null;
 
-interface Question {
-  readonly candidate: Candidate;
+/** What is asked of each candidate. */
+export interface Question {
   readonly demand: Demand;
   readonly policy: PlacementPolicy;
+  readonly facts: PlaceFacts;
 }
 
 /** Keeps what fits; every candidate is either kept or rejected with the first reason that applies, in the order of the rules below. */
@@ -71,39 +76,68 @@ export function filterOfferings(
   demand: Demand,
   policy: PlacementPolicy,
   candidates: readonly Candidate[],
+  facts: PlaceFacts = {},
 ): { readonly kept: readonly PricedCandidate[]; readonly rejected: readonly Rejection[] } {
   const kept: PricedCandidate[] = [];
   const rejected: Rejection[] = [];
+  const question = { demand, policy, facts };
   for (const candidate of candidates) {
-    const verdict = firstReason({ candidate, demand, policy });
+    const verdict = firstReason(question, candidate);
     if (verdict) rejected.push({ offering: candidate.offering, code: verdict[0], message: verdict[1] });
     else if (candidate.price) kept.push({ offering: candidate.offering, price: candidate.price });
   }
   return { kept, rejected };
 }
 
-/** Where it may be, then what it must be, then what it may cost: the first reason is the one that a person would look at first. */
-const RULES: readonly ((question: Question) => Verdict)[] = [rejectPlace, rejectKind, rejectSize, rejectAccelerator, rejectPrice];
+/** Where it may be, then what it must be, what it may cost, and whether it can be had: the first reason is the one that a person would look at first. */
+const RULES: readonly ((question: Question, candidate: Candidate) => Verdict)[] = [
+  (question, { offering }) => rejectRegion(question, offering.provider, regionOf(offering)),
+  (question, { offering }) => rejectKind(question, offering),
+  rejectSize,
+  (question, { offering }) => rejectAccelerator(question, offering.accelerator),
+  rejectPrice,
+  rejectStock,
+];
 
-function firstReason(question: Question): Verdict {
+export function firstReason(question: Question, candidate: Candidate): Verdict {
   for (const rule of RULES) {
-    const verdict = rule(question);
+    const verdict = rule(question, candidate);
     if (verdict) return verdict;
   }
   return null;
 }
 
-function rejectPlace({ candidate: { offering }, policy }: Question): Verdict {
-  const region = regionOf(offering);
-  if (!policy.regions.includes(region))
-    return ['REGION_NOT_ALLOWED', `${region} is not among the allowed regions (${policy.regions.join(', ')}).`];
-  if (policy.providers && !policy.providers.includes(offering.provider)) {
-    return ['PROVIDER_NOT_ALLOWED', `${offering.provider} is not among the allowed providers (${policy.providers.join(', ')}).`];
+/** Of a whole region: the same for everything that can be rented there. */
+export function rejectRegion({ demand, policy, facts }: Question, provider: string, region: string): Verdict {
+  const { regions, residency, providers } = policy;
+  if (!meansAnyRegion(regions, region))
+    return ['REGION_NOT_ALLOWED', `${region} is not among the allowed regions (${regions.join(', ')}).`];
+  if (residency && !meansAnyRegion(residency, region))
+    return ['RESIDENCY', `${region} is outside of where the data may be (${residency.join(', ')}).`];
+  if (providers && !providers.includes(provider))
+    return ['PROVIDER_NOT_ALLOWED', `${provider} is not among the allowed providers (${providers.join(', ')}).`];
+  return rejectNeighbours(policy, region) ?? rejectDistance(demand, facts, region);
+}
+
+function rejectNeighbours({ near, apart }: PlacementPolicy, region: string): Verdict {
+  if (near && !near.includes(region))
+    return ['NOT_NEAR', `It must be near to what is in ${near.join(', ') || 'no known region'}.`];
+  return apart?.includes(region) ? ['NOT_APART', `It must be apart from what is in ${region}.`] : null;
+}
+
+function rejectDistance({ latencyMs, callers = [] }: Demand, { roundTripMs }: PlaceFacts, region: string): Verdict {
+  if (latencyMs === undefined) return null;
+  for (const caller of callers) {
+    const ms = roundTripMs?.(region, caller.region) ?? null;
+    if (ms === null) return ['LATENCY_UNKNOWN', `Nobody measured how far ${region} is from callers in ${caller.region}.`];
+    if (ms > latencyMs)
+      return ['LATENCY_TOO_LONG', `The round trip to callers in ${caller.region} takes ${ms} ms; ${latencyMs} ms are the goal.`];
   }
   return null;
 }
 
-function rejectKind({ candidate: { offering }, demand }: Question): Verdict {
+/** Of a kind of machine: the same for every size of it. */
+export function rejectKind({ demand }: Question, offering: Pick<Offering, 'capacityType' | 'architecture'>): Verdict {
   if (!demand.capacityTypes.includes(offering.capacityType)) {
     return [
       'CAPACITY_TYPE_NOT_ALLOWED',
@@ -117,31 +151,39 @@ function rejectKind({ candidate: { offering }, demand }: Question): Verdict {
   return null;
 }
 
-function rejectSize({ candidate: { offering }, demand: { resources } }: Question): Verdict {
-  if (offering.cpuMilli < resources.cpuMilli) {
-    return ['CPU_TOO_SMALL', `It has ${offering.cpuMilli} milli-CPU; ${resources.cpuMilli} are needed.`];
-  }
+function rejectSize({ demand: { resources }, facts: { overhead } }: Question, { offering }: Candidate): Verdict {
+  const own = overhead ?? NO_OVERHEAD;
+  if (offering.cpuMilli < resources.cpuMilli + own.cpuMilli)
+    return ['CPU_TOO_SMALL', `It has ${offering.cpuMilli} milli-CPU; ${needs(resources.cpuMilli, own.cpuMilli)}.`];
   if (offering.memoryMib === null) return ['MEMORY_UNKNOWN', `Its memory is unknown; ${resources.memoryMib} MiB are needed.`];
-  if (offering.memoryMib < resources.memoryMib) {
-    return ['MEMORY_TOO_SMALL', `It has ${offering.memoryMib} MiB of memory; ${resources.memoryMib} are needed.`];
-  }
+  if (offering.memoryMib < resources.memoryMib + own.memoryMib)
+    return ['MEMORY_TOO_SMALL', `It has ${offering.memoryMib} MiB of memory; ${needs(resources.memoryMib, own.memoryMib)}.`];
   return null;
 }
 
-function rejectAccelerator({ candidate: { offering }, demand }: Question): Verdict {
+export const NO_OVERHEAD = { cpuMilli: 0, memoryMib: 0 };
+
+const needs = (wanted: number, own: number): string =>
+  own === 0 ? `${wanted} are needed` : `${wanted} are needed, and ${own} for the machine itself`;
+
+/** Of a device: the same for every machine that has it. */
+export function rejectAccelerator({ demand }: Question, has: Accelerator | null): Verdict {
   const wanted = demand.resources.accelerator;
-  if (!wanted) return null;
-  const has = offering.accelerator;
-  if (!has) return ['ACCELERATOR_MISSING', `It has no accelerator; ${describe(wanted)} is needed.`];
-  if (has.model !== wanted.model) return ['ACCELERATOR_MODEL', `It has ${has.model}; ${wanted.model} is needed.`];
-  if (has.countMilli < wanted.countMilli) return ['ACCELERATOR_COUNT', `It has ${describe(has)}; ${describe(wanted)} is needed.`];
-  if (has.memoryMib < wanted.memoryMib) {
-    return ['ACCELERATOR_MEMORY', `One ${has.model} has ${has.memoryMib || 'unknown'} MiB; ${wanted.memoryMib} are needed.`];
-  }
-  return null;
+  const misfit = wanted && acceleratorMisfit(wanted, has);
+  return misfit ? [`ACCELERATOR_${misfit}`, MISFITS[misfit](wanted, has)] : null;
 }
 
-function rejectPrice({ candidate: { price }, policy: { maxPricePerHour } }: Question): Verdict {
+const MISFITS: Readonly<Record<AcceleratorMisfit, (wanted: Accelerator, has: Accelerator | null) => string>> = {
+  MISSING: (wanted) => `It has no accelerator; ${describe(wanted)} is needed.`,
+  MODEL: (wanted, has) => `It has ${has?.model ?? 'none'}; ${nameOf(wanted)} is needed.`,
+  COUNT: (wanted, has) => `It has ${has ? describe(has) : 'none'}; ${describe(wanted)} is needed.`,
+  MEMORY: (wanted, has) => {
+    const share = has && wanted.model === ANY_GPU && has.countMilli < 1000 ? `${describe(has)} of ` : '';
+    return `One ${has?.model ?? 'device'} has ${share}${has?.memoryMib || 'unknown'} MiB; ${wanted.memoryMib} are needed.`;
+  },
+};
+
+function rejectPrice({ policy: { maxPricePerHour } }: Question, { price }: Candidate): Verdict {
   if (!price) return ['UNPRICED', 'No price of it is known.'];
   if (maxPricePerHour !== undefined && price.effective > maxPricePerHour) {
     return [
@@ -152,4 +194,30 @@ function rejectPrice({ candidate: { price }, policy: { maxPricePerHour } }: Ques
   return null;
 }
 
-const describe = (accelerator: Accelerator): string => `${accelerator.countMilli / 1000} × ${accelerator.model}`;
+/** Whether it can be had: what providers refused, and how many machines clusters may rent there. */
+export function rejectStock({ demand, facts }: Question, { offering }: Candidate): Verdict {
+  const refusal = refusalOf(facts, offering);
+  if (refusal) return [refusal.code, refusal.message];
+  const rentable = rentableIn(facts, regionOf(offering), offering.zone);
+  if (rentable === null) return null;
+  if (rentable === 0) return ['NOT_RENTABLE_HERE', `No cluster may rent machines in ${regionOf(offering)}.`];
+  const machines = machinesFor(replicasOfDemand(demand), replicasPerMachine({ demand, facts }, offering));
+  return machines <= rentable
+    ? null
+    : ['NO_QUOTA', `Clusters may rent ${rentable} more machines in ${regionOf(offering)}; ${machines} are needed.`];
+}
+
+export const machinesFor = (replicas: number, perMachine: number): number => Math.ceil(replicas / perMachine);
+
+/** How many replicas one machine takes; 0 = it is too small. */
+export function replicasPerMachine({ demand, facts }: Pick<Question, 'demand' | 'facts'>, offering: Offering): number {
+  const { resources } = demand;
+  const own = facts.overhead ?? NO_OVERHEAD;
+  const cpus = Math.floor((offering.cpuMilli - own.cpuMilli) / Math.max(1, resources.cpuMilli));
+  const memory = Math.floor(((offering.memoryMib ?? 0) - own.memoryMib) / Math.max(1, resources.memoryMib));
+  return Math.max(0, Math.min(cpus, memory, replicasPerAccelerators(resources.accelerator, offering.accelerator)));
+}
+
+const describe = (accelerator: Accelerator): string => `${accelerator.countMilli / 1000} × ${nameOf(accelerator)}`;
+const nameOf = ({ model, memoryMib }: Accelerator): string =>
+  model === ANY_GPU ? `any GPU${memoryMib > 0 ? ` with ${memoryMib} MiB` : ''}` : model;

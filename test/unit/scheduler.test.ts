@@ -12,6 +12,7 @@ import {
   type Demand,
   type PlacementPolicy,
 } from '../../src/scheduler/filter-offerings.ts';
+import type { PlaceFacts } from '../../src/scheduler/place-facts.ts';
 import { planPlacement } from '../../src/scheduler/plan-placement.ts';
 
 const NOW = 1_800_000_000_000;
@@ -50,9 +51,17 @@ const priceOf = (offeringId: string, effective: bigint): PriceRow => ({
 
 const T4 = { model: 'T4', countMilli: 1000, memoryMib: 16_384 };
 
-const REASONS: readonly [string, Candidate, Demand, PlacementPolicy][] = [
+const CALLERS = [{ region: 'aws/eu-west-1', mibPerHour: 0 }];
+const REFUSED = { region: 'aws/us-east-1', instanceType: 'm5.large', message: 'It said no.' };
+
+const REASONS: readonly [string, Candidate, Demand, PlacementPolicy, PlaceFacts?][] = [
   ['REGION_NOT_ALLOWED', candidate({ region: 'eu-west-1' }), DEMAND, POLICY],
+  ['RESIDENCY', candidate(), DEMAND, { ...POLICY, residency: ['*/eu-*'] }],
   ['PROVIDER_NOT_ALLOWED', candidate(), DEMAND, { ...POLICY, providers: ['gcp'] }],
+  ['NOT_NEAR', candidate(), DEMAND, { ...POLICY, near: ['aws/eu-west-1'] }],
+  ['NOT_APART', candidate(), DEMAND, { ...POLICY, apart: ['aws/us-east-1'] }],
+  ['LATENCY_UNKNOWN', candidate(), { ...DEMAND, latencyMs: 50, callers: CALLERS }, POLICY],
+  ['LATENCY_TOO_LONG', candidate(), { ...DEMAND, latencyMs: 50, callers: CALLERS }, POLICY, { roundTripMs: () => 51 }],
   ['CAPACITY_TYPE_NOT_ALLOWED', candidate({ capacityType: 'spot' }), DEMAND, POLICY],
   ['ARCHITECTURE', candidate({ architecture: 'arm64' }), DEMAND, POLICY],
   ['CPU_TOO_SMALL', candidate({ cpuMilli: 1999 }), DEMAND, POLICY],
@@ -64,6 +73,9 @@ const REASONS: readonly [string, Candidate, Demand, PlacementPolicy][] = [
   ['ACCELERATOR_MEMORY', candidate({ accelerator: { ...T4, memoryMib: 0 } }), GPU, POLICY],
   ['UNPRICED', candidate({}, null), DEMAND, POLICY],
   ['ABOVE_SPEND_CAP', candidate(), DEMAND, { ...POLICY, maxPricePerHour: 95_999_999_999n }],
+  ['STOCK_OUT', candidate(), DEMAND, POLICY, { refusals: [{ ...REFUSED, code: 'STOCK_OUT' }] }],
+  ['NO_QUOTA', candidate(), DEMAND, POLICY, { refusals: [{ ...REFUSED, code: 'NO_QUOTA' }] }],
+  ['NOT_RENTABLE_HERE', candidate(), DEMAND, POLICY, { rentable: [] }],
 ];
 
 const arbitraryCandidate = fc
@@ -82,11 +94,15 @@ const market = fc.uniqueArray(arbitraryCandidate, { selector: ({ offering }) => 
 const demand = fc.constantFrom(DEMAND, GPU, { ...DEMAND, capacityTypes: ['on_demand', 'spot'] as CapacityType[] });
 
 describe('Placement: filter, score and choose an offering', () => {
-  test.each(REASONS)('%s is the reason', (code, one, wanted, policy) => {
-    const { kept, rejected } = filterOfferings(wanted, policy, [one]);
+  test.each(REASONS)('%s is the reason', (...[code, one, wanted, policy, facts = {}]) => {
+    const { kept, rejected } = filterOfferings(wanted, policy, [one], facts);
     expect(kept).toEqual([]);
     expect(rejected.map((rejection) => rejection.code)).toEqual([code]);
     expect(rejected[0]?.message).toMatch(/\.$/);
+    // The plan, which looks at columns of numbers, gives the same reason.
+    const plan = planPlacement({ demand: wanted, policy, candidates: [one], facts }, NOW);
+    expect(plan.rejected).toEqual(rejected);
+    expect(plan.rejectedCounts).toEqual({ [code]: 1 });
   });
 
   test('every reason has a row above', () => {
