@@ -1,5 +1,6 @@
 // Reshapes the collected price tables into the bundled price book. Usage: node make-catalogue.mjs FOLDER, where FOLDER holds
-// aws.csv, azure.csv, gcp.csv, provenance.csv.gz and regions.csv. Writes offerings.csv.gz and regions.csv beside itself.
+// aws.csv, azure.csv, gcp.csv, provenance.csv.gz, regions.csv, region_latency.csv and gcp_zones.csv. Writes offerings.csv.gz, regions.csv,
+// latency.csv (round trips in µs) and zone_items.csv (what is offered in which zone) beside itself.
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { gunzipSync, gzipSync } from 'node:zlib';
@@ -51,3 +52,11 @@ const lines = ['aws', 'azure', 'gcp'].flatMap((provider) =>
 
 writeFileSync(join(here, 'offerings.csv.gz'), gzipSync([COLUMNS.join(','), ...lines.sort()].join('\n') + '\n', { level: 9 }));
 writeFileSync(join(here, 'regions.csv'), readFileSync(join(source, 'regions.csv')));
+
+const latencies = rowsOf(readFileSync(join(source, 'region_latency.csv'), 'utf8')).map((row) =>
+  [row.from_provider, row.from_region, row.to_provider, row.to_region, scaled(row.rtt_ms, 1000)].join(','),
+);
+writeFileSync(join(here, 'latency.csv'), ['from_provider,from_region,to_provider,to_region,rtt_us', ...latencies.sort()].join('\n') + '\n');
+
+const items = rowsOf(readFileSync(join(source, 'gcp_zones.csv'), 'utf8')).map((row) => ['gcp', row.zone, row.kind, row.name].join(','));
+writeFileSync(join(here, 'zone_items.csv'), ['provider,zone,kind,name', ...items.sort()].join('\n') + '\n');

@@ -3,9 +3,11 @@ import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import { digestOf } from '../kernel/digest.ts';
 import type { Catalogue, CataloguePort } from './catalogue.port.ts';
-import { parseOfferings, parseRegions } from './parse-catalogue.ts';
+import { parseLatencies, parseOfferings, parseRegions, parseZoneItems } from './parse-catalogue.ts';
 
-/** The price book that ships with the product: `offerings.csv.gz` and `regions.csv` in one folder. */
+const FILES = ['offerings.csv.gz', 'regions.csv', 'latency.csv', 'zone_items.csv'] as const;
+
+/** The price book that ships with the product: four files in one folder. */
 export class BundledCatalogue implements CataloguePort {
   readonly #folder: string;
 
@@ -14,16 +16,22 @@ export class BundledCatalogue implements CataloguePort {
   }
 
   async digest(): Promise<string> {
-    const [offerings, regions] = await this.#files();
-    return digestOf(`${digestOf(offerings)} ${digestOf(regions)}`);
+    return digestOf((await Promise.all(FILES.map((file) => this.#file(file)))).map((bytes) => digestOf(bytes)).join(' '));
   }
 
   async read(): Promise<Catalogue> {
-    const [offerings, regions] = await this.#files();
-    return { rows: parseOfferings(gunzipSync(offerings).toString('utf8')), regions: parseRegions(regions.toString('utf8')) };
+    const [offerings, regions, latency, zoneItems] = await Promise.all(FILES.map((file) => this.#file(file)));
+    return {
+      rows: parseOfferings(gunzipSync(offerings ?? '').toString('utf8')),
+      regions: parseRegions(textOf(regions)),
+      latencies: parseLatencies(textOf(latency)),
+      zoneItems: parseZoneItems(textOf(zoneItems)),
+    };
   }
 
-  #files(): Promise<[Buffer, Buffer]> {
-    return Promise.all([readFile(join(this.#folder, 'offerings.csv.gz')), readFile(join(this.#folder, 'regions.csv'))]);
+  #file(name: (typeof FILES)[number]): Promise<Buffer> {
+    return readFile(join(this.#folder, name));
   }
 }
+
+const textOf = (bytes: Buffer | undefined): string => bytes?.toString('utf8') ?? '';

@@ -21,9 +21,26 @@ export interface CatalogueRegion {
   readonly zones: readonly string[];
 }
 
+/** A measured round trip between two regions, `provider/region`; both ways are listed, and within a region, too. */
+export interface RegionLatency {
+  readonly from: string;
+  readonly to: string;
+  readonly rttUs: number;
+}
+
+/** Something that a zone offers, where a provider does not offer the same in all of them. */
+export interface ZoneItem {
+  readonly provider: string;
+  readonly zone: string;
+  readonly kind: 'machine_type' | 'accelerator' | 'cpu_family';
+  readonly name: string;
+}
+
 export interface Catalogue {
   readonly rows: readonly CatalogueRow[];
   readonly regions: readonly CatalogueRegion[];
+  readonly latencies: readonly RegionLatency[];
+  readonly zoneItems: readonly ZoneItem[];
 }
 
 /** Where list prices come from without asking a cloud. */

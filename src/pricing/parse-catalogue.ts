@@ -3,7 +3,7 @@ import { offeringIdOf } from '../clouds/offering-key.ts';
 import { invariant } from '../kernel/invariant.ts';
 import { parseUsd } from '../kernel/money.ts';
 import type { Accelerator } from '../kernel/resources.ts';
-import type { CatalogueRegion, CatalogueRow } from './catalogue.port.ts';
+import type { CatalogueRegion, CatalogueRow, RegionLatency, ZoneItem } from './catalogue.port.ts';
 
 type Cells = Readonly<Record<string, string>>;
 
@@ -24,6 +24,22 @@ export const parseRegions = (csv: string): CatalogueRegion[] =>
     longitude: numberOrNull(cell(cells, 'longitude')),
     zones: cell(cells, 'zones').split('|').filter(Boolean),
   }));
+
+/** Reads the bundled round trips. */
+export const parseLatencies = (csv: string): RegionLatency[] =>
+  parseCsv(csv).map((cells) => ({
+    from: `${cell(cells, 'from_provider')}/${cell(cells, 'from_region')}`,
+    to: `${cell(cells, 'to_provider')}/${cell(cells, 'to_region')}`,
+    rttUs: Number(cell(cells, 'rtt_us')),
+  }));
+
+/** Reads what the bundled zones offer. */
+export const parseZoneItems = (csv: string): ZoneItem[] =>
+  parseCsv(csv).map((cells) => {
+    const kind = cell(cells, 'kind');
+    invariant(kind === 'machine_type' || kind === 'accelerator' || kind === 'cpu_family', `price book: zone item ${kind}`);
+    return { provider: cell(cells, 'provider'), zone: cell(cells, 'zone'), kind, name: cell(cells, 'name') };
+  });
 
 /** Comma-separated without quoting: the files are ours and have none. */
 function parseCsv(csv: string): Cells[] {

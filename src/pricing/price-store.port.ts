@@ -3,7 +3,7 @@ import type { Id } from '../kernel/id.ts';
 import type { Instant } from '../kernel/instant.ts';
 import type { PicoUsdPerHour } from '../kernel/money.ts';
 import type { Transaction } from '../kernel/transaction.ts';
-import type { CatalogueRegion, CatalogueRow } from './catalogue.port.ts';
+import type { CatalogueRegion, CatalogueRow, RegionLatency, ZoneItem } from './catalogue.port.ts';
 import type { PriceRow } from './price-book.ts';
 
 /** An offering with the price that is believed at the instant of the question; null = unpriced. */
@@ -51,12 +51,18 @@ export interface PriceStore {
   markLoaded(tx: Transaction, load: { readonly digest: string; readonly rows: number; readonly at: Instant }): Promise<void>;
   /** Inserts and updates what differs, never removes. Returns rows written. Repeating writes nothing. */
   saveRegions(tx: Transaction, regions: readonly CatalogueRegion[]): Promise<number>;
+  saveLatencies(tx: Transaction, latencies: readonly RegionLatency[]): Promise<number>;
+  saveZoneItems(tx: Transaction, items: readonly ZoneItem[]): Promise<number>;
   saveOfferings(tx: Transaction, offerings: readonly Offering[]): Promise<number>;
   /**
    * Appends a price where the newest observed one of the offering has another amount. The first price of an offering is in force
    * from the date of its source, a later one from `now`: an update of the product never re-prices the past. Returns rows written.
    */
   appendObserved(tx: Transaction, rows: readonly (CatalogueRow & { readonly id: Id })[], now: Instant): Promise<number>;
+  /** By provider and region. */
+  regions(tx: Transaction): Promise<CatalogueRegion[]>;
+  latencies(tx: Transaction): Promise<RegionLatency[]>;
+  zoneItems(tx: Transaction): Promise<ZoneItem[]>;
   append(tx: Transaction, row: PriceRow, principal: string): Promise<void>;
   /** Locks the offering until the transaction ends; null if there is none. `prices` counts its price rows. */
   lockOffering(tx: Transaction, id: Id): Promise<{ readonly offering: Offering; readonly prices: number } | null>;

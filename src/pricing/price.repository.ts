@@ -4,7 +4,7 @@ import type { Instant } from '../kernel/instant.ts';
 import type { Accelerator } from '../kernel/resources.ts';
 import type { Transaction } from '../kernel/transaction.ts';
 import { sqlOf } from '../persistence/sql.ts';
-import type { CatalogueRegion, CatalogueRow } from './catalogue.port.ts';
+import type { CatalogueRegion, CatalogueRow, RegionLatency, ZoneItem } from './catalogue.port.ts';
 import { OVERRIDE_CLEARED_SOURCE, OVERRIDE_SOURCE, type PriceRow } from './price-book.ts';
 import type { OfferingsQuestion, PriceStore, PricedOffering } from './price-store.port.ts';
 
@@ -100,6 +100,46 @@ export class PriceRepository implements PriceStore {
     );
   }
 
+  saveLatencies(tx: Transaction, latencies: readonly RegionLatency[]): Promise<number> {
+    const ends = latencies.map(({ from, to, rttUs }) => [...splitRegion(from), ...splitRegion(to), rttUs] as const);
+    return sqlOf(tx).execute(
+      `insert into region_latency as l select * from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::int[])
+       on conflict (from_provider, from_region, to_provider, to_region) do update set rtt_us = excluded.rtt_us
+         where l.rtt_us <> excluded.rtt_us`,
+      [0, 1, 2, 3, 4].map((column) => ends.map((row) => row[column])),
+    );
+  }
+
+  saveZoneItems(tx: Transaction, items: readonly ZoneItem[]): Promise<number> {
+    return sqlOf(tx).execute(
+      `insert into zone_item select * from unnest($1::text[], $2::text[], $3::text[], $4::text[]) on conflict do nothing`,
+      [
+        items.map(({ provider }) => provider),
+        items.map(({ zone }) => zone),
+        items.map(({ kind }) => kind),
+        items.map(({ name }) => name),
+      ],
+    );
+  }
+
+  regions(tx: Transaction): Promise<CatalogueRegion[]> {
+    return sqlOf(tx).query<CatalogueRegion>(
+      `select provider, region, location, latitude, longitude, zones from region order by provider collate "C", region collate "C"`,
+    );
+  }
+
+  latencies(tx: Transaction): Promise<RegionLatency[]> {
+    return sqlOf(tx).query<RegionLatency>(
+      `select from_provider || '/' || from_region as "from", to_provider || '/' || to_region as "to", rtt_us as "rttUs" from region_latency`,
+    );
+  }
+
+  zoneItems(tx: Transaction): Promise<ZoneItem[]> {
+    return sqlOf(tx).query<ZoneItem>(
+      `select provider, zone, kind, name from zone_item order by zone collate "C", name collate "C"`,
+    );
+  }
+
   saveOfferings(tx: Transaction, offerings: readonly Offering[]): Promise<number> {
     return sqlOf(tx).execute(
       `insert into offering as o (id, provider, region, zone, instance_type, capacity_type, architecture, cpu_milli, memory_mib,
@@ -186,6 +226,12 @@ export class PriceRepository implements PriceStore {
     );
     return rows.map((row) => toPrice(row, row.offering_id));
   }
+}
+
+/** `provider/region` as two. */
+function splitRegion(region: string): readonly [string, string] {
+  const [provider = '', ...rest] = region.split('/');
+  return [provider, rest.join('/')];
 }
 
 type Put = (value: unknown) => string;

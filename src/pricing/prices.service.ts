@@ -1,4 +1,4 @@
-import { offeringIdOf, offeringKeyText, type OfferingKey } from '../clouds/offering-key.ts';
+import { offeringIdOf, offeringKeyText, regionOf, type OfferingKey } from '../clouds/offering-key.ts';
 import { record } from '../events/event-log.ts';
 import { mayDo, mayDoSomewhere, PLATFORM } from '../identity/authorize.ts';
 import type { Caller } from '../identity/identity.service.ts';
@@ -13,7 +13,7 @@ import { err, ok, type Result } from '../kernel/result.ts';
 import type { Transaction } from '../kernel/transaction.ts';
 import type { Commands } from '../persistence/commands.ts';
 import type { Database } from '../persistence/database.ts';
-import type { CataloguePort } from './catalogue.port.ts';
+import type { CataloguePort, CatalogueRegion, RegionLatency, ZoneItem } from './catalogue.port.ts';
 import {
   believedRowAt,
   believedSteps,
@@ -40,6 +40,20 @@ export interface PricePoint extends PriceStep {
   readonly price: PriceRow;
 }
 
+/** Where regions are. */
+export interface Places {
+  /** Between two regions (`provider/region`), measured; null = nobody measured it. */
+  readonly roundTripMs: (from: string, to: string) => number | null;
+  /** By `provider/region`. */
+  readonly zonesOf: ReadonlyMap<string, readonly string[]>;
+}
+
+/** A region with what its zones offer; a zone without items offers what its region does, as far as anybody knows. */
+export interface RegionFacts extends Omit<CatalogueRegion, 'zones'> {
+  readonly zones: readonly { readonly name: string; readonly items: readonly ZoneItem[] }[];
+  readonly roundTrips: readonly RegionLatency[];
+}
+
 /** The price book: what each offering costs, since when, and who says so. */
 export class PricesService {
   readonly #deps: PricesDeps;
@@ -54,12 +68,14 @@ export class PricesService {
     const digest = await catalogue.digest();
     const scope = { kind: 'reconciler', loop: 'price-book' } as const;
     if (await database.read(scope, (tx) => store.isLoaded(tx, digest))) return { written: 0 };
-    const { rows, regions } = await catalogue.read();
+    const { rows, regions, latencies, zoneItems } = await catalogue.read();
     return database.write(scope, async (tx) => {
       await store.lockBook(tx);
       if (await store.isLoaded(tx, digest)) return { written: 0 };
       const now = clock.now();
       await store.saveRegions(tx, regions);
+      await store.saveLatencies(tx, latencies);
+      await store.saveZoneItems(tx, zoneItems);
       await store.saveOfferings(
         tx,
         rows.map((row) => row.offering),
@@ -77,6 +93,29 @@ export class PricesService {
   /** Every offering of these regions (`provider/region`) with its believed price. */
   candidates(tx: Transaction, where: { readonly regions: readonly string[] }): Promise<PricedOffering[]> {
     return this.#deps.store.offeringsIn(tx, where.regions, this.#deps.clock.now());
+  }
+
+  /** How far regions are from each other, and their zones. */
+  async places(tx: Transaction): Promise<Places> {
+    const [regions, latencies] = [await this.#deps.store.regions(tx), await this.#deps.store.latencies(tx)];
+    const roundTrips = new Map(latencies.map(({ from, to, rttUs }) => [`${from} ${to}`, rttUs / 1000]));
+    return {
+      roundTripMs: (from, to) => roundTrips.get(`${from} ${to}`) ?? null,
+      zonesOf: new Map(regions.map((region) => [regionOf(region), region.zones])),
+    };
+  }
+
+  /** Every region of the book with its zones and what it is near to; empty for callers who may see no prices. */
+  async regions(tx: Transaction, principal: Principal): Promise<RegionFacts[]> {
+    if (!mayDoSomewhere(principal, 'price.read')) return [];
+    const { store } = this.#deps;
+    const items = Map.groupBy(await store.zoneItems(tx), ({ provider, zone }) => `${provider}/${zone}`);
+    const latencies = Map.groupBy(await store.latencies(tx), ({ from }) => from);
+    return (await store.regions(tx)).map((region) => ({
+      ...region,
+      zones: region.zones.map((name) => ({ name, items: items.get(`${region.provider}/${name}`) ?? [] })),
+      roundTrips: latencies.get(regionOf(region)) ?? [],
+    }));
   }
 
   /** The believed steps of each offering over `[from, to)`; an offering without any price has an empty list. */

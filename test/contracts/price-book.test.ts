@@ -62,6 +62,43 @@ describe('Price book: bundled prices, loaded once, with source and date', () => 
     });
   });
 
+  test('the book is whole: every type of three clouds, on demand and spot, with source, date, shape, regions, zones and round trips', async () => {
+    const { rows, regions, latencies } = await bundled.read();
+    const count = (capacityType: string) =>
+      Object.fromEntries(
+        [
+          ...Map.groupBy(
+            rows.filter(({ offering }) => offering.capacityType === capacityType),
+            ({ offering }) => offering.provider,
+          ),
+        ].map(([provider, of]) => [provider, of.length]),
+      );
+    expect(count('on_demand')).toEqual({ aws: 3361, azure: 5101, gcp: 3287 });
+    expect(count('spot')).toEqual({ aws: 3167, azure: 3144, gcp: 3287 });
+    expect(rows.filter(({ source }) => !/^[a-z0-9-]+@\d{4}-\d{2}-\d{2}$/.test(source))).toEqual([]);
+    expect(rows.filter(({ price, offering }) => price <= 0n || offering.cpuMilli <= 0)).toEqual([]);
+    const bands = new Set(rows.flatMap(({ offering }) => offering.interruptionBand ?? []));
+    expect([...bands].sort()).toEqual(['10-15%', '15-20%', '5-10%', '<5%', '>20%']);
+    expect(rows.filter(({ offering }) => offering.accelerator).length).toBeGreaterThan(1_500);
+    const named = new Set(regions.map(({ provider, region }) => `${provider}/${region}`));
+    expect(named.size).toBe(30);
+    expect(rows.filter(({ offering }) => !named.has(`${offering.provider}/${offering.region}`))).toEqual([]);
+    expect(regions.filter(({ provider, zones }) => provider !== 'azure' && zones.length === 0)).toEqual([]);
+    expect(latencies).toHaveLength(729);
+    expect(latencies.filter(({ from, to }) => !named.has(from) || !named.has(to))).toEqual([]);
+  });
+
+  test('says how far regions are from each other, and which zones offer what', async () => {
+    const { roundTripMs, zonesOf } = await db.database.read(SYSTEM, (tx) => service().places(tx));
+    expect(roundTripMs('aws/us-east-1', 'gcp/us-east4')).toBeLessThan(20);
+    expect(roundTripMs('aws/us-east-1', 'gcp/asia-northeast1')).toBeGreaterThan(100);
+    expect(roundTripMs('aws/us-east-1', 'azure/eastus')).toBeNull();
+    expect(zonesOf.get('aws/us-east-1')).toContain('us-east-1a');
+    const regions = await db.database.read(SYSTEM, (tx) => service().regions(tx, admin));
+    const zone = regions.flatMap(({ zones }) => zones).find(({ name }) => name === 'us-central1-a');
+    expect(zone?.items).toContainEqual({ provider: 'gcp', zone: 'us-central1-a', kind: 'machine_type', name: 'a2-highgpu-1g' });
+  });
+
   test('gives the offerings of a region as candidates, each with a price', async () => {
     const candidates = await db.database.read(SYSTEM, (tx) => service().candidates(tx, { regions: ['aws/us-east-1'] }));
     expect(candidates.length).toBeGreaterThan(500);

@@ -206,7 +206,10 @@ export async function makeControlPlane(
   const shared = { clock, random, logger: quietLogger, database, commands: new Commands({ database, clock }) };
   const store = new DeploymentRepository();
   const identity = new IdentityRepository();
-  const catalogue = { digest: () => Promise.resolve(''), read: () => Promise.resolve({ rows: [], regions: [] }) };
+  const catalogue = {
+    digest: () => Promise.resolve(''),
+    read: () => Promise.resolve({ rows: [], regions: [], latencies: [], zoneItems: [] }),
+  };
   const prices = new PricesService({ ...shared, store: new PriceRepository(), catalogue });
   const decisions = new DecisionsService({ ...shared, store: new DecisionRepository() });
   const unread = () => Promise.reject(new Error('no artifact is read here'));
