@@ -1,0 +1,189 @@
+import type { Clock } from '../../kernel/clock.ts';
+import {
+  CloudUnknown,
+  type CloudFence,
+  type CloudInterruption,
+  type CloudPool,
+  type CloudPoolState,
+  type CloudResult,
+  type MachineProvider,
+} from '../cloud-provider.port.ts';
+import { MachineMemory } from '../machine-memory.ts';
+import { isWanted, nameMachines, planScale, type ScalePlan } from '../plan-scale.ts';
+import { AgentPools } from './agent-pools.adapter.ts';
+import { ArmClient, POLL_MS, type ArmOptions } from './arm-client.adapter.ts';
+import { comingOf, epochOf, isOf, settingOf, tagsFor, type AzureMachine, type AzurePool } from './azure-pool.ts';
+import type { AzurePools, PoolChange } from './azure-pools.port.ts';
+import { TAG } from './pool-names.ts';
+import { SpotNotices } from './spot-notices.adapter.ts';
+import { ScaleSets } from './scale-sets.adapter.ts';
+
+export interface AzureMachinesOptions extends ArmOptions {
+  /** What pools call it. */
+  readonly name: string;
+}
+
+type Wish = { readonly desired: number; readonly release: readonly string[] };
+
+/** Machines of Azure: agent pools of AKS where a pool names a cluster, else scale sets. */
+export class AzureMachines implements MachineProvider {
+  readonly name: string;
+  readonly #clock: Clock;
+  readonly #arm: ArmClient;
+  readonly #kinds: readonly [AgentPools, ScaleSets];
+  readonly #notices: SpotNotices;
+  readonly #memory = new MachineMemory();
+  /** Where a pool was found last: it is looked for there first. */
+  readonly #known = new Map<string, Pick<AzurePool, 'kind' | 'path'>>();
+
+  constructor(options: AzureMachinesOptions, arm = new ArmClient(options)) {
+    this.name = options.name;
+    this.#clock = options.clock;
+    this.#arm = arm;
+    this.#kinds = [new AgentPools(arm, options.settings), new ScaleSets(arm, options.settings)];
+    this.#notices = new SpotNotices(arm);
+  }
+
+  async ensurePool(pool: CloudPool, fence: CloudFence): Promise<CloudResult> {
+    const [found, ...others] = await this.#all(pool.key);
+    if (!found) return this.#create(pool, fence);
+    if (epochOf(found) > fence.epoch) return STALE;
+    // Made by a call whose answer was lost, and by its repeat before lists showed it.
+    for (const one of others.filter(({ count }) => count === 0)) await this.#kindOf(one).remove(one);
+    const tags = tagsFor(pool, fence);
+    const isTold = epochOf(found) === fence.epoch && found.tags[TAG.description] === tags[TAG.description];
+    return isTold ? ACCEPTED : resultOf(await this.#kindOf(found).describe(found, pool, tags));
+  }
+
+  async scalePool(key: string, wish: Wish, fence: CloudFence): Promise<CloudResult> {
+    const found = await this.#find(key);
+    if (!found) return noSuchPool(key);
+    if (epochOf(found) > fence.epoch) return STALE;
+    const machines = await this.#kindOf(found).machines(found);
+    const plan = planScale({ machines, coming: comingOf(found, machines), wish });
+    if (plan.kind === 'refuse') return nameMachines(plan.left, wish.desired);
+    const released = await this.#release({ key, found, machines, plan });
+    if (released !== 'done' && released !== 'going') return resultOf(released);
+    if (plan.grow === 0) return ACCEPTED;
+    // Azure counts machines that leave until they are gone: a new size now could take others instead.
+    if (released === 'going' || machines.some(({ phase }) => phase === 'stopping'))
+      throw new CloudUnknown(`machines of ${key} are still leaving; the wish has to be said again`);
+    return this.#grow({ found, wish, fence, had: machines.filter(isWanted).length - plan.release.length });
+  }
+
+  async deletePool(key: string, fence: CloudFence): Promise<CloudResult> {
+    const all = await this.#all(key);
+    if (all.some((one) => epochOf(one) > fence.epoch)) return STALE;
+    for (const one of all) {
+      const removed = await this.#kindOf(one).remove(one);
+      if (typeof removed !== 'string') return removed;
+    }
+    this.#known.delete(key);
+    this.#memory.forget(key);
+    return ACCEPTED;
+  }
+
+  async observeNodes(key: string): Promise<CloudPoolState | null> {
+    const found = await this.#find(key);
+    if (!found) {
+      this.#memory.forget(key);
+      return null;
+    }
+    const machines = await this.#kindOf(found).machines(found);
+    const desired = machines.filter(isWanted).length + comingOf(found, machines);
+    return { desired, nodes: this.#memory.complete(key, machines, this.#clock.now()) };
+  }
+
+  interruptions(): Promise<readonly CloudInterruption[]> {
+    return this.#notices.open(this.#clock.now());
+  }
+
+  async #create(pool: CloudPool, fence: CloudFence): Promise<CloudResult> {
+    const kind = settingOf(pool, 'cluster') === null ? this.#kinds[1] : this.#kinds[0];
+    const paths = kind.pathsFor(pool, this.#clock.now());
+    if (typeof paths === 'string') return { outcome: 'refused', reason: 'INVALID', message: paths, retryAfterMs: null };
+    const made = (await kind.at(paths.now)) ?? (await kind.at(paths.before));
+    if (made && made.state !== 'deleting') return this.#knows(pool.key, await this.#settled(made));
+    const outcome = await kind.create(pool, paths.now, tagsFor(pool, fence));
+    return typeof outcome === 'string' ? this.#knows(pool.key, { kind: kind.kind, path: paths.now }) : outcome;
+  }
+
+  /** A pool that is still being made refuses machines: it is waited for a while. */
+  async #settled(made: AzurePool): Promise<AzurePool> {
+    const until = this.#clock.now() + this.#arm.settleMs;
+    let found = made;
+    while (found.state === 'changing' && this.#clock.now() < until) {
+      await this.#arm.rest.pause(POLL_MS);
+      found = (await this.#kindOf(made).at(made.path)) ?? found;
+    }
+    return found;
+  }
+
+  #knows(key: string, { kind, path }: Pick<AzurePool, 'kind' | 'path'>): CloudResult {
+    this.#known.set(key, { kind, path });
+    return ACCEPTED;
+  }
+
+  async #release(turn: {
+    readonly key: string;
+    readonly found: AzurePool;
+    readonly machines: readonly AzureMachine[];
+    readonly plan: Extract<ScalePlan, { kind: 'act' }>;
+  }): Promise<PoolChange> {
+    const { key, found, machines, plan } = turn;
+    const named = machines.filter(({ instanceId }) => plan.release.includes(instanceId));
+    if (named.length === 0) return 'done';
+    const outcome = await this.#kindOf(found).release(found, named);
+    this.#memory.leaving(key, plan.release);
+    return outcome;
+  }
+
+  async #grow(turn: {
+    readonly found: AzurePool;
+    readonly wish: Wish;
+    readonly fence: CloudFence;
+    readonly had: number;
+  }): Promise<CloudResult> {
+    const { wish, fence, had } = turn;
+    const kind = this.#kindOf(turn.found);
+    // Giving machines back changed it.
+    const found = await kind.at(turn.found.path);
+    if (!found) throw new CloudUnknown('the pool went away meanwhile');
+    const outcome = resultOf(await kind.resize(found, wish.desired, { [TAG.epoch]: String(fence.epoch) }));
+    if (outcome.outcome !== 'refused' || outcome.reason !== 'STOCK_OUT') return outcome;
+    // Some may have come and others not.
+    const has = (await kind.machines(found)).filter(isWanted).length;
+    return has > had ? ACCEPTED : outcome;
+  }
+
+  async #find(key: string): Promise<AzurePool | null> {
+    const hint = this.#known.get(key);
+    const there = hint && (await this.#kindOf(hint).at(hint.path));
+    if (there && isOf(there, key)) return there.state === 'deleting' ? null : there;
+    const [found = null] = await this.#all(key);
+    if (found) this.#knows(key, found);
+    return found;
+  }
+
+  /** The oldest first; one that is reported twice is one. Those that are on their way out are not there. */
+  async #all(key: string): Promise<AzurePool[]> {
+    const lists = await Promise.all(this.#kinds.map((kind) => kind.all()));
+    const mine = lists.flat().filter((one) => isOf(one, key) && one.state !== 'deleting');
+    const byPath = new Map(mine.map((one) => [one.path.toLowerCase(), one]));
+    return [...byPath].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, one]) => one);
+  }
+
+  #kindOf({ kind }: Pick<AzurePool, 'kind'>): AzurePools {
+    return kind === 'agent-pool' ? this.#kinds[0] : this.#kinds[1];
+  }
+}
+
+const ACCEPTED: CloudResult = { outcome: 'accepted' };
+const STALE: CloudResult = { outcome: 'stale_epoch' };
+
+const noSuchPool = (key: string): CloudResult => ({
+  ...{ outcome: 'refused', reason: 'NO_SUCH_POOL', message: `there is no pool ${key}`, retryAfterMs: null },
+});
+
+/** What is not there any more was given back. */
+const resultOf = (change: PoolChange): CloudResult => (typeof change === 'string' ? ACCEPTED : change);

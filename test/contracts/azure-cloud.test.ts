@@ -1,0 +1,192 @@
+// The adapter against a strict double of Azure Resource Manager: the suite of all providers once per kind of pool, and what only Azure does.
+import { afterEach, describe, expect, test } from 'vitest';
+import { AzureMachines } from '../../src/clouds/azure/azure-machines.adapter.ts';
+import { AzureSettings } from '../../src/clouds/azure/azure-settings.adapter.ts';
+import { CloudUnknown, type CloudPool } from '../../src/clouds/cloud-provider.port.ts';
+import { seededRandom } from '../support/actors.ts';
+import { AzureDouble, SUBSCRIPTION, TOKEN } from '../support/azure-double.ts';
+import { machineProviderSuite, type MachinesSubject } from '../support/cloud-provider-suite.ts';
+
+const common = { region: 'azure/eastus', zone: 'eastus-1', instanceType: 'Standard_D4s_v5', capacityType: 'spot' } as const;
+const agents: CloudPool = {
+  ...{ ...common, key: 'here/east/agents', labels: { tier: 'burst' } },
+  config: { cluster: 'east', diskGib: '64' },
+};
+const scaleSet: CloudPool = {
+  ...{ ...common, key: 'here/east/machines', labels: { tier: 'burst' } },
+  config: { image: 'a:b:c:latest', subnet: '/subnets/one', sshPublicKey: 'ssh-ed25519 x', userData: 'join {labels}' },
+};
+
+const settings = (double: AzureDouble) =>
+  AzureSettings.parse({
+    ...{ kind: 'azure', subscriptionId: SUBSCRIPTION, clusters: [{ resourceGroup: 'rg', name: 'east' }] },
+    ...{ scaleSets: { resourceGroup: 'purser' }, endpoints: { management: double.http.url }, deadlineMs: 200 },
+  });
+
+const started: AzureDouble[] = [];
+afterEach(() => {
+  for (const double of started.splice(0)) double.http.stop();
+});
+
+async function opened() {
+  const double = new AzureDouble();
+  started.push(double);
+  await double.http.start();
+  const { provider, double: same } = another(double);
+  return { double: same, provider };
+}
+
+/** Somebody else with the same configuration, who remembers nothing. */
+function another(double: AzureDouble) {
+  const pause = (ms: number): Promise<void> => {
+    double.pass(ms);
+    return Promise.resolve();
+  };
+  const provider = new AzureMachines({
+    ...{ name: 'azure', settings: settings(double), clock: { now: () => double.now }, random: seededRandom(4) },
+    ...{ token: () => Promise.resolve(TOKEN), pause },
+  });
+  return { double, provider };
+}
+
+async function subject(pool: CloudPool): Promise<MachinesSubject> {
+  const { double, provider } = await opened();
+  return {
+    ...{ provider, pool, pass: () => double.pass() },
+    stock: (machines) => void (double.stock = machines),
+    quota: (machines) => void (double.quota = machines),
+    lose: (what) => double.http.lose(what),
+    trouble: (how) => double.http.trouble(how),
+    interrupt: (instanceId) => double.preempt(instanceId),
+  };
+}
+
+const ALL = ['stock', 'quota', 'lose', 'trouble', 'interrupt', 'epochs'] as const;
+machineProviderSuite('Azure agent pools', ALL, () => subject(agents));
+machineProviderSuite('Azure scale sets', ALL, () => subject(scaleSet));
+
+const FENCE = { epoch: 7 };
+const ACCEPTED = { outcome: 'accepted' };
+
+describe('Cloud port: machines of Azure', () => {
+  const withPool = async (pool: CloudPool) => {
+    const { double, provider } = await opened();
+    expect(await provider.ensurePool(pool, FENCE)).toEqual(ACCEPTED);
+    const scale = (desired: number, release: readonly string[] = []) => provider.scalePool(pool.key, { desired, release }, FENCE);
+    const observe = async () => {
+      double.pass();
+      return (await provider.observeNodes(pool.key))!;
+    };
+    const body = () => [...double.written].find(([path]) => /(agentPools|virtualMachineScaleSets)\/[^/]+$/.test(path))?.[1];
+    return { double, provider, scale, observe, body };
+  };
+
+  test('an agent pool of spot machines is evicted by deletion, scales by nobody else, and names its nodes', async () => {
+    const { scale, observe, body } = await withPool(agents);
+    expect(body()).toMatchObject({
+      properties: {
+        ...{ enableAutoScaling: false, mode: 'User', count: 0, vmSize: 'Standard_D4s_v5', availabilityZones: ['1'] },
+        ...{ scaleSetPriority: 'Spot', scaleSetEvictionPolicy: 'Delete', spotMaxPrice: -1, osDiskSizeGB: 64 },
+        ...{ nodeLabels: { tier: 'burst' }, tags: { 'purser-pool': agents.key, 'purser-epoch': '7' } },
+      },
+    });
+    await scale(1);
+    const [node] = (await observe()).nodes;
+    expect(node?.instanceId).toMatch(/^aks-p\w{11}-12345678-vmss_0$/);
+    expect(node?.nodeName).toMatch(/^aks-p\w{11}-12345678-vmss000000$/);
+  });
+
+  test('a scale set gives its machines the script with their labels', async () => {
+    const { body } = await withPool(scaleSet);
+    const profile = { priority: 'Spot', evictionPolicy: 'Delete', osProfile: { customData: btoa('join tier=burst') } };
+    expect(body()).toMatchObject({ location: 'eastus', zones: ['1'], properties: { virtualMachineProfile: profile } });
+  });
+
+  test('a pool that shows late, and twice, is one: its repeat finds it by its name, and what was made too much goes', async () => {
+    const { double, provider } = await withPool(scaleSet);
+    const late = another(double).provider;
+    expect(await late.observeNodes(scaleSet.key)).toBeNull();
+    expect(await late.ensurePool(scaleSet, FENCE)).toEqual(ACCEPTED);
+    expect([...double.written.keys()]).toHaveLength(1);
+    // Somebody who was away for long, and whom the list did not tell.
+    double.now += 120_000;
+    double.hides = true;
+    expect(await another(double).provider.ensurePool(scaleSet, FENCE)).toEqual(ACCEPTED);
+    double.hides = false;
+    double.pass();
+    expect([...double.written.keys()]).toHaveLength(2);
+    expect(await provider.ensurePool(scaleSet, FENCE)).toEqual(ACCEPTED);
+    double.pass();
+    expect(double.names()).toHaveLength(1);
+    await provider.deletePool(scaleSet.key, FENCE);
+    double.pass();
+    expect(double.names()).toEqual([]);
+  });
+
+  test('a pool that changes meanwhile, and one that something else is done to, are asked again', async () => {
+    const { double, provider, scale } = await withPool(agents);
+    double.http.lose('request');
+    await expect(provider.ensurePool({ ...agents, labels: {} }, FENCE)).rejects.toThrow(CloudUnknown);
+    await scale(1);
+    // AKS does one thing at a time.
+    await expect(scale(2)).rejects.toThrow(/in progress/);
+    double.pass();
+    expect(await scale(2)).toEqual(ACCEPTED);
+  });
+
+  test('machines that leave are waited for before others are asked for, so that Azure does not choose', async () => {
+    const { provider, scale, observe } = await withPool(scaleSet);
+    await scale(2);
+    const [first = '', second = ''] = (await observe()).nodes.map(({ instanceId }) => instanceId);
+    await expect(scale(2, [first])).rejects.toThrow(/still leaving/);
+    await observe();
+    expect(await scale(2, [first])).toEqual(ACCEPTED);
+    const running = (await observe()).nodes.filter(({ phase }) => phase === 'running').map(({ instanceId }) => instanceId);
+    expect(running).toHaveLength(2);
+    expect(running).toContain(second);
+    expect((await provider.observeNodes(scaleSet.key))?.desired).toBe(2);
+  });
+
+  test('of more machines some may come; one that cannot be made is cleared away and not counted', async () => {
+    const { double, scale, observe } = await withPool(scaleSet);
+    double.stock = 2;
+    expect(await scale(4)).toEqual(ACCEPTED);
+    expect(await observe()).toMatchObject({ desired: 2 });
+    expect(await scale(4)).toMatchObject({ outcome: 'refused', reason: 'STOCK_OUT', retryAfterMs: 120_000 });
+    double.stock = 10;
+    double.breaks = true;
+    await scale(3);
+    expect(await observe()).toMatchObject({ desired: 2 });
+    double.breaks = false;
+    await expect(scale(3)).rejects.toThrow(/still leaving/);
+    await observe();
+    expect(await scale(3)).toEqual(ACCEPTED);
+    expect((await observe()).nodes.filter(({ phase }) => phase === 'running')).toHaveLength(3);
+  });
+
+  test.each<[string, CloudPool]>([
+    ['names no cluster nowhere', { ...agents, config: { cluster: 'nowhere' } }],
+    ['no setting image, sshPublicKey', { ...scaleSet, config: { subnet: 's' } }],
+    ['no instance type', { ...scaleSet, instanceType: null }],
+  ])('a pool that cannot be is refused: %s', async (words, pool) => {
+    const result = await (await opened()).provider.ensurePool(pool, FENCE);
+    expect(result).toMatchObject({ outcome: 'refused', reason: 'INVALID', message: expect.stringContaining(words) as string });
+  });
+
+  test('another size of the machines of an agent pool is refused, as Azure refuses it', async () => {
+    const { provider } = await withPool(agents);
+    const result = await provider.ensurePool({ ...agents, instanceType: 'Standard_D8s_v5' }, FENCE);
+    expect(result).toMatchObject({ outcome: 'refused', reason: 'INVALID' });
+  });
+
+  test('whom Azure does not let in knows nothing', async () => {
+    const double = new AzureDouble();
+    started.push(double);
+    await double.http.start();
+    const options = { name: 'azure', settings: settings(double), clock: { now: () => double.now }, random: seededRandom(4) };
+    const wrong = new AzureMachines({ ...options, token: () => Promise.resolve('wrong') });
+    await expect(wrong.observeNodes(agents.key)).rejects.toThrow(CloudUnknown);
+    const none = new AzureMachines({ ...options, token: () => Promise.reject(new Error('not signed in')) });
+    await expect(none.interruptions()).rejects.toThrow(/no credentials: not signed in/);
+  });
+});
