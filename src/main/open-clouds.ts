@@ -1,9 +1,13 @@
-import { join } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { z } from 'zod';
 import type { MachineProvider } from '../clouds/cloud-provider.port.ts';
 import type { ConfiguredCloud, ConfiguredFeed } from '../clouds/configured-cloud.ts';
 import { FileState } from '../clouds/file-state.adapter.ts';
-import { CommandCloud, CommandSettings } from '../clouds/onprem/command-cloud.adapter.ts';
+import { CommandCloud } from '../clouds/onprem/command-cloud.adapter.ts';
+import { MachinesCloud } from '../clouds/onprem/machines-cloud.adapter.ts';
+import { MachineRows, MachinesSettings } from '../clouds/onprem/machines-settings.adapter.ts';
+import { problemWith, rowsOfCsv, type OwnMachine } from '../clouds/onprem/machine-list.ts';
+import { CommandSettings } from '../clouds/onprem/run-command.adapter.ts';
 import type { PriceFeed } from '../clouds/price-feed.port.ts';
 import { SimulatedCloud } from '../clouds/simulated/simulated-cloud.adapter.ts';
 import { SimulatedSettings } from '../clouds/simulated/simulated-settings.adapter.ts';
@@ -47,7 +51,12 @@ const kindOf = <T>(schema: z.ZodType<T>, open: (settings: T, entry: Entry) => Op
 
 /** What can be named, by `kind`. No secret is in the settings: each finds credentials where its own tools look for them. */
 const CLOUDS: Readonly<Record<string, Kind>> = {
-  command: kindOf(CommandSettings, (settings, { name }) => ({ machines: new CommandCloud({ name, ...settings }) })),
+  command: kindOf(CommandSettings, (settings, { name }) => ({ machines: new CommandCloud(name, settings) })),
+  machines: kindOf(MachinesSettings, ({ machines, region, capacityType, power }, entry) => {
+    const list = { cloud: entry.name, region, capacityType, machines: machinesOf(machines, entry) };
+    const own = new MachinesCloud({ ...entry.deps, list, power: power ?? null, name: entry.name, state: stateOf(entry) });
+    return { machines: own, feed: own, check: own };
+  }),
   simulated: kindOf(SimulatedSettings, (settings, entry) => {
     const simulated = new SimulatedCloud({ ...entry.deps, ...settings, name: entry.name, state: stateOf(entry) });
     return { machines: simulated, feed: simulated, bill: simulated, check: simulated };
@@ -56,6 +65,22 @@ const CLOUDS: Readonly<Record<string, Kind>> = {
 
 /** What a provider that has nobody else to remember it must know after a restart. */
 const stateOf = ({ name, deps }: Entry): FileState => new FileState(join(deps.config.dataDir, 'clouds', name));
+
+/** As they are written in the settings, or in the file that those name. */
+function machinesOf(written: string | unknown[], { name, deps }: Entry): OwnMachine[] {
+  const rows = typeof written === 'string' ? rowsOf(resolve(dirname(deps.config.cloudsFile ?? ''), written)) : written;
+  const machines = parsed([name, 'machines'], () => MachineRows.parse(rows));
+  const problem = problemWith(machines);
+  if (problem) throw wrong([name], `machines: ${problem}`);
+  return machines;
+}
+
+function rowsOf(file: string): unknown {
+  const text = readSetting(SETTING, file);
+  const rows = file.endsWith('.csv') ? rowsOfCsv(text) : jsonOf(text);
+  if (rows === null) throw wrong([], `${file}: a table without quotes, each line as long as the header`);
+  return rows;
+}
 
 /** Feeds that are no clouds. */
 const FEEDS: Readonly<Record<string, Kind>> = {};
@@ -91,7 +116,7 @@ export function openClouds(deps: OpenCloudsDeps): Clouds {
 const NOTHING = { machines: null, prices: null, bill: null, check: null };
 
 const commandCloud = (program: string): ConfiguredCloud => {
-  const machines = new CommandCloud({ name: 'command', command: [program] });
+  const machines = new CommandCloud('command', CommandSettings.parse({ command: [program] }));
   return { ...NOTHING, name: machines.name, kind: 'command', machines };
 };
 

@@ -4,7 +4,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
 import { CloudUnknown, type CloudPool, type MachineProvider } from '../../src/clouds/cloud-provider.port.ts';
+import { FileState } from '../../src/clouds/file-state.adapter.ts';
 import { CommandCloud } from '../../src/clouds/onprem/command-cloud.adapter.ts';
+import type { MachineList } from '../../src/clouds/onprem/machine-list.ts';
+import { MachinesCloud } from '../../src/clouds/onprem/machines-cloud.adapter.ts';
+import { CommandSettings } from '../../src/clouds/onprem/run-command.adapter.ts';
 import { SimulatedCloud, type SimulatedMarket } from '../../src/clouds/simulated/simulated-cloud.adapter.ts';
 import type { PricedMarket } from '../../src/clouds/simulated/simulated-market.ts';
 import { seededRandom } from '../support/actors.ts';
@@ -27,7 +31,7 @@ interface Opened {
 
 const folders: string[] = [];
 afterEach(() => {
-  for (const folder of folders.splice(0)) rmSync(folder, { recursive: true, force: true });
+  for (const made of folders.splice(0)) rmSync(made, { recursive: true, force: true });
 });
 
 function simulated(market: Partial<SimulatedMarket> = {}, priced?: PricedMarket): Opened & { provider: SimulatedCloud } {
@@ -36,18 +40,20 @@ function simulated(market: Partial<SimulatedMarket> = {}, priced?: PricedMarket)
   return { provider, pass: () => void (now += 60_000) };
 }
 
+function folder(): string {
+  const made = mkdtempSync(join(tmpdir(), 'purser-clouds-'));
+  folders.push(made);
+  return made;
+}
+
 /** A shell script as an operator would write it, around a few lines of JavaScript that keep state in a file. */
 function command(body = COMMAND, timeoutMs?: number): Opened {
-  const folder = mkdtempSync(join(tmpdir(), 'purser-command-'));
-  folders.push(folder);
-  writeFileSync(join(folder, 'rent.mjs'), body);
-  const file = join(folder, 'rent');
-  writeFileSync(
-    file,
-    `#!/bin/sh\nexec '${process.execPath}' '${join(folder, 'rent.mjs')}' '${join(folder, 'state.json')}' "$@"\n`,
-  );
+  const place = folder();
+  writeFileSync(join(place, 'rent.mjs'), body);
+  const file = join(place, 'rent');
+  writeFileSync(file, `#!/bin/sh\nexec '${process.execPath}' '${join(place, 'rent.mjs')}' '${join(place, 'state.json')}' "$@"\n`);
   chmodSync(file, 0o755);
-  const provider = new CommandCloud({ name: 'command', command: [file], ...(timeoutMs === undefined ? {} : { timeoutMs }) });
+  const provider = new CommandCloud('command', CommandSettings.parse({ command: [file], timeoutMs }));
   return { provider, pass: () => undefined };
 }
 
@@ -125,6 +131,32 @@ billSuite('the simulated cloud', ['trouble'], async () => {
 });
 machineProviderSuite('a command', ['epochs'], () => ({ ...command(), pool }));
 
+const list: MachineList = {
+  ...{ cloud: 'rack', region: 'here', capacityType: 'on_demand' },
+  machines: ['n1', 'n2', 'n3', 'n4'].map((name, i) => ({
+    ...{ name, nodeName: `node-${name}`, instanceType: 'big', zone: i < 2 ? 'a' : 'b', architecture: 'amd64' },
+    ...{ cpuMilli: 4_000, memoryMib: 16_384, accelerator: null, pricePerHour: '0.35' },
+  })),
+};
+const own: CloudPool = { ...pool, region: 'here', instanceType: 'big', capacityType: 'on_demand' };
+
+function machines(power: string | null = null, state = folder()): { provider: MachinesCloud; pass: () => Promise<void> } {
+  let now = 1_800_000_000_000;
+  const provider = new MachinesCloud({
+    ...{ name: 'rack', clock: { now: () => now }, list, state: new FileState(state) },
+    power: power === null ? null : CommandSettings.parse({ command: ['/bin/sh', '-c', power, 'power'] }),
+  });
+  const isSettled = async (): Promise<boolean> =>
+    ((await provider.observeNodes(own.key))?.nodes ?? []).every(({ phase }) => phase === 'running' || phase === 'gone');
+  const pass = async (): Promise<void> => {
+    now += 60_000;
+    await eventually(isSettled);
+  };
+  return { provider, pass };
+}
+machineProviderSuite("machines of one's own", ['epochs'], () => ({ ...machines(), pool: own }));
+machineProviderSuite("machines of one's own that are woken", ['epochs'], () => ({ ...machines('cat > /dev/null'), pool: own }));
+
 describe('Nodes scale: the simulated market', () => {
   const scaled = async (market: Partial<SimulatedMarket>, desired: number) => {
     const one = simulated(market);
@@ -199,7 +231,87 @@ describe('Nodes scale: a command that misbehaves', () => {
   });
 
   test('one that is not there leaves the effect unknown', async () => {
-    const provider = new CommandCloud({ name: 'command', command: ['/nowhere/rent'] });
+    const provider = new CommandCloud('command', CommandSettings.parse({ command: ['/nowhere/rent'] }));
     await expect(provider.interruptions()).rejects.toThrow(CloudUnknown);
+  });
+});
+
+describe("Cloud port: machines of one's own, beyond it", () => {
+  const renting = async (provider: MachinesCloud, desired: number, release: string[] = []) => {
+    await provider.ensurePool(own, FENCE);
+    return provider.scalePool(own.key, { desired, release }, FENCE);
+  };
+  const nodesOf = async (provider: MachinesCloud, phase: string) =>
+    ((await provider.observeNodes(own.key))?.nodes ?? []).filter((node) => node.phase === phase);
+
+  test('there are as many as the list has, and a pool of one zone has those of that zone', async () => {
+    const { provider } = machines();
+    expect(await renting(provider, 5)).toMatchObject({
+      reason: 'STOCK_OUT',
+      message: '4 such machines are free, and 5 are wished for',
+    });
+    const cellar = { ...own, key: 'here/east/b', zone: 'b' };
+    await provider.ensurePool(cellar, FENCE);
+    await provider.scalePool(cellar.key, { desired: 2, release: [] }, FENCE);
+    expect(await renting(provider, 3)).toMatchObject({ reason: 'STOCK_OUT' });
+    expect(await renting(provider, 2)).toEqual({ outcome: 'accepted' });
+    expect((await nodesOf(provider, 'running')).map(({ nodeName }) => nodeName)).toEqual(['node-n1', 'node-n2']);
+    expect(await provider.check()).toMatchObject([{ aspect: 'quota', status: 'failed', message: '4 of 4 machines are taken.' }]);
+  });
+
+  test.each([
+    [{ region: 'there' }, 'not in there'],
+    [{ capacityType: 'spot' as const }, 'not spot'],
+    [{ instanceType: 'huge' }, 'no machine of type huge'],
+  ])('a pool of %j is refused', async (wrong, words) => {
+    const answer = await machines().provider.ensurePool({ ...own, ...wrong }, FENCE);
+    expect(answer).toMatchObject({ reason: 'INVALID', message: expect.stringContaining(words) as string });
+  });
+
+  test('what is taken is known after a restart, and one of two who change it at once is told to look again', async () => {
+    const place = folder();
+    const [first, second] = [machines(null, place).provider, machines(null, place).provider];
+    await renting(first, 2);
+    expect(await nodesOf(second, 'running')).toHaveLength(2);
+    const both = await Promise.allSettled([renting(first, 3), renting(second, 4)]);
+    const lost = both.filter(({ status }) => status === 'rejected');
+    for (const one of lost) expect(one).toMatchObject({ reason: expect.any(CloudUnknown) as Error });
+    await renting(first, 4);
+    expect(await nodesOf(second, 'running')).toHaveLength(4);
+    expect(new Set((await nodesOf(second, 'running')).map(({ nodeName }) => nodeName)).size).toBe(4);
+  });
+
+  test('a node belongs to the machine that was rented last', async () => {
+    const { provider } = machines();
+    await renting(provider, 1);
+    const [before] = await nodesOf(provider, 'running');
+    await renting(provider, 0, [before!.instanceId]);
+    await renting(provider, 1);
+    const [after] = await nodesOf(provider, 'running');
+    expect([after?.nodeName, after?.instanceId]).not.toContain(before?.instanceId);
+    expect(after?.nodeName).toBe(before?.nodeName);
+    expect(await nodesOf(provider, 'gone')).toMatchObject([{ instanceId: before?.instanceId, nodeName: null }]);
+  });
+
+  test('a machine that does not wake is starting, says why, and is tried again; one that does not rest is not given to others', async () => {
+    const place = folder();
+    const mended = join(place, 'mended');
+    const { provider } = machines(`test -e ${mended} || { echo "no power for $1" >&2; exit 1; }`, place);
+    await renting(provider, 4);
+    await eventually(async () => (await provider.check()).filter(({ aspect }) => aspect === 'permissions').length === 4);
+    expect((await provider.check())[0]?.message).toContain('no power for wake');
+    expect(await nodesOf(provider, 'starting')).toHaveLength(4);
+    writeFileSync(mended, '');
+    const running = await eventually(async () => {
+      const nodes = await nodesOf(provider, 'running');
+      return nodes.length === 4 && nodes;
+    });
+    expect((await provider.check()).filter(({ aspect }) => aspect === 'permissions')).toEqual([]);
+    rmSync(mended);
+    await renting(provider, 3, [running[0]!.instanceId]);
+    expect(await renting(provider, 4)).toMatchObject({ reason: 'STOCK_OUT' });
+    writeFileSync(mended, '');
+    await eventually(async () => (await nodesOf(provider, 'gone')).length === 1);
+    expect(await renting(provider, 4)).toEqual({ outcome: 'accepted' });
   });
 });

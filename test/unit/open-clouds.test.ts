@@ -37,7 +37,7 @@ describe('Clouds by configuration: the file', () => {
     ['{', 'no JSON'],
     [[], 'PURSER_CLOUDS_FILE'],
     [{ rack: {} }, 'rack.kind'],
-    [{ rack: { kind: 'abacus' } }, 'rack.kind: there is no "abacus": one of command, simulated'],
+    [{ rack: { kind: 'abacus' } }, 'rack.kind: there is no "abacus": one of command, machines, simulated'],
     [{ 'my rack': { kind: 'command', command: ['x'] } }, 'my rack: a name must be 1 to 63 of'],
     [{ rack: { kind: 'command' } }, 'rack.command'],
     [{ rack: { kind: 'command', command: ['x'], sceret: 1 } }, 'sceret'],
@@ -47,6 +47,42 @@ describe('Clouds by configuration: the file', () => {
   ])('%j is refused in a sentence that names what is wrong', (content, words) => {
     expect(() => opened(content)).toThrow(ConfigError);
     expect(() => opened(content)).toThrow(words);
+  });
+
+  test("machines of one's own are written in the file, in another one beside it, or in a table", async () => {
+    const rows = [
+      { name: 'n1', type: 'big', cpu: 4, memoryGib: 16, gpu: 'T4', gpuMemoryGib: 16, pricePerHour: '0.35' },
+      { name: 'n2', node: 'node-two', type: 'small', zone: 'cellar', cpu: 2.5, memoryGib: 4 },
+    ];
+    writeFileSync(join(folder, 'rack.json'), JSON.stringify(rows));
+    const table = 'name,node,type,zone,cpu,memoryGib,gpu,gpuMemoryGib,pricePerHour\nn1,,big,,4,16,T4,16,0.35\n';
+    writeFileSync(join(folder, 'rack.csv'), `${table}n2,node-two,small,cellar,2.5,4,,,\n`);
+    for (const machines of [rows, 'rack.json', 'rack.csv']) {
+      const { feeds } = opened({ rack: { kind: 'machines', machines, prices: { regions: ['rack/here'] } } });
+      const feed = feeds.get('rack')?.feed;
+      expect((await feed?.listOfferings(['rack/here']))?.offerings).toMatchObject([
+        {
+          zone: 'here',
+          instanceType: 'big',
+          cpuMilli: 4_000,
+          memoryMib: 16_384,
+          accelerator: { model: 'T4', countMilli: 1_000 },
+        },
+        { zone: 'cellar', instanceType: 'small', cpuMilli: 2_500, memoryMib: 4_096, accelerator: null },
+      ]);
+      expect((await feed?.observePrices(['rack/here']))?.prices).toMatchObject([{ amount: '0.35', unit: 'hour' }]);
+    }
+  });
+
+  test.each([
+    [[], 'rack.machines'],
+    [[{ name: 'n1', type: 'big', cpu: -4, memoryGib: 16 }], 'rack.machines.0.cpu'],
+    [[{ name: 'n1', type: 'big', cpu: 4, memoryGib: 16, pricePerHour: '1e3' }], 'rack.machines.0.pricePerHour'],
+    [['a', 'a'].map((name) => ({ name, type: 'big', cpu: 4, memoryGib: 16 })), 'rack.machines: two machines are called a'],
+    [['a', 'b'].map((name, i) => ({ name, type: 'big', cpu: 4 + i, memoryGib: 16 })), 'machines of type big in here differ'],
+    ['nowhere.csv', 'nowhere.csv, which cannot be read'],
+  ])('machines that are %j are refused', (machines, words) => {
+    expect(() => opened({ rack: { kind: 'machines', machines } })).toThrow(words);
   });
 
   test('two of one name are refused', () => {

@@ -1,4 +1,3 @@
-import { spawn } from 'node:child_process';
 import { z } from 'zod';
 import {
   CLOUD_REFUSALS,
@@ -10,27 +9,7 @@ import {
   type MachineProvider,
   type CloudResult,
 } from '../cloud-provider.port.ts';
-
-/** A command that takes longer is ended, and what it did is unknown. Higher: a hanging script holds up its pools; lower: slow clouds never answer. */
-const TIMEOUT_MS = 120_000;
-/** Its answer may be this long. Higher: memory; lower: pools of thousands of machines are cut off. */
-const MAX_ANSWER_BYTES = 16 * 1024 * 1024;
-/** What of its error output is told. */
-const MAX_WORDS = 500;
-
-/** As the operator writes them. */
-export const CommandSettings = z.strictObject({
-  /** Program and first arguments; the verb is added. */
-  command: z.array(z.string().min(1)).min(1),
-  timeoutMs: z.number().int().min(1_000).max(600_000).optional(),
-});
-
-export interface CommandCloudOptions {
-  readonly name: string;
-  /** Program and first arguments, as the operator configured them; the verb is added. Run without a shell. */
-  readonly command: readonly string[];
-  readonly timeoutMs?: number | undefined;
-}
+import { runCommand, type CommandSettings } from './run-command.adapter.ts';
 
 const Result = z.discriminatedUnion('outcome', [
   z.object({ outcome: z.literal('accepted') }),
@@ -69,17 +48,14 @@ const Interruptions = z.array(
   }),
 );
 
-/**
- * Machines by a program of the operator's own: it is run once per verb with the verb as last argument and one JSON object on its standard
- * input, and answers with JSON on its standard output and exit status 0. Anything else leaves the effect unknown.
- */
+/** Machines by a program of the operator's own: it is run once per verb, and answers with JSON. */
 export class CommandCloud implements MachineProvider {
   readonly name: string;
-  readonly #options: CommandCloudOptions;
+  readonly #settings: CommandSettings;
 
-  constructor(options: CommandCloudOptions) {
-    this.name = options.name;
-    this.#options = options;
+  constructor(name: string, settings: CommandSettings) {
+    this.name = name;
+    this.#settings = settings;
   }
 
   ensurePool(pool: CloudPool, fence: CloudFence): Promise<CloudResult> {
@@ -107,39 +83,11 @@ export class CommandCloud implements MachineProvider {
   }
 
   async #run<T>(verb: string, input: object, shape: z.ZodType<T>): Promise<T> {
-    const output = await this.#output(verb, JSON.stringify(input));
+    const output = await runCommand(this.#settings, verb, input);
     try {
       return shape.parse(JSON.parse(output));
     } catch (error) {
       throw new CloudUnknown(`${verb}: the command answered something else than it should`, { cause: error });
     }
-  }
-
-  #output(verb: string, input: string): Promise<string> {
-    const [program = '', ...first] = this.#options.command;
-    return new Promise((resolve, reject) => {
-      const child = spawn(program, [...first, verb], {
-        stdio: ['pipe', 'pipe', 'pipe'],
-        timeout: this.#options.timeoutMs ?? TIMEOUT_MS,
-        killSignal: 'SIGKILL',
-      });
-      const answer: Buffer[] = [];
-      let bytes = 0;
-      let words = '';
-      child.stdout.on('data', (chunk: Buffer) => {
-        bytes += chunk.length;
-        if (bytes > MAX_ANSWER_BYTES) child.kill('SIGKILL');
-        else answer.push(chunk);
-      });
-      child.stderr.on('data', (chunk: Buffer) => (words = `${words}${chunk.toString()}`.slice(-MAX_WORDS)));
-      child.once('error', (error) => reject(new CloudUnknown(`${verb}: ${error.message}`, { cause: error })));
-      child.once('close', (code, signal) => {
-        if (code === 0) resolve(Buffer.concat(answer).toString());
-        else reject(new CloudUnknown(`${verb}: the command ended with ${signal ?? `status ${code}`}. ${words.trim()}`.trim()));
-      });
-      // A command that ends without reading its input says so by its exit status.
-      child.stdin.on('error', () => undefined);
-      child.stdin.end(input);
-    });
   }
 }
