@@ -3,7 +3,18 @@ import type { Id } from '../kernel/id.ts';
 import type { Instant } from '../kernel/instant.ts';
 import type { PicoUsd, PicoUsdPerHour } from '../kernel/money.ts';
 
-export const DECISION_KINDS = ['deploy', 'scale', 'set_traffic', 'rollback', 'auto_rollback', 'delete', 'scale_pool'] as const;
+export const DECISION_KINDS = [
+  'deploy',
+  'scale',
+  'set_traffic',
+  'rollback',
+  'auto_rollback',
+  'delete',
+  'scale_pool',
+  'consolidate',
+  'preempt',
+  'place_spot',
+] as const;
 
 export type DecisionKind = (typeof DECISION_KINDS)[number];
 

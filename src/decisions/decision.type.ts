@@ -21,6 +21,9 @@ registerEnumType(DecisionKindName, {
     AUTO_ROLLBACK: { description: 'A new revision failed and was taken back.' },
     DELETE: { description: 'A deployment was deleted.' },
     SCALE_POOL: { description: 'A pool was asked to have another number of nodes.' },
+    CONSOLIDATE: { description: 'A node was emptied into the free room of others, because that is worth it.' },
+    PREEMPT: { description: 'Replicas gave way to a deployment of higher priority, or came back.' },
+    PLACE_SPOT: { description: 'Replicas were spread anew over pools of spot and on-demand capacity.' },
   },
 });
 

@@ -64,6 +64,8 @@ export interface WorkloadSpec {
   readonly healthPath: string;
   /** A replica that is not ready by then has failed; it is restarted with back-off. */
   readonly readinessTimeoutMs: number;
+  /** True: where nodes are short, others go first. Absent = false. */
+  readonly yields?: true;
   /** How long a draining replica may finish what it has. */
   readonly drainTimeoutMs: number;
   /** Requests that one replica handles at a time. */

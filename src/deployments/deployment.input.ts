@@ -6,8 +6,8 @@ import { oneOf } from '../graphql/one-of.ts';
 import { Decimal } from '../graphql/scalars.ts';
 import { ProjectBy } from '../identity/identity.input.ts';
 import { ResourcesInput } from '../registry/resources.type.ts';
-import type { DeploymentPhase } from './deployment.ts';
-import { DeploymentPhaseName } from './deployment.type.ts';
+import type { DeploymentPhase, DeploymentPriority } from './deployment.ts';
+import { DeploymentPhaseName, DeploymentPriorityName } from './deployment.type.ts';
 
 @InputType(oneOf('DeploymentBy'), { description: 'Names one deployment.' })
 export class DeploymentBy {
@@ -138,6 +138,12 @@ export class DeployInput {
     description: 'A replica that is not ready within so many ms has failed; default 120,000.',
   })
   readinessTimeoutMs?: number | null;
+
+  @Field(() => DeploymentPriorityName, {
+    nullable: true,
+    description: 'Where a quota is short, replicas of lower priority give way, down to one each; default NORMAL.',
+  })
+  priority?: DeploymentPriority | null;
 
   @Field(() => AdoptInput, {
     nullable: true,

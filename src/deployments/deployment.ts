@@ -10,6 +10,13 @@ import type { VersionTarget } from '../registry/model-version.ts';
 
 export const DEPLOYMENT_PHASES = ['PENDING', 'DEPLOYING', 'READY', 'DEGRADED', 'HIBERNATED', 'FAILED', 'DELETING'] as const;
 
+/** Highest first. */
+export const DEPLOYMENT_PRIORITIES = ['high', 'normal', 'low'] as const;
+
+export type DeploymentPriority = (typeof DEPLOYMENT_PRIORITIES)[number];
+
+export const priorityOf = ({ priority }: Pick<DeploymentSpec, 'priority'>): DeploymentPriority => priority ?? 'normal';
+
 export type DeploymentPhase = (typeof DEPLOYMENT_PHASES)[number];
 
 /** Share of traffic of one revision, in percent. */
@@ -48,6 +55,8 @@ export interface DeploymentSpec {
   readonly queueLimit: number;
   /** A replica that is not ready by then has failed; absent in wishes of before it could be said. */
   readonly readinessTimeoutMs?: number;
+  /** Whose replicas give way where a quota is short; absent = `normal`. */
+  readonly priority?: DeploymentPriority;
   /** The owner says that any request may be sent twice. */
   readonly retryable: boolean;
   /** Host names that lead here, besides the path. */

@@ -14,12 +14,21 @@ import { ProtocolName } from '../registry/model.type.ts';
 import { ResourcesType } from '../registry/resources.type.ts';
 import { DEPLOYMENT_ACTIONS, type DeploymentAction } from './allowed-actions.ts';
 import { REPLICA_STATES, type ReplicaState } from './cluster.port.ts';
-import { DEPLOYMENT_PHASES, deploymentPath, type Deployment, type DeploymentPhase } from './deployment.ts';
+import {
+  DEPLOYMENT_PHASES,
+  DEPLOYMENT_PRIORITIES,
+  deploymentPath,
+  priorityOf,
+  type Deployment,
+  type DeploymentPhase,
+  type DeploymentPriority,
+} from './deployment.ts';
 import { PlanType } from './plan.type.ts';
 import type { Replica } from './replica.ts';
 import type { Revision } from './revision.ts';
 import { ROLLOUT_STATES, type Rollout, type RolloutState } from './rollout.ts';
 
+export const DeploymentPriorityName = upperCaseNames<DeploymentPriority>(DEPLOYMENT_PRIORITIES);
 export const DeploymentPhaseName = upperCaseNames<DeploymentPhase>(DEPLOYMENT_PHASES);
 registerEnumType(DeploymentPhaseName, {
   name: 'DeploymentPhase',
@@ -36,6 +45,16 @@ registerEnumType(DeploymentPhaseName, {
 });
 
 export const DeploymentActionName = upperCaseNames<DeploymentAction>(DEPLOYMENT_ACTIONS);
+registerEnumType(DeploymentPriorityName, {
+  name: 'DeploymentPriority',
+  description: 'Whose replicas give way where a quota is short.',
+  valuesConfig: {
+    HIGH: { description: 'Those of all others do first.' },
+    NORMAL: { description: 'Before those of HIGH ones.' },
+    LOW: { description: 'First; where nodes are short, too.' },
+  },
+});
+
 registerEnumType(DeploymentActionName, {
   name: 'DeploymentAction',
   description: 'What can be done with a deployment.',
@@ -243,6 +262,9 @@ export class DeploymentType extends NodeType {
   @Field(() => MoneyType, { description: 'Never dearer per hour than this.' })
   maxSpendPerHour!: MoneyType;
 
+  @Field(() => DeploymentPriorityName, { description: 'Where a quota is short, replicas of lower priority give way.' })
+  priority!: DeploymentPriority;
+
   @Field(() => String, { nullable: true, description: 'The one other system that changes it; null = whoever may.' })
   manager!: string | null;
 
@@ -300,6 +322,7 @@ export const toDeploymentType = (row: Deployment): DeploymentType => ({
   wishedReplicas: row.spec.replicas,
   maxReplicas: row.spec.maxReplicas,
   maxSpendPerHour: toMoney(row.spec.maxSpendPerHour),
+  priority: priorityOf(row.spec),
   manager: row.spec.manager ?? null,
   status: { phase: row.phase, conditions: row.conditions, observedGeneration: row.observedGeneration },
   createdAt: row.createdAt,

@@ -1,7 +1,7 @@
 import { digestOfJson, type Digest } from '../kernel/digest.ts';
 import type { Json } from '../kernel/event.ts';
 import type { ObservedWorkload, ReplicaRuntime, WorkloadSpec } from './cluster.port.ts';
-import { DEFAULT_READINESS_TIMEOUT_MS, deploymentPath, type Deployment } from './deployment.ts';
+import { DEFAULT_READINESS_TIMEOUT_MS, deploymentPath, priorityOf, type Deployment } from './deployment.ts';
 import type { Workload } from './replica.ts';
 import type { Revision } from './revision.ts';
 
@@ -58,6 +58,7 @@ export function makeWorkloadSpec(
     readinessTimeoutMs: deployment.spec.readinessTimeoutMs ?? DEFAULT_READINESS_TIMEOUT_MS,
     drainTimeoutMs: deployment.spec.deadlineMs + DRAIN_MARGIN_MS,
     concurrency: revision.concurrency,
+    ...(priorityOf(deployment.spec) === 'low' ? { yields: true as const } : {}),
   };
 }
 

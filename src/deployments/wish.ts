@@ -6,6 +6,7 @@ import {
   DEFAULT_CONCURRENCY,
   DEFAULT_DEADLINE_MS,
   DEFAULT_QUEUE_LIMIT,
+  type DeploymentPriority,
   type DeploymentSpec,
   type PlacedCluster,
 } from './deployment.ts';
@@ -27,6 +28,7 @@ export interface WishInput {
   readonly capacityTypes?: readonly CapacityType[] | null;
   readonly manager?: string | null;
   readonly readinessTimeoutMs?: number | null;
+  readonly priority?: DeploymentPriority | null;
   /** Empty = wherever it is, else the first that can run it. */
   readonly clusters?: readonly PlacedCluster[] | null;
   readonly pool?: string | null;
@@ -87,6 +89,7 @@ const OVERRIDABLE = [
   'maxSpendPerHour',
   'manager',
   'readinessTimeoutMs',
+  'priority',
 ] as const;
 
 /** What the input says; what it leaves out has no key. */

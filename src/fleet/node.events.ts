@@ -1,4 +1,5 @@
 import type { Cause, EventDraft, Json, Severity } from '../kernel/event.ts';
+import type { Id } from '../kernel/id.ts';
 import type { Cluster, Pool } from './cluster.ts';
 import type { ClusterNode, PoolScaling } from './node.ts';
 import type { NodeChange } from './observe-nodes.ts';
@@ -96,6 +97,32 @@ export const poolStalled = (
   ...{ at: change.at, principal: change.principal },
   before: { stalled: false },
   after: { stalled: true, reason: change.reason },
+});
+
+/** It, or (`poolId` null) every pool, grew so fast that a person is asked. */
+export const growthHeld = (
+  change: { readonly pool: Pool; readonly poolId: Id | null; readonly message: string } & Cause,
+): EventDraft => ({
+  type: 'pool.growth_held',
+  severity: 'error',
+  message: sentence(
+    `${change.poolId === null ? 'Growth of all pools' : `Growth of pool ${change.pool.name}`} is held: ${change.message}`,
+  ),
+  ...poolSubject(change.pool, change.at),
+  ...{ at: change.at, principal: change.principal },
+  before: { held: false },
+  after: { held: true, all: change.poolId === null },
+});
+
+/** A person lets it, or all pools, grow on. */
+export const growthResumed = (change: { readonly pool: Pool; readonly all: boolean } & Cause): EventDraft => ({
+  type: 'pool.growth_resumed',
+  severity: 'info',
+  message: change.all ? 'All pools may grow again.' : `Pool ${change.pool.name} may grow again.`,
+  ...poolSubject(change.pool, change.at),
+  ...{ at: change.at, principal: change.principal },
+  before: { held: true, all: change.all },
+  after: { held: false },
 });
 
 /** How it may scale was set. */

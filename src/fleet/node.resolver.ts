@@ -8,13 +8,17 @@ import type { NodeSource } from '../graphql/node.type.ts';
 import { pageSize } from '../graphql/page.ts';
 import { toUserErrors } from '../graphql/payload.type.ts';
 import { callerOf } from '../identity/identity.resolver.ts';
+import type { Failure } from '../kernel/failure.ts';
 import type { Id } from '../kernel/id.ts';
+import type { Result } from '../kernel/result.ts';
 import { ClusterType, PoolType, toPoolType } from './cluster.type.ts';
 import type { FleetService } from './fleet.service.ts';
 import {
   ClusterNodeConnection,
   ClusterNodeType,
   PoolScalingType,
+  ResumePoolGrowthArgs,
+  ResumePoolGrowthPayload,
   SetPoolScalingArgs,
   SetPoolScalingPayload,
   toClusterNodeType,
@@ -106,7 +110,21 @@ export class PoolScalingResolver {
     const { provider, minNodes, maxNodes, settings } = input;
     const config = Object.fromEntries(settings.map(({ name, value }) => [name, value]));
     const wish = { poolId: idOfType('Pool', input.pool) ?? NOWHERE, provider, minNodes, maxNodes, config, expectedVersion };
-    const outcome = await this.#deps.nodes.setScaling(callerOf(context, idempotencyKey), wish);
+    return this.#answer(context, await this.#deps.nodes.setScaling(callerOf(context, idempotencyKey), wish));
+  }
+
+  @Mutation(() => ResumePoolGrowthPayload, {
+    description: 'Lets a pool, or all of them, grow on after it was held for growing too fast: see why it grew first.',
+  })
+  async resumePoolGrowth(
+    @Ctx() context: ApiContext,
+    @Args(() => ResumePoolGrowthArgs) { input: { pool, all }, idempotencyKey, expectedVersion = null }: ResumePoolGrowthArgs,
+  ): Promise<ResumePoolGrowthPayload> {
+    const wish = { poolId: idOfType('Pool', pool) ?? NOWHERE, all, expectedVersion };
+    return this.#answer(context, await this.#deps.nodes.resumeGrowth(callerOf(context, idempotencyKey), wish));
+  }
+
+  async #answer(context: ApiContext, outcome: Result<{ readonly poolId: Id }, Failure>): Promise<SetPoolScalingPayload> {
     await context.changed();
     if (!outcome.ok) return { pool: null, userErrors: toUserErrors([outcome.error]) };
     const pool = await this.#deps.fleet.pool(await context.read(), context.principal, outcome.value.poolId);

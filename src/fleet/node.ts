@@ -46,6 +46,9 @@ export interface ClusterNode {
   readonly version: number;
 }
 
+/** The provider of pools whose machines Karpenter rents by itself: they are told to it, and never scaled from here. */
+export const KARPENTER = 'karpenter';
+
 /** How a pool grows and shrinks. */
 export interface PoolScaling {
   readonly poolId: Id;

@@ -168,6 +168,33 @@ export class SetPoolScalingArgs {
   expectedVersion?: number | null;
 }
 
+@InputType('ResumePoolGrowthInput', { description: 'Growth that was held for being too fast.' })
+export class ResumePoolGrowthInput {
+  @Field(() => ID, { description: 'Global id of the pool.' })
+  pool!: string;
+
+  @Field(() => Boolean, { defaultValue: false, description: 'Of all pools together, where that is held.' })
+  all!: boolean;
+}
+
+@ArgsType()
+export class ResumePoolGrowthArgs {
+  @Field(() => ResumePoolGrowthInput, { description: 'What.' })
+  input!: ResumePoolGrowthInput;
+
+  @Field(() => String, IDEMPOTENCY_KEY)
+  idempotencyKey?: string | null;
+
+  @Field(() => Int, { nullable: true, description: 'Refused if how the pool scales has changed since.' })
+  expectedVersion?: number | null;
+}
+
+@ObjectType('ResumePoolGrowthPayload', { description: 'The pool, unless refused.' })
+export class ResumePoolGrowthPayload extends PayloadType {
+  @Field(() => PoolType, { nullable: true, description: 'The pool.' })
+  pool!: PoolType | null;
+}
+
 @ObjectType('SetPoolScalingPayload', { description: 'The pool, unless refused.' })
 export class SetPoolScalingPayload extends PayloadType {
   @Field(() => PoolType, { nullable: true, description: 'The pool.' })

@@ -1,10 +1,12 @@
 import { CloudUnknown, type CloudInterruption, type MachineProvider } from '../clouds/cloud-provider.port.ts';
+import type { Offering } from '../clouds/offering.ts';
 import { record } from '../events/event-log.ts';
 import type { DecisionsService } from '../decisions/decisions.service.ts';
 import type { Clock } from '../kernel/clock.ts';
 import type { Id } from '../kernel/id.ts';
 import type { Instant } from '../kernel/instant.ts';
 import type { PicoUsdPerHour } from '../kernel/money.ts';
+import type { Random } from '../kernel/random.ts';
 import type { Scope } from '../kernel/transaction.ts';
 import type { Database } from '../persistence/database.ts';
 import { fencedWrite } from '../persistence/fenced-write.ts';
@@ -19,20 +21,24 @@ import {
   type InventoryObservation,
   type NodeActions,
 } from './cluster-inventory.port.ts';
+import { capacityKeyOf, isSameCapacity, type CapacityAnswer } from './capacity-answer.ts';
+import type { CapacityStore } from './capacity-store.port.ts';
 import type { Cluster, Pool } from './cluster.ts';
 import type { ClusterStore } from './cluster-store.port.ts';
 import { offeringsOf } from './node-offering.ts';
 import { nodeChanged } from './node.events.ts';
 import type { NodeMeter } from './node-meter.port.ts';
 import type { NodeStore } from './node-store.port.ts';
-import type { PoolScaling } from './node.ts';
+import { KARPENTER, type PoolScaling } from './node.ts';
 import { planNodes, type NodesPlan, type NodesWorld } from './plan-nodes.ts';
 import type { PoolPace, ScaledPool } from './plan-pools.ts';
-import { PoolScaler } from './pool-scaler.service.ts';
+import { PoolScaler, type PoolAt } from './pool-scaler.service.ts';
+import type { VelocityLimits } from './velocity-breaker.ts';
 
 export interface NodesReconcilerDeps {
   readonly database: Database;
   readonly store: NodeStore;
+  readonly capacity: CapacityStore;
   readonly clusters: Pick<ClusterStore, 'clustersByIds' | 'pools' | 'rentedPools'>;
   readonly decisions: Pick<DecisionsService, 'record'>;
   readonly prices: Pick<PricesService, 'priced'>;
@@ -45,8 +51,10 @@ export interface NodesReconcilerDeps {
   readonly clusterId: Id;
   readonly installation: string;
   readonly clock: Clock;
+  readonly random: Random;
   readonly logger: Logger;
   readonly pace: PoolPace;
+  readonly velocity: VelocityLimits;
   /** The lease of this cluster's nodes; null while another instance leads. */
   readonly lease: () => Lease | null;
 }
@@ -58,6 +66,8 @@ export type NodesInput = {
   readonly world: NodesWorld;
   /** What the offerings of nodes and pools cost. */
   readonly rates: ReadonlyMap<Id, PicoUsdPerHour>;
+  /** By id, as far as the price book has them. */
+  readonly sold: ReadonlyMap<Id, Offering>;
 } | null;
 export type NodesTurn = (NonNullable<NodesInput> & { readonly plan: NodesPlan }) | null;
 
@@ -85,7 +95,7 @@ export class NodesReconciler implements Reconciliation<NodesInput, NodesTurn> {
   }
 
   async prepare(): Promise<NodesInput> {
-    const { lease, database, clusters, store, clusterId, prices, clock } = this.#deps;
+    const { lease, database, clusters, store, capacity, clusterId, prices, clock } = this.#deps;
     const held = lease();
     if (!held) return null;
     const observation = await this.#observe();
@@ -95,22 +105,23 @@ export class NodesReconciler implements Reconciliation<NodesInput, NodesTurn> {
       const [cluster] = await clusters.clustersByIds(tx, [clusterId]);
       const leaving = (await clusters.rentedPools(tx, [clusterId])).filter(({ removedAt }) => removedAt !== null);
       const pools = [...(await clusters.pools(tx, [clusterId])), ...leaving];
-      const scalings = await store.scalings(
-        tx,
-        pools.map(({ id }) => id),
-      );
+      const ids = pools.map(({ id }) => id);
+      const scalings = (await store.scalings(tx, ids)).filter(({ provider }) => provider !== KARPENTER);
       const wanted = [...(observation?.nodes ?? []).flatMap(offeringsOf), ...pools.flatMap(({ offeringId }) => offeringId ?? [])];
-      const sold = await prices.priced(tx, [...new Set(wanted)], clock.now());
-      const offerings = new Set(sold.map(({ offering }) => offering.id));
-      const rates = new Map(sold.flatMap(({ offering, price }) => (price ? [[offering.id, price.effective] as const] : [])));
-      return { cluster, rates, pools, scalings, offerings, known: await store.presentNodes(tx, clusterId) };
+      const priced = await prices.priced(tx, [...new Set(wanted)], clock.now());
+      const sold = new Map(priced.map(({ offering }) => [offering.id, offering]));
+      const rates = new Map(priced.flatMap(({ offering, price }) => (price ? [[offering.id, price.effective] as const] : [])));
+      const [told, holds] = scalings.length === 0 ? [[], []] : [await capacity.answers(tx), await capacity.openHolds(tx)];
+      const answers = answersFor({ pools, scalings, sold }, told);
+      const known = await store.presentNodes(tx, clusterId);
+      return { cluster, rates, sold, answers, pools, scalings, offerings: new Set(sold.keys()), holds, known };
     });
-    const { cluster, rates, ...world } = rows;
+    const { cluster, rates, sold, ...world } = rows;
     if (!cluster) return null;
     const sight = observation ? await this.#askProviders(cluster, world) : NO_SIGHT;
     const since = observation && sinceRegistered(observation, cluster);
     const mine = { clusterId, observation: since, seenAt, alone: this.#alone, refusedUntil: this.#scaler.refusedUntil };
-    return { lease: held, cluster, rates, world: { ...world, ...sight, ...mine } };
+    return { lease: held, cluster, rates, sold, world: { ...world, ...sight, ...mine } };
   }
 
   plan(input: NodesInput, now: Instant): NodesTurn {
@@ -205,7 +216,8 @@ export class NodesReconciler implements Reconciliation<NodesInput, NodesTurn> {
     this.#alone = new Map(alone.map((uid) => [uid, this.#alone.get(uid) ?? now]));
   }
 
-  async #act({ lease, cluster, world, rates, plan }: NonNullable<NodesTurn>, signal: AbortSignal): Promise<void> {
+  async #act(turn: NonNullable<NodesTurn>, signal: AbortSignal): Promise<void> {
+    const { lease, plan } = turn;
     const { actions, logger } = this.#deps;
     const fence = { epoch: lease.epoch };
     for (const { node, message } of plan.announcements) await actions.announce(node, message, fence);
@@ -217,14 +229,34 @@ export class NodesReconciler implements Reconciliation<NodesInput, NodesTurn> {
     }
     for (const poolPlan of plan.pools) {
       signal.throwIfAborted();
-      const pool = world.pools.find(({ id }) => id === poolPlan.poolId);
-      const scaling = world.scalings.find(({ poolId }) => poolId === poolPlan.poolId);
-      if (!pool || !scaling) continue;
-      const rate = rates.get(pool.offeringId ?? '') ?? null;
-      const acted = await this.#scaler.execute({ cluster, pool, scaling, rate }, poolPlan, lease);
+      const at = poolAt(turn, poolPlan.poolId);
+      const acted = at !== null && (await this.#scaler.execute(at, poolPlan, lease));
       if (acted) this.#asked = null;
     }
   }
+}
+
+function poolAt(turn: NonNullable<NodesTurn>, poolId: Id): PoolAt | null {
+  const { cluster, world, rates, sold } = turn;
+  const pool = world.pools.find(({ id }) => id === poolId);
+  const scaling = world.scalings.find((one) => one.poolId === poolId);
+  if (!pool || !scaling) return null;
+  const [rate, offering] = [rates.get(pool.offeringId ?? ''), sold.get(pool.offeringId ?? '')];
+  return { cluster, pool, scaling, rate: rate ?? null, offering: offering ?? null, answer: world.answers.get(poolId) ?? null };
+}
+
+/** By pool: what its provider said last of its kind of capacity. */
+function answersFor(
+  { pools, scalings, sold }: Pick<NodesWorld, 'pools' | 'scalings'> & Pick<NonNullable<NodesInput>, 'sold'>,
+  answers: readonly CapacityAnswer[],
+): Map<Id, CapacityAnswer> {
+  const found = scalings.flatMap((scaling) => {
+    const pool = pools.find(({ id }) => id === scaling.poolId);
+    const key = pool && capacityKeyOf(pool, scaling, sold.get(pool.offeringId ?? '') ?? null);
+    const answer = key && answers.find((one) => isSameCapacity(one.key, key));
+    return answer ? [[scaling.poolId, answer] as const] : [];
+  });
+  return new Map(found);
 }
 
 const NO_SIGHT: CloudSight = { clouds: new Map(), interruptions: [] };

@@ -10,8 +10,9 @@ import { err, ok, type Result } from '../kernel/result.ts';
 import type { Transaction } from '../kernel/transaction.ts';
 import type { Commands } from '../persistence/commands.ts';
 import type { PricesService } from '../pricing/prices.service.ts';
+import type { CapacityStore } from './capacity-store.port.ts';
 import type { ClusterStore } from './cluster-store.port.ts';
-import { poolScalingChanged } from './node.events.ts';
+import { growthResumed, poolScalingChanged } from './node.events.ts';
 import type { NodesQuestion, NodeStore } from './node-store.port.ts';
 import type { ClusterNode, PoolScaling } from './node.ts';
 
@@ -19,6 +20,7 @@ export interface NodesDeps {
   readonly commands: Commands;
   readonly clock: Clock;
   readonly store: NodeStore;
+  readonly capacity: Pick<CapacityStore, 'release'>;
   readonly clusters: Pick<ClusterStore, 'pool'>;
   readonly prices: Pick<PricesService, 'believedAt'>;
   /** Names of the configured providers. */
@@ -84,7 +86,35 @@ export class NodesService {
       return ok({ poolId: pool.id });
     });
   }
+
+  /**
+   * Lets a pool, or all of them, grow on after it was held for growing too fast; what was added until now is not counted again. Failures:
+   * NOT_FOUND, CONFLICT, PRECONDITION_FAILED (nothing is held).
+   */
+  resumeGrowth(
+    caller: Caller,
+    wish: { readonly poolId: Id; readonly all: boolean; readonly expectedVersion: number | null },
+  ): Promise<Result<{ poolId: Id }, Failure>> {
+    return this.#deps.commands.run({ ...caller, mutation: 'resumePoolGrowth', body: { ...wish } }, async (tx) => {
+      const mayWrite = mayDo(caller.principal, 'cluster.write', PLATFORM);
+      const pool = mayWrite ? await this.#deps.clusters.pool(tx, wish.poolId) : null;
+      if (!pool) return err(notFound('pool', ['input', 'pool']));
+      const stale = checkVersion(await this.#deps.store.lockScaling(tx, pool.id), wish.expectedVersion);
+      if (stale) return err(stale);
+      const cause = { at: this.#deps.clock.now(), principal: caller.principal.id };
+      if (!(await this.#deps.capacity.release(tx, wish.all ? null : pool.id, cause))) return err(notHeld(wish.all));
+      record(tx, growthResumed({ pool, all: wish.all, ...cause }));
+      return ok({ poolId: pool.id });
+    });
+  }
 }
+
+const notHeld = (all: boolean): Failure =>
+  all
+    ? failure('PRECONDITION_FAILED', 'Growth of all pools together is not held.', {
+        hint: 'Leave `all` out for this pool alone.',
+      })
+    : failure('PRECONDITION_FAILED', 'Growth of this pool is not held.', { hint: 'With `all` the one of all pools together.' });
 
 const versionOf = (scaling: PoolScaling | null): number => scaling?.version ?? 0;
 

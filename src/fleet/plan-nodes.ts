@@ -2,12 +2,14 @@ import type { CloudInterruption } from '../clouds/cloud-provider.port.ts';
 import type { Id } from '../kernel/id.ts';
 import type { Instant } from '../kernel/instant.ts';
 import type { InventoryObservation, NodeResources, ObservedNode } from './cluster-inventory.port.ts';
+import { inWords, type CapacityAnswer } from './capacity-answer.ts';
 import type { Pool } from './cluster.ts';
 import type { ClusterNode, PoolScaling } from './node.ts';
 import { observeNodes, poolOf, type NodeChange } from './observe-nodes.ts';
 import { planDepartures, type DeparturesPlan } from './plan-departures.ts';
 import { planPoolRemoval } from './plan-pool-removal.ts';
 import { planPools, type PoolPace, type PoolPlan, type ScaledPool } from './plan-pools.ts';
+import type { GrowthHold } from './velocity-breaker.ts';
 
 /** Everything that one pass over the nodes of a cluster decides from. */
 export interface NodesWorld {
@@ -24,6 +26,10 @@ export interface NodesWorld {
   readonly clouds: ReadonlyMap<Id, ScaledPool['cloud']>;
   readonly interruptions: readonly CloudInterruption[];
   readonly refusedUntil: ReadonlyMap<Id, Instant>;
+  /** What providers said of kinds of capacity, by pool. */
+  readonly answers: ReadonlyMap<Id, CapacityAnswer>;
+  /** Growth that waits for a person. */
+  readonly holds: readonly GrowthHold[];
   readonly alone: ReadonlyMap<Id, Instant>;
 }
 
@@ -76,13 +82,16 @@ interface Seen {
 }
 
 function scaledPool(pool: Pool, scaling: PoolScaling, { world, observation, rows }: Seen): ScaledPool {
+  const answer = world.answers.get(pool.id) ?? null;
   const nodes = observation.nodes.filter((node) => poolOf(node, world.pools)?.id === pool.id);
   return {
     ...{ pool, scaling, nodes },
     rows: rows.filter(({ poolId }) => poolId === pool.id),
     cloud: world.clouds.get(pool.id) ?? null,
     shape: shapeOf(nodes, scaling),
-    refusedUntil: world.refusedUntil.get(pool.id) ?? null,
+    refusedUntil: Math.max(answer?.until ?? 0, world.refusedUntil.get(pool.id) ?? 0),
+    refusal: answer && inWords(answer),
+    held: world.holds.find(({ poolId }) => poolId === null || poolId === pool.id)?.message ?? null,
   };
 }
 

@@ -35,6 +35,10 @@ export interface ScaledPool {
   readonly rows: readonly ClusterNode[];
   /** Its provider said no; it is not asked for more before then. */
   readonly refusedUntil: Instant | null;
+  /** What it said, where that concerns every pool of this kind of capacity; null = nothing that stands. */
+  readonly refusal: PoolPlan['stalled'];
+  /** Why its growth waits for a person; null = it does not. */
+  readonly held: string | null;
 }
 
 export type PoolStep =
@@ -209,8 +213,9 @@ function grow({ one, room, pace, now }: Turn, cloud: CloudPoolState): Omit<PoolP
       steps: [],
       stalled: { reason: 'MAXIMUM', message: `it has ${cloud.desired} nodes, and may have ${scaling.maxNodes}.` },
     };
+  if (one.held !== null) return { steps: [], stalled: { reason: 'VELOCITY', message: one.held } };
   // Until then what its provider said last stands.
-  if (refusedUntil !== null && now < refusedUntil) return { steps: [], stalled: null };
+  if (refusedUntil !== null && now < refusedUntil) return { steps: [], stalled: one.refusal };
   if (isTooSoon(one, pace.stepMs, now)) return { steps: [], stalled: null };
   const reason =
     room.more > 0 ? `Pods that no node has taken need ${room.more} more.` : `It shall have at least ${scaling.minNodes}.`;

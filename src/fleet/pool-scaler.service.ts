@@ -5,36 +5,45 @@ import {
   type MachineProvider,
   type CloudResult,
 } from '../clouds/cloud-provider.port.ts';
+import type { Offering } from '../clouds/offering.ts';
 import type { DecisionsService } from '../decisions/decisions.service.ts';
 import { record } from '../events/event-log.ts';
 import type { Clock } from '../kernel/clock.ts';
 import { withCondition, type Condition } from '../kernel/condition.ts';
-import type { Id } from '../kernel/id.ts';
+import { newId, type Id } from '../kernel/id.ts';
 import type { Instant } from '../kernel/instant.ts';
 import type { PicoUsdPerHour } from '../kernel/money.ts';
+import type { Random } from '../kernel/random.ts';
 import type { Scope, Transaction } from '../kernel/transaction.ts';
 import type { Database } from '../persistence/database.ts';
 import { fencedWrite } from '../persistence/fenced-write.ts';
 import { LeaseLost, type Lease } from '../persistence/lease.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import type { NodeActions } from './cluster-inventory.port.ts';
+import { capacityKeyOf, inWords, isCapacityRefusal, learnRefusal, stalledBy, type CapacityAnswer } from './capacity-answer.ts';
+import type { CapacityStore } from './capacity-store.port.ts';
 import type { Cluster, Pool } from './cluster.ts';
-import { poolGivenBack, poolScaled, poolStalled } from './node.events.ts';
+import { growthHeld, poolGivenBack, poolScaled, poolStalled } from './node.events.ts';
 import type { NodeStore } from './node-store.port.ts';
 import type { PoolScaling } from './node.ts';
 import { poolDecision } from './pool-decision.ts';
 import type { PlannedStep, PoolPlan, PoolStep } from './plan-pools.ts';
+import { checkVelocity, type VelocityLimits, type VelocityVerdict } from './velocity-breaker.ts';
 
 export interface PoolScalerDeps {
   readonly database: Database;
   readonly store: Pick<NodeStore, 'lockScaling' | 'saveScalingStatus' | 'dropScaling'>;
+  readonly capacity: CapacityStore;
   readonly decisions: Pick<DecisionsService, 'record'>;
   readonly actions: NodeActions;
   readonly providers: ReadonlyMap<string, MachineProvider>;
   readonly installation: string;
   readonly principal: string;
   readonly clock: Clock;
+  readonly random: Random;
   readonly logger: Logger;
+  /** How fast pools may grow before a person is asked. */
+  readonly velocity: VelocityLimits;
 }
 
 /** A pool with whom to ask for its machines. */
@@ -44,6 +53,10 @@ export interface PoolAt {
   readonly scaling: PoolScaling;
   /** What a node of it costs by the price book; null = nobody knows. */
   readonly rate: PicoUsdPerHour | null;
+  /** What it is sold as; null = nobody knows. */
+  readonly offering: Offering | null;
+  /** What its provider last refused of this kind of capacity; null = nothing. */
+  readonly answer: CapacityAnswer | null;
 }
 
 type ScaleStep = Extract<PoolStep, { kind: 'scale' }>;
@@ -64,13 +77,13 @@ export class PoolScaler {
     this.#deps = deps;
   }
 
-  /** By pool: until when its provider is not asked for more. */
+  /** By pool: until when its provider is not asked for more, because of what the pool itself is. */
   get refusedUntil(): ReadonlyMap<Id, Instant> {
     return this.#refusedUntil;
   }
 
   /** Null = unknown: there is no such provider here, or it does not answer. */
-  async observe({ cluster, pool, scaling }: Omit<PoolAt, 'rate'>): Promise<CloudPoolState | null> {
+  async observe({ cluster, pool, scaling }: Pick<PoolAt, 'cluster' | 'pool' | 'scaling'>): Promise<CloudPoolState | null> {
     const provider = this.#deps.providers.get(scaling.provider);
     if (!provider) return null;
     try {
@@ -84,7 +97,8 @@ export class PoolScaler {
 
   /** True if something may have changed at the provider. */
   async execute(at: PoolAt, plan: PoolPlan, lease: Lease): Promise<boolean> {
-    await this.#tell(at, plan.stalled, lease);
+    // What keeps one from growing that asks for more is known once it is answered.
+    if (!plan.steps.some(isGrowth)) await this.#tell(at, plan.stalled, lease);
     let acted = false;
     for (const { step, reason } of plan.steps) {
       this.#deps.logger.info({ pool: at.pool.name, step, reason }, 'a pool takes a step');
@@ -96,25 +110,93 @@ export class PoolScaler {
     return acted;
   }
 
-  async #scale(at: PoolAt, { step, reason }: PlannedStep & { readonly step: ScaleStep }, lease: Lease): Promise<void> {
-    const { clock, principal, logger, decisions } = this.#deps;
-    const { pool } = at;
-    const now = clock.now();
-    await this.#fenced(at, lease, async (tx, scaling) => {
-      const change = { pool, from: step.from, to: step.to, reasons: [reason], at: now, principal };
-      record(tx, poolScaled(change));
-      await decisions.record(tx, poolDecision({ ...at, ...step, reason, at: now, principal }));
-      return { ...scaling, desiredNodes: step.to, scaledAt: now };
-    });
+  async #scale(at: PoolAt, planned: PlannedStep & { readonly step: ScaleStep }, lease: Lease): Promise<void> {
+    const at0 = this.#deps.clock.now();
+    const step = await this.#grant(at, planned, { lease, now: at0 });
+    if (!step) return;
+    let result: CloudResult;
     try {
-      this.#heed(at, await this.#ask(at, step, lease));
+      result = await this.#ask(at, step, lease);
     } catch (error) {
       if (!(error instanceof CloudUnknown)) throw error;
-      logger.warn({ pool: pool.name, err: error }, 'whether a pool was scaled is unknown; it is looked at again');
+      this.#deps.logger.warn({ pool: at.pool.name, err: error }, 'whether a pool was scaled is unknown; it is looked at again');
       return;
     }
-    const refusal = this.#refusals.get(pool.id) ?? null;
-    await this.#tell(at, refusal, lease);
+    this.#heed(at, result);
+    const answer = step.to > step.from ? await this.#learn(at, result, { lease, askedAt: at0 }) : at.answer;
+    await this.#tell(at, stalledBy(answer, this.#deps.clock.now()), lease);
+  }
+
+  /** Writes down what is asked for, before it is: no more than the velocity breaker lets through; null = nothing. */
+  async #grant(
+    at: PoolAt,
+    { step, reason }: PlannedStep & { readonly step: ScaleStep },
+    { lease, now }: { readonly lease: Lease; readonly now: Instant },
+  ): Promise<ScaleStep | null> {
+    const { principal, decisions } = this.#deps;
+    const { pool } = at;
+    let granted: ScaleStep | null = null;
+    await this.#fenced(at, lease, async (tx, scaling) => {
+      const to = step.to > step.from ? step.from + (await this.#brake(tx, at, { step, now })) : step.to;
+      if (to === step.from && step.to !== step.from) return null;
+      granted = { ...step, to };
+      record(tx, poolScaled({ pool, from: step.from, to, reasons: [reason], at: now, principal }));
+      await decisions.record(tx, poolDecision({ ...at, ...granted, reason, at: now, principal }));
+      return { ...scaling, desiredNodes: to, scaledAt: now };
+    });
+    return granted;
+  }
+
+  /** How many nodes may be added; what is beyond that is held until a person lets it go on. */
+  async #brake(
+    tx: Transaction,
+    { pool, rate }: PoolAt,
+    { step, now }: { readonly step: ScaleStep; readonly now: Instant },
+  ): Promise<number> {
+    const { capacity, velocity } = this.#deps;
+    const costOf = (nodes: number): PicoUsdPerHour | null => (rate === null ? null : rate * BigInt(nodes));
+    const nodes = step.to - step.from;
+    const wanted = { poolId: pool.id, nodes, hourly: costOf(nodes) };
+    const verdict = checkVelocity(wanted, await capacity.lockVelocity(tx, now - velocity.windowMs), velocity, now);
+    if (verdict.trip) await this.#hold(tx, pool, { trip: verdict.trip, now });
+    const { allowed } = verdict;
+    if (allowed > 0) await capacity.addGrowth(tx, { poolId: pool.id, at: now, nodes: allowed, hourly: costOf(allowed) });
+    return allowed;
+  }
+
+  async #hold(
+    tx: Transaction,
+    pool: Pool,
+    { trip, now }: { readonly trip: NonNullable<VelocityVerdict['trip']>; readonly now: Instant },
+  ): Promise<void> {
+    const { capacity, random, principal, logger } = this.#deps;
+    logger.warn({ pool: pool.name, why: trip.message }, 'growth is held until a person lets it go on');
+    await capacity.hold(tx, { ...trip, id: newId(now, random), heldAt: now, releasedAt: null });
+    record(tx, growthHeld({ pool, ...trip, at: now, principal }));
+  }
+
+  /** What an answer teaches every pool of this kind of capacity, whoever asks next. */
+  async #learn(
+    at: PoolAt,
+    result: CloudResult,
+    { lease, askedAt }: { readonly lease: Lease; readonly askedAt: Instant },
+  ): Promise<CapacityAnswer | null> {
+    const { capacity, clock, database } = this.#deps;
+    const write = (body: (tx: Transaction) => Promise<void>) => fencedWrite(database, { scope: SCOPE, lease }, body);
+    if (result.outcome === 'accepted') {
+      const { answer } = at;
+      if (answer) await write((tx) => capacity.clearAnswer(tx, answer.key));
+      return null;
+    }
+    if (result.outcome !== 'refused') return at.answer;
+    const { reason } = result;
+    const key = capacityKeyOf(at.pool, at.scaling, at.offering);
+    const learned = isCapacityRefusal(reason) ? learnRefusal(at.answer, { ...result, key, reason }, clock.now()) : null;
+    await write(async (tx) => {
+      await capacity.refuseGrowth(tx, { poolId: at.pool.id, at: askedAt });
+      if (learned) await capacity.saveAnswer(tx, learned);
+    });
+    return learned ?? at.answer;
   }
 
   /** Gives up a pool that has no machines left; a repeat after a lost answer is the same. */
@@ -165,15 +247,17 @@ export class PoolScaler {
       this.#refusals.delete(pool.id);
       return;
     }
+    // What concerns more than this pool is kept for all of them.
+    if (isCapacityRefusal(result.reason)) return;
     this.#refusedUntil.set(pool.id, this.#deps.clock.now() + (result.retryAfterMs ?? REFUSED_MS));
-    this.#refusals.set(pool.id, { reason: result.reason, message: `its provider says: ${result.message}` });
+    this.#refusals.set(pool.id, inWords(result));
   }
 
   /** Writes what keeps the pool from growing, where that is another thing than before. */
   async #tell(at: PoolAt, stalled: PoolPlan['stalled'], lease: Lease): Promise<void> {
     const { clock, principal } = this.#deps;
     const now = clock.now();
-    const standing = stalled ?? this.#standing(at.pool.id, now);
+    const standing = stalled ?? this.#standing(at, now);
     const next = conditionOf(standing, now);
     if (isSame(at.scaling.conditions, next)) return;
     await this.#fenced(at, lease, (tx, scaling) => {
@@ -183,10 +267,10 @@ export class PoolScaler {
     });
   }
 
-  /** A provider's refusal stands until it is worth asking again. */
-  #standing(poolId: Id, now: Instant): PoolPlan['stalled'] {
-    const until = this.#refusedUntil.get(poolId) ?? 0;
-    return now < until ? (this.#refusals.get(poolId) ?? null) : null;
+  /** A provider's refusal of the pool itself stands until it is worth asking again. */
+  #standing({ pool }: PoolAt, now: Instant): PoolPlan['stalled'] {
+    const until = this.#refusedUntil.get(pool.id) ?? 0;
+    return now < until ? (this.#refusals.get(pool.id) ?? null) : null;
   }
 
   /** Nothing if it does not scale any more. */
@@ -216,6 +300,8 @@ export class PoolScaler {
     };
   }
 }
+
+const isGrowth = ({ step }: PlannedStep): boolean => step.kind === 'scale' && step.to > step.from;
 
 const conditionOf = (stalled: PoolPlan['stalled'], now: Instant): Condition => ({
   type: GROWING,

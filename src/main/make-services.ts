@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { CloudsService } from '../clouds/clouds.service.ts';
 import { CostQueryRepository } from '../costs/cost-query.repository.ts';
 import { CostRepository } from '../costs/cost.repository.ts';
 import { makeCostMetrics } from '../costs/costs.metrics.ts';
@@ -27,9 +28,11 @@ import { ServedRepository } from '../deployments/served.repository.ts';
 import { ServedService } from '../deployments/served.service.ts';
 import { WishWriter } from '../deployments/wish-writer.service.ts';
 import { EventLog } from '../events/event-log.ts';
+import { CapacityRepository } from '../fleet/capacity.repository.ts';
 import { ClusterRepository } from '../fleet/cluster.repository.ts';
 import { NodeRepository } from '../fleet/node.repository.ts';
 import { NodesService } from '../fleet/nodes.service.ts';
+import { KARPENTER } from '../fleet/node.ts';
 import { FleetService } from '../fleet/fleet.service.ts';
 import { AuthenticationService } from '../identity/authentication.service.ts';
 import { BootstrapService } from '../identity/bootstrap.service.ts';
@@ -44,6 +47,7 @@ import type { Random } from '../kernel/random.ts';
 import { Commands } from '../persistence/commands.ts';
 import type { Database } from '../persistence/database.ts';
 import { BundledCatalogue } from '../pricing/bundled-catalogue.adapter.ts';
+import { PriceFeedRepository } from '../pricing/price-feed.repository.ts';
 import { PriceRepository } from '../pricing/price.repository.ts';
 import { PricesService } from '../pricing/prices.service.ts';
 import { ArtifactRepository } from '../registry/artifact.repository.ts';
@@ -108,6 +112,7 @@ export function makeCatalogue(shared: Foundation) {
     catalogue: new BundledCatalogue(join(packageRoot, 'deploy', 'price-book')),
   });
   const nodeStore = new NodeRepository();
+  const capacityStore = new CapacityRepository();
   const { clouds, providers: nodeProviders, feeds: priceFeeds } = openClouds(shared);
   return {
     identityStore,
@@ -121,16 +126,18 @@ export function makeCatalogue(shared: Foundation) {
     identity: new IdentityService({ ...shared, store: identityStore }),
     prices,
     nodeStore,
-    clouds,
+    capacityStore,
+    clouds: new CloudsService({ ...shared, clouds, feedAges: new PriceFeedRepository() }),
     /** Who rents machines for pools, by the name that pools give. */
     nodeProviders,
     priceFeeds,
     nodes: new NodesService({
       ...shared,
       store: nodeStore,
+      capacity: capacityStore,
       clusters: clusterStore,
       prices,
-      providers: [...nodeProviders.keys()],
+      providers: [...nodeProviders.keys(), KARPENTER],
     }),
     fleet: new FleetService({ ...shared, store: clusterStore, use: new ClusterUseRepository() }),
     models: new ModelsService({ ...shared, store: new ModelRepository(), identity: identityStore, signatures: artifacts }),

@@ -12,6 +12,7 @@ import {
   type ObservedNode,
   type WaitingPod,
 } from '../../src/fleet/cluster-inventory.port.ts';
+import { CapacityRepository } from '../../src/fleet/capacity.repository.ts';
 import { ClusterRepository } from '../../src/fleet/cluster.repository.ts';
 import type { Pool } from '../../src/fleet/cluster.ts';
 import type { ClusterNode } from '../../src/fleet/node.ts';
@@ -20,6 +21,7 @@ import { NodeRepository } from '../../src/fleet/node.repository.ts';
 import { NodesReconciler } from '../../src/fleet/nodes.reconciler.ts';
 import { NodesService, type NodesDeps } from '../../src/fleet/nodes.service.ts';
 import { POOL_PACE } from '../../src/fleet/plan-pools.ts';
+import { VELOCITY_LIMITS } from '../../src/fleet/velocity-breaker.ts';
 import type { Id } from '../../src/kernel/id.ts';
 import { Commands } from '../../src/persistence/commands.ts';
 import { acquireLease, renewLease, type Lease } from '../../src/persistence/lease.ts';
@@ -36,6 +38,7 @@ let now = 1_800_000_000_000;
 const clock = { now: () => now };
 const store = new NodeRepository();
 const clusters = new ClusterRepository();
+const capacity = new CapacityRepository();
 const CLUSTER = uid(80);
 const POOL: Pool = {
   ...{ id: uid(90), clusterId: CLUSTER, name: 'burst', capacityType: 'spot', offeringId: null },
@@ -75,6 +78,7 @@ const service = (book: NodesDeps['prices'] = prices): NodesService =>
     commands: new Commands({ database: db.database, clock }),
     clock,
     store,
+    capacity,
     clusters,
     prices: book,
     providers: ['simulated'],
@@ -116,12 +120,13 @@ beforeAll(async () => {
   if (!held) throw new Error('the lease is not free');
   lease = held;
   market = new SimulatedCloud({ clock, random: seededRandom(4) });
+  decisions = new DecisionsService({ store: new DecisionRepository(), clock, random: seededRandom(5) });
   const providers = new Map([[market.name, market]]);
   const meter = null;
-  decisions = new DecisionsService({ store: new DecisionRepository(), clock, random: seededRandom(5) });
   reconciler = new NodesReconciler({
-    ...{ database, store, clusters, prices, decisions, inventory, actions, providers, meter, clock },
+    ...{ database, store, capacity, clusters, prices, decisions, inventory, actions, providers, meter, clock },
     ...{ clusterId: CLUSTER, installation: 'here', logger: quietLogger, pace: POOL_PACE, lease: () => lease },
+    ...{ velocity: VELOCITY_LIMITS, random: seededRandom(7) },
   });
 });
 afterAll(() => db.close());

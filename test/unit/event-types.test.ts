@@ -32,6 +32,8 @@ import type { Cluster } from '../../src/fleet/cluster.ts';
 import {
   nodeChanged,
   poolChanged,
+  growthHeld,
+  growthResumed,
   poolGivenBack,
   poolScaled,
   poolScalingChanged,
@@ -225,6 +227,8 @@ const TABLE: readonly (readonly [string, Story, (...args: never[]) => unknown, E
   ['pool.given_back', 'gone', poolGivenBack, poolGivenBack(pool, cause)],
   ['pool.grown', 'changed', poolScaled, poolScaled({ pool, from: 1, to: 2, reasons: [], ...cause })],
   ['pool.shrunk', 'changed', poolScaled, poolScaled({ pool, from: 2, to: 1, reasons: [], ...cause })],
+  ['pool.growth_held', 'changed', growthHeld, growthHeld({ pool, poolId: null, message: 'too fast', ...cause })],
+  ['pool.growth_resumed', 'changed', growthResumed, growthResumed({ pool, all: true, ...cause })],
   ['pool.stalled', 'changed', poolStalled, poolStalled({ pool, reason: 'MAXIMUM', message: 'it may not', ...cause })],
   ['team.created', 'new', teamCreated, teamCreated({ id: 'team', name: 'acme', version: 1, createdAt: 0 }, cause)],
   ['project.created', 'new', projectChanged, projectChanged(null, project, cause)],

@@ -21,7 +21,7 @@ describe('Nodes scale: pools grow for pods that wait and give idle nodes back', 
   });
   const idleRow = (n: number, since: number | null) => ({ id: uid(n), idleSince: since }) as ClusterNode;
   const scaled = (more: Partial<ScaledPool> = {}): ScaledPool => ({
-    ...{ pool, scaling, cloud: running(), shape: small, nodes: [], rows: [], refusedUntil: null },
+    ...{ pool, scaling, cloud: running(), shape: small, nodes: [], rows: [], refusedUntil: null, refusal: null, held: null },
     ...more,
   });
   const waits = (n: number, more: Partial<WaitingPod> = {}): WaitingPod => ({
@@ -217,14 +217,24 @@ describe('Nodes scale: pools grow for pods that wait and give idle nodes back', 
     };
     const world = { ...rows, observation: null, clouds: new Map([[pool.id, running(1)]]), interruptions: [] };
     const nothing = { changes: [], announcements: [], departures: { departures: [], alone: [] }, pools: [] };
-    expect(planNodes({ ...world, refusedUntil: new Map(), alone: new Map() }, POOL_PACE, NOW)).toEqual(nothing);
+    expect(
+      planNodes({ ...world, refusedUntil: new Map(), answers: new Map(), holds: [], alone: new Map() }, POOL_PACE, NOW),
+    ).toEqual(nothing);
   });
 
   test("a provider's notice is written on the node, once", () => {
     const said = [{ instanceId: 'i-1', nodeName: null, noticedAt: NOW, goneAt: null, message: 'Taken away.' }];
     const world = (one: ObservedNode) => ({
       ...{ clusterId: uid(80), seenAt: null, known: [], pools: [pool], scalings: [], offerings: new Set<string>() },
-      ...{ observation: seen([one]), clouds: new Map(), interruptions: said, refusedUntil: new Map(), alone: new Map() },
+      ...{
+        observation: seen([one]),
+        clouds: new Map(),
+        interruptions: said,
+        refusedUntil: new Map(),
+        answers: new Map(),
+        holds: [],
+        alone: new Map(),
+      },
     });
     expect(planNodes(world(node(1)), POOL_PACE, NOW).announcements).toEqual([
       { node: { uid: uid(1), name: 'node1' }, message: 'Taken away.' },

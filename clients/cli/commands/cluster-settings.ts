@@ -1,7 +1,12 @@
 import { randomUUID } from 'node:crypto';
 import { resolve } from 'node:path';
 import { graphql } from '../../typescript/generated/gql.ts';
-import type { PoolInput, RegisterClusterInput, UpdateClusterInput } from '../../typescript/generated/graphql.ts';
+import type {
+  CapacitySourceInput,
+  PoolInput,
+  RegisterClusterInput,
+  UpdateClusterInput,
+} from '../../typescript/generated/graphql.ts';
 import type { Cli } from '../cli-context.ts';
 import { CommandFailure, EXIT } from '../exit-codes.ts';
 import { wholeNumber } from '../output.ts';
@@ -56,6 +61,28 @@ const SetPoolScaling = graphql(`
   }
 `);
 
+const ResumePoolGrowth = graphql(`
+  mutation ResumePoolGrowth($input: ResumePoolGrowthInput!, $idempotencyKey: String) {
+    resumePoolGrowth(input: $input, idempotencyKey: $idempotencyKey) {
+      pool {
+        id
+        name
+      }
+      userErrors {
+        ...Refusal
+      }
+    }
+  }
+`);
+
+export async function resumeGrowth(cli: Cli, pool: string, all: boolean): Promise<void> {
+  const { resumePoolGrowth } = await cli
+    .client()
+    .request(ResumePoolGrowth, { input: { pool, all }, idempotencyKey: randomUUID() });
+  refuse(resumePoolGrowth.userErrors);
+  cli.output.result(resumePoolGrowth.pool, () => (all ? 'All pools may grow again.' : 'It may grow again.'));
+}
+
 interface AccessOptions {
   readonly kubeconfig?: string;
   readonly kubeContext?: string;
@@ -68,6 +95,7 @@ export interface RegisterOptions extends AccessOptions {
   readonly modelServerImage?: string;
   readonly routerCidr?: string[];
   readonly pool?: string[];
+  readonly rent?: string[];
 }
 
 export interface UpdateOptions extends AccessOptions {
@@ -76,10 +104,11 @@ export interface UpdateOptions extends AccessOptions {
   readonly routerNamespace?: string;
   readonly pool?: string[];
   readonly removePool?: string[];
+  readonly rent?: string[];
 }
 
 export async function register({ client, output }: Cli, name: string, options: RegisterOptions): Promise<void> {
-  const { prefix, systemNamespace, modelServerImage, routerCidr, pool } = options;
+  const { prefix, systemNamespace, modelServerImage, routerCidr, pool, rent } = options;
   const input: RegisterClusterInput = {
     name,
     access: accessOf(options),
@@ -88,6 +117,7 @@ export async function register({ client, output }: Cli, name: string, options: R
     ...(modelServerImage === undefined ? {} : { modelServerImage }),
     ...(routerCidr === undefined ? {} : { routerCidrs: routerCidr }),
     ...(pool === undefined ? {} : { pools: pool.map(poolOf) }),
+    ...(rent === undefined ? {} : { capacitySources: rent.map(sourceOf) }),
   };
   const { registerCluster } = await client().request(RegisterCluster, { input, idempotencyKey: randomUUID() });
   refuse(registerCluster.userErrors);
@@ -119,7 +149,7 @@ export type ClusterEdit = Omit<UpdateClusterInput, 'cluster'>;
 
 /** A flag that was not given is not sent: what it is about stays as it is. */
 export function editOf(options: UpdateOptions): ClusterEdit {
-  const { modelServerImage, routerCidr, routerNamespace, pool = [], removePool = [] } = options;
+  const { modelServerImage, routerCidr, routerNamespace, pool = [], removePool = [], rent } = options;
   const isReachedAnew = [options.kubeconfig, options.inCluster, options.kubeContext].some((one) => one !== undefined);
   const edit = {
     ...(isReachedAnew ? { access: accessOf(options) } : {}),
@@ -128,6 +158,7 @@ export function editOf(options: UpdateOptions): ClusterEdit {
     ...(routerNamespace === undefined ? {} : { routerNamespace }),
     ...(pool.length === 0 ? {} : { pools: pool.map(poolOf) }),
     ...(removePool.length === 0 ? {} : { removePools: removePool }),
+    ...(rent === undefined ? {} : { capacitySources: rent.map(sourceOf) }),
   };
   if (Object.keys(edit).length > 0) return edit;
   throw new CommandFailure('Say what shall change: see purser clusters update --help.', EXIT.USAGE);
@@ -158,6 +189,18 @@ function poolOf(text: string): PoolInput {
     .map((label) => labelOf(label));
   if (!capacityType) throw new CommandFailure(`--pool "${text}": "${capacity}" must be on_demand, spot or reserved.`, EXIT.USAGE);
   return { name, capacityType, nodeSelector };
+}
+
+/** `aws/us-east-1:10=aws,image=ami-1`. */
+function sourceOf(text: string): CapacitySourceInput {
+  const match = /^([^:=]+)(?::(\d+))?=([^,]+)((?:,[^,=]+=[^,]*)*)$/.exec(text);
+  if (!match) throw new CommandFailure(`--rent "${text}" must be REGION[:MAX]=PROVIDER[,SETTING=VALUE…].`, EXIT.USAGE);
+  const [, region = '', max, provider = '', settings = ''] = match;
+  const pairs = settings
+    .split(',')
+    .filter(Boolean)
+    .map((pair) => labelOf(pair, 'a setting of the provider, NAME=VALUE'));
+  return { region, provider, settings: pairs, ...(max === undefined ? {} : { maxNodes: wholeNumber('--rent', max) }) };
 }
 
 function labelOf(text: string, what = 'a label of nodes, KEY=VALUE'): { key: string; value: string } {

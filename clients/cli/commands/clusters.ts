@@ -9,6 +9,7 @@ import { found, refuse } from '../refusals.ts';
 import {
   editOf,
   register,
+  resumeGrowth,
   setScaling,
   update,
   type RegisterOptions,
@@ -79,6 +80,21 @@ const CordonCluster = graphql(`
   }
 `);
 
+const DeclareClusterLost = graphql(`
+  mutation DeclareClusterLost($input: DeclareClusterLostInput!, $idempotencyKey: String) {
+    declareClusterLost(input: $input, idempotencyKey: $idempotencyKey) {
+      cluster {
+        id
+        name
+        lostAt
+      }
+      userErrors {
+        ...Refusal
+      }
+    }
+  }
+`);
+
 const RemoveCluster = graphql(`
   mutation RemoveCluster($input: RemoveClusterInput!, $idempotencyKey: String) {
     removeCluster(input: $input, idempotencyKey: $idempotencyKey) {
@@ -122,6 +138,8 @@ const ApproveRemovals = graphql(`
   }
 `);
 
+const RENT = 'where machines may be rented for it: REGION[:MAX]=PROVIDER[,SETTING=VALUE…], such as aws/us-east-1:10=aws';
+
 export function addClusterCommands(program: Command, cli: () => Cli): void {
   const clusters = program
     .command('clusters')
@@ -146,6 +164,7 @@ export function addClusterCommands(program: Command, cli: () => Cli): void {
     .option('--model-server-image <image>', 'image of the built-in model server, pinned by digest')
     .option('--router-cidr <cidrs...>', 'address blocks whence routers reach replicas')
     .option('--pool <pools...>', 'name, name:spot, name:on_demand:label=value (default: one pool, any node)')
+    .option('--rent <sources...>', RENT)
     .action((name: string, options: RegisterOptions) => register(cli(), name, options));
   clusters
     .command('update <name>')
@@ -157,26 +176,23 @@ export function addClusterCommands(program: Command, cli: () => Cli): void {
     .option('--router-cidr <cidrs...>', 'address blocks whence routers reach replicas: all of them')
     .option('--router-namespace <name>', 'namespace of routers that run there')
     .option('--pool <pools...>', 'pools to add or change: name, name:spot, name:on_demand:label=value')
+    .option('--rent <sources...>', `${RENT}: all of them`)
     .option('--remove-pool <names...>', 'pools to take out once nothing is placed there')
     .action(async (name: string, options: UpdateOptions) => {
       const edit = editOf(options);
       await update(cli(), name, { cluster: await idOf(cli(), name), ...edit });
     });
-  clusters
-    .command('scale-pool <name> <pool>')
-    .description('let a pool grow for replicas that fit no node, and give back nodes that nothing runs on')
-    .requiredOption('--provider <name>', 'who rents its machines, as configured')
-    .option('--min <nodes>', 'never fewer', '0')
-    .requiredOption('--max <nodes>', 'never more')
-    .option('--setting <settings...>', "the provider's own, NAME=VALUE: instanceType, region, idleSeconds …")
-    .action(async (name: string, pool: string, options: ScalingOptions) =>
-      setScaling(cli(), await poolIdOf(cli(), name, pool), options),
-    );
+  addPoolCommands(clusters, cli);
   clusters
     .command('cordon <name>')
     .description('place nothing new there; --undo allows it again')
     .option('--undo', 'allow it again')
     .action((name: string, options: { undo?: boolean }) => cordon(cli(), name, options.undo !== true));
+  clusters
+    .command('lost <name>')
+    .description('say that it will not come back: what is wished there goes elsewhere, within the policy of each deployment')
+    .option('--undo', 'it is back')
+    .action((name: string, options: { undo?: boolean }) => declareLost(cli(), name, options.undo !== true));
   clusters
     .command('remove <name>')
     .description('forget it once nothing is wished or left there')
@@ -190,6 +206,26 @@ export function addClusterCommands(program: Command, cli: () => Cli): void {
     .command('approve-removals <name> <digest>')
     .description('let go what it runs and the database does not know')
     .action((name: string, digest: string) => approve(cli(), name, digest));
+}
+
+function addPoolCommands(clusters: Command, cli: () => Cli): void {
+  clusters
+    .command('scale-pool <name> <pool>')
+    .description('let a pool grow for replicas that fit no node, and give back nodes that nothing runs on')
+    .requiredOption('--provider <name>', 'who rents its machines, as configured')
+    .option('--min <nodes>', 'never fewer', '0')
+    .requiredOption('--max <nodes>', 'never more')
+    .option('--setting <settings...>', "the provider's own, NAME=VALUE: instanceType, region, idleSeconds …")
+    .action(async (name: string, pool: string, options: ScalingOptions) =>
+      setScaling(cli(), await poolIdOf(cli(), name, pool), options),
+    );
+  clusters
+    .command('resume-growth <name> <pool>')
+    .description('let a pool grow on that was held for growing too fast: see why it grew first')
+    .option('--all', 'all pools together, where these are held')
+    .action(async (name: string, pool: string, options: { all?: boolean }) =>
+      resumeGrowth(cli(), await poolIdOf(cli(), name, pool), options.all === true),
+    );
 }
 
 type Row = ClustersQuery['clusters']['nodes'][number];
@@ -241,6 +277,13 @@ async function cordon(cli: Cli, name: string, cordoned: boolean): Promise<void> 
   const { cordonCluster } = await cli.client().request(CordonCluster, { input, idempotencyKey: randomUUID() });
   refuse(cordonCluster.userErrors);
   cli.output.result(cordonCluster.cluster, () => (cordoned ? `${name} takes nothing new.` : `${name} takes replicas again.`));
+}
+
+async function declareLost(cli: Cli, name: string, lost: boolean): Promise<void> {
+  const input = { cluster: await idOf(cli, name), lost };
+  const { declareClusterLost } = await cli.client().request(DeclareClusterLost, { input, idempotencyKey: randomUUID() });
+  refuse(declareClusterLost.userErrors);
+  cli.output.result(declareClusterLost.cluster, () => (lost ? `${name} is given up.` : `${name} takes replicas again.`));
 }
 
 async function remove(cli: Cli, name: string): Promise<void> {

@@ -200,10 +200,16 @@ export type CreateTokenInput = {
 export type DecisionKind =
   /** A new revision failed and was taken back. */
   | 'AUTO_ROLLBACK'
+  /** A node was emptied into the free room of others, because that is worth it. */
+  | 'CONSOLIDATE'
   /** A deployment was deleted. */
   | 'DELETE'
   /** A wish was planned and carried out. */
   | 'DEPLOY'
+  /** Replicas were spread anew over pools of spot and on-demand capacity. */
+  | 'PLACE_SPOT'
+  /** Replicas gave way to a deployment of higher priority, or came back. */
+  | 'PREEMPT'
   /** Somebody went back to an earlier revision. */
   | 'ROLLBACK'
   /** The number of replicas was changed. */
@@ -263,6 +269,8 @@ export type DeployInput = {
   name: string;
   /** Pool on clusters that are named without one; default: their default one. */
   pool?: string | null | undefined;
+  /** Where a quota is short, replicas of lower priority give way, down to one each; default NORMAL. */
+  priority?: DeploymentPriority | null | undefined;
   /** The project. */
   project: ProjectBy;
   /** Requests that may wait for a free replica, one more gets 429; default 100. */
@@ -315,6 +323,15 @@ export type DeploymentPhase =
   | 'PENDING'
   /** As wished. */
   | 'READY';
+
+/** Whose replicas give way where a quota is short. */
+export type DeploymentPriority =
+  /** Those of all others do first. */
+  | 'HIGH'
+  /** First; where nodes are short, too. */
+  | 'LOW'
+  /** Before those of HIGH ones. */
+  | 'NORMAL';
 
 /** A variable of a replica. */
 export type EnvironmentVariableInput = {
@@ -577,6 +594,14 @@ export type ResourcesInput = {
   memoryMib: number;
 };
 
+/** Growth that was held for being too fast. */
+export type ResumePoolGrowthInput = {
+  /** Of all pools together, where that is held. */
+  all?: boolean;
+  /** Global id of the pool. */
+  pool: string | number;
+};
+
 /** Share of traffic of one revision. */
 export type RevisionWeightInput = {
   /** Number of the revision. */
@@ -805,6 +830,14 @@ export type SetPoolScalingMutationVariables = Exact<{
 
 
 export type SetPoolScalingMutation = { setPoolScaling: { pool: { id: string, name: string, scaling: { provider: string, minNodes: number, maxNodes: number, version: number } | null } | null, userErrors: Array<{ code: UserErrorCode, message: string, path: Array<string> | null, hint: string | null }> } };
+
+export type ResumePoolGrowthMutationVariables = Exact<{
+  input: ResumePoolGrowthInput;
+  idempotencyKey?: string | null | undefined;
+}>;
+
+
+export type ResumePoolGrowthMutation = { resumePoolGrowth: { pool: { id: string, name: string } | null, userErrors: Array<{ code: UserErrorCode, message: string, path: Array<string> | null, hint: string | null }> } };
 
 export type ShowClusterQueryVariables = Exact<{
   id: string | number;
@@ -1216,6 +1249,22 @@ export type OperatorNewsSubscription = { events:
     | { __typename: 'Heartbeat', cursor: string }
    };
 
+export type KarpenterPoolsQueryVariables = Exact<{
+  cluster: string;
+}>;
+
+
+export type KarpenterPoolsQuery = { cluster: { pools: Array<{ name: string, capacityType: CapacityType, nodeSelector: Array<{ key: string, value: string }>, scaling: { provider: string, maxNodes: number, settings: Array<{ name: string, value: string }> } | null }> } | null };
+
+export type KarpenterPricesQueryVariables = Exact<{
+  regions: Array<string> | string;
+  types: Array<string> | string;
+  after?: string | null | undefined;
+}>;
+
+
+export type KarpenterPricesQuery = { offerings: { nodes: Array<{ instanceType: string, zone: string | null, capacityType: CapacityType, price: { perHour: { amount: string } } | null }>, pageInfo: { hasNextPage: boolean, endCursor: string | null } } };
+
 export type ExtenderNodePricesQueryVariables = Exact<{
   cluster: string;
   after?: string | null | undefined;
@@ -1510,6 +1559,24 @@ export const SetPoolScalingDocument = new TypedDocumentString(`
   path
   hint
 }`) as unknown as TypedDocumentString<SetPoolScalingMutation, SetPoolScalingMutationVariables>;
+export const ResumePoolGrowthDocument = new TypedDocumentString(`
+    mutation ResumePoolGrowth($input: ResumePoolGrowthInput!, $idempotencyKey: String) {
+  resumePoolGrowth(input: $input, idempotencyKey: $idempotencyKey) {
+    pool {
+      id
+      name
+    }
+    userErrors {
+      ...Refusal
+    }
+  }
+}
+    fragment Refusal on UserError {
+  code
+  message
+  path
+  hint
+}`) as unknown as TypedDocumentString<ResumePoolGrowthMutation, ResumePoolGrowthMutationVariables>;
 export const ShowClusterDocument = new TypedDocumentString(`
     query ShowCluster($id: ID!, $after: String) {
   node(id: $id) {
@@ -2714,6 +2781,52 @@ export const OperatorNewsDocument = new TypedDocumentString(`
   }
 }
     `) as unknown as TypedDocumentString<OperatorNewsSubscription, OperatorNewsSubscriptionVariables>;
+export const KarpenterPoolsDocument = new TypedDocumentString(`
+    query KarpenterPools($cluster: String!) {
+  cluster(by: {path: $cluster}) {
+    pools {
+      name
+      capacityType
+      nodeSelector {
+        key
+        value
+      }
+      scaling {
+        provider
+        maxNodes
+        settings {
+          name
+          value
+        }
+      }
+    }
+  }
+}
+    `) as unknown as TypedDocumentString<KarpenterPoolsQuery, KarpenterPoolsQueryVariables>;
+export const KarpenterPricesDocument = new TypedDocumentString(`
+    query KarpenterPrices($regions: [String!]!, $types: [String!]!, $after: String) {
+  offerings(
+    filter: {regions: $regions, instanceTypes: $types}
+    first: 100
+    after: $after
+  ) {
+    nodes {
+      instanceType
+      zone
+      capacityType
+      price {
+        perHour {
+          amount
+        }
+      }
+    }
+    pageInfo {
+      hasNextPage
+      endCursor
+    }
+  }
+}
+    `) as unknown as TypedDocumentString<KarpenterPricesQuery, KarpenterPricesQueryVariables>;
 export const ExtenderNodePricesDocument = new TypedDocumentString(`
     query ExtenderNodePrices($cluster: String!, $after: String) {
   cluster(by: {path: $cluster}) {

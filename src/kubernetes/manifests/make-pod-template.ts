@@ -8,6 +8,7 @@ import {
   PORT_NAME,
   projectObjectName,
   SERVING_PRIORITY,
+  BATCH_PRIORITY,
   workloadLabels,
   workloadName,
 } from './names.ts';
@@ -44,7 +45,7 @@ export function makePodTemplate(spec: WorkloadSpec, { settings, uid }: TemplateO
       automountServiceAccountToken: false,
       enableServiceLinks: false,
       serviceAccountName: projectObjectName(spec.projectName),
-      priorityClassName: SERVING_PRIORITY,
+      priorityClassName: spec.yields ? BATCH_PRIORITY : SERVING_PRIORITY,
       securityContext: {
         runAsNonRoot: true,
         runAsUser: uid,

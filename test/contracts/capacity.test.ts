@@ -1,0 +1,83 @@
+// The loop of nodes on a real database, a simulated market that refuses, and pods that go where there is room: what refusals teach, how fast pools
+// may grow, and what outlives a restart.
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { VELOCITY_LIMITS } from '../../src/fleet/velocity-breaker.ts';
+import { principalOf } from '../support/actors.ts';
+import { openTestDatabase, type TestDatabase } from '../support/database.ts';
+import { small, uid } from '../support/nodes.ts';
+import { makeNodesWorld, SYSTEM } from '../support/nodes-world.ts';
+
+let db: TestDatabase;
+beforeAll(async () => {
+  db = await openTestDatabase();
+});
+afterAll(() => db.close());
+
+const WORK = uid(500);
+
+describe('Capacity: refusals teach the next plan', () => {
+  test('a quota of 0 is asked about ever less often, also after a restart, by no pool of its kind, and forgotten once there is some', async () => {
+    const world = await makeNodesWorld(db, { cluster: 'refused', pools: ['one', 'two'] });
+    const [one, two] = [world.pools[0]!, world.pools[1]!];
+    for (const pool of world.pools) await world.scale(pool, {});
+    const answers = () => db.database.read(SYSTEM, (tx) => world.capacity.answers(tx));
+    world.market.change({ quota: 0 });
+    world.nodes.want(WORK, one.name, 2, small);
+    await world.pass(10);
+    world.nodes.want(uid(501), two.name, 1, small);
+    world.restart();
+    await world.pass(11);
+    // After 1, 3 and 7 minutes; ten have passed. The other pool is of the same kind: asked once, when the time had come.
+    expect((await answers()).map(({ reason, refusals, key }) => [reason, refusals, key.capacityType])).toEqual([
+      ['QUOTA', 4, 'spot'],
+    ]);
+    const asked = await world.events('pool.grown');
+    expect(asked.length).toBeLessThanOrEqual(6);
+    expect(await world.events('pool.stalled')).toHaveLength(2);
+    expect(await world.conditionOf(two)).toMatchObject({ status: 'False', reason: 'QUOTA' });
+    world.market.change({ quota: 100 });
+    await world.pass(20);
+    expect(await answers()).toEqual([]);
+    expect(await world.conditionOf(one)).toMatchObject({ status: 'True' });
+    expect([await world.desired(one), await world.desired(two), world.nodes.running()]).toEqual([2, 1, 3]);
+  });
+});
+
+describe('Velocity breaker: a runaway stops, and only a person lets it go on', () => {
+  test('growth is held at the limit, also after a restart and for lost answers; shrinking is not', async () => {
+    const world = await makeNodesWorld(db, { cluster: 'runaway', pools: ['burst'] });
+    const pool = world.pools[0]!;
+    const velocity = { ...VELOCITY_LIMITS, poolNodes: 12 };
+    world.restart({ velocity });
+    await world.scale(pool, { maxNodes: 50, config: { idleSeconds: '60' } });
+    world.market.change({ lost: 0.3 });
+    world.nodes.want(WORK, pool.name, 40, small);
+    for (let n = 0; n < 20; n += 1) {
+      world.restart({ velocity });
+      await world.pass();
+    }
+    world.market.change({ lost: 0 });
+    await world.pass(3);
+    expect(await world.desired(pool)).toBeLessThanOrEqual(12);
+    expect(await world.events('pool.growth_held')).toHaveLength(1);
+    const condition = await world.conditionOf(pool);
+    expect(condition).toMatchObject({ status: 'False', reason: 'VELOCITY' });
+    expect(condition?.message).toContain('purser clusters resume-growth');
+
+    const resume = (more: object = {}, caller = world.admin) =>
+      world.service.resumeGrowth(caller, { poolId: pool.id, all: false, expectedVersion: null, ...more });
+    const stranger = { ...world.admin, principal: principalOf('team_admin', uid(1)) };
+    expect(await resume({}, stranger)).toMatchObject({ error: { code: 'NOT_FOUND' } });
+    expect(await resume({ expectedVersion: 7 })).toMatchObject({ error: { code: 'CONFLICT' } });
+    expect(await resume({ all: true })).toMatchObject({ error: { code: 'PRECONDITION_FAILED' } });
+    expect(await resume()).toMatchObject({ ok: true });
+    const before = await world.desired(pool);
+    await world.pass(5);
+    expect(await world.desired(pool)).toBe(before + 12);
+    expect(await world.events('pool.growth_held')).toHaveLength(2);
+
+    world.nodes.want(WORK, pool.name, 0, small);
+    await world.pass(20);
+    expect([await world.desired(pool), world.nodes.running()]).toEqual([0, 0]);
+  });
+});
