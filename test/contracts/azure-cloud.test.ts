@@ -19,7 +19,7 @@ const scaleSet: CloudPool = {
 
 const settings = (double: AzureDouble) =>
   AzureSettings.parse({
-    ...{ kind: 'azure', subscriptionId: SUBSCRIPTION, clusters: [{ resourceGroup: 'rg', name: 'east' }] },
+    ...{ subscriptionId: SUBSCRIPTION, clusters: [{ resourceGroup: 'rg', name: 'east' }] },
     ...{ scaleSets: { resourceGroup: 'purser' }, endpoints: { management: double.http.url }, deadlineMs: 200 },
   });
 

@@ -14,7 +14,7 @@ import { AgentPools } from './agent-pools.adapter.ts';
 import { ArmClient, POLL_MS, type ArmOptions } from './arm-client.adapter.ts';
 import { comingOf, epochOf, isOf, settingOf, tagsFor, type AzureMachine, type AzurePool } from './azure-pool.ts';
 import type { AzurePools, PoolChange } from './azure-pools.port.ts';
-import { TAG } from './pool-names.ts';
+import { TAG, type Tags } from './pool-names.ts';
 import { SpotNotices } from './spot-notices.adapter.ts';
 import { ScaleSets } from './scale-sets.adapter.ts';
 
@@ -45,14 +45,17 @@ export class AzureMachines implements MachineProvider {
   }
 
   async ensurePool(pool: CloudPool, fence: CloudFence): Promise<CloudResult> {
-    const [found, ...others] = await this.#all(pool.key);
-    if (!found) return this.#create(pool, fence);
-    if (epochOf(found) > fence.epoch) return STALE;
+    const [listed, ...others] = await this.#all(pool.key);
+    const kind = settingOf(pool, 'cluster') === null ? this.#kinds[1] : this.#kinds[0];
+    const paths = kind.pathsFor(pool, this.#clock.now());
+    if (typeof paths === 'string') return { outcome: 'refused', reason: 'INVALID', message: paths, retryAfterMs: null };
     // Made by a call whose answer was lost, and by its repeat before lists showed it.
     for (const one of others.filter(({ count }) => count === 0)) await this.#kindOf(one).remove(one);
+    const found = listed ?? (await this.#unlisted(pool.key, [paths.now, paths.before], kind));
     const tags = tagsFor(pool, fence);
-    const isTold = epochOf(found) === fence.epoch && found.tags[TAG.description] === tags[TAG.description];
-    return isTold ? ACCEPTED : resultOf(await this.#kindOf(found).describe(found, pool, tags));
+    if (found) return this.#describe(await this.#settled(found), pool, tags);
+    const outcome = await kind.create(pool, paths.now, tags);
+    return typeof outcome === 'string' ? this.#knows(pool.key, { kind: kind.kind, path: paths.now }) : outcome;
   }
 
   async scalePool(key: string, wish: Wish, fence: CloudFence): Promise<CloudResult> {
@@ -98,14 +101,22 @@ export class AzureMachines implements MachineProvider {
     return this.#notices.open(this.#clock.now());
   }
 
-  async #create(pool: CloudPool, fence: CloudFence): Promise<CloudResult> {
-    const kind = settingOf(pool, 'cluster') === null ? this.#kinds[1] : this.#kinds[0];
-    const paths = kind.pathsFor(pool, this.#clock.now());
-    if (typeof paths === 'string') return { outcome: 'refused', reason: 'INVALID', message: paths, retryAfterMs: null };
-    const made = (await kind.at(paths.now)) ?? (await kind.at(paths.before));
-    if (made && made.state !== 'deleting') return this.#knows(pool.key, await this.#settled(made));
-    const outcome = await kind.create(pool, paths.now, tagsFor(pool, fence));
-    return typeof outcome === 'string' ? this.#knows(pool.key, { kind: kind.kind, path: paths.now }) : outcome;
+  async #describe(found: AzurePool, pool: CloudPool, tags: Tags): Promise<CloudResult> {
+    const epoch = Number(tags[TAG.epoch]);
+    if (epochOf(found) > epoch) return STALE;
+    this.#knows(pool.key, found);
+    const isTold = epochOf(found) === epoch && found.tags[TAG.description] === tags[TAG.description];
+    return isTold ? ACCEPTED : resultOf(await this.#kindOf(found).describe(found, pool, tags));
+  }
+
+  /** A pool that was just made: lists do not show it yet. */
+  async #unlisted(key: string, names: readonly string[], kind: AzurePools): Promise<AzurePool | null> {
+    const hint = this.#known.get(key);
+    for (const path of [...(hint?.kind === kind.kind ? [hint.path] : []), ...names]) {
+      const made = await kind.at(path);
+      if (made && isOf(made, key) && made.state !== 'deleting') return made;
+    }
+    return null;
   }
 
   /** A pool that is still being made refuses machines: it is waited for a while. */

@@ -9,7 +9,6 @@ const Name = z.string().regex(/^[\w.()-]{1,90}$/);
 
 /** How a subscription of Azure is used. Holds no secret: credentials come from the SDK's default chain. */
 export const AzureSettings = z.strictObject({
-  kind: z.literal('azure'),
   subscriptionId: z.uuid(),
   /** Clusters of AKS whose agent pools may be made and scaled. */
   clusters: z.array(z.strictObject({ resourceGroup: Name, name: Name })).default([]),
