@@ -5,6 +5,7 @@ import { TraceError } from '../simulation/parse-spot-traces.ts';
 import { spotText } from '../simulation/spot-report.ts';
 import { readSpotTraces } from '../simulation/spot-traces.adapter.ts';
 import { packageRoot } from './package-root.ts';
+import { addPackingCommand } from './simulate-packing.ts';
 import { StartError } from './start-error.ts';
 
 const UNITS = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000 } as const;
@@ -24,7 +25,7 @@ interface SpotOptions {
 
 /** `purser simulate`: tries policies in virtual time. Reads files and writes a report; it needs no installation. */
 export async function simulate(): Promise<void> {
-  const program = new Command('purser simulate').description('try policies on recorded markets, in virtual time');
+  const program = new Command('purser simulate').description('try policies on recorded markets and workloads, in virtual time');
   program.exitOverride(({ exitCode }) => process.exit(exitCode === 0 ? 0 : WRONG_ARGUMENTS));
   program
     .command('spot')
@@ -39,6 +40,7 @@ export async function simulate(): Promise<void> {
     )
     .option('--json', 'print one JSON document')
     .action(simulateSpot);
+  addPackingCommand(program);
   await program.parseAsync(process.argv.slice(3), { from: 'user' });
 }
 

@@ -1,0 +1,202 @@
+import { invariant } from '../kernel/invariant.ts';
+import { fitsIn, gpuDemandOf, needKeyOf, roomAfter, roomKeyOf, WHOLE_GPU, type FreeRoom, type PodNeed } from './pack-room.ts';
+
+export interface PackNode {
+  readonly name: string;
+  readonly cpuMilli: number;
+  readonly memoryMib: number;
+  readonly gpus: number;
+  readonly model: string;
+}
+
+export interface PackPod extends PodNeed {
+  readonly name: string;
+}
+
+/** All pods with the same need; numbered so that scores can be kept in a list. */
+export interface PodKind {
+  readonly index: number;
+  readonly need: PodNeed;
+}
+
+/** Where a pod sits. */
+export interface Seat {
+  readonly pod: string;
+  readonly kind: PodKind;
+  readonly node: string;
+  /** The devices it holds, by their number on the node. */
+  readonly devices: readonly number[];
+}
+
+/** A place that a pod may take: any node with this room, these devices of the room's list. */
+export interface Place {
+  readonly room: RoomClass;
+  readonly gpus: readonly number[];
+}
+
+/** All nodes with the same free room: what holds for one holds for all, so it is scored once. */
+export interface RoomClass {
+  readonly room: FreeRoom;
+  readonly key: string;
+  /** Ranks of the nodes in the order of their names. */
+  readonly nodes: Set<number>;
+  /** By kind: what a policy worked out for this room, under its own stamp. */
+  readonly scores: (number | undefined)[];
+  readonly choices: (readonly number[] | undefined)[];
+  stamp: number;
+}
+
+interface NodeState {
+  readonly node: PackNode;
+  /** Free thousandths by device number. */
+  readonly devices: number[];
+  readonly seats: Map<string, Seat>;
+  rooms: RoomClass;
+}
+
+/** Nodes, their free room and who sits where. Changing it is the only thing that it does; who sits where is a policy's choice. */
+export class PackedCluster {
+  readonly #nodes: NodeState[];
+  readonly #ranks: ReadonlyMap<string, number>;
+  readonly #rooms = new Map<string, RoomClass>();
+  readonly #kinds = new Map<string, PodKind>();
+  readonly #seats = new Map<string, Seat>();
+  readonly gpuMilli: number;
+  #allocatedGpuMilli = 0;
+
+  constructor(nodes: readonly PackNode[]) {
+    const sorted = [...nodes].sort((a, b) => (a.name < b.name ? -1 : 1));
+    this.#ranks = new Map(sorted.map(({ name }, rank) => [name, rank]));
+    invariant(this.#ranks.size === nodes.length, 'two nodes have one name');
+    this.gpuMilli = nodes.reduce((sum, { gpus }) => sum + gpus * WHOLE_GPU, 0);
+    this.#nodes = sorted.map((node, rank) => {
+      const devices = Array.from({ length: node.gpus }, () => WHOLE_GPU);
+      return { node, devices, seats: new Map<string, Seat>(), rooms: this.#join(rank, emptyRoomOf(node)) };
+    });
+  }
+
+  get allocatedGpuMilli(): number {
+    return this.#allocatedGpuMilli;
+  }
+
+  get rooms(): Iterable<RoomClass> {
+    return this.#rooms.values();
+  }
+
+  get seats(): ReadonlyMap<string, Seat> {
+    return this.#seats;
+  }
+
+  get nodes(): readonly { readonly node: PackNode; readonly seats: ReadonlyMap<string, Seat>; readonly rooms: RoomClass }[] {
+    return this.#nodes;
+  }
+
+  kindOf(need: PodNeed): PodKind {
+    const key = needKeyOf(need);
+    const known = this.#kinds.get(key);
+    if (known) return known;
+    const kind = { index: this.#kinds.size, need };
+    this.#kinds.set(key, kind);
+    return kind;
+  }
+
+  roomOf(node: string): RoomClass {
+    return this.#nodeOf(node).rooms;
+  }
+
+  /** The first node by name with this room, other than those named. */
+  nodeWith(room: RoomClass, except: readonly string[]): string | null {
+    const rank = lowest(room.nodes, new Set(except.map((name) => this.#ranks.get(name) ?? -1)));
+    return this.#nodes[rank]?.node.name ?? null;
+  }
+
+  /** Gives the pod its place on the first such node by name, or on `node`. */
+  take(pod: string, kind: PodKind, place: Place, node?: string): Seat {
+    invariant(fitsIn(place.room.room, kind.need), `${pod} does not fit there`);
+    invariant(!this.#seats.has(pod), `${pod} sits already`);
+    const rank = node === undefined ? lowest(place.room.nodes, NOBODY) : (this.#ranks.get(node) ?? -1);
+    const state = this.#nodes[rank];
+    invariant(state?.rooms === place.room, `${pod}: the room changed`);
+    const devices = devicesFor(state.devices, place);
+    for (const device of devices) state.devices[device] = (state.devices[device] ?? 0) - kind.need.gpuMilli;
+    const seat = { pod, kind, node: state.node.name, devices };
+    state.seats.set(pod, seat);
+    this.#seats.set(pod, seat);
+    this.#allocatedGpuMilli += gpuDemandOf(kind.need);
+    this.#moveTo(rank, state, roomAfter(place.room.room, kind.need, place.gpus));
+    return seat;
+  }
+
+  give(pod: string): Seat {
+    const seat = this.#seats.get(pod);
+    invariant(seat !== undefined, `${pod} sits nowhere`);
+    const state = this.#nodeOf(seat.node);
+    const { need } = seat.kind;
+    for (const device of seat.devices) state.devices[device] = (state.devices[device] ?? 0) + need.gpuMilli;
+    state.seats.delete(pod);
+    this.#seats.delete(pod);
+    this.#allocatedGpuMilli -= gpuDemandOf(need);
+    this.#moveTo(this.#ranks.get(seat.node) ?? -1, state, roomWith(state.rooms.room, need, state.devices));
+    return seat;
+  }
+
+  /** The room of a node if these pods were gone from it. */
+  roomWithout(node: string, seats: readonly Seat[]): FreeRoom {
+    const state = this.#nodeOf(node);
+    const devices = [...state.devices];
+    return seats.reduce((room, { kind, devices: held }) => {
+      for (const device of held) devices[device] = (devices[device] ?? 0) + kind.need.gpuMilli;
+      return roomWith(room, kind.need, devices);
+    }, state.rooms.room);
+  }
+
+  #nodeOf(name: string): NodeState {
+    const state = this.#nodes[this.#ranks.get(name) ?? -1];
+    invariant(state !== undefined, `there is no node ${name}`);
+    return state;
+  }
+
+  #moveTo(rank: number, state: NodeState, room: FreeRoom): void {
+    state.rooms.nodes.delete(rank);
+    if (state.rooms.nodes.size === 0) this.#rooms.delete(state.rooms.key);
+    state.rooms = this.#join(rank, room);
+  }
+
+  #join(rank: number, room: FreeRoom): RoomClass {
+    const key = roomKeyOf(room);
+    const rooms = this.#rooms.get(key) ?? { room, key, nodes: new Set<number>(), scores: [], choices: [], stamp: -1 };
+    this.#rooms.set(key, rooms);
+    rooms.nodes.add(rank);
+    return rooms;
+  }
+}
+
+const emptyRoomOf = ({ model, cpuMilli, memoryMib, gpus }: PackNode): FreeRoom => ({
+  ...{ model, cpuMilli, memoryMib, gpuMilli: gpus * WHOLE_GPU },
+  gpusMilli: Array.from({ length: gpus }, () => WHOLE_GPU),
+});
+
+/** What is free once a pod has given back its devices. */
+const roomWith = (room: FreeRoom, need: PodNeed, devices: readonly number[]): FreeRoom => ({
+  model: room.model,
+  cpuMilli: room.cpuMilli + need.cpuMilli,
+  memoryMib: room.memoryMib + need.memoryMib,
+  gpusMilli: [...devices].sort((a, b) => b - a),
+  gpuMilli: room.gpuMilli + gpuDemandOf(need),
+});
+
+/** The node's devices that are as free as the chosen ones of the list. */
+function devicesFor(devices: readonly number[], { room, gpus }: Place): number[] {
+  const taken: number[] = [];
+  for (const place of gpus)
+    taken.push(devices.findIndex((free, at) => free === room.room.gpusMilli[place] && !taken.includes(at)));
+  return taken;
+}
+
+const NOBODY: ReadonlySet<number> = new Set();
+
+function lowest(ranks: ReadonlySet<number>, except: ReadonlySet<number>): number {
+  let low = Infinity;
+  for (const rank of ranks) if (rank < low && !except.has(rank)) low = rank;
+  return low;
+}

@@ -1,0 +1,76 @@
+import type { PodKind } from './pack-cluster.ts';
+import type { PodNeed } from './pack-room.ts';
+
+/** A need with its weight among what arrives; weights sum to 1. */
+export interface TypicalNeed {
+  readonly need: PodNeed;
+  readonly weight: number;
+}
+
+/** The rarest kinds that together make up less than this share are left out. Higher loses sight of what is rare but large, lower costs time. */
+const RARE_SHARE = 0.05;
+
+/**
+ * The estimate is renewed when this many times as many pods have arrived. Lower forgets all scores more often, higher stays longer with a
+ * first impression.
+ */
+const RENEWAL_GROWTH = 2;
+
+/**
+ * A pod of n devices weighs n to the minus this. At 0 the few large pods keep whole nodes free for themselves and strand what smaller ones
+ * would use; at 1 nothing is kept for them.
+ */
+const LARGE_POD_DISCOUNT = 0.6;
+
+/** What pods ask for, learned from those that have arrived. */
+export class PodMix {
+  readonly #seen: { readonly kind: PodKind; count: number }[] = [];
+  #arrived = 0;
+  #renewAt = 1;
+  #typical: readonly TypicalNeed[] = [];
+  #version = 0;
+
+  observe(kind: PodKind): void {
+    const entry = (this.#seen[kind.index] ??= { kind, count: 0 });
+    entry.count += 1;
+    this.#arrived += 1;
+    if (this.#arrived < this.#renewAt) return;
+    this.#renewAt = Math.ceil(this.#arrived * RENEWAL_GROWTH);
+    this.#typical = typicalOf(Object.values(this.#seen));
+    this.#version += 1;
+  }
+
+  get typical(): readonly TypicalNeed[] {
+    return this.#typical;
+  }
+
+  /** Changes when the estimate does. */
+  get version(): number {
+    return this.#version;
+  }
+}
+
+/** The common ones of the kinds seen; those that take as much of a device stand together. */
+export function typicalOf(
+  seen: readonly { readonly kind: PodKind; readonly count: number }[],
+  discount: number = LARGE_POD_DISCOUNT,
+): TypicalNeed[] {
+  const common = mostCommon(seen);
+  const weights = common.map(({ kind, count }) => count * Math.max(1, kind.need.gpus) ** -discount);
+  const sum = weights.reduce((all, weight) => all + weight, 0);
+  return common
+    .map(({ kind }, at) => ({ need: kind.need, weight: (weights[at] ?? 0) / sum }))
+    .sort((a, b) => a.need.gpuMilli - b.need.gpuMilli);
+}
+
+function mostCommon<Seen extends { readonly kind: PodKind; readonly count: number }>(seen: readonly Seen[]): Seen[] {
+  const total = seen.reduce((sum, { count }) => sum + count, 0);
+  let covered = 0;
+  return [...seen]
+    .sort((a, b) => b.count - a.count || a.kind.index - b.kind.index)
+    .filter(({ count }) => {
+      const wanted = covered < total * (1 - RARE_SHARE);
+      covered += count;
+      return wanted;
+    });
+}

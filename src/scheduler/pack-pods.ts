@@ -1,0 +1,119 @@
+import { PodMix, type TypicalNeed } from './pack-mix.ts';
+import type { PackedCluster, PackPod, Place, PodKind, RoomClass } from './pack-cluster.ts';
+import { fitsIn, gpuDemandOf, placesFor, roomAfter, type FreeRoom, type PodNeed } from './pack-room.ts';
+import { strandedIn } from './pack-stranding.ts';
+
+/** Chooses a place for a pod; null = it fits nowhere. */
+export interface PackPolicy {
+  /** Told of every pod that arrives, before its place is chosen. */
+  observe?(kind: PodKind): void;
+  choose(kind: PodKind, rooms: Iterable<RoomClass>): Place | null;
+}
+
+/** Why a pod was not placed. */
+export type RefusalCode = 'NO_SUCH_DEVICE' | 'NEVER_FITS' | 'NO_ROOM';
+
+export interface Refusal {
+  readonly pod: string;
+  readonly kind: PodKind;
+  readonly code: RefusalCode;
+}
+
+/** Places one pod after the other, in the order given; who does not fit is refused, with the reason. */
+export function packPods(cluster: PackedCluster, pods: readonly PackPod[], policy: PackPolicy): { readonly refused: Refusal[] } {
+  const refused: Refusal[] = [];
+  const codes: RefusalCode[] = [];
+  for (const pod of pods) {
+    const kind = cluster.kindOf(pod);
+    policy.observe?.(kind);
+    const place = policy.choose(kind, cluster.rooms);
+    if (place) cluster.take(pod.name, kind, place);
+    else refused.push({ pod: pod.name, kind, code: (codes[kind.index] ??= refusalOf(cluster, kind.need)) });
+  }
+  return { refused };
+}
+
+/** Scores every room once for each kind and keeps the score until `version` changes. Lower is better. */
+export interface RoomScore {
+  readonly version: () => number;
+  readonly score: (room: FreeRoom, need: PodNeed) => { readonly score: number; readonly gpus: readonly number[] };
+}
+
+/** The lowest score; of equals the first by the room's key. */
+export function bestPlace(kind: PodKind, rooms: Iterable<RoomClass>, by: RoomScore): Place | null {
+  let best: RoomClass | null = null;
+  let lowest = Infinity;
+  for (const room of rooms) {
+    if (kind.need.cpuMilli > room.room.cpuMilli) continue;
+    const value = scoreIn(room, kind, by);
+    if (value < lowest || (value === lowest && best !== null && room.key < best.key)) [best, lowest] = [room, value];
+  }
+  return best && { room: best, gpus: best.choices[kind.index] ?? [] };
+}
+
+/** Infinity where the pod does not fit. */
+export function scoreIn(rooms: RoomClass, kind: PodKind, { version, score }: RoomScore): number {
+  const stamp = version();
+  if (rooms.stamp !== stamp) [rooms.stamp, rooms.scores.length, rooms.choices.length] = [stamp, 0, 0];
+  const known = rooms.scores[kind.index];
+  if (known !== undefined) return known;
+  const { score: value, gpus } = fitsIn(rooms.room, kind.need) ? score(rooms.room, kind.need) : { score: Infinity, gpus: [] };
+  rooms.choices[kind.index] = gpus;
+  return (rooms.scores[kind.index] = value);
+}
+
+/**
+ * Where the pod strands least, judged by the mix of what has arrived so far. Rooms that it strands equally are told apart by best fit, so that
+ * pods without devices keep off the nodes whose CPU the devices need.
+ */
+export function leastStranding(mix: PodMix): PackPolicy {
+  const measure = growthOf(mix, strandedIn);
+  return {
+    observe: (kind) => mix.observe(kind),
+    choose: (kind, rooms) => bestPlace(kind, rooms, measure),
+  };
+}
+
+export type Measure = (room: FreeRoom, typical: readonly TypicalNeed[]) => number;
+
+/** Scores a room by how much the measure grows when the pod takes its best devices there. */
+export function growthOf(mix: Pick<PodMix, 'typical' | 'version'>, measure: Measure): RoomScore {
+  let [version, measured] = [-1, new WeakMap<FreeRoom, number>()];
+  const before = (room: FreeRoom): number => {
+    if (version !== mix.version) [version, measured] = [mix.version, new WeakMap()];
+    const value = measured.get(room) ?? measure(room, mix.typical);
+    measured.set(room, value);
+    return value;
+  };
+  return {
+    version: () => mix.version,
+    score(room, need) {
+      let [least, best]: [number, readonly number[]] = [Infinity, []];
+      for (const gpus of placesFor(room, need)) {
+        const value = measure(roomAfter(room, need, gpus), mix.typical);
+        if (value < least) [least, best] = [value, gpus];
+      }
+      return { score: least - before(room) + TIE_WEIGHT * leftoverOf(room, need), gpus: best };
+    },
+  };
+}
+
+/** Small enough never to outweigh a thousandth of a device. */
+const TIE_WEIGHT = 0.00004;
+
+/** One device weighs as much as 16 CPUs. */
+const CPU_MILLI_PER_GPU_MILLI = 16;
+
+/** What is left in thousandths of a device: the less, the better the fit. */
+export const leftoverOf = (room: FreeRoom, need: PodNeed): number =>
+  room.gpuMilli - gpuDemandOf(need) + (room.cpuMilli - need.cpuMilli) / CPU_MILLI_PER_GPU_MILLI;
+
+function refusalOf(cluster: PackedCluster, need: PodNeed): RefusalCode {
+  const nodes = cluster.nodes.map(({ node }) => node);
+  const models = nodes.filter(({ model }) => need.gpus === 0 || need.models.length === 0 || need.models.includes(model));
+  if (models.length === 0) return 'NO_SUCH_DEVICE';
+  const large = models.some(
+    (node) => node.cpuMilli >= need.cpuMilli && node.memoryMib >= need.memoryMib && node.gpus >= need.gpus,
+  );
+  return large ? 'NO_ROOM' : 'NEVER_FITS';
+}
