@@ -19,6 +19,7 @@ import { Migration20261121001500_clusters } from './Migration20261121001500_clus
 import { Migration20261121001550_price_problems } from './Migration20261121001550_price_problems.ts';
 import { Migration20261121001600_pools_that_go } from './Migration20261121001600_pools_that_go.ts';
 import { Migration20261121001700_price_feeds } from './Migration20261121001700_price_feeds.ts';
+import { Migration20261121001800_capacity_sources } from './Migration20261121001800_capacity_sources.ts';
 import { Migration20261121001900_capacity } from './Migration20261121001900_capacity.ts';
 
 /** Every migration, oldest first. A list and not a folder scan: the same in sources, in the build and in tests. */
@@ -43,5 +44,6 @@ export const MIGRATIONS: readonly (new (...args: ConstructorParameters<typeof Mi
   Migration20261121001550_price_problems,
   Migration20261121001600_pools_that_go,
   Migration20261121001700_price_feeds,
+  Migration20261121001800_capacity_sources,
   Migration20261121001900_capacity,
 ];

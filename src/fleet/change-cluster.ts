@@ -4,6 +4,7 @@ import { err, ok, type Result } from '../kernel/result.ts';
 import {
   checkPoolList,
   checkSettings,
+  type CapacitySource,
   type Cluster,
   type ClusterAccess,
   type ClusterConfig,
@@ -19,6 +20,8 @@ export interface ClusterEdit {
   readonly routerNamespace: string | null;
   /** To be added, or changed where the cluster has one of this name. Without an offering a known pool keeps its own. */
   readonly pools: readonly PoolWish[];
+  /** Where its pools may rent, all of it; absent or null = as it is. */
+  readonly capacitySources?: readonly CapacitySource[] | null;
   /** Names of pools to be taken out. */
   readonly removePools: readonly string[];
 }
@@ -35,6 +38,7 @@ export interface ClusterFacts {
 
 export interface ClusterChanges {
   readonly config: ClusterConfig | null;
+  readonly capacitySources: readonly CapacitySource[];
   /** What changes, in words; empty = nothing. */
   readonly parts: readonly string[];
   readonly added: readonly PoolWish[];
@@ -58,13 +62,16 @@ export function changeCluster(facts: ClusterFacts, edit: ClusterEdit): Result<Cl
   const changed = changedPools(pools, edit.pools);
   const removed = pools.filter(({ name }) => edit.removePools.includes(name));
   const added = edit.pools.filter((wish) => !pools.some(({ name }) => name === wish.name));
+  const before = cluster.capacitySources ?? [];
+  const capacitySources = edit.capacitySources ?? before;
   const parts = [
     ...changedSettings(cluster.config, config),
+    ...(isSame(before, capacitySources) ? [] : ['capacity sources']),
     ...added.map(({ name }) => `pool ${name} added`),
     ...changed.map(({ after }) => `pool ${after.name} changed`),
     ...removed.map(({ name }) => `pool ${name} removed`),
   ];
-  return ok({ config, parts, added, changed, removed });
+  return ok({ config, capacitySources, parts, added, changed, removed });
 }
 
 const editedConfig = (config: ClusterConfig, edit: ClusterEdit): ClusterConfig => ({

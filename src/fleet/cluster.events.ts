@@ -1,5 +1,5 @@
 import type { Cause, EventDraft, Json, Severity } from '../kernel/event.ts';
-import type { Cluster } from './cluster.ts';
+import { isLost, type Cluster } from './cluster.ts';
 
 export interface ClusterChange extends Cause {
   readonly before: Cluster | null;
@@ -31,6 +31,17 @@ export const clusterUnreachable = (change: ClusterChange, why: string): EventDra
 
 export const clusterReachable = (change: ClusterChange): EventDraft =>
   draft(change, 'cluster.reachable', `Cluster ${change.after.name} is seen again.`);
+
+/** An operator knows more than silence says. */
+export const clusterLost = (change: ClusterChange): EventDraft =>
+  isLost(change.after)
+    ? draft(
+        change,
+        'cluster.lost',
+        `Cluster ${change.after.name} will not come back: what is wished there goes elsewhere.`,
+        'error',
+      )
+    : draft(change, 'cluster.found', `Cluster ${change.after.name} is back and takes replicas again.`);
 
 /** So much there is unknown to the database that its removal waits for a person. */
 export const removalsHeld = (change: ClusterChange, why: string): EventDraft =>
@@ -69,8 +80,23 @@ const draft = (
 });
 
 const snapshot = ({ heldRemovals: held, ...cluster }: Cluster): Json => {
-  const { name, kind, machineId, config, cordoned, conditions, rebuilds, removedAt } = cluster;
+  const {
+    name,
+    kind,
+    machineId,
+    config,
+    cordoned,
+    conditions,
+    rebuilds,
+    removedAt,
+    capacitySources = [],
+    lostAt = null,
+  } = cluster;
   const heldRemovals = held && { digest: held.digest, count: held.workloadIds.length };
-  const facts = { name, kind, machineId, config, cordoned, conditions, heldRemovals, rebuilds, removedAt };
+  const facts = {
+    ...{ name, kind, machineId, config, cordoned, conditions, heldRemovals, rebuilds, removedAt },
+    ...(capacitySources.length > 0 ? { capacitySources } : {}),
+    ...(lostAt === null ? {} : { lostAt }),
+  };
   return JSON.parse(JSON.stringify(facts)) as Json;
 };

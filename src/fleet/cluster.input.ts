@@ -12,6 +12,7 @@ import {
   DEFAULT_NAMESPACE_PREFIX,
   DEFAULT_POOL,
   DEFAULT_SYSTEM_NAMESPACE,
+  type CapacitySource,
   type ClusterAccess,
   type ClusterConfig,
   type PoolWish,
@@ -76,6 +77,24 @@ export class PoolInput {
   offering?: OfferingKeyInput | null;
 }
 
+@InputType('CapacitySourceInput', { description: 'Where the pools of a cluster may rent machines.' })
+export class CapacitySourceInput {
+  @Field(() => String, { description: 'Name of the provider, as configured.' })
+  provider!: string;
+
+  @Field(() => String, { description: '`provider/region`, as offerings have it.' })
+  region!: string;
+
+  @Field(() => [String], { defaultValue: [], description: 'Only in these zones; none = in every one.' })
+  zones!: string[];
+
+  @Field(() => Int, { defaultValue: 10, description: 'Machines of all pools that are made for it together.' })
+  maxNodes!: number;
+
+  @Field(() => [NodeLabelInput], { defaultValue: [], description: "The provider's own settings of such pools; never a secret." })
+  settings!: NodeLabelInput[];
+}
+
 @InputType('RegisterClusterInput', { description: 'A Kubernetes cluster.' })
 export class RegisterClusterInput {
   @Field(() => String, { description: 'A DNS label, unique.' })
@@ -107,6 +126,12 @@ export class RegisterClusterInput {
 
   @Field(() => [PoolInput], { nullable: true, description: 'Its pools; default: one named `default`, on any node.' })
   pools?: PoolInput[] | null;
+
+  @Field(() => [CapacitySourceInput], {
+    nullable: true,
+    description: 'Where machines may be rented for it: a deployment that names no cluster is placed there, and its pool is made.',
+  })
+  capacitySources?: CapacitySourceInput[] | null;
 }
 
 @InputType('UpdateClusterInput', { description: 'What shall become of a registered cluster; what is left out stays as it is.' })
@@ -136,6 +161,9 @@ export class UpdateClusterInput {
   })
   pools!: PoolInput[];
 
+  @Field(() => [CapacitySourceInput], { nullable: true, description: 'Where machines may be rented for it: all of them.' })
+  capacitySources?: CapacitySourceInput[] | null;
+
   @Field(() => [String], {
     defaultValue: [],
     description: 'Names of pools to be taken out; nothing may be wished or left there. Rented machines are given back.',
@@ -150,6 +178,15 @@ export class CordonClusterInput {
 
   @Field(() => Boolean, { defaultValue: true, description: 'False lets it take replicas again.' })
   cordoned!: boolean;
+}
+
+@InputType('DeclareClusterLostInput', { description: 'Whether a cluster will come back.' })
+export class DeclareClusterLostInput {
+  @Field(() => ID, { description: 'Global id of the cluster.' })
+  cluster!: string;
+
+  @Field(() => Boolean, { defaultValue: true, description: 'False: it is back, and takes new replicas again.' })
+  lost!: boolean;
 }
 
 @InputType('RemoveClusterInput', { description: 'Which cluster to forget.' })
@@ -198,6 +235,12 @@ export class CordonClusterArgs extends ClusterChangeArgs {
 }
 
 @ArgsType()
+export class DeclareClusterLostArgs extends ClusterChangeArgs {
+  @Field(() => DeclareClusterLostInput, { description: 'Which.' })
+  input!: DeclareClusterLostInput;
+}
+
+@ArgsType()
 export class UpdateClusterArgs extends ClusterChangeArgs {
   @Field(() => UpdateClusterInput, { description: 'What.' })
   input!: UpdateClusterInput;
@@ -227,8 +270,18 @@ export function toClusterEdit(input: UpdateClusterInput): ClusterEdit | null {
   const access = input.access ? toAccess(input.access) : null;
   if (input.access && !access) return null;
   const { modelServerImage = null, routerCidrs = null, routerNamespace = null, removePools } = input;
-  return { access, modelServerImage, routerCidrs, routerNamespace, pools: input.pools.map(toPoolWish), removePools };
+  const capacitySources = input.capacitySources?.map(toCapacitySource) ?? null;
+  const settings = { access, modelServerImage, routerCidrs, routerNamespace, capacitySources };
+  return { ...settings, pools: input.pools.map(toPoolWish), removePools };
 }
+
+const pairsOf = (pairs: readonly NodeLabelInput[]): Record<string, string> =>
+  Object.fromEntries(pairs.map(({ key, value }) => [key, value]));
+
+export const toCapacitySource = ({ settings, ...source }: CapacitySourceInput): CapacitySource => ({
+  ...source,
+  config: pairsOf(settings),
+});
 
 /** What names nothing finds nothing. */
 export const clusterRef = ({ id, path }: ClusterBy): { readonly id: Id } | { readonly name: string } =>
@@ -243,5 +296,5 @@ const toPoolWish = ({ name, capacityType, offering, nodeSelector }: PoolInput): 
   name,
   capacityType,
   offeringId: offering ? offeringIdOf(toOfferingKey(offering)) : null,
-  nodeSelector: Object.fromEntries(nodeSelector.map(({ key, value }) => [key, value])),
+  nodeSelector: pairsOf(nodeSelector),
 });

@@ -3,12 +3,13 @@ import type { Id } from '../kernel/id.ts';
 import type { Transaction } from '../kernel/transaction.ts';
 import { appendHistory } from '../persistence/history.ts';
 import { sqlOf } from '../persistence/sql.ts';
-import type { Cluster, Pool } from './cluster.ts';
+import { isLost, type Cluster, type Pool } from './cluster.ts';
 import type { ClusterStore } from './cluster-store.port.ts';
+import { KARPENTER } from './node.ts';
 
 const CLUSTER = `select id, name, kind, machine_id as "machineId", nullif(config, '{}') as config, cordoned, version, row_version as "rowVersion",
   created_at as "createdAt", removed_at as "removedAt", observed_at as "observedAt", conditions, held_removals as "heldRemovals",
-  approved_removals as "approvedRemovals", rebuilds, rebuilt from cluster`;
+  approved_removals as "approvedRemovals", rebuilds, rebuilt, capacity_sources as "capacitySources", lost_at as "lostAt" from cluster`;
 const POOL = `select id, cluster_id as "clusterId", name, capacity_type as "capacityType", offering_id as "offeringId",
   node_selector as "nodeSelector", version, created_at as "createdAt", removed_at as "removedAt" from pool`;
 
@@ -16,6 +17,7 @@ const appendCluster = (tx: Transaction, cluster: Cluster, { at, principal }: Cau
   appendHistory(tx, 'cluster_history', {
     ...{ cluster_id: cluster.id, generation: cluster.version, machine_id: cluster.machineId, cordoned: String(cluster.cordoned) },
     ...{ config: cluster.config, removed: String(cluster.removedAt !== null), valid_from: at, principal },
+    ...{ capacity_sources: cluster.capacitySources ?? [], lost: String(isLost(cluster)) },
   });
 
 const appendPool = (tx: Transaction, pool: Pool, { at, principal }: Cause): Promise<void> =>
@@ -62,11 +64,11 @@ export class ClusterRepository implements ClusterStore {
   }
 
   async insertCluster(tx: Transaction, cluster: Cluster, principal: string): Promise<boolean> {
-    const text = `insert into cluster (id, name, kind, machine_id, config, version, row_version, created_at)
-      values ($1, $2, $3, $4, $5, $6, $7, $8) on conflict do nothing`;
+    const text = `insert into cluster (id, name, kind, machine_id, config, version, row_version, created_at, capacity_sources)
+      values ($1, $2, $3, $4, $5, $6, $7, $8, $9) on conflict do nothing`;
     const values = [
       ...[cluster.id, cluster.name, cluster.kind, cluster.machineId, JSON.stringify(cluster.config ?? {})],
-      ...[cluster.version, cluster.rowVersion, cluster.createdAt],
+      ...[cluster.version, cluster.rowVersion, cluster.createdAt, JSON.stringify(cluster.capacitySources ?? [])],
     ];
     const inserted = (await sqlOf(tx).execute(text, values)) === 1;
     if (inserted) await appendCluster(tx, cluster, { at: cluster.createdAt, principal });
@@ -80,8 +82,8 @@ export class ClusterRepository implements ClusterStore {
   }
 
   rentedPools(tx: Transaction, clusterIds: readonly Id[]): Promise<Pool[]> {
-    const text = `${POOL} where cluster_id = any ($1::uuid[]) and id in (select pool_id from pool_scaling) order by name, id`;
-    return sqlOf(tx).query<Pool>(text, [clusterIds]);
+    const text = `${POOL} where cluster_id = any ($1::uuid[]) and id in (select pool_id from pool_scaling where provider <> $2) order by name, id`;
+    return sqlOf(tx).query<Pool>(text, [clusterIds, KARPENTER]);
   }
 
   async insertPool(tx: Transaction, pool: Pool, principal: string): Promise<boolean> {
@@ -103,10 +105,14 @@ export class ClusterRepository implements ClusterStore {
   }
 
   async updateCluster(tx: Transaction, cluster: Cluster, cause: Cause): Promise<void> {
-    const { id, machineId, cordoned, version, rowVersion, removedAt, config } = cluster;
-    const values = [id, machineId, cordoned, version, rowVersion, removedAt, JSON.stringify(config ?? {})];
+    const { id, machineId, cordoned, version, rowVersion, removedAt, config, capacitySources = [], lostAt = null } = cluster;
+    const values = [
+      ...[id, machineId, cordoned, version, rowVersion, removedAt],
+      ...[JSON.stringify(config ?? {}), JSON.stringify(capacitySources), lostAt],
+    ];
     await sqlOf(tx).execute(
-      `update cluster set machine_id = $2, cordoned = $3, version = $4, row_version = $5, removed_at = $6, config = $7 where id = $1`,
+      `update cluster set machine_id = $2, cordoned = $3, version = $4, row_version = $5, removed_at = $6, config = $7,
+         capacity_sources = $8, lost_at = $9 where id = $1`,
       values,
     );
     await appendCluster(tx, cluster, cause);

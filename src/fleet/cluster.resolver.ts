@@ -15,8 +15,10 @@ import {
   ClusterBy,
   clusterRef,
   CordonClusterArgs,
+  DeclareClusterLostArgs,
   RegisterClusterArgs,
   RemoveClusterArgs,
+  toCapacitySource,
   toClusterConfig,
   toClusterEdit,
   toPoolWishes,
@@ -27,6 +29,7 @@ import {
   ClusterConnection,
   ClusterType,
   CordonClusterPayload,
+  DeclareClusterLostPayload,
   PoolType,
   RegisterClusterPayload,
   RemoveClusterPayload,
@@ -104,7 +107,8 @@ export class ClusterResolver {
   ): Promise<RegisterClusterPayload> {
     const config = toClusterConfig(input);
     if (!config) return NO_WAY_IN;
-    const wish = { name: input.name, kind: 'kubernetes' as const, config, pools: toPoolWishes(input) };
+    const capacitySources = (input.capacitySources ?? []).map(toCapacitySource);
+    const wish = { name: input.name, kind: 'kubernetes' as const, config, pools: toPoolWishes(input), capacitySources };
     return this.#payload(context, await this.#service.register(callerOf(context, idempotencyKey), wish));
   }
 
@@ -129,6 +133,18 @@ export class ClusterResolver {
   ): Promise<CordonClusterPayload> {
     const change = { clusterId: idOfType('Cluster', input.cluster) ?? NOWHERE, cordoned: input.cordoned, expectedVersion };
     return this.#payload(context, await this.#service.cordon(callerOf(context, idempotencyKey), change));
+  }
+
+  @Mutation(() => DeclareClusterLostPayload, {
+    description:
+      'Says that a cluster will not come back: what is wished there is wished elsewhere, within the policy of each deployment. Silence alone never does that.',
+  })
+  async declareClusterLost(
+    @Ctx() context: ApiContext,
+    @Args(() => DeclareClusterLostArgs) { input, idempotencyKey, expectedVersion = null }: DeclareClusterLostArgs,
+  ): Promise<DeclareClusterLostPayload> {
+    const change = { clusterId: idOfType('Cluster', input.cluster) ?? NOWHERE, lost: input.lost, expectedVersion };
+    return this.#payload(context, await this.#service.declareLost(callerOf(context, idempotencyKey), change));
   }
 
   @Mutation(() => RemoveClusterPayload, {

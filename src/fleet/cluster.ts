@@ -34,6 +34,20 @@ export interface HeldRemovals {
   readonly workloadIds: readonly Id[];
 }
 
+/** Where the pools of a cluster may rent machines: what is placed there may make a pool. */
+export interface CapacitySource {
+  /** Name of the configured provider. */
+  readonly provider: string;
+  /** `provider/region`, as offerings have it. */
+  readonly region: string;
+  /** Only there; empty = in every zone. */
+  readonly zones: readonly string[];
+  /** Of all pools that were made for it together. */
+  readonly maxNodes: number;
+  /** The provider's own settings of such pools; never a secret. */
+  readonly config: Readonly<Record<string, string>>;
+}
+
 /** A place that runs workloads, as registered. */
 export interface Cluster {
   readonly id: Id;
@@ -45,6 +59,10 @@ export interface Cluster {
   readonly config: ClusterConfig | null;
   /** Nothing new is placed there; what runs, runs on. */
   readonly cordoned: boolean;
+  /** Absent = none. */
+  readonly capacitySources?: readonly CapacitySource[];
+  /** When an operator said that it will not come back: what is wished there is wished elsewhere. Absent or null = it will. */
+  readonly lostAt?: Instant | null;
   /** Rises with every change that somebody asked for. */
   readonly version: number;
   /** Rises with every change of the row, conditions included: what events carry. */
@@ -90,6 +108,9 @@ export const REMOVALS_HELD = 'RemovalsHeld';
 /** False only for one that was seen to be out of sight; one that nobody has looked at yet is taken as it was left. */
 export const isUnreachable = ({ conditions }: Pick<Cluster, 'conditions'>): boolean =>
   conditions.some(({ type, status }) => type === REACHABLE && status === 'False');
+
+/** An operator said that it will not come back. */
+export const isLost = ({ lostAt }: Pick<Cluster, 'lostAt'>): boolean => (lostAt ?? null) !== null;
 
 export const isRemovalHeld = ({ conditions }: Pick<Cluster, 'conditions'>): boolean =>
   conditions.some(({ type, status }) => type === REMOVALS_HELD && status === 'True');
@@ -147,6 +168,28 @@ export function checkPoolList(pools: readonly PoolWish[]): Failure | null {
 
 /** The first thing that is wrong with what a cluster is told besides workloads. */
 export const checkSettings = (config: ClusterConfig): Failure | null => checkAccess(config) ?? checkConfig(config);
+
+const REGION = /^[a-z0-9-]+\/[a-z0-9-]+$/;
+
+/** The first thing that is wrong with where a cluster may rent; `providers` are those configured here. */
+export function checkSources(sources: readonly CapacitySource[], providers: readonly string[] | null): Failure | null {
+  const keys = sources.map(({ provider, region }) => `${provider} ${region}`);
+  if (sources.length > MAX_LISTED) return invalid('capacitySources', `At most ${MAX_LISTED}.`);
+  if (new Set(keys).size !== keys.length) return invalid('capacitySources', 'Each region of a provider is named once.');
+  return sources.map((source) => checkSource(source, providers)).find((wrong) => wrong !== null) ?? null;
+}
+
+function checkSource({ provider, region, maxNodes }: CapacitySource, providers: readonly string[] | null): Failure | null {
+  if (!REGION.test(region)) return invalid('capacitySources', `"${region}" must be provider/region, such as aws/us-east-1.`);
+  if (maxNodes < 1 || maxNodes > MAX_SOURCE_NODES)
+    return invalid('capacitySources', `maxNodes must be between 1 and ${MAX_SOURCE_NODES}.`);
+  const known = providers === null || providers.includes(provider);
+  const names = providers?.join(', ') || 'none';
+  return known ? null : invalid('capacitySources', `No provider ${provider} rents machines here; there are: ${names}.`);
+}
+
+/** Machines that one source may rent. Higher: a slip of the finger rents a fortune; lower: large fleets need two sources. */
+const MAX_SOURCE_NODES = 1_000;
 
 function checkAccess({ access }: ClusterConfig): Failure | null {
   if (access.kind === 'in_cluster') return null;

@@ -94,6 +94,21 @@ export class ClusterConditionType {
   lastTransitionTime!: Instant;
 }
 
+@ObjectType('CapacitySource', { description: 'Where the pools of a cluster may rent machines.' })
+export class CapacitySourceType {
+  @Field(() => String, { description: 'Name of the provider, as configured.' })
+  provider!: string;
+
+  @Field(() => String, { description: '`provider/region`, as offerings have it.' })
+  region!: string;
+
+  @Field(() => [String], { description: 'Only in these zones; none = in every one.' })
+  zones!: readonly string[];
+
+  @Field(() => Int, { description: 'Machines of all pools that are made for it together.' })
+  maxNodes!: number;
+}
+
 @ObjectType('ClusterStatus', { description: 'What was last seen of a cluster; empty before anybody looked.' })
 export class ClusterStatusType {
   @Field(() => [ClusterConditionType], { description: 'Facts, each with when it last changed.' })
@@ -130,6 +145,15 @@ export class ClusterType extends NodeType {
   @Field(() => ClusterConfigType, { nullable: true, description: 'Kubernetes only.' })
   config!: ClusterConfigType | null;
 
+  @Field(() => [CapacitySourceType], { description: 'Where machines may be rented for it.' })
+  capacitySources!: readonly CapacitySourceType[];
+
+  @Field(() => DateTime, {
+    nullable: true,
+    description: 'When an operator said that it will not come back: what was wished there is wished elsewhere.',
+  })
+  lostAt!: Instant | null;
+
   @Field(() => ClusterStatusType, { description: 'What was last seen of it.' })
   status!: ClusterStatusType;
 
@@ -153,6 +177,9 @@ abstract class ClusterPayloadType extends PayloadType {
 
 @ObjectType('CordonClusterPayload', { description: 'The cluster, unless refused.' })
 export class CordonClusterPayload extends ClusterPayloadType {}
+
+@ObjectType('DeclareClusterLostPayload', { description: 'The cluster, unless refused.' })
+export class DeclareClusterLostPayload extends ClusterPayloadType {}
 
 @ObjectType('RegisterClusterPayload', { description: 'The cluster, unless refused.' })
 export class RegisterClusterPayload extends ClusterPayloadType {}
@@ -197,6 +224,8 @@ export const toClusterType = (cluster: Cluster): ClusterType => ({
   name: cluster.name,
   kind: cluster.kind,
   cordoned: cluster.cordoned,
+  capacitySources: (cluster.capacitySources ?? []).map(({ config: _, ...source }) => source),
+  lostAt: cluster.lostAt ?? null,
   config: cluster.config && toConfigType(cluster.config),
   status: { conditions: cluster.conditions.map(toConditionType), observedAt: cluster.observedAt },
   heldRemovals: cluster.heldRemovals && toHeldType(cluster.heldRemovals),

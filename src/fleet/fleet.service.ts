@@ -15,6 +15,7 @@ import type { Command, Commands } from '../persistence/commands.ts';
 import { changeCluster, type ClusterChanges, type ClusterEdit } from './change-cluster.ts';
 import {
   clusterCordoned,
+  clusterLost,
   clusterMoved,
   clusterRegistered,
   clusterRemoved,
@@ -24,8 +25,11 @@ import {
 } from './cluster.events.ts';
 import {
   checkCluster,
+  checkSources,
   DEFAULT_POOL,
+  isLost,
   LOCAL_CLUSTER,
+  type CapacitySource,
   type Cluster,
   type ClusterConfig,
   type ClusterKind,
@@ -42,6 +46,8 @@ export interface FleetDeps {
   readonly random: Random;
   readonly store: ClusterStore;
   readonly use: ClusterUse;
+  /** Names of the providers that rent machines here; absent = any is believed. */
+  readonly providers?: readonly string[];
   /** Told after a cluster came, changed or went, so that its loop is started, woken or stopped at once. */
   readonly onChange?: () => void;
 }
@@ -53,6 +59,8 @@ export interface ClusterWish {
   /** Null only for simulated ones. */
   readonly config: ClusterConfig | null;
   readonly pools: readonly PoolWish[];
+  /** Where its pools may rent machines. */
+  readonly capacitySources?: readonly CapacitySource[];
 }
 
 /** A change of one cluster. */
@@ -146,12 +154,13 @@ export class FleetService {
     const body = JSON.parse(JSON.stringify(wish)) as Json;
     return this.#run({ ...caller, mutation: 'registerCluster', body }, async (tx) => {
       if (!mayDo(caller.principal, 'cluster.write', PLATFORM)) return err(notFound('platform'));
-      const wrong = checkCluster(wish.name, wish.config, wish.pools);
+      const wrong = checkCluster(wish.name, wish.config, wish.pools) ?? this.#refuseSources(wish.capacitySources);
       if (wrong) return err(wrong);
       const { store, clock, random } = this.#deps;
-      const { name, kind, config } = wish;
+      const { name, kind, config, capacitySources = [] } = wish;
       const at = clock.now();
-      const after: Cluster = { ...BLANK, id: newId(at, random), name, kind, machineId: null, config, createdAt: at };
+      const known = { id: newId(at, random), name, kind, machineId: null, config, createdAt: at };
+      const after: Cluster = { ...BLANK, ...known, ...(capacitySources.length > 0 ? { capacitySources } : {}) };
       const principal = caller.principal.id;
       if (!(await store.insertCluster(tx, after, principal)))
         return err(failure('ALREADY_EXISTS', 'There is a cluster of this name.', { path: ['input', 'name'] }));
@@ -199,17 +208,23 @@ export class FleetService {
       { ...input, mutation: 'updateCluster', edit: body, locks: 'pools' },
       async (tx, before, cause) => {
         const { store, use } = this.#deps;
+        const wrong = this.#refuseSources(edit.capacitySources);
+        if (wrong) return err(wrong);
         const pools = await store.pools(tx, [before.id]);
         const leaving = await this.leavingPools(tx, [before.id]);
         const ids = pools.map(({ id }) => id);
         const changes = changeCluster({ cluster: before, pools, leaving, used: await use.workloadsOfPools(tx, ids) }, edit);
         if (!changes.ok) return changes;
-        const { config, parts } = changes.value;
+        const { config, capacitySources, parts } = changes.value;
         if (parts.length === 0) return ok(null);
         await this.#writePools(tx, before.id, changes.value, cause);
-        return ok({ after: { ...before, config }, event: (change) => clusterUpdated(change, parts) });
+        return ok({ after: { ...before, config, capacitySources }, event: (change) => clusterUpdated(change, parts) });
       },
     );
+  }
+
+  #refuseSources(sources: readonly CapacitySource[] | null | undefined): Failure | null {
+    return sources ? checkSources(sources, this.#deps.providers ?? null) : null;
   }
 
   async #writePools(tx: Transaction, clusterId: Id, { added, changed, removed }: ClusterChanges, cause: Cause): Promise<void> {
@@ -235,6 +250,22 @@ export class FleetService {
         ),
       ),
     );
+  }
+
+  /**
+   * Says that a cluster will not come back (or that it did): nothing new is placed there, and what is wished there is wished elsewhere by the
+   * deployments themselves. Only somebody who knows says so: that it cannot be seen says nothing.
+   */
+  declareLost(
+    caller: Caller,
+    { lost, ...input }: Change & { readonly lost: boolean },
+  ): Promise<Result<{ clusterId: Id }, Failure>> {
+    return this.#change(caller, { ...input, mutation: 'declareClusterLost', edit: { lost } }, (_tx, before, { at }) => {
+      if (before.kind === 'local')
+        return Promise.resolve(err(failure('PRECONDITION_FAILED', 'This machine answers: it is not lost.')));
+      const after = { ...before, lostAt: lost ? at : null, cordoned: lost };
+      return Promise.resolve(ok(isLost(before) === lost ? null : { after, event: clusterLost }));
+    });
   }
 
   /**

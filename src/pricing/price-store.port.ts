@@ -62,6 +62,8 @@ export interface PriceStore {
   /** By provider and region. */
   regions(tx: Transaction): Promise<CatalogueRegion[]>;
   latencies(tx: Transaction): Promise<RegionLatency[]>;
+  /** Another one whenever a price was added: rows are never taken away. */
+  version(tx: Transaction): Promise<string>;
   zoneItems(tx: Transaction): Promise<ZoneItem[]>;
   append(tx: Transaction, row: PriceRow, principal: string): Promise<void>;
   /** Locks the offering until the transaction ends; null if there is none. `prices` counts its price rows. */

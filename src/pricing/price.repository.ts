@@ -134,6 +134,11 @@ export class PriceRepository implements PriceStore {
     );
   }
 
+  async version(tx: Transaction): Promise<string> {
+    const [row] = await sqlOf(tx).query<{ prices: number }>(`select count(*)::int as prices from price`);
+    return String(row?.prices ?? 0);
+  }
+
   zoneItems(tx: Transaction): Promise<ZoneItem[]> {
     return sqlOf(tx).query<ZoneItem>(
       `select provider, zone, kind, name from zone_item order by zone collate "C", name collate "C"`,

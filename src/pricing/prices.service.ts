@@ -95,6 +95,11 @@ export class PricesService {
     return this.#deps.store.offeringsIn(tx, where.regions, this.#deps.clock.now());
   }
 
+  /** Another one whenever a price was added to the book. */
+  version(tx: Transaction): Promise<string> {
+    return this.#deps.store.version(tx);
+  }
+
   /** How far regions are from each other, and their zones. */
   async places(tx: Transaction): Promise<Places> {
     const [regions, latencies] = [await this.#deps.store.regions(tx), await this.#deps.store.latencies(tx)];

@@ -18,6 +18,7 @@ import type { Replica } from '../../src/deployments/replica.ts';
 import type { Rollout } from '../../src/deployments/rollout.ts';
 import {
   clusterCordoned,
+  clusterLost,
   clusterMoved,
   clusterReachable,
   clusterRebuilding,
@@ -252,6 +253,8 @@ const TABLE: readonly (readonly [string, Story, (...args: never[]) => unknown, E
     clusterCordoned,
     clusterCordoned({ before: { ...cluster, cordoned: true }, after: cluster, ...cause }),
   ],
+  ['cluster.lost', 'changed', clusterLost, clusterLost(clusterTo({ lostAt: 5_000 }))],
+  ['cluster.found', 'changed', clusterLost, clusterLost({ before: { ...cluster, lostAt: 1 }, after: cluster, ...cause })],
   [
     'cluster.moved',
     'changed',

@@ -117,7 +117,7 @@ export async function register({ client, output }: Cli, name: string, options: R
     ...(modelServerImage === undefined ? {} : { modelServerImage }),
     ...(routerCidr === undefined ? {} : { routerCidrs: routerCidr }),
     ...(pool === undefined ? {} : { pools: pool.map(poolOf) }),
-    ...(rent === undefined ? {} : { capacitySources: rent.map(sourceOf) }),
+    ...rentedAt(rent),
   };
   const { registerCluster } = await client().request(RegisterCluster, { input, idempotencyKey: randomUUID() });
   refuse(registerCluster.userErrors);
@@ -158,7 +158,7 @@ export function editOf(options: UpdateOptions): ClusterEdit {
     ...(routerNamespace === undefined ? {} : { routerNamespace }),
     ...(pool.length === 0 ? {} : { pools: pool.map(poolOf) }),
     ...(removePool.length === 0 ? {} : { removePools: removePool }),
-    ...(rent === undefined ? {} : { capacitySources: rent.map(sourceOf) }),
+    ...rentedAt(rent),
   };
   if (Object.keys(edit).length > 0) return edit;
   throw new CommandFailure('Say what shall change: see purser clusters update --help.', EXIT.USAGE);
@@ -190,6 +190,8 @@ function poolOf(text: string): PoolInput {
   if (!capacityType) throw new CommandFailure(`--pool "${text}": "${capacity}" must be on_demand, spot or reserved.`, EXIT.USAGE);
   return { name, capacityType, nodeSelector };
 }
+
+const rentedAt = (rent: readonly string[] | undefined) => (rent === undefined ? {} : { capacitySources: rent.map(sourceOf) });
 
 /** `aws/us-east-1:10=aws,image=ami-1`. */
 function sourceOf(text: string): CapacitySourceInput {

@@ -36,6 +36,20 @@ export type ArchiveModelVersionInput = {
   modelVersion: string | number;
 };
 
+/** Where the pools of a cluster may rent machines. */
+export type CapacitySourceInput = {
+  /** Machines of all pools that are made for it together. */
+  maxNodes?: number;
+  /** Name of the provider, as configured. */
+  provider: string;
+  /** `provider/region`, as offerings have it. */
+  region: string;
+  /** The provider's own settings of such pools; never a secret. */
+  settings?: Array<NodeLabelInput>;
+  /** Only in these zones; none = in every one. */
+  zones?: Array<string>;
+};
+
 /** How capacity is rented. */
 export type CapacityType =
   /** Kept until given back. */
@@ -44,6 +58,30 @@ export type CapacityType =
   | 'RESERVED'
   /** Cheaper; can be taken away. */
   | 'SPOT';
+
+/** What of a cloud is looked at. */
+export type CloudAspect =
+  /** Whether its bills can be read. */
+  | 'BILL'
+  /** Whether it knows who asks. */
+  | 'CREDENTIALS'
+  /** Whether its notices of interruptions arrive. */
+  | 'NOTICES'
+  /** Whether it lets them do what is needed. */
+  | 'PERMISSIONS'
+  /** Whether its prices are read. */
+  | 'PRICES'
+  /** Whether more machines may be rented. */
+  | 'QUOTA';
+
+/** How it stands with it. */
+export type CloudFindingStatus =
+  /** The message says what is to be done. */
+  | 'FAILED'
+  /** Nothing is to be done. */
+  | 'OK'
+  /** It could not be asked, or does not say. */
+  | 'UNKNOWN';
 
 /** How the control plane gets into a cluster: by reference, never a secret. */
 export type ClusterAccessInput =
@@ -218,6 +256,14 @@ export type DecisionKind =
   | 'SCALE_POOL'
   /** Traffic was shared anew. */
   | 'SET_TRAFFIC';
+
+/** Whether a cluster will come back. */
+export type DeclareClusterLostInput = {
+  /** Global id of the cluster. */
+  cluster: string | number;
+  /** False: it is back, and takes new replicas again. */
+  lost?: boolean;
+};
 
 /** What to delete. */
 export type DeleteDeploymentInput = {
@@ -525,6 +571,8 @@ export type RebuildClusterInput = {
 export type RegisterClusterInput = {
   /** How the control plane gets in. */
   access: ClusterAccessInput;
+  /** Where machines may be rented for it: a deployment that names no cluster is placed there, and its pool is made. */
+  capacitySources?: Array<CapacitySourceInput> | null | undefined;
   /** Image of the built-in model server, pinned by digest; without it no ONNX model runs there. */
   modelServerImage?: string | null | undefined;
   /** A DNS label, unique. */
@@ -724,6 +772,8 @@ export type TimeRange = {
 export type UpdateClusterInput = {
   /** How the control plane gets in from now on. */
   access?: ClusterAccessInput | null | undefined;
+  /** Where machines may be rented for it: all of them. */
+  capacitySources?: Array<CapacitySourceInput> | null | undefined;
   /** Global id of the cluster. */
   cluster: string | number;
   /** Image of the built-in model server, pinned by digest; running replicas are replaced by ones of the new image. */
@@ -807,6 +857,24 @@ export type DeleteDeploymentMutationVariables = Exact<{
 
 export type DeleteDeploymentMutation = { deleteDeployment: { deletedId: string | null, deployment: { path: string, generation: number } | null, decision: { reasons: Array<string> } | null, plan: { hash: string, expiresAt: string | null, peakReplicas: number, risks: Array<string>, actions: Array<{ kind: string, message: string }>, costDelta: { amount: string }, monthlyEstimate: { amount: string } } | null, userErrors: Array<{ code: UserErrorCode, message: string, path: Array<string> | null, hint: string | null }> } };
 
+export type CloudsQueryVariables = Exact<{ [key: string]: never; }>;
+
+
+export type CloudsQuery = { clouds: Array<{ name: string, kind: string, rentsMachines: boolean, hasBills: boolean, feed: { regions: Array<string>, everySeconds: number, readAt: string | null, staleSince: string | null, error: string | null } | null }> };
+
+export type CheckCloudsQueryVariables = Exact<{ [key: string]: never; }>;
+
+
+export type CheckCloudsQuery = { clouds: Array<{ name: string, check: Array<{ aspect: CloudAspect, status: CloudFindingStatus, message: string }> }> };
+
+export type CloudBillQueryVariables = Exact<{
+  cloud: string;
+  range: TimeRange;
+}>;
+
+
+export type CloudBillQuery = { cloudBill: { problem: string | null, isFinal: boolean, unreadableCount: number, billedCost: { amount: string } | null, effectiveCost: { amount: string } | null, shares: Array<{ service: string, region: string | null, lines: number, billedCost: { amount: string }, effectiveCost: { amount: string } }>, unreadable: Array<{ ref: string, reason: string }> } | null };
+
 export type RegisterClusterMutationVariables = Exact<{
   input: RegisterClusterInput;
   idempotencyKey?: string | null | undefined;
@@ -883,6 +951,14 @@ export type CordonClusterMutationVariables = Exact<{
 
 
 export type CordonClusterMutation = { cordonCluster: { cluster: { id: string, name: string, cordoned: boolean } | null, userErrors: Array<{ code: UserErrorCode, message: string, path: Array<string> | null, hint: string | null }> } };
+
+export type DeclareClusterLostMutationVariables = Exact<{
+  input: DeclareClusterLostInput;
+  idempotencyKey?: string | null | undefined;
+}>;
+
+
+export type DeclareClusterLostMutation = { declareClusterLost: { cluster: { id: string, name: string, lostAt: string | null } | null, userErrors: Array<{ code: UserErrorCode, message: string, path: Array<string> | null, hint: string | null }> } };
 
 export type RemoveClusterMutationVariables = Exact<{
   input: RemoveClusterInput;
@@ -1498,6 +1574,65 @@ fragment Refusal on UserError {
   path
   hint
 }`) as unknown as TypedDocumentString<DeleteDeploymentMutation, DeleteDeploymentMutationVariables>;
+export const CloudsDocument = new TypedDocumentString(`
+    query Clouds {
+  clouds {
+    name
+    kind
+    rentsMachines
+    hasBills
+    feed {
+      regions
+      everySeconds
+      readAt
+      staleSince
+      error
+    }
+  }
+}
+    `) as unknown as TypedDocumentString<CloudsQuery, CloudsQueryVariables>;
+export const CheckCloudsDocument = new TypedDocumentString(`
+    query CheckClouds {
+  clouds {
+    name
+    check {
+      aspect
+      status
+      message
+    }
+  }
+}
+    `) as unknown as TypedDocumentString<CheckCloudsQuery, CheckCloudsQueryVariables>;
+export const CloudBillDocument = new TypedDocumentString(`
+    query CloudBill($cloud: String!, $range: TimeRange!) {
+  cloudBill(cloud: $cloud, range: $range) {
+    problem
+    isFinal
+    billedCost {
+      amount
+    }
+    effectiveCost {
+      amount
+    }
+    shares {
+      service
+      region
+      lines
+      billedCost {
+        amount
+      }
+      effectiveCost {
+        amount
+      }
+    }
+    unreadableCount
+    unreadable {
+      ref
+      reason
+    }
+  }
+}
+    `) as unknown as TypedDocumentString<CloudBillQuery, CloudBillQueryVariables>;
 export const RegisterClusterDocument = new TypedDocumentString(`
     mutation RegisterCluster($input: RegisterClusterInput!, $idempotencyKey: String) {
   registerCluster(input: $input, idempotencyKey: $idempotencyKey) {
@@ -1725,6 +1860,25 @@ export const CordonClusterDocument = new TypedDocumentString(`
   path
   hint
 }`) as unknown as TypedDocumentString<CordonClusterMutation, CordonClusterMutationVariables>;
+export const DeclareClusterLostDocument = new TypedDocumentString(`
+    mutation DeclareClusterLost($input: DeclareClusterLostInput!, $idempotencyKey: String) {
+  declareClusterLost(input: $input, idempotencyKey: $idempotencyKey) {
+    cluster {
+      id
+      name
+      lostAt
+    }
+    userErrors {
+      ...Refusal
+    }
+  }
+}
+    fragment Refusal on UserError {
+  code
+  message
+  path
+  hint
+}`) as unknown as TypedDocumentString<DeclareClusterLostMutation, DeclareClusterLostMutationVariables>;
 export const RemoveClusterDocument = new TypedDocumentString(`
     mutation RemoveCluster($input: RemoveClusterInput!, $idempotencyKey: String) {
   removeCluster(input: $input, idempotencyKey: $idempotencyKey) {
