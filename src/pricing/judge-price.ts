@@ -44,8 +44,9 @@ export const isCredible = (code: DoubtCode | null): boolean => code === null || 
 export interface FeedClaim {
   /** As written, with currency and unit; `saidOf` makes it. */
   readonly said: string;
-  /** Null where it could not be read. */
+  /** Null where it has no say: it could not be read, or is damaged. */
   readonly amount: PicoUsdPerHour | null;
+  /** Of the last thing that it said and that was not damaged. */
   readonly effectiveFrom: Instant | null;
   /** Null = settled: believed, or decided by a person. */
   readonly code: DoubtCode | null;
@@ -96,6 +97,8 @@ export function judgePrice(question: Question): Judged {
   if (row.unit !== 'hour') return doubted(amount, 'WRONG_UNIT', `The amount is per ${row.unit.slice(0, 40)}, not per hour.`);
   if (row.currency !== 'USD')
     return doubted(amount, 'WRONG_CURRENCY', `The amount is in ${row.currency.slice(0, 10)}, not in USD.`);
+  // What is believed already moves nothing, whoever says it and since when.
+  if (amount === question.known.lastGood) return { amount, doubt: null };
   return { amount, doubt: doubtOrder(amount, question) ?? doubtSize(amount, question) ?? doubtChange(amount, question) };
 }
 
@@ -111,7 +114,7 @@ function doubtOrder(amount: PicoUsdPerHour, { row, known: { own }, isNewer, now 
       code: 'NOT_NEWER',
       message: `It would count from ${dateOf(row.effectiveFrom)}, which is too far ahead to be an announcement.`,
     };
-  if (own?.amount == null || own.amount === amount) return null;
+  if (own === null || own.amount === amount) return null;
   if (!isNewer) return { code: 'NOT_NEWER', message: 'The source changed the price, but its clock stands where it stood.' };
   if (row.effectiveFrom !== null && own.effectiveFrom !== null && row.effectiveFrom <= own.effectiveFrom) {
     const dates = `${dateOf(row.effectiveFrom)}; what it said before counts from ${dateOf(own.effectiveFrom)}`;
@@ -137,7 +140,6 @@ function doubtSize(amount: PicoUsdPerHour, { known: { lastGood, list, cpuMilli }
 /** What would move the price must not be contradicted, and if it moves it far, be said twice. */
 function doubtChange(amount: PicoUsdPerHour, question: Question): Doubt | null {
   const { lastGood, others } = question.known;
-  if (amount === lastGood) return null;
   const contrary = others.find((other) => !agree(other, amount));
   if (contrary !== undefined)
     return { code: 'FEEDS_DISAGREE', message: `This feed says ${usd(amount)}, another one ${usd(contrary)}.` };

@@ -74,11 +74,13 @@ function claimsOf({ believed, doubted }: GateAnswer, known: ReadonlyMap<Id, Know
     effectiveFrom,
     code: null,
   }));
-  const doubts = doubted.flatMap(({ id, said, amount, row, code }) =>
-    id === null
-      ? []
-      : [{ offeringId: id, said, amount: isCredible(code) ? amount : null, effectiveFrom: row.effectiveFrom, code }],
-  );
+  const doubts = doubted.flatMap(({ id, said, amount, row, code }) => {
+    if (id === null) return [];
+    const heard = isCredible(code)
+      ? { amount, effectiveFrom: row.effectiveFrom }
+      : { amount: null, effectiveFrom: known.get(id)?.claim?.effectiveFrom ?? null };
+    return [{ offeringId: id, said, ...heard, code }];
+  });
   return [...said, ...doubts].filter(({ offeringId, said, code }) => {
     const before = known.get(offeringId)?.claim;
     return before?.said !== said || before.code !== code;
