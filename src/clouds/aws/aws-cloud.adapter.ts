@@ -1,21 +1,31 @@
 import type { Clock } from '../../kernel/clock.ts';
+import type { Instant } from '../../kernel/instant.ts';
 import type { Logger } from '../../telemetry/logger.ts';
+import type { Bill, BillSource } from '../bill.port.ts';
+import type { CheckFinding, CloudCheck } from '../cloud-check.port.ts';
 import {
   CloudUnknown,
   type CloudFence,
   type CloudInterruption,
   type CloudPool,
   type CloudPoolState,
+  type CloudProvider,
   type CloudResult,
-  type MachineProvider,
 } from '../cloud-provider.port.ts';
+import { FocusBill } from '../focus-bill.adapter.ts';
+import type { OfferingListing, PriceReading } from '../price-feed.port.ts';
 import { AwsApi } from './aws-api.adapter.ts';
+import { CostExplorerBill } from './aws-bill.adapter.ts';
+import { AwsCheck } from './aws-check.adapter.ts';
 import { AwsRefusal } from './aws-errors.ts';
 import { AwsMachines } from './aws-machines.adapter.ts';
 import { AwsNotices } from './aws-notices.adapter.ts';
+import { AwsOfferings } from './aws-offerings.adapter.ts';
 import type { Wish } from './aws-pool-deps.adapter.ts';
 import { AwsPools } from './aws-pools.adapter.ts';
+import { AwsPrices } from './aws-prices.adapter.ts';
 import type { AwsSettings } from './aws-settings.adapter.ts';
+import { SpotAdvisor } from './spot-advisor.adapter.ts';
 
 export interface AwsCloudOptions {
   /** As pools name it. */
@@ -25,11 +35,18 @@ export interface AwsCloudOptions {
   readonly logger: Logger;
 }
 
-/** An account of AWS: machines in EC2 or node groups of EKS. */
-export class AwsCloud implements MachineProvider {
+/** In FOCUS exports, by the writer of the export. */
+const PROVIDERS = ['AWS', 'Amazon Web Services'];
+
+/** An account of AWS: machines in EC2 or node groups of EKS, its prices, its bills. */
+export class AwsCloud implements CloudProvider, CloudCheck {
   readonly name: string;
   readonly #pools: AwsPools;
   readonly #notices: AwsNotices;
+  readonly #offerings: AwsOfferings;
+  readonly #prices: AwsPrices;
+  readonly #bill: BillSource;
+  readonly #check: AwsCheck;
 
   constructor({ name, settings, clock, logger }: AwsCloudOptions) {
     this.name = name;
@@ -37,6 +54,12 @@ export class AwsCloud implements MachineProvider {
     const machines = new AwsMachines(api);
     this.#pools = new AwsPools({ api, machines, regions: settings.regions, clock });
     this.#notices = new AwsNotices({ api, machines, queues: settings.notices, clock, logger });
+    const readings = new AwsApi(settings, 'readings');
+    const { spotAdvisorUrl: url, deadlineMs, bill } = settings;
+    this.#offerings = new AwsOfferings(readings, url === null ? null : new SpotAdvisor({ url, deadlineMs }));
+    this.#prices = new AwsPrices({ api: readings, offerings: this.#offerings, clock });
+    this.#bill = bill.from === 'focus' ? new FocusBill({ ...bill, providers: PROVIDERS }) : new CostExplorerBill(readings);
+    this.#check = new AwsCheck(readings, settings);
   }
 
   ensurePool(pool: CloudPool, fence: CloudFence): Promise<CloudResult> {
@@ -57,6 +80,22 @@ export class AwsCloud implements MachineProvider {
 
   interruptions(): Promise<readonly CloudInterruption[]> {
     return read(() => this.#notices.open());
+  }
+
+  listOfferings(regions: readonly string[]): Promise<OfferingListing> {
+    return read(() => this.#offerings.list(regions));
+  }
+
+  observePrices(regions: readonly string[]): Promise<PriceReading> {
+    return read(() => this.#prices.observe(regions));
+  }
+
+  fetchBill(from: Instant, to: Instant): Promise<Bill> {
+    return read(() => this.#bill.fetchBill(from, to));
+  }
+
+  check(): Promise<readonly CheckFinding[]> {
+    return this.#check.check();
   }
 }
 

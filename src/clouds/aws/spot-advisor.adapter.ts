@@ -1,0 +1,49 @@
+import { z } from 'zod';
+import { CloudUnknown } from '../cloud-provider.port.ts';
+
+/** The file has 5 MB. Higher: memory; lower: it is refused when it grows. */
+const MAX_BYTES = 64 * 1024 * 1024;
+
+const Advice = z.object({
+  ranges: z.array(z.object({ index: z.number().int(), label: z.string().min(1) })).min(1),
+  /** By region, system and type; `r` is the index of a range. */
+  spot_advisor: z.record(z.string(), z.object({ Linux: z.record(z.string(), z.object({ r: z.number().int() })) })),
+});
+
+export interface SpotAdvisorOptions {
+  readonly url: string;
+  readonly deadlineMs: number;
+}
+
+/** How often spot machines were taken away in the trailing month, as AWS publishes it for everybody. */
+export class SpotAdvisor {
+  readonly #options: SpotAdvisorOptions;
+
+  constructor(options: SpotAdvisorOptions) {
+    this.#options = options;
+  }
+
+  /** `<5%`, `5-10%`, …; null where nothing is said. Throws `CloudUnknown` unless the whole file was read. */
+  async bands(): Promise<(region: string, type: string) => string | null> {
+    const { ranges, spot_advisor: regions } = await this.#read();
+    const labels = new Map(ranges.map(({ index, label }) => [index, label]));
+    return (region, type) => {
+      const systems = Object.hasOwn(regions, region) ? regions[region]?.Linux : undefined;
+      const advice = systems && Object.hasOwn(systems, type) ? systems[type] : undefined;
+      return (advice && labels.get(advice.r)) ?? null;
+    };
+  }
+
+  async #read(): Promise<z.infer<typeof Advice>> {
+    const { url, deadlineMs } = this.#options;
+    try {
+      const answer = await fetch(url, { signal: AbortSignal.timeout(deadlineMs), redirect: 'error' });
+      if (!answer.ok) throw new CloudUnknown(`the Spot Advisor answers ${answer.status}`);
+      if (Number(answer.headers.get('content-length') ?? 0) > MAX_BYTES) throw new CloudUnknown('the Spot Advisor says too much');
+      return Advice.parse(await answer.json());
+    } catch (error) {
+      if (error instanceof CloudUnknown) throw error;
+      throw new CloudUnknown('the Spot Advisor did not say what it should', { cause: error });
+    }
+  }
+}
