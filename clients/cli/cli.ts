@@ -29,6 +29,7 @@ const GROUPS: readonly LazyGroup[] = [
   { names: ['costs'], load: async () => (await import('./commands/costs.ts')).addCostsCommand },
   { names: ['events'], load: async () => (await import('./commands/events.ts')).addEventsCommand },
   { names: ['clusters', 'cluster'], load: async () => (await import('./commands/clusters.ts')).addClusterCommands },
+  { names: ['clouds'], load: async () => (await import('./commands/clouds.ts')).addCloudCommands },
   {
     names: ['teams', 'projects', 'principals', 'tokens'],
     load: async () => (await import('./commands/identity.ts')).addIdentityCommands,

@@ -1,6 +1,7 @@
 import { lexicographicSortSchema, printSchema, type GraphQLSchema } from 'graphql';
 import { buildSchemaSync, type ClassType, type NonEmptyArray } from 'type-graphql';
 import { applyOneOf } from '../graphql/one-of.ts';
+import { CloudResolver } from '../clouds/cloud.resolver.ts';
 import { CostResolver, DeploymentCostsResolver, ModelCostsResolver } from '../costs/cost.resolver.ts';
 import {
   AliasSnapshotResolver,
@@ -38,6 +39,7 @@ const RESOLVERS: NonEmptyArray<ClassType> = [
   ModelVersionResolver,
   ModelAliasResolver,
   ModelAliasChangeResolver,
+  CloudResolver,
   OfferingResolver,
   ClusterResolver,
   ClusterNodesResolver,

@@ -28,6 +28,8 @@ const ACTIONS = {
   'cluster.write': ['platform_admin'],
   /** Takes over objects of a cluster that somebody else made. */
   'runtime.adopt': ['platform_admin'],
+  'cloud.read': ['platform_admin'],
+  'cloud.bill': ['platform_admin'],
   'price.read': ['platform_admin', 'team_admin', 'operator', 'viewer'],
   'price.write': ['platform_admin'],
   /** Runs commands of the caller's choice on a node: never by role, only by name (`Principal.platformActions`). */

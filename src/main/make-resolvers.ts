@@ -2,6 +2,7 @@ import { EventSubjectRepository } from '../api/event-subject.repository.ts';
 import { DeploymentEventsResolver, EventSubjectResolver } from '../api/event-relations.resolver.ts';
 import { EventResolver } from '../api/event.resolver.ts';
 import { NodeResolver } from '../api/node.resolver.ts';
+import { CloudResolver } from '../clouds/cloud.resolver.ts';
 import { CostResolver, DeploymentCostsResolver, ModelCostsResolver } from '../costs/cost.resolver.ts';
 import {
   AliasSnapshotResolver,
@@ -40,7 +41,8 @@ export function makeResolvers(services: Services): ReadonlyMap<unknown, object> 
   return new Map<unknown, object>([...catalogueResolvers(services), ...operationResolvers(services)]);
 }
 
-function catalogueResolvers({ identity, models, prices, fleet, nodes, decisions, deployments }: Services): [unknown, object][] {
+function catalogueResolvers(services: Services): [unknown, object][] {
+  const { identity, models, clouds, prices, fleet, nodes, decisions, deployments } = services;
   const sources = [
     ...identityNodes(identity),
     ...registryNodes(models),
@@ -60,6 +62,7 @@ function catalogueResolvers({ identity, models, prices, fleet, nodes, decisions,
     [ModelVersionResolver, new ModelVersionResolver(models)],
     [ModelAliasResolver, new ModelAliasResolver(models)],
     [ModelAliasChangeResolver, new ModelAliasChangeResolver(models)],
+    [CloudResolver, new CloudResolver(clouds)],
     [OfferingResolver, new OfferingResolver(prices)],
     [ClusterResolver, new ClusterResolver(fleet)],
     [ClusterNodesResolver, new ClusterNodesResolver(nodes)],

@@ -51,7 +51,7 @@ const kindOf = <T>(schema: z.ZodType<T>, open: (settings: T, entry: Entry) => Op
 
 /** What can be named, by `kind`. No secret is in the settings: each finds credentials where its own tools look for them. */
 const CLOUDS: Readonly<Record<string, Kind>> = {
-  command: kindOf(CommandSettings, (settings, { name }) => ({ machines: new CommandCloud(name, settings) })),
+  command: kindOf(CommandSettings, (settings, { name }) => commanded(new CommandCloud(name, settings))),
   machines: kindOf(MachinesSettings, ({ machines, region, capacityType, power }, entry) => {
     const list = { cloud: entry.name, region, capacityType, machines: machinesOf(machines, entry) };
     const own = new MachinesCloud({ ...entry.deps, list, power: power ?? null, name: entry.name, state: stateOf(entry) });
@@ -115,9 +115,11 @@ export function openClouds(deps: OpenCloudsDeps): Clouds {
 
 const NOTHING = { machines: null, prices: null, bill: null, check: null };
 
+const commanded = (command: CommandCloud) => ({ machines: command, check: command });
+
 const commandCloud = (program: string): ConfiguredCloud => {
-  const machines = new CommandCloud('command', CommandSettings.parse({ command: [program] }));
-  return { ...NOTHING, name: machines.name, kind: 'command', machines };
+  const command = new CommandCloud('command', CommandSettings.parse({ command: [program] }));
+  return { ...NOTHING, name: command.name, kind: 'command', ...commanded(command) };
 };
 
 function fromFile(text: string, deps: OpenCloudsDeps): ConfiguredCloud[] {

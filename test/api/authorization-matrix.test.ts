@@ -18,6 +18,8 @@ const NAMELESS = new Set([
   'Query.principals',
   'Query.tokens',
   'Query.clusters',
+  'Query.clouds',
+  'Query.cloudBill',
   'Query.offerings',
   'Query.priceHistory',
   'Query.asOf',

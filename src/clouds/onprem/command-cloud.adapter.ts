@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import type { CheckFinding, CloudCheck } from '../cloud-check.port.ts';
 import {
   CLOUD_REFUSALS,
   CloudUnknown,
@@ -49,7 +50,7 @@ const Interruptions = z.array(
 );
 
 /** Machines by a program of the operator's own: it is run once per verb, and answers with JSON. */
-export class CommandCloud implements MachineProvider {
+export class CommandCloud implements MachineProvider, CloudCheck {
   readonly name: string;
   readonly #settings: CommandSettings;
 
@@ -80,6 +81,17 @@ export class CommandCloud implements MachineProvider {
 
   interruptions(): Promise<readonly CloudInterruption[]> {
     return this.#run('interruptions', {}, Interruptions);
+  }
+
+  /** Asks it for notices, which changes nothing. */
+  async check(): Promise<readonly CheckFinding[]> {
+    try {
+      await this.interruptions();
+      return [{ aspect: 'permissions', status: 'ok', message: 'The command answers.' }];
+    } catch (error) {
+      if (!(error instanceof CloudUnknown)) throw error;
+      return [{ aspect: 'permissions', status: 'failed', message: `Mend the command: ${error.message}` }];
+    }
   }
 
   async #run<T>(verb: string, input: object, shape: z.ZodType<T>): Promise<T> {

@@ -1,0 +1,111 @@
+import { mayDo, PLATFORM } from '../identity/authorize.ts';
+import type { Clock } from '../kernel/clock.ts';
+import type { Instant } from '../kernel/instant.ts';
+import { scopeOf, type Principal } from '../kernel/principal.ts';
+import type { Database } from '../persistence/database.ts';
+import type { Logger } from '../telemetry/logger.ts';
+import type { Bill } from './bill.port.ts';
+import type { CheckFinding } from './cloud-check.port.ts';
+import { CloudUnknown } from './cloud-provider.port.ts';
+import type { ConfiguredCloud } from './configured-cloud.ts';
+import type { FeedAge, FeedAges } from './feed-ages.port.ts';
+
+/** A provider that has not answered by then is not waited for. Higher: whoever asks waits; lower: slow accounts are never known. */
+export const ANSWER_MS = 25_000;
+
+export interface CloudsDeps {
+  readonly clouds: readonly ConfiguredCloud[];
+  readonly feedAges: FeedAges;
+  readonly database: Database;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** Default `ANSWER_MS`. */
+  readonly answerMs?: number;
+}
+
+/** A bill, or in words why it is not known. */
+export type BillAnswer = { readonly bill: Bill } | { readonly problem: string };
+
+/** Who rents machines and says prices here, whether they can be used, and what they charged. For administrators of the platform. */
+export class CloudsService {
+  readonly #deps: CloudsDeps;
+
+  constructor(deps: CloudsDeps) {
+    this.#deps = deps;
+  }
+
+  /** In the order of the configuration; none for others. */
+  list(principal: Principal): readonly ConfiguredCloud[] {
+    return mayDo(principal, 'cloud.read', PLATFORM) ? this.#deps.clouds : [];
+  }
+
+  /** What was heard of the feeds, by name. */
+  async feedAges(principal: Principal): Promise<ReadonlyMap<string, FeedAge>> {
+    if (!mayDo(principal, 'cloud.read', PLATFORM)) return new Map();
+    const { database, feedAges } = this.#deps;
+    const ages = await database.read(scopeOf(principal), (tx) => feedAges.feeds(tx));
+    return new Map(ages.map((age) => [age.name, age]));
+  }
+
+  /** What was found; one that does not answer in time is a finding, too. Asks the provider. */
+  async check(principal: Principal, cloud: ConfiguredCloud): Promise<readonly CheckFinding[]> {
+    if (!mayDo(principal, 'cloud.read', PLATFORM)) return [];
+    const [found, ages] = await Promise.all([this.#found(cloud), this.feedAges(principal)]);
+    if (!cloud.prices) return found;
+    const { intervalMs } = cloud.prices;
+    return [...found, ageFinding(ages.get(cloud.name), intervalMs, this.#deps.clock.now())];
+  }
+
+  /** Null = there is no such cloud, it has no bills, or they may not be seen. Asks the provider. */
+  async bill(
+    principal: Principal,
+    { cloud, from, to }: { readonly cloud: string; readonly from: Instant; readonly to: Instant },
+  ): Promise<BillAnswer | null> {
+    const source = this.#deps.clouds.find(({ name }) => name === cloud)?.bill;
+    if (!source || !mayDo(principal, 'cloud.bill', PLATFORM)) return null;
+    if (from > to) return { problem: 'The range ends before it begins.' };
+    try {
+      return { bill: await this.#inTime(source.fetchBill(from, to)) };
+    } catch (error) {
+      return { problem: this.#wordsOf(error, cloud) };
+    }
+  }
+
+  async #found({ name, check }: ConfiguredCloud): Promise<readonly CheckFinding[]> {
+    if (!check) return [];
+    try {
+      return await this.#inTime(check.check());
+    } catch (error) {
+      return [{ aspect: 'credentials', status: 'unknown', message: this.#wordsOf(error, name) }];
+    }
+  }
+
+  /** What a provider did not answer is told; what is our own mistake is for the log. */
+  #wordsOf(error: unknown, cloud: string): string {
+    if (error instanceof CloudUnknown) return `It cannot be asked: ${error.message}.`;
+    this.#deps.logger.error({ cloud, err: error }, 'a cloud could not be asked');
+    return 'It could not be asked; the log says why.';
+  }
+
+  async #inTime<T>(answer: Promise<T>): Promise<T> {
+    const ms = this.#deps.answerMs ?? ANSWER_MS;
+    const { promise: late, reject } = Promise.withResolvers<never>();
+    const timer = setTimeout(() => reject(new CloudUnknown(`no answer within ${ms / 1000} s`)), ms);
+    try {
+      return await Promise.race([answer, late]);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+}
+
+function ageFinding(age: FeedAge | undefined, intervalMs: number, now: Instant): CheckFinding {
+  const why = age?.errorMessage ? ` The last attempt failed: ${age.errorMessage}` : '';
+  if (age?.staleSince != null) {
+    const since = new Date(age.staleSince).toISOString();
+    return { aspect: 'prices', status: 'failed', message: `Silent since ${since}: its prices decide nothing.${why}` };
+  }
+  if (age?.readAt == null)
+    return { aspect: 'prices', status: 'unknown', message: `Not read yet; asked every ${intervalMs / 60_000} min.${why}` };
+  return { aspect: 'prices', status: 'ok', message: `Read ${Math.round((now - age.readAt) / 1000)} s ago.${why}` };
+}
