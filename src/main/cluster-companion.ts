@@ -13,8 +13,8 @@ export interface Companion {
   readonly api: KubernetesApi;
   readonly client: PurserClient;
   readonly shared: { readonly clock: typeof systemClock; readonly random: typeof systemRandom; readonly logger: Logger };
-  /** SIGTERM and SIGINT end it: `stop` first, then the process. */
-  readonly endBy: (stop: () => Promise<unknown>) => void;
+  /** Resolves when it has started. SIGTERM and SIGINT end it, also before that: `stop` first, then the process. */
+  readonly run: (start: () => Promise<unknown>, stop: () => Promise<unknown>) => Promise<void>;
 }
 
 /** Reads the configuration and signs in on both sides; `name` is what it is called in logs. */
@@ -26,16 +26,21 @@ export function openCompanion(name: string): Companion {
   const api = new KubernetesApi({ ...shared, credentials: new Credentials(access, systemClock) });
   const token = tokenIn(config.tokenFile ?? join(config.dataDir, 'admin-token'));
   const client = new PurserClient({ url: config.publicApiUrl, token });
-  const endBy = (stop: () => Promise<unknown>): void => {
+  const run = async (start: () => Promise<unknown>, stop: () => Promise<unknown>): Promise<void> => {
+    let isStopping = false;
     const end = (): void => {
+      isStopping = true;
       void stop()
         .then(() => api.close())
         .then(() => process.exit(0));
     };
     process.once('SIGTERM', end);
     process.once('SIGINT', end);
+    await start().catch((error: unknown) => {
+      if (!isStopping) throw error;
+    });
   };
-  return { config, api, client, shared, endBy };
+  return { config, api, client, shared, run };
 }
 
 function tokenIn(path: string): string {

@@ -9,13 +9,12 @@ import { readSetting, type Config } from './config.ts';
 
 /** `purser extender`: tells the scheduler of one cluster what its nodes cost, until SIGTERM or SIGINT. */
 export async function extender(): Promise<void> {
-  const { config, api, client, shared, endBy } = openCompanion('extender');
+  const { config, api, client, shared, run } = openCompanion('extender');
   const instance = new Extender({ ...shared, api, prices: pricesBy(new NodePricesClient(client, config.clusterName)) });
   const { host, extenderPort: port } = config;
   const server = new ExtenderServer(instance, { host, port, tls: tlsOf(config), logger: shared.logger });
-  endBy(() => Promise.all([server.close(), instance.stop()]));
-  await instance.start();
-  await server.listen();
+  const start = (): Promise<unknown> => instance.start().then(() => server.listen());
+  await run(start, () => Promise.all([server.close(), instance.stop()]));
   shared.logger.info({ cluster: config.clusterName, host, port }, 'the extender answers the scheduler');
 }
 

@@ -26,6 +26,7 @@ const EVERYTHING: Values = {
   'router.maxTableAgeSeconds': 600,
   'operator.enabled': true,
   'operator.existingSecret': 'purser-operator',
+  'operator.karpenter.enabled': true,
   'extender.enabled': true,
   'extender.existingSecret': 'purser-extender',
   'extender.tls.existingSecret': 'purser-extender-tls',

@@ -36,6 +36,14 @@ export type ArchiveModelVersionInput = {
   modelVersion: string | number;
 };
 
+/** Whence requests come. */
+export type CallersInput = {
+  /** What goes back there, in MiB per hour: it is paid for. */
+  mibPerHour?: number;
+  /** `provider/region`. */
+  region: string;
+};
+
 /** Where the pools of a cluster may rent machines. */
 export type CapacitySourceInput = {
   /** Machines of all pools that are made for it together. */
@@ -313,6 +321,8 @@ export type DeployInput = {
   modelVersion?: number | null | undefined;
   /** A DNS label, unique in the project; also its model name in the inference protocols. */
   name: string;
+  /** What else is allowed, as a whole; an empty one takes it back. */
+  policy?: PlacementPolicyInput | null | undefined;
   /** Pool on clusters that are named without one; default: their default one. */
   pool?: string | null | undefined;
   /** Where a quota is short, replicas of lower priority give way, down to one each; default NORMAL. */
@@ -323,7 +333,7 @@ export type DeployInput = {
   queueLimit?: number | null | undefined;
   /** A replica that is not ready within so many ms has failed; default 120,000. */
   readinessTimeoutMs?: number | null | undefined;
-  /** Allowed regions, `provider/region`; default of the installation. */
+  /** Allowed regions, `provider/region`, `*` for any (`aws/*`); default of the installation. */
   regions?: Array<string> | null | undefined;
   /** Replicas; 0 = hibernated; default 1. */
   replicas?: number | null | undefined;
@@ -485,6 +495,24 @@ export type OidcSubjectInput = {
   issuer: string;
   /** The subject, as in the token's `sub`. */
   subject: string;
+};
+
+/** Where and on what it may run, besides regions and capacity types. What cannot be had together is refused, by name. */
+export type PlacementPolicyInput = {
+  /** Deployments of the project: it goes to no region of any of them. */
+  apart?: Array<string> | null | undefined;
+  /** Whence requests come. */
+  callers?: Array<CallersInput> | null | undefined;
+  /** No caller may be further away than this round trip, in ms. */
+  latencyMs?: number | null | undefined;
+  /** At least so many percent of the replicas on capacity that is not taken away. */
+  minOnDemandPercent?: number | null | undefined;
+  /** Deployments of the project: it goes to a region of one of them. */
+  near?: Array<string> | null | undefined;
+  /** Regions that law or contract allows, whatever `regions` says; `*` for any. */
+  residency?: Array<string> | null | undefined;
+  /** At least so many zones share the replicas. */
+  zones?: number | null | undefined;
 };
 
 /** One kind of capacity in a cluster. */

@@ -59,6 +59,9 @@ export const PRIORITY_CLASSES: Resource<PriorityClass> = {
   ...of('scheduling.k8s.io', 'v1', 'priorityclasses', 'PriorityClass'),
   namespaced: false,
 };
+/** Karpenter's own; clusters without it do not serve them. */
+export const NODE_POOLS: Resource = { ...of('karpenter.sh', 'v1', 'nodepools', 'NodePool'), namespaced: false };
+export const NODE_OVERLAYS: Resource = { ...of('karpenter.sh', 'v1alpha1', 'nodeoverlays', 'NodeOverlay'), namespaced: false };
 export const MODEL_DEPLOYMENTS: Resource<ModelDeployment> = of('purser.dev', 'v1alpha1', 'modeldeployments', 'ModelDeployment');
 
 /** `v1`, `apps/v1`, … */
