@@ -38,8 +38,8 @@ const FIELDS = rootFields(makeSchema(), {
     'CostFilter.callerTeam': 'Team',
   },
   ids: { 'Query.decisions.subject': 'Deployment' },
-  // The name of a device, as in the price book.
-  notNames: ['AcceleratorInput.model'],
+  // The name of a device, as in the price book; of an entry of the configuration.
+  notNames: ['AcceleratorInput.model', 'Query.cloudBill.cloud'],
   values: {
     'SetModelAliasInput.version': 1,
     'SetQuotaInput.maximum': '1',
