@@ -24,7 +24,7 @@ export interface NodeStore {
   lockScaling(tx: Transaction, poolId: Id): Promise<PoolScaling | null>;
   /** What somebody asked for: writes its history, too. */
   saveScaling(tx: Transaction, scaling: PoolScaling, cause: Cause): Promise<void>;
-  /** What was done and met: only `desiredNodes`, `scaledAt` and `conditions`; its version stays. */
+  /** What was done and met: only `desiredNodes`, `scaledAt`, `conditions`, `emptying` and `emptiedAt`; its version stays. */
   saveScalingStatus(tx: Transaction, scaling: PoolScaling): Promise<void>;
   /** It scales no more: its machines are given back. Its history stays. */
   dropScaling(tx: Transaction, poolId: Id): Promise<void>;

@@ -99,6 +99,19 @@ export const poolStalled = (
   after: { stalled: true, reason: change.reason },
 });
 
+/** One of its nodes is emptied: others have room for what is on it. */
+export const poolConsolidated = (
+  change: { readonly pool: Pool; readonly node: string; readonly reason: string } & Cause,
+): EventDraft => ({
+  type: 'pool.consolidated',
+  severity: 'info',
+  message: `Node ${change.node} of pool ${change.pool.name} is being emptied. ${change.reason}`,
+  ...poolSubject(change.pool, change.at),
+  ...{ at: change.at, principal: change.principal },
+  before: { emptying: null },
+  after: { emptying: change.node },
+});
+
 /** It, or (`poolId` null) every pool, grew so fast that a person is asked. */
 export const growthHeld = (
   change: { readonly pool: Pool; readonly poolId: Id | null; readonly message: string } & Cause,

@@ -20,7 +20,7 @@ const COLUMNS = {
   },
   ...{ until_estimated: 'untilEstimated', readiness: 'readiness', readiness_since: 'readinessSince', schedulable: 'schedulable' },
   ...{ notice: 'notice', releasing: 'releasing', idle_since: 'idleSince', pods: 'pods', observed_at: 'observedAt' },
-  ...{ version: 'version' },
+  ...{ noticed_replicas: 'noticedReplicas', version: 'version' },
 } as const satisfies Readonly<Record<string, keyof ClusterNode>>;
 
 const NAMES = Object.keys(COLUMNS);
@@ -28,7 +28,8 @@ const FIELDS = Object.entries(COLUMNS)
   .map(([column, field]) => `n.${column} as "${field}"`)
   .join(', ');
 const SCALING = `select pool_id as "poolId", provider, config, min_nodes as "minNodes", max_nodes as "maxNodes",
-  desired_nodes as "desiredNodes", scaled_at as "scaledAt", conditions, version from pool_scaling`;
+  desired_nodes as "desiredNodes", scaled_at as "scaledAt", conditions, emptying, emptied_at as "emptiedAt",
+  version from pool_scaling`;
 
 type Row = Omit<ClusterNode, 'pricePerHour'> & { readonly pricePerHour: string | null };
 
@@ -89,10 +90,12 @@ export class NodeRepository implements NodeStore {
     });
   }
 
-  async saveScalingStatus(tx: Transaction, { poolId, desiredNodes, scaledAt, conditions }: PoolScaling): Promise<void> {
-    await sqlOf(tx).execute(`update pool_scaling set desired_nodes = $2, scaled_at = $3, conditions = $4 where pool_id = $1`, [
-      ...[poolId, desiredNodes, scaledAt, JSON.stringify(conditions)],
-    ]);
+  async saveScalingStatus(tx: Transaction, scaling: PoolScaling): Promise<void> {
+    const { poolId, desiredNodes, scaledAt, conditions, emptying, emptiedAt } = scaling;
+    await sqlOf(tx).execute(
+      `update pool_scaling set desired_nodes = $2, scaled_at = $3, conditions = $4, emptying = $5, emptied_at = $6 where pool_id = $1`,
+      [poolId, desiredNodes, scaledAt, JSON.stringify(conditions), emptying, emptiedAt],
+    );
   }
 
   async dropScaling(tx: Transaction, poolId: Id): Promise<void> {

@@ -37,6 +37,8 @@ export interface ClusterNode {
   readonly schedulable: boolean;
   readonly notice: NodeNotice | null;
   readonly releasing: boolean;
+  /** Of a node with a notice: this installation's pods on it, by workload. */
+  readonly noticedReplicas: Readonly<Record<Id, number>>;
   /** Since when no pod but daemons is on it; null = there is one. */
   readonly idleSince: Instant | null;
   /** Pods on it, daemons left out. */
@@ -63,6 +65,10 @@ export interface PoolScaling {
   /** When it was last asked for another number. */
   readonly scaledAt: Instant | null;
   readonly conditions: readonly Condition[];
+  /** Uid of the node that is being emptied because others have room; null = none. */
+  readonly emptying: Id | null;
+  /** When one was last begun to be emptied. */
+  readonly emptiedAt: Instant | null;
   readonly version: number;
 }
 

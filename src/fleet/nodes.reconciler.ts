@@ -7,11 +7,12 @@ import type { Id } from '../kernel/id.ts';
 import type { Instant } from '../kernel/instant.ts';
 import type { PicoUsdPerHour } from '../kernel/money.ts';
 import type { Random } from '../kernel/random.ts';
-import type { Scope } from '../kernel/transaction.ts';
+import type { Scope, Transaction } from '../kernel/transaction.ts';
 import type { Database } from '../persistence/database.ts';
 import { fencedWrite } from '../persistence/fenced-write.ts';
 import { LeaseLost, type Lease } from '../persistence/lease.ts';
 import type { PricesService } from '../pricing/prices.service.ts';
+import { WORTH_IT, type RateStep } from '../pricing/worth-it.ts';
 import type { Reconciliation } from '../reconcile/loop.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import {
@@ -41,7 +42,7 @@ export interface NodesReconcilerDeps {
   readonly capacity: CapacityStore;
   readonly clusters: Pick<ClusterStore, 'clustersByIds' | 'pools' | 'rentedPools'>;
   readonly decisions: Pick<DecisionsService, 'record'>;
-  readonly prices: Pick<PricesService, 'priced'>;
+  readonly prices: Pick<PricesService, 'priced' | 'stepsOf'>;
   readonly inventory: ClusterInventory;
   readonly actions: NodeActions;
   /** By the name that pools give. */
@@ -76,6 +77,9 @@ const PRINCIPAL = 'reconciler:nodes';
 /** Providers are asked this often while nothing is done there. Higher: machines are noticed late; lower: a provider's limits are used up. */
 const ASK_EVERY_MS = 5_000;
 
+/** Past prices are read this often: they say what lasted for days. Higher: a new price counts late; lower: reads for nothing. */
+const HISTORY_MS = 600_000;
+
 type CloudSight = Pick<NodesWorld, 'clouds' | 'interruptions'>;
 
 /** Sees the nodes of one cluster, moves pods off those that will leave, and makes pools grow and shrink: one step per pass. */
@@ -86,6 +90,7 @@ export class NodesReconciler implements Reconciliation<NodesInput, NodesTurn> {
   #alone = new Map<Id, Instant>();
   #seenAt: Instant | null = null;
   #asked: { readonly at: Instant; readonly sight: CloudSight } | null = null;
+  #history: { readonly key: string; readonly at: Instant; readonly steps: Map<Id, RateStep[]> } | null = null;
   /** What the meter was told last, under which epoch. */
   #metered = '';
 
@@ -114,7 +119,8 @@ export class NodesReconciler implements Reconciliation<NodesInput, NodesTurn> {
       const [told, holds] = scalings.length === 0 ? [[], []] : [await capacity.answers(tx), await capacity.openHolds(tx)];
       const answers = answersFor({ pools, scalings, sold }, told);
       const known = await store.presentNodes(tx, clusterId);
-      return { cluster, rates, sold, answers, pools, scalings, offerings: new Set(sold.keys()), holds, known };
+      const history = scalings.length === 0 ? new Map<Id, RateStep[]>() : await this.#historyOf(tx, pools);
+      return { cluster, rates, sold, history, answers, pools, scalings, offerings: new Set(sold.keys()), holds, known };
     });
     const { cluster, rates, sold, ...world } = rows;
     if (!cluster) return null;
@@ -122,6 +128,19 @@ export class NodesReconciler implements Reconciliation<NodesInput, NodesTurn> {
     const since = observation && sinceRegistered(observation, cluster);
     const mine = { clusterId, observation: since, seenAt, alone: this.#alone, refusedUntil: this.#scaler.refusedUntil };
     return { lease: held, cluster, rates, sold, world: { ...world, ...sight, ...mine } };
+  }
+
+  /** What nodes of these pools have cost, as far back as anybody asks; read again after a while. */
+  async #historyOf(tx: Transaction, pools: readonly Pool[]): Promise<Map<Id, RateStep[]>> {
+    const { prices, clock } = this.#deps;
+    const now = clock.now();
+    const key = pools.map(({ id, offeringId }) => `${id} ${offeringId ?? ''}`).join(' ');
+    if (this.#history?.key === key && now - this.#history.at < HISTORY_MS) return this.#history.steps;
+    const offerings = [...new Set(pools.flatMap(({ offeringId }) => offeringId ?? []))];
+    const sold = await prices.stepsOf(tx, offerings, now - WORTH_IT.lookbackMs, now);
+    const steps = new Map(pools.map(({ id, offeringId }) => [id, [...(sold.get(offeringId ?? '') ?? [])]]));
+    this.#history = { key, at: now, steps };
+    return steps;
   }
 
   plan(input: NodesInput, now: Instant): NodesTurn {

@@ -78,7 +78,7 @@ export class NodesService {
       const wrong = check(wish, this.#deps.providers) ?? checkVersion(before, expectedVersion);
       if (wrong) return err(wrong);
       if (before && isSame(before, wish)) return ok({ poolId: pool.id });
-      const blank = { desiredNodes: null, scaledAt: null, conditions: [], version: 0 };
+      const blank = { desiredNodes: null, scaledAt: null, conditions: [], emptying: null, emptiedAt: null, version: 0 };
       const after = { ...(before ?? blank), ...wish, version: versionOf(before) + 1 };
       const cause = { at: this.#deps.clock.now(), principal: caller.principal.id };
       await this.#deps.store.saveScaling(tx, after, cause);

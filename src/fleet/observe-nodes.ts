@@ -53,10 +53,19 @@ function rowOf(node: ObservedNode, before: ClusterNode | null, input: NodesInput
     offeringId: offeringsOf(node).find((id) => input.offerings.has(id)) ?? pool?.offeringId ?? null,
     ...{ from: node.from, until: null, untilEstimated: false },
     ...{ readiness: node.readiness, readinessSince: node.readinessSince, schedulable: node.schedulable },
-    ...{ notice: node.notice, releasing: node.releasing },
+    ...{ notice: node.notice, releasing: node.releasing, noticedReplicas: noticedOn(node) },
     ...useOf(node, before, now),
     ...{ observedAt: now, version: (before?.version ?? 0) + 1 },
   };
+}
+
+/** What will be lost there: those that end already have a successor or need none. */
+function noticedOn({ notice, pods }: ObservedNode): Readonly<Record<Id, number>> {
+  if (notice === null) return {};
+  const counts: Record<Id, number> = {};
+  for (const { workloadId, endingSince } of pods)
+    if (workloadId !== null && endingSince === null) counts[workloadId] = (counts[workloadId] ?? 0) + 1;
+  return counts;
 }
 
 function useOf(node: ObservedNode, before: ClusterNode | null, now: Instant): Pick<ClusterNode, 'pods' | 'idleSince'> {
@@ -90,7 +99,7 @@ const COMPARED = [
   ...(['poolId', 'name', 'provider', 'instanceId', 'region', 'zone', 'instanceType', 'capacityType', 'offeringId'] as const),
   ...(['pricePerHour', 'priceProblem', 'readiness', 'readinessSince', 'schedulable', 'releasing', 'idleSince', 'pods'] as const),
 ] as const;
-const COMPARED_DEEPLY = ['capacity', 'allocatable', 'notice'] as const;
+const COMPARED_DEEPLY = ['capacity', 'allocatable', 'notice', 'noticedReplicas'] as const;
 
 const isSame = (a: ClusterNode, b: ClusterNode): boolean =>
   COMPARED.every((key) => a[key] === b[key]) && COMPARED_DEEPLY.every((key) => sorted(a[key]) === sorted(b[key]));

@@ -1,11 +1,13 @@
 import type { CloudInterruption } from '../clouds/cloud-provider.port.ts';
 import type { Id } from '../kernel/id.ts';
 import type { Instant } from '../kernel/instant.ts';
+import type { RateStep } from '../pricing/worth-it.ts';
 import type { InventoryObservation, NodeResources, ObservedNode } from './cluster-inventory.port.ts';
 import { inWords, type CapacityAnswer } from './capacity-answer.ts';
 import type { Pool } from './cluster.ts';
 import type { ClusterNode, PoolScaling } from './node.ts';
 import { observeNodes, poolOf, type NodeChange } from './observe-nodes.ts';
+import { planConsolidation, type Consolidation } from './plan-consolidation.ts';
 import { planDepartures, type DeparturesPlan } from './plan-departures.ts';
 import { planPoolRemoval } from './plan-pool-removal.ts';
 import { planPools, type PoolPace, type PoolPlan, type ScaledPool } from './plan-pools.ts';
@@ -28,6 +30,8 @@ export interface NodesWorld {
   readonly refusedUntil: ReadonlyMap<Id, Instant>;
   /** What providers said of kinds of capacity, by pool. */
   readonly answers: ReadonlyMap<Id, CapacityAnswer>;
+  /** By pool: what a node of it has cost, as change points. */
+  readonly history: ReadonlyMap<Id, readonly RateStep[]>;
   /** Growth that waits for a person. */
   readonly holds: readonly GrowthHold[];
   readonly alone: ReadonlyMap<Id, Instant>;
@@ -59,20 +63,32 @@ export function planNodes(world: NodesWorld, pace: PoolPace, now: Instant): Node
     const pool = world.pools.find(({ id }) => id === scaling.poolId);
     return pool ? [scaledPool(pool, scaling, { world, observation, rows: [...rows.values()] })] : [];
   });
+  const pools = planPools(
+    scaled.filter(({ pool }) => pool.removedAt === null),
+    observation.waiting,
+    pace,
+    now,
+  );
+  const quiet = scaled.filter(({ pool }) => pools.some((plan) => plan.poolId === pool.id && isQuiet(plan)));
+  const emptied = planConsolidation({ pools: quiet, observation, history: world.history }, pace, now);
   return {
     changes,
     announcements: announcementsOf(observation, world.interruptions),
     departures: planDepartures(observation, world.alone, now),
     pools: [
-      ...planPools(
-        scaled.filter(({ pool }) => pool.removedAt === null),
-        observation.waiting,
-        pace,
-        now,
-      ),
+      ...pools.map((plan) => withEmptied(plan, emptied)),
       ...scaled.filter(({ pool }) => pool.removedAt !== null).map((one) => planPoolRemoval(one, pace, now)),
     ],
   };
+}
+
+const isQuiet = ({ steps, stalled }: PoolPlan): boolean => steps.length === 0 && stalled === null;
+
+function withEmptied(plan: PoolPlan, emptied: readonly Consolidation[]): PoolPlan {
+  const consolidation = emptied.find(({ poolId }) => poolId === plan.poolId);
+  if (!consolidation) return plan;
+  const reason = `Others have room for all that is on ${consolidation.node.name}. ${consolidation.verdict.reasons[0]?.message ?? ''}`;
+  return { ...plan, steps: [{ step: { kind: 'empty', poolId: plan.poolId, consolidation }, reason: reason.trim() }] };
 }
 
 interface Seen {

@@ -3,6 +3,7 @@ import type { Id } from '../kernel/id.ts';
 import type { Instant } from '../kernel/instant.ts';
 import type { NodeResources, ObservedNode, WaitingPod } from './cluster-inventory.port.ts';
 import type { Pool } from './cluster.ts';
+import type { Consolidation } from './plan-consolidation.ts';
 import { carries, type ClusterNode, type PoolScaling } from './node.ts';
 
 /** How fast pools move. */
@@ -51,7 +52,11 @@ export type PoolStep =
     }
   | { readonly kind: 'cordon' | 'uncordon' | 'forget'; readonly poolId: Id; readonly node: Pick<ObservedNode, 'uid' | 'name'> }
   /** Of a pool that was removed and has no machines left. */
-  | { readonly kind: 'delete'; readonly poolId: Id };
+  | { readonly kind: 'delete'; readonly poolId: Id }
+  /** Others have room for what is on the node: it takes nothing new, and its pods leave. */
+  | { readonly kind: 'empty'; readonly poolId: Id; readonly consolidation: Consolidation }
+  /** The node that was being emptied is empty, gone, or needed after all. */
+  | { readonly kind: 'emptied'; readonly poolId: Id };
 
 export interface PlannedStep {
   readonly step: PoolStep;
@@ -189,7 +194,7 @@ function planPool(turn: Turn): PoolPlan {
   const poolId = one.pool.id;
   const { cloud } = one;
   if (!cloud) return { poolId, steps: [], stalled: wanted ? PROVIDER_UNKNOWN : null };
-  const freed = free(turn, cloud);
+  const freed = [...carryOn(turn), ...free(turn, cloud)];
   const growth = grow(turn, cloud);
   const steps = [...freed, ...growth.steps];
   if (growth.steps.length > 0 || growth.stalled) return { poolId, steps, stalled: growth.stalled };
@@ -242,11 +247,26 @@ export const machineOf = (node: ObservedNode, cloud: CloudPoolState): CloudNode 
     node.instanceId === null ? nodeName === node.name : instanceId === node.instanceId,
   );
 
-/** Marked nodes that work came to, or is waiting for, take pods again. */
+/** What was begun is carried on: a node that is still to be marked is, and one that is gone, or that pods wait for, is let be. */
+function carryOn({ one, wanted }: Turn): PlannedStep[] {
+  const { pool, scaling, nodes } = one;
+  const { emptying } = scaling;
+  if (emptying === null) return [];
+  const node = nodes.find(({ uid }) => uid === emptying);
+  const done = { step: { kind: 'emptied' as const, poolId: pool.id } };
+  if (!node) return [{ ...done, reason: 'The node that was being emptied is gone.' }];
+  if (wanted) return [{ ...done, reason: `Pods wait: node ${node.name} is needed.` }];
+  if (node.releasing) return [];
+  const { uid, name } = node;
+  return [{ step: { kind: 'cordon', poolId: pool.id, node: { uid, name } }, reason: `Node ${name} is being emptied.` }];
+}
+
+/** Marked nodes that work came to, or is waiting for, take pods again; not the one that is being emptied. */
 function free(turn: Turn, cloud: CloudPoolState): PlannedStep[] {
   const poolId = turn.one.pool.id;
   return turn.one.nodes
     .filter((node) => node.releasing && isNeeded(node, turn) && !isLeaving(machineOf(node, cloud)))
+    .filter(({ uid }) => turn.wanted || uid !== turn.one.scaling.emptying)
     .map(({ uid, name }) => ({
       step: { kind: 'uncordon', poolId, node: { uid, name } },
       reason: `Node ${name} has work again.`,

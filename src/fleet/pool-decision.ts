@@ -3,6 +3,7 @@ import type { Cause } from '../kernel/event.ts';
 import type { PicoUsdPerHour } from '../kernel/money.ts';
 import type { Cluster, Pool } from './cluster.ts';
 import type { PoolScaling } from './node.ts';
+import type { Consolidation } from './plan-consolidation.ts';
 
 export interface PoolChoice extends Cause {
   readonly cluster: Pick<Cluster, 'name'>;
@@ -39,4 +40,24 @@ export const poolDecision = ({
   chosen: { nodes: to, release: [...release] },
   reasons: [reason],
   expectedHourly: rate === null ? null : rate * BigInt(to),
+});
+
+/** Why a node is emptied, with what it saves and costs. */
+export const consolidationDecision = ({
+  cluster,
+  pool,
+  consolidation: { node, moves, verdict },
+  reason,
+  at,
+  principal,
+}: Pick<PoolChoice, 'cluster' | 'pool' | 'reason' | 'at' | 'principal'> & {
+  readonly consolidation: Consolidation;
+}): DecisionDraft => ({
+  ...{ teamId: null, projectId: null, deploymentId: null, kind: 'consolidate', subjectKind: 'Pool', subjectId: pool.id },
+  ...{ at, principal, candidates: [], rejected: {} },
+  inputs: { cluster: cluster.name, pool: pool.name, costOfMoving: verdict.cost.toString() },
+  chosen: { node: node.name, moves: moves.map((move) => ({ ...move })) },
+  reasons: [reason],
+  expectedHourly: null,
+  ...(verdict.saving === null ? {} : { expectedSaving: verdict.saving - verdict.cost }),
 });

@@ -23,10 +23,11 @@ import type { NodeActions } from './cluster-inventory.port.ts';
 import { capacityKeyOf, inWords, isCapacityRefusal, learnRefusal, stalledBy, type CapacityAnswer } from './capacity-answer.ts';
 import type { CapacityStore } from './capacity-store.port.ts';
 import type { Cluster, Pool } from './cluster.ts';
-import { growthHeld, poolGivenBack, poolScaled, poolStalled } from './node.events.ts';
+import { growthHeld, poolConsolidated, poolGivenBack, poolScaled, poolStalled } from './node.events.ts';
 import type { NodeStore } from './node-store.port.ts';
 import type { PoolScaling } from './node.ts';
-import { poolDecision } from './pool-decision.ts';
+import type { Consolidation } from './plan-consolidation.ts';
+import { consolidationDecision, poolDecision } from './pool-decision.ts';
 import type { PlannedStep, PoolPlan, PoolStep } from './plan-pools.ts';
 import { checkVelocity, type VelocityLimits, type VelocityVerdict } from './velocity-breaker.ts';
 
@@ -105,9 +106,28 @@ export class PoolScaler {
       acted ||= step.kind === 'scale' || step.kind === 'delete';
       if (step.kind === 'scale') await this.#scale(at, { step, reason }, lease);
       else if (step.kind === 'delete') await this.#delete(at, lease);
+      else if (step.kind === 'empty') await this.#empty(at, { consolidation: step.consolidation, reason }, lease);
+      else if (step.kind === 'emptied') await this.#fenced(at, lease, (_tx, scaling) => ({ ...scaling, emptying: null }));
       else await this.#deps.actions[step.kind](step.node, { epoch: lease.epoch });
     }
     return acted;
+  }
+
+  /** Rows first: what a crash leaves undone is carried on by the next pass. */
+  async #empty(
+    at: PoolAt,
+    { consolidation, reason }: { readonly consolidation: Consolidation; readonly reason: string },
+    lease: Lease,
+  ): Promise<void> {
+    const { clock, principal, decisions, actions } = this.#deps;
+    const { node } = consolidation;
+    const now = clock.now();
+    await this.#fenced(at, lease, async (tx, scaling) => {
+      record(tx, poolConsolidated({ pool: at.pool, node: node.name, reason, at: now, principal }));
+      await decisions.record(tx, consolidationDecision({ ...at, consolidation, reason, at: now, principal }));
+      return { ...scaling, emptying: node.uid, emptiedAt: now };
+    });
+    await actions.cordon(node, { epoch: lease.epoch });
   }
 
   async #scale(at: PoolAt, planned: PlannedStep & { readonly step: ScaleStep }, lease: Lease): Promise<void> {

@@ -2,6 +2,8 @@
 // may grow, and what outlives a restart.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { VELOCITY_LIMITS } from '../../src/fleet/velocity-breaker.ts';
+import { DAY_MS } from '../../src/kernel/instant.ts';
+import { PICO_PER_USD } from '../../src/kernel/money.ts';
 import { principalOf } from '../support/actors.ts';
 import { openTestDatabase, type TestDatabase } from '../support/database.ts';
 import { small, uid } from '../support/nodes.ts';
@@ -79,5 +81,39 @@ describe('Velocity breaker: a runaway stops, and only a person lets it go on', (
     world.nodes.want(WORK, pool.name, 0, small);
     await world.pass(20);
     expect([await world.desired(pool), world.nodes.running()]).toEqual([0, 0]);
+  });
+});
+
+describe('Consolidation: what is half empty is emptied, and given back', () => {
+  test('replicas move before their node goes, the bill falls, the decision says what it saves, and then nothing is written', async () => {
+    const world = await makeNodesWorld(db, { cluster: 'halves', pools: ['web'], price: PICO_PER_USD });
+    const pool = world.pools[0]!;
+    await world.scale(pool, {});
+    const third = { cpuMilli: 600, memoryMib: 256, accelerator: null };
+    for (const n of [1, 2, 3]) world.nodes.want(uid(600 + n), pool.name, 3, third);
+    await world.pass(4);
+    expect([await world.desired(pool), world.nodes.running()]).toEqual([3, 9]);
+    for (const n of [1, 2, 3]) world.nodes.want(uid(600 + n), pool.name, 1, third);
+    await world.pass(4);
+    expect(world.nodes.running()).toBe(3);
+    await world.pass(1, 8 * DAY_MS);
+    let fewest = 3;
+    for (let n = 0; n < 600 && (await world.desired(pool)) > 1; n += 1) {
+      await world.pass();
+      fewest = Math.min(fewest, world.nodes.running());
+    }
+    expect([await world.desired(pool), fewest]).toEqual([1, 3]);
+    const decisions = await world.rows<{ saving: string; reasons: string[] }>(
+      `select expected_saving::text as saving, reasons from decision where kind = 'consolidate' and subject_id = $1 order by at`,
+      [pool.id],
+    );
+    expect(await world.events('pool.consolidated')).toHaveLength(decisions.length);
+    expect(decisions.length).toBeGreaterThan(0);
+    expect(BigInt(decisions[0]?.saving ?? 0)).toBeGreaterThan(20n * PICO_PER_USD);
+    await world.pass(5);
+    const written = async () => (await world.rows<{ n: number }>(`select count(*)::integer as n from outbox`))[0]?.n;
+    const before = await written();
+    await world.pass(20);
+    expect(await written()).toBe(before);
   });
 });

@@ -72,7 +72,11 @@ const actions: NodeActions = {
   forget: did('forget'),
 };
 
-const prices = { priced: () => Promise.resolve([]), believedAt: () => Promise.resolve(new Map<Id, never>()) };
+const prices = {
+  priced: () => Promise.resolve([]),
+  stepsOf: () => Promise.resolve(new Map<Id, never>()),
+  believedAt: () => Promise.resolve(new Map<Id, never>()),
+};
 const service = (book: NodesDeps['prices'] = prices): NodesService =>
   new NodesService({
     commands: new Commands({ database: db.database, clock }),

@@ -51,7 +51,11 @@ export async function makeNodesWorld(
   const market = new SimulatedCloud({ clock, random: seededRandom(4), market: { startMs: [30_000, 30_000], stopMs: 1_000 } });
   const nodes = new SimulatedNodes({ clock, market, prefix: `here/${cluster}`, pools: names, size: small, priceOf: () => price });
   const decisions = new DecisionsService({ store: new DecisionRepository(), clock, random: seededRandom(seed) });
-  const prices = { priced: () => Promise.resolve([]), believedAt: () => Promise.resolve(new Map<Id, never>()) };
+  const prices = {
+    priced: () => Promise.resolve([]),
+    stepsOf: () => Promise.resolve(new Map<Id, never>()),
+    believedAt: () => Promise.resolve(new Map<Id, never>()),
+  };
   /** As a restart makes one: what it knows it has from the database. */
   const restarted = (more: Partial<NodesReconcilerDeps> = {}): NodesReconciler =>
     new NodesReconciler({

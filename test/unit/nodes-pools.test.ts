@@ -13,7 +13,7 @@ describe('Nodes scale: pools grow for pods that wait and give idle nodes back', 
   const pool: Pool = poolCalled('burst', 90);
   const scaling: PoolScaling = {
     ...{ poolId: pool.id, provider: 'simulated', config: {}, minNodes: 0, maxNodes: 5, desiredNodes: null, scaledAt: null },
-    ...{ conditions: [], version: 1 },
+    ...{ conditions: [], emptying: null, emptiedAt: null, version: 1 },
   };
   const running = (...ns: number[]): CloudPoolState => ({
     desired: ns.length,
@@ -33,7 +33,9 @@ describe('Nodes scale: pools grow for pods that wait and give idle nodes back', 
   const wordsOf = (steps: readonly PlannedStep[] = []) =>
     steps.map(({ step }) => {
       if (step.kind === 'scale') return `${step.from} to ${step.to} ${step.release.join(' ')}`.trim();
-      return step.kind === 'delete' ? 'delete' : `${step.kind} ${step.node.name}`;
+      return step.kind === 'delete' || step.kind === 'empty' || step.kind === 'emptied'
+        ? step.kind
+        : `${step.kind} ${step.node.name}`;
     });
   const words = (one: ScaledPool, waiting: WaitingPod[] = []) => wordsOf(plan(one, waiting)?.steps);
   const idleSince = NOW - POOL_PACE.idleMs;
@@ -218,7 +220,11 @@ describe('Nodes scale: pools grow for pods that wait and give idle nodes back', 
     const world = { ...rows, observation: null, clouds: new Map([[pool.id, running(1)]]), interruptions: [] };
     const nothing = { changes: [], announcements: [], departures: { departures: [], alone: [] }, pools: [] };
     expect(
-      planNodes({ ...world, refusedUntil: new Map(), answers: new Map(), holds: [], alone: new Map() }, POOL_PACE, NOW),
+      planNodes(
+        { ...world, refusedUntil: new Map(), answers: new Map(), history: new Map(), holds: [], alone: new Map() },
+        POOL_PACE,
+        NOW,
+      ),
     ).toEqual(nothing);
   });
 
@@ -232,6 +238,7 @@ describe('Nodes scale: pools grow for pods that wait and give idle nodes back', 
         interruptions: said,
         refusedUntil: new Map(),
         answers: new Map(),
+        history: new Map(),
         holds: [],
         alone: new Map(),
       },

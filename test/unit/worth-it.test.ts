@@ -4,7 +4,7 @@ import { describe, expect, test } from 'vitest';
 import { DAY_MS, HOUR_MS, MINUTE_MS, type Instant } from '../../src/kernel/instant.ts';
 import { PICO_PER_USD } from '../../src/kernel/money.ts';
 import type { Random } from '../../src/kernel/random.ts';
-import { isWorthIt, WORTH_IT, type DisruptiveAct, type RateStep } from '../../src/scheduler/worth-it.ts';
+import { isWorthIt, WORTH_IT, type DisruptiveAct, type RateStep } from '../../src/pricing/worth-it.ts';
 import { seededRandom } from '../support/actors.ts';
 
 const NOW = 1_800_000_000_000;
