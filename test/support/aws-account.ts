@@ -110,7 +110,7 @@ export async function startAwsAccount(moto: Moto): Promise<AwsAccount> {
   return account;
 }
 
-async function readCall(incoming: IncomingMessage): Promise<AwsCall> {
+export async function readCall(incoming: IncomingMessage): Promise<AwsCall> {
   const chunks: Buffer[] = [];
   for await (const chunk of incoming) chunks.push(chunk as Buffer);
   const body = Buffer.concat(chunks).toString();

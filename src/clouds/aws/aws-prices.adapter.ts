@@ -17,6 +17,8 @@ const HISTORY_PAGE = 1_000;
  * are on hosts or in blocks only and have none. Higher: those few refuse all; lower: half a page passes.
  */
 const MIN_LISTED_SHARE = 0.9;
+/** The other way about: types that have a price and are offered. Some are for few accounts only. */
+const MIN_OFFERED_SHARE = 0.8;
 /** The same of spot, which more types do not have. */
 const MIN_SPOT_SHARE = 0.7;
 
@@ -72,15 +74,14 @@ export class AwsPrices {
     for (const text of await this.#products(region)) {
       const product = readProduct(text);
       if ('reason' in product) reading.unreadable.push(product);
-      else if (product.region === region && zones.has(product.instanceType))
+      else if (product.region === region)
         byType.set(product.instanceType, [...(byType.get(product.instanceType) ?? []), product]);
     }
-    for (const [instanceType, products] of byType) addListed(reading, instanceType, products);
-    checkShare(`price list of ${region}`, {
-      found: byType.size + reading.unreadable.length,
-      of: zones.size,
-      least: MIN_LISTED_SHARE,
-    });
+    const offered = [...byType].filter(([type]) => zones.has(type));
+    for (const [instanceType, products] of offered) addListed(reading, instanceType, products);
+    const found = offered.length + reading.unreadable.length;
+    checkShare(`price list of ${region}`, { found, of: zones.size, least: MIN_LISTED_SHARE });
+    checkShare(`list of what ${region} offers`, { found: offered.length, of: byType.size, least: MIN_OFFERED_SHARE });
     return reading;
   }
 
