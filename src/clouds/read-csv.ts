@@ -40,7 +40,8 @@ export class CsvReader {
   }
 
   #takeUnquoted(character: string): string[] | null {
-    if (character === '"') {
+    // A quote within a cell that does not begin with one is a character like any other.
+    if (character === '"' && (this.#mayEnd || this.#cell === '')) {
       // The second of two is one that is meant.
       if (this.#mayEnd) this.#cell += '"';
       this.#isQuoted = true;

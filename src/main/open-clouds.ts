@@ -1,5 +1,7 @@
 import { dirname, join, resolve } from 'node:path';
 import { z } from 'zod';
+import { AwsCloud } from '../clouds/aws/aws-cloud.adapter.ts';
+import { AwsSettings } from '../clouds/aws/aws-settings.adapter.ts';
 import type { MachineProvider } from '../clouds/cloud-provider.port.ts';
 import type { ConfiguredCloud, ConfiguredFeed } from '../clouds/configured-cloud.ts';
 import { FileState } from '../clouds/file-state.adapter.ts';
@@ -15,6 +17,7 @@ import type { Clock } from '../kernel/clock.ts';
 import { MINUTE_MS } from '../kernel/instant.ts';
 import { isName, NAME_RULE } from '../kernel/name.ts';
 import type { Random } from '../kernel/random.ts';
+import type { Logger } from '../telemetry/logger.ts';
 import { ConfigError, readSetting, type Config } from './config.ts';
 
 /** Everybody who is asked for machines, prices and bills. */
@@ -30,6 +33,7 @@ export interface OpenCloudsDeps {
   readonly config: Pick<Config, 'cloudsFile' | 'nodeCommand' | 'dataDir'>;
   readonly clock: Clock;
   readonly random: Random;
+  readonly logger: Logger;
 }
 
 /** What is made of one entry of the file; who says prices is asked for them by `prices` of the entry. */
@@ -51,6 +55,10 @@ const kindOf = <T>(schema: z.ZodType<T>, open: (settings: T, entry: Entry) => Op
 
 /** What can be named, by `kind`. No secret is in the settings: each finds credentials where its own tools look for them. */
 const CLOUDS: Readonly<Record<string, Kind>> = {
+  aws: kindOf(AwsSettings, (settings, { name, deps }) => {
+    const aws = new AwsCloud({ ...deps, name, settings });
+    return { machines: aws, feed: aws, bill: aws, check: aws };
+  }),
   command: kindOf(CommandSettings, (settings, { name }) => commanded(new CommandCloud(name, settings))),
   machines: kindOf(MachinesSettings, ({ machines, region, capacityType, power }, entry) => {
     const list = { cloud: entry.name, region, capacityType, machines: machinesOf(machines, entry) };

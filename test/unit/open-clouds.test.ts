@@ -6,6 +6,7 @@ import { afterAll, describe, expect, test } from 'vitest';
 import { ConfigError } from '../../src/main/config.ts';
 import { openClouds, type Clouds } from '../../src/main/open-clouds.ts';
 import { seededRandom } from '../support/actors.ts';
+import { quietLogger } from '../support/quiet-logger.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'purser-clouds-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -14,13 +15,23 @@ function opened(content: unknown, nodeCommand: string | null = null): Clouds {
   const cloudsFile = join(folder, 'clouds.json');
   writeFileSync(cloudsFile, typeof content === 'string' ? content : JSON.stringify(content));
   const clock = { now: () => 1_800_000_000_000 };
-  return openClouds({ config: { cloudsFile, nodeCommand, dataDir: folder }, clock, random: seededRandom(1) });
+  return openClouds({
+    config: { cloudsFile, nodeCommand, dataDir: folder },
+    clock,
+    random: seededRandom(1),
+    logger: quietLogger,
+  });
 }
 
 describe('Clouds by configuration: the file', () => {
   test('nothing is configured unless somebody does', () => {
     const clock = { now: () => 0 };
-    const none = openClouds({ config: { cloudsFile: null, nodeCommand: null, dataDir: folder }, clock, random: seededRandom(1) });
+    const none = openClouds({
+      config: { cloudsFile: null, nodeCommand: null, dataDir: folder },
+      clock,
+      random: seededRandom(1),
+      logger: quietLogger,
+    });
     expect(none).toEqual({ clouds: [], providers: new Map(), feeds: new Map() });
   });
 
@@ -37,7 +48,7 @@ describe('Clouds by configuration: the file', () => {
     ['{', 'no JSON'],
     [[], 'PURSER_CLOUDS_FILE'],
     [{ rack: {} }, 'rack.kind'],
-    [{ rack: { kind: 'abacus' } }, 'rack.kind: there is no "abacus": one of command, machines, simulated'],
+    [{ rack: { kind: 'abacus' } }, 'rack.kind: there is no "abacus": one of aws, command, machines, simulated'],
     [{ 'my rack': { kind: 'command', command: ['x'] } }, 'my rack: a name must be 1 to 63 of'],
     [{ rack: { kind: 'command' } }, 'rack.command'],
     [{ rack: { kind: 'command', command: ['x'], sceret: 1 } }, 'sceret'],
