@@ -16,16 +16,17 @@ import type { Commands } from '../persistence/commands.ts';
 import type { PricesService } from '../pricing/prices.service.ts';
 import type { ModelVersion } from '../registry/model-version.ts';
 import type { ModelsService } from '../registry/models.service.ts';
-import { planPlacement } from '../scheduler/plan-placement.ts';
 import { refuseAction } from './allowed-actions.ts';
 import type { AdoptedObject } from './cluster.port.ts';
-import { checkSpec, deploymentPath, type Deployment, type DeploymentSpec } from './deployment.ts';
+import { checkSpec, deploymentPath, priorityOf, type Deployment, type DeploymentSpec } from './deployment.ts';
 import type { DeploymentStore } from './deployment-store.port.ts';
 import type { Plan } from './plan.ts';
-import { choosePools, hourlyOf, type PlacedPool } from './placement.ts';
+import { hourlyOf } from './placement.ts';
+import { PlaceChooser, withPlaces, type ChosenPools, type PlaceChooserDeps } from './place-chooser.service.ts';
 import { planDeployment, type CurrentDeployment, type PlanInput, type PlannedDeployment } from './plan-deployment.ts';
 import { planFromJson, planToJson } from './plan-json.ts';
 import { refuseAdoption } from './refuse-adoption.ts';
+import type { RentedPlaces } from './rented-places.service.ts';
 import type { Revision } from './revision.ts';
 import { ShownPlans } from './shown-plans.service.ts';
 import { wishOf, type WishInput } from './wish.ts';
@@ -54,13 +55,14 @@ export type DeployOutcome = {
   readonly expiresAt: number | null;
 };
 
-export interface DeployDeps {
+export interface DeployDeps extends PlaceChooserDeps {
+  readonly rented: RentedPlaces;
   readonly commands: Commands;
   readonly store: DeploymentStore;
   readonly writer: WishWriter;
   readonly identity: Pick<IdentityStore, 'findProject'>;
   readonly models: Pick<ModelsService, 'resolveVersion'>;
-  readonly prices: Pick<PricesService, 'candidates' | 'believedAt'>;
+  readonly prices: Pick<PricesService, 'believedAt' | 'priced'>;
   readonly clusters: ClusterStore;
   readonly decisions: Pick<DecisionsService, 'record' | 'keepPlan' | 'shownPlan'>;
   readonly clock: Clock;
@@ -72,6 +74,8 @@ export interface DeploySettings {
   /** `provider/region` that prices are taken from unless the wish says otherwise. */
   readonly regions: readonly string[];
   readonly allowProcess: boolean;
+  /** `provider/region` that artifacts are fetched from; null = nowhere that charges for it. */
+  readonly artifactRegion?: string | null;
   /** The name by which all teams call the router: no deployment may have it for itself. */
   readonly routerHost: string;
 }
@@ -82,10 +86,12 @@ const MUTATION = 'deploy';
 export class DeployService {
   readonly #deps: DeployDeps;
   readonly #shown: ShownPlans;
+  readonly #places: PlaceChooser;
 
   constructor(deps: DeployDeps) {
     this.#deps = deps;
     this.#shown = new ShownPlans(deps.decisions);
+    this.#places = new PlaceChooser(deps);
   }
 
   /**
@@ -122,12 +128,15 @@ export class DeployService {
     const wish = wishOf(input, project, current, this.#deps.settings.regions);
     const wrong = this.#refuse(caller, input, { wish, version });
     if (wrong) return err(wrong);
-    const pools = await this.#pools(tx, { wish, version, current });
-    if (!pools.ok) return pools;
     const path = `${project.teamName}/${project.name}/${input.name}`;
-    const planned = await this.#plan(tx, { wish, version, current, path, pools: pools.value, adopt: input.adopt ?? null });
+    const asked = { wish, version, current, path, adopt: input.adopt ?? null };
+    const placed = await this.#places.choose(tx, asked, project);
+    if (!placed.ok) return placed;
+    const placedWish = { ...wish, placement: withPlaces(wish.placement, placed.value) };
+    const planned = await this.#plan(tx, { ...asked, ...placed.value, wish: placedWish });
     if (!planned.ok) return planned;
-    return this.#showOrRun(tx, { caller, project, wish, current, version, planned: planned.value, name: input.name }, options);
+    const work = { caller, project, wish: placedWish, current, version, planned: planned.value, name: input.name };
+    return this.#showOrRun(tx, work, options);
   }
 
   async #current(tx: Transaction, project: Project, name: string): Promise<CurrentDeployment | null> {
@@ -135,21 +144,6 @@ export class DeployService {
     const found = await store.deployment(tx, { teamName: project.teamName, projectName: project.name, name });
     const locked = found && (await store.lockDeployment(tx, found.id));
     return locked && writer.load(tx, locked);
-  }
-
-  async #pools(
-    tx: Transaction,
-    { wish, version, current }: Pick<PlanInput, 'wish' | 'version' | 'current'>,
-  ): Promise<Result<PlacedPool[], Failure>> {
-    const clusters = await this.#deps.clusters.present(tx);
-    const ids = clusters.map(({ id }) => id);
-    const pools = await this.#deps.clusters.pools(tx, ids);
-    const workloads = current?.workloads ?? [];
-    const placed = choosePools({ clusters, pools, spec: wish, format: version.format, workloads });
-    if (!placed.ok) return placed;
-    const chosen = placed.value.map(({ pool }) => pool.id);
-    const locked = await this.#deps.clusters.lockPools(tx, chosen, 'use');
-    return locked.length === chosen.length ? placed : err(failure('CONFLICT', 'A pool was taken out meanwhile: plan again.'));
   }
 
   /** The first thing that is wrong with a wish whatever the clusters have. */
@@ -185,22 +179,21 @@ export class DeployService {
     });
   }
 
-  async #plan(tx: Transaction, wanted: Omit<PlanInput, 'placement' | 'prices'>): Promise<Result<PlannedDeployment, Failure>> {
+  async #plan(
+    tx: Transaction,
+    { index, ...wanted }: Omit<PlanInput, 'prices'> & ChosenPools,
+  ): Promise<Result<PlannedDeployment, Failure>> {
     const { prices: book, clock } = this.#deps;
-    const { regions, capacityTypes } = wanted.wish.placement;
-    const candidates = await book.candidates(tx, { regions });
-    const demand = { resources: wanted.wish.resources ?? wanted.version.resources, capacityTypes };
-    const placement = planPlacement({ demand, policy: { regions }, candidates }, clock.now());
     const own = await book.believedAt(
       tx,
       wanted.pools.flatMap(({ pool }) => pool.offeringId ?? []),
       clock.now(),
     );
     const prices = new Map([
-      ...candidates.flatMap(({ offering, price }) => (price ? [[offering.id, price.effective] as const] : [])),
+      ...index.candidates.flatMap(({ offering, price }) => (price ? [[offering.id, price.effective] as const] : [])),
       ...[...own].map(([id, price]) => [id, price.effective] as const),
     ]);
-    return planDeployment({ ...wanted, placement, prices });
+    return planDeployment({ ...wanted, prices });
   }
 
   async #showOrRun(tx: Transaction, work: Work, options: DeployOptions): Promise<Result<DeployOutcome, Failure>> {
@@ -215,7 +208,8 @@ export class DeployService {
     const { planHash: hash } = options;
     const changed = hash && (await this.#shown.refuseChanged(tx, { principal, mutation: MUTATION }, { hash, now: plan }));
     const wanted = { replicas: plan.peakReplicas, hourly: plan.peakHourly };
-    const refused = changed || (await this.#deps.writer.checkQuotas(tx, { teamId, projectId, deploymentId }, wanted));
+    const claimant = { name: work.name, priority: priorityOf(work.wish), principal: principal.id };
+    const refused = changed || (await this.#deps.writer.makeRoom(tx, { teamId, projectId, deploymentId, ...claimant }, wanted));
     if (refused) return err(refused);
     if (plan.actions.every(({ kind }) => kind === 'NOTHING'))
       return ok({ deploymentId, decisionId: null, plan: planToJson(plan), expiresAt: null });
@@ -225,6 +219,7 @@ export class DeployService {
   async #run(tx: Transaction, work: Work): Promise<DeployOutcome> {
     const { planned, current, caller } = work;
     const next = this.#next(work);
+    await this.#deps.rented.make(tx, planned.pools, { at: next.updatedAt, principal: caller.principal.id });
     const made = this.#revision(work, next.id);
     const principal = caller.principal.id;
     const others = (current?.revisions ?? []).filter(({ number }) =>
@@ -274,7 +269,7 @@ export class DeployService {
   }
 
   #recordDecision(tx: Transaction, { planned: { plan, pools }, caller, version }: Work, deployment: Deployment): Promise<Id> {
-    const stored = planToJson(plan) as { candidates: Json };
+    const stored = planToJson(plan) as { candidates: Json; places?: Json };
     return this.#deps.decisions.record(tx, {
       teamId: deployment.teamId,
       projectId: deployment.projectId,
@@ -292,8 +287,8 @@ export class DeployService {
       },
       candidates: stored.candidates,
       rejected: { ...plan.rejectedCounts },
-      chosen: { offeringId: plan.offeringId, hourlyPerReplica: plan.hourlyPerReplica.toString() },
-      reasons: [...plan.actions.map(({ message }) => message), 'The cheapest offering that fits was chosen.'],
+      chosen: { offeringId: plan.offeringId, hourlyPerReplica: plan.hourlyPerReplica.toString(), places: stored.places ?? [] },
+      reasons: [...plan.actions.map(({ message }) => message), plan.why, ...plan.wouldChange],
       expectedHourly: hourlyOf(pools),
     });
   }

@@ -20,8 +20,10 @@ import {
   SetTrafficArgs,
   type ChangeArguments,
   type DeployInput,
+  type PlacementPolicyInput,
   type DeploymentBy,
 } from './deployment.input.ts';
+import type { PlacementWishes } from './deployment.ts';
 import { deploymentLoader } from './deployment.loader.ts';
 import { deploymentRef } from './deployment.resolver.ts';
 import {
@@ -172,8 +174,15 @@ function plainOf({ project: _p, modelVersion: _v, alias: _a, maxSpendPerHour: _m
     ...(typeof pool === 'string' ? { pool } : {}),
   }));
   const adopt = input.adopt ? { namespace: input.adopt.namespace, name: input.adopt.name } : null;
-  return { ...input, clusters: clusters ?? null, adopt };
+  const policy = input.policy ? toPolicy(input.policy) : null;
+  return { ...input, clusters: clusters ?? null, adopt, policy };
 }
+
+/** What is left out has no key. */
+const toPolicy = ({ callers, ...policy }: PlacementPolicyInput): PlacementWishes => ({
+  ...Object.fromEntries(Object.entries(policy).filter(([, value]) => (value ?? null) !== null)),
+  ...(callers ? { callers: callers.map(({ region, mibPerHour }) => ({ region, mibPerHour })) } : {}),
+});
 
 /** A refusal shows the plan that it is about, where there is one. */
 function refused(error: Failure): DeploymentPayload {

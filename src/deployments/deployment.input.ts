@@ -55,6 +55,48 @@ export class DeployClusterInput {
   order!: number;
 }
 
+@InputType('CallersInput', { description: 'Whence requests come.' })
+export class CallersInput {
+  @Field(() => String, { description: '`provider/region`.' })
+  region!: string;
+
+  @Field(() => Int, { defaultValue: 0, description: 'What goes back there, in MiB per hour: it is paid for.' })
+  mibPerHour!: number;
+}
+
+@InputType('PlacementPolicyInput', {
+  description:
+    'Where and on what it may run, besides regions and capacity types. What cannot be had together is refused, by name.',
+})
+export class PlacementPolicyInput {
+  @Field(() => [String], {
+    nullable: true,
+    description: 'Regions that law or contract allows, whatever `regions` says; `*` for any.',
+  })
+  residency?: string[] | null;
+
+  @Field(() => Int, {
+    nullable: true,
+    description: 'At least so many percent of the replicas on capacity that is not taken away.',
+  })
+  minOnDemandPercent?: number | null;
+
+  @Field(() => Int, { nullable: true, description: 'At least so many zones share the replicas.' })
+  zones?: number | null;
+
+  @Field(() => Int, { nullable: true, description: 'No caller may be further away than this round trip, in ms.' })
+  latencyMs?: number | null;
+
+  @Field(() => [CallersInput], { nullable: true, description: 'Whence requests come.' })
+  callers?: CallersInput[] | null;
+
+  @Field(() => [String], { nullable: true, description: 'Deployments of the project: it goes to a region of one of them.' })
+  near?: string[] | null;
+
+  @Field(() => [String], { nullable: true, description: 'Deployments of the project: it goes to no region of any of them.' })
+  apart?: string[] | null;
+}
+
 @InputType('AdoptInput', { description: 'A KubernetesDeployment that somebody else made.' })
 export class AdoptInput {
   @Field(() => String, { description: 'Its namespace.' })
@@ -114,7 +156,10 @@ export class DeployInput {
   })
   maxSpendPerHour?: string | null;
 
-  @Field(() => [String], { nullable: true, description: 'Allowed regions, `provider/region`; default of the installation.' })
+  @Field(() => [String], {
+    nullable: true,
+    description: 'Allowed regions, `provider/region`, `*` for any (`aws/*`); default of the installation.',
+  })
   regions?: string[] | null;
 
   @Field(() => [CapacityTypeName], { nullable: true, description: 'Allowed capacity types; default ON_DEMAND.' })
@@ -126,6 +171,12 @@ export class DeployInput {
       'Clusters that it spans. Empty or never given: where it is, else the first registered one that takes new replicas and can run it.',
   })
   clusters?: DeployClusterInput[] | null;
+
+  @Field(() => PlacementPolicyInput, {
+    nullable: true,
+    description: 'What else is allowed, as a whole; an empty one takes it back.',
+  })
+  policy?: PlacementPolicyInput | null;
 
   @Field(() => String, {
     nullable: true,

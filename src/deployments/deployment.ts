@@ -38,6 +38,29 @@ export interface PlacedCluster {
   readonly order: number;
 }
 
+/** What the owner allows besides regions and capacity types; what is left out does not matter to him. */
+export interface PlacementWishes {
+  /** Regions that law or contract allows, `*` for any. */
+  readonly residency?: readonly string[];
+  /** In percent of the replicas. */
+  readonly minOnDemandPercent?: number;
+  /** At least so many zones share the replicas. */
+  readonly zones?: number;
+  /** Round trip to the callers, in ms. */
+  readonly latencyMs?: number;
+  readonly callers?: readonly { readonly region: string; readonly mibPerHour: number }[];
+  /** Deployments of the same project: in a region of one of these, and in none of those. */
+  readonly near?: readonly string[];
+  readonly apart?: readonly string[];
+}
+
+/** A pool that was chosen, with its share of the replicas. */
+export interface ChosenPlace {
+  readonly cluster: string;
+  readonly pool: string;
+  readonly weight: number;
+}
+
 /** What the owner wishes for; a change of it is a new generation. */
 export interface DeploymentSpec {
   readonly model: string;
@@ -72,6 +95,9 @@ export interface DeploymentSpec {
     readonly clusters?: readonly PlacedCluster[];
     /** Name of the pool where no cluster is named; absent = the default one. */
     readonly pool?: string;
+    readonly policy?: PlacementWishes;
+    /** Where no cluster is named and machines are rented: the pools that were chosen, so that it stays there. */
+    readonly places?: readonly ChosenPlace[];
   };
   /** The one other system whose wish this is, such as `ModelDeployment cluster/namespace/name`; absent = whoever may write. */
   readonly manager?: string;
@@ -133,7 +159,14 @@ const invalid = (field: string, message: string): Failure => failure('INVALID_IN
 /** The first thing that is wrong with a wish by itself; null if nothing is. */
 export function checkSpec(name: string, spec: DeploymentSpec): Failure | null {
   if (!isName(name)) return invalid('name', `The name ${NAME_RULE}.`);
-  return checkCounts(spec) ?? checkHosts(spec.hosts) ?? checkTraffic(spec.traffic) ?? checkPlacement(spec) ?? checkManager(spec);
+  return (
+    checkCounts(spec) ??
+    checkHosts(spec.hosts) ??
+    checkTraffic(spec.traffic) ??
+    checkPlacement(spec) ??
+    checkPolicy(spec) ??
+    checkManager(spec)
+  );
 }
 
 const MANAGER = /^[!-~ ]{1,253}$/;
@@ -180,6 +213,31 @@ export function checkTraffic(weights: readonly TrafficWeight[]): Failure | null 
   return whole && once && sum === 100
     ? null
     : invalid('weights', 'Weights are whole percents that sum to 100, each revision named once.');
+}
+
+const REGION_PATTERN = /^[a-z0-9*-]+\/[a-z0-9*-]+$/;
+/** Higher makes each decision compare more, lower keeps callers of the whole world from being named. */
+const MAX_CALLERS = 50;
+
+function checkPolicy({ placement: { regions, policy = {} } }: DeploymentSpec): Failure | null {
+  const wrong = [...regions, ...(policy.residency ?? [])].find((pattern) => !REGION_PATTERN.test(pattern));
+  if (wrong !== undefined) return invalid('regions', `"${wrong}" must be provider/region, such as aws/us-east-1 or gcp/*.`);
+  const ranges = [
+    ['minOnDemandPercent', policy.minOnDemandPercent ?? 0, 0, 100],
+    ['zones', policy.zones ?? 1, 1, MAX_CLUSTERS],
+    ['latencyMs', policy.latencyMs ?? 1, 1, MAX_DEADLINE_MS],
+  ] as const;
+  const beyond = ranges.find(([, value, low, high]) => value < low || value > high);
+  if (beyond) return invalid('policy', `${beyond[0]} must be between ${beyond[2]} and ${beyond[3]}.`);
+  return checkCallers(policy);
+}
+
+function checkCallers({ latencyMs, callers = [] }: PlacementWishes): Failure | null {
+  if (callers.length > MAX_CALLERS || callers.some(({ mibPerHour }) => mibPerHour < 0))
+    return invalid('policy', `There may be at most ${MAX_CALLERS} callers, each of 0 MiB per hour or more.`);
+  return latencyMs !== undefined && callers.length === 0
+    ? invalid('policy', 'latencyMs needs callers: whence the requests come.')
+    : null;
 }
 
 function checkPlacement({ placement }: DeploymentSpec): Failure | null {

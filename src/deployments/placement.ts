@@ -1,9 +1,13 @@
+import { offeringKeyText } from '../clouds/offering-key.ts';
+import type { Offering } from '../clouds/offering.ts';
 import { canRun, DEFAULT_POOL, isUnreachable, type Cluster, type Pool } from '../fleet/cluster.ts';
 import { failure, type Failure } from '../kernel/failure.ts';
 import type { Id } from '../kernel/id.ts';
 import { splitByLargestRemainder, type PicoUsdPerHour } from '../kernel/money.ts';
 import { err, ok, type Result } from '../kernel/result.ts';
-import type { DeploymentSpec, PlacedCluster } from './deployment.ts';
+import type { ChosenPlace, DeploymentSpec, PlacedCluster } from './deployment.ts';
+import type { PlanPlace } from './plan.ts';
+import type { RentedCapacity } from './rented-pool.ts';
 import type { Workload } from './replica.ts';
 
 /** Where each revision that gets traffic has a workload, and of how many replicas. */
@@ -11,6 +15,8 @@ export interface PlacedPool {
   readonly pool: Pool;
   readonly clusterName: string;
   readonly replicas: number;
+  /** Machines are rented for it: its pool is made, or may grow so far. Absent = it is as it is. */
+  readonly rented?: RentedCapacity;
 }
 
 /** The same with what a replica there is priced by. */
@@ -97,6 +103,8 @@ function cannotRun({ name, kind }: Cluster, format: string): Failure {
 /** Pools of an existing deployment under its wish: those named that still exist, else where it is. */
 export function presentPools(question: Omit<PlacementQuestion, 'format'>): PlacedPool[] {
   const { clusters, pools, spec, workloads } = question;
+  const chosen = chosenPools(question);
+  if (chosen.length > 0) return chosen;
   const named = spec.placement.clusters ?? [];
   const counts = splitReplicas(spec.replicas, named);
   const placed = named.flatMap((wish): PlacedPool[] => {
@@ -109,6 +117,33 @@ export function presentPools(question: Omit<PlacementQuestion, 'format'>): Place
   const pool = pools.find(({ id }) => id === newest?.poolId);
   const clusterName = clusters.find(({ id }) => id === pool?.clusterId)?.name;
   return pool && clusterName !== undefined ? [{ pool, clusterName, replicas: spec.replicas }] : [];
+}
+
+/** Of a wish whose pools were chosen: those that still exist, with the replicas shared out as they were. */
+function chosenPools({ clusters, pools, spec }: Omit<PlacementQuestion, 'format'>): PlacedPool[] {
+  const there = (spec.placement.places ?? []).flatMap((place) => {
+    const cluster = clusters.find(({ name }) => name === place.cluster);
+    const pool = pools.find(({ clusterId, name }) => clusterId === cluster?.id && name === place.pool);
+    return pool ? [{ pool, clusterName: place.cluster, weight: place.weight }] : [];
+  });
+  const counts = splitPlaces(
+    spec.replicas,
+    there.map(({ pool, clusterName, weight }) => ({ cluster: clusterName, pool: pool.name, weight })),
+  );
+  return there.map(({ pool, clusterName }) => ({
+    pool,
+    clusterName,
+    replicas: counts.get(placeKey({ cluster: clusterName, pool: pool.name })) ?? 0,
+  }));
+}
+
+const placeKey = ({ cluster, pool }: Pick<ChosenPlace, 'cluster' | 'pool'>): string => `${cluster}/${pool}`;
+
+/** Replicas of each chosen place, by `cluster/pool`. */
+export function splitPlaces(replicas: number, places: readonly ChosenPlace[]): Map<string, number> {
+  const weights = places.map((place) => ({ key: placeKey(place), weight: BigInt(Math.max(1, place.weight)) }));
+  const parts = splitByLargestRemainder(BigInt(replicas), weights);
+  return new Map([...parts].map(([key, count]) => [key, Number(count)]));
 }
 
 /**
@@ -131,13 +166,24 @@ export function splitReplicas(replicas: number, clusters: readonly PlacedCluster
   return new Map(clusters.map((one) => [one.cluster, share(one)]));
 }
 
-/** True if the wish has the workload where it is; one that names no clusters has it anywhere. */
+/** True if the wish has the workload where it is; one that names no clusters, and for which none was chosen, has it anywhere. */
 export const isPlaced = (
   { placement }: Pick<DeploymentSpec, 'placement'>,
   { clusterName, poolName }: Pick<Workload, 'clusterName' | 'poolName'>,
 ): boolean =>
-  (placement.clusters ?? []).length === 0 ||
+  (placement.places ?? []).some(({ cluster, pool }) => cluster === clusterName && pool === poolName) ||
+  ((placement.clusters ?? []).length === 0 && (placement.places ?? []).length === 0) ||
   (placement.clusters ?? []).some(({ cluster, pool }) => cluster === clusterName && (pool === undefined || pool === poolName));
+
+/** The places as a plan tells them. */
+export const placesOf = (pools: readonly PricedPool[], offerings: ReadonlyMap<Id, Offering>): PlanPlace[] =>
+  pools.map(({ pool, clusterName, replicas, rate, rented, offeringId }) => {
+    const offering = offerings.get(offeringId);
+    return {
+      ...{ cluster: clusterName, pool: pool.name, offering: offering ? offeringKeyText(offering) : '', zone: rented?.zone ?? '' },
+      ...{ replicas, machines: rented?.machines ?? null, hourly: rate * BigInt(replicas) },
+    };
+  });
 
 export const replicasOf = (pools: readonly PlacedPool[]): number => pools.reduce((all, { replicas }) => all + replicas, 0);
 

@@ -1,10 +1,12 @@
+import type { Offering } from '../clouds/offering.ts';
 import { digestOfJson } from '../kernel/digest.ts';
+import type { Id } from '../kernel/id.ts';
 import type { PricedOffering } from '../pricing/price-store.port.ts';
 import type { Peak } from './broken-guard.ts';
 import { deploymentPath, type Deployment } from './deployment.ts';
 import { HOURS_PER_MONTH, type Plan, type PlanAction } from './plan.ts';
 import type { CurrentDeployment } from './plan-deployment.ts';
-import { hourlyOf, replicasOf, type PricedPool } from './placement.ts';
+import { hourlyOf, placesOf, replicasOf, type PricedPool } from './placement.ts';
 import type { Revision } from './revision.ts';
 
 /** A change of an existing deployment, decided but not written. */
@@ -54,9 +56,14 @@ export function planChange(input: ChangeInput): Plan {
     monthlyAfter: after * HOURS_PER_MONTH,
     peakReplicas: peak.replicas,
     peakHourly: peak.hourly,
+    places: placesOf(pools, offeringsOf(priced)),
+    ...{ why: 'A change keeps the offerings that it has.', wouldChange: [] },
     risks: kept.length > 0 ? [...risks, 'While traffic shifts, both revisions run and cost.'] : risks,
   };
 }
+
+const offeringsOf = (priced: PricedOffering | null): ReadonlyMap<Id, Offering> =>
+  new Map(priced ? [[priced.offering.id, priced.offering]] : []);
 
 /** What is given up drains at the size that it has; all else is counted as wished. */
 function peakOf({ current, next, revisions, kept, pools }: ChangeInput): Peak {

@@ -1,10 +1,13 @@
 import { offeringKeyText } from '../clouds/offering-key.ts';
+import type { Offering } from '../clouds/offering.ts';
+import type { Pool } from '../fleet/cluster.ts';
 import { digestOfJson } from '../kernel/digest.ts';
 import { failure, type Failure } from '../kernel/failure.ts';
 import type { Id } from '../kernel/id.ts';
 import { formatUsd, type PicoUsdPerHour } from '../kernel/money.ts';
 import { err, ok, type Result } from '../kernel/result.ts';
 import type { ModelVersion } from '../registry/model-version.ts';
+import type { Contradiction } from '../scheduler/check-policy.ts';
 import type { Placement } from '../scheduler/plan-placement.ts';
 import type { AdoptedObject } from './cluster.port.ts';
 import { brokenGuard, type BrokenGuard } from './broken-guard.ts';
@@ -12,7 +15,8 @@ import type { Deployment, DeploymentSpec } from './deployment.ts';
 import type { Workload } from './replica.ts';
 import { HOURS_PER_MONTH, type Plan, type PlanAction, type PlanCandidate } from './plan.ts';
 import { planToJson } from './plan-json.ts';
-import { hourlyOf, replicasOf, type PlacedPool, type PricedPool } from './placement.ts';
+import { hourlyOf, placesOf, replicasOf, type PlacedPool, type PricedPool } from './placement.ts';
+import { shareOf, type RentedCapacity } from './rented-pool.ts';
 import { makeRevisionSpec, runsTheSame, type Revision, type RevisionSpec } from './revision.ts';
 import { effectiveWeights, type Rollout, type RolloutState } from './rollout.ts';
 
@@ -67,6 +71,7 @@ export function planDeployment(input: PlanInput): Result<PlannedDeployment, Fail
   const revision = planRevision(input);
   const pools = pricedPools(input);
   const plan = makePlan(input, revision, pools);
+  if (input.placement.contradiction) return err(contradicts(input.placement.contradiction, plan));
   if (plan.offeringId === null) return err(noCapacity(input.placement, plan));
   const broken = brokenGuard(input.wish, { replicas: plan.peakReplicas, hourly: plan.peakHourly });
   return broken ? err(beyondGuard(broken, plan)) : ok({ plan, revision, pools });
@@ -76,7 +81,7 @@ export function planDeployment(input: PlanInput): Result<PlannedDeployment, Fail
 function pricedPools({ pools, placement, prices }: PlanInput): readonly PricedPool[] {
   const priced = pools.flatMap((placed): PricedPool[] => {
     const offeringId = placed.pool.offeringId ?? placement.chosen?.offering.id;
-    const rate = offeringId === undefined ? undefined : prices.get(offeringId);
+    const rate = placed.rented?.rate ?? (offeringId === undefined ? undefined : prices.get(offeringId));
     return offeringId === undefined || rate === undefined ? [] : [{ ...placed, offeringId, rate }];
   });
   return priced.length === pools.length ? priced : [];
@@ -120,13 +125,16 @@ function makePlan(input: PlanInput, revision: PlannedRevision, pools: readonly P
   const offeringId = pools[0]?.offeringId ?? null;
   const after = hourlyOf(pools);
   const costs = costsOf(input, revision, pools);
-  const places = pools.map(({ pool, replicas, offeringId: offering }) => ({ pool: pool.id, replicas, offering }));
+  const places = pools.map(({ pool, clusterName, replicas, offeringId: offering, rented }) => ({
+    pool: rented ? `${clusterName}/${pool.name}` : pool.id,
+    ...{ replicas, offering },
+  }));
   return {
     path,
     hash: digestOfJson({ path, actions: actions.map(({ kind, message }) => ({ kind, message })), generation, places }),
     actions,
     generation,
-    candidates: candidatesOf(placement, input.prices),
+    candidates: candidatesOf(input, pools),
     rejectedCounts: placement.rejectedCounts,
     offeringId,
     hourlyPerReplica: pools[0]?.rate ?? 0n,
@@ -135,6 +143,8 @@ function makePlan(input: PlanInput, revision: PlannedRevision, pools: readonly P
     peakReplicas: costs.peakReplicas,
     peakHourly: costs.peakHourly,
     risks: risksOf(input, revision),
+    places: placesOf(pools, offeringsOf(placement)),
+    ...{ why: whyOf(placement, pools), wouldChange: placement.wouldChange },
   };
 }
 
@@ -161,16 +171,12 @@ function keepsTraffic(current: CurrentDeployment | null, revisionId: Id): boolea
   );
 }
 
-function planActions({ path, wish, version, current, pools }: PlanInput, revision: PlannedRevision): PlanAction[] {
+function planActions(input: PlanInput, revision: PlannedRevision): PlanAction[] {
+  const { wish, version, current, pools } = input;
   const from = current ? current.deployment.spec.replicas : 0;
   const runs = `${wish.model} version ${version.number} on ${replicasInWords(wish.replicas)}`;
-  const actions: PlanAction[] = [];
-  if (!current) actions.push({ kind: 'CREATE_DEPLOYMENT', message: `Create the deployment ${path}.` });
-  else if (wishDiffers(current.deployment.spec, wish))
-    actions.push({
-      kind: 'UPDATE_DEPLOYMENT',
-      message: `Update the wish of ${path} (generation ${current.deployment.generation + 1}).`,
-    });
+  const actions = wishActions(input);
+  actions.push(...pools.flatMap(makesPool));
   if (isMoved(wish, current, pools)) actions.push({ kind: 'PLACE', message: `Place ${placesInWords(pools)}.` });
   if (!revision.existing) actions.push({ kind: 'CREATE_REVISION', message: `Create revision ${revision.number}: ${runs}.` });
   if (revision.needsRollout) actions.push({ kind: 'START_ROLLOUT', message: rolloutMessage(current, revision) });
@@ -178,12 +184,28 @@ function planActions({ path, wish, version, current, pools }: PlanInput, revisio
   return actions.length > 0 ? actions : [{ kind: 'NOTHING', message: 'Nothing changes: it is as wished.' }];
 }
 
-/** True if the wish names clusters, and a pool gets replicas that had none, or one that had some is left. */
+/** True if the wish names clusters, or machines are rented for it, and a pool gets replicas that had none, or one that had some is left. */
 function isMoved({ placement }: DeploymentSpec, current: CurrentDeployment | null, pools: readonly PlacedPool[]): boolean {
-  if ((placement.clusters ?? []).length === 0) return false;
+  if ((placement.clusters ?? []).length === 0 && !pools.some(({ rented }) => rented)) return false;
   const before = new Set((current?.workloads ?? []).map(({ poolId }) => poolId));
   const after = new Set(pools.map(({ pool }) => pool.id));
   return before.size !== after.size || [...after].some((id) => !before.has(id));
+}
+
+function wishActions({ path, wish, current }: PlanInput): PlanAction[] {
+  if (!current) return [{ kind: 'CREATE_DEPLOYMENT', message: `Create the deployment ${path}.` }];
+  if (!wishDiffers(current.deployment.spec, wish)) return [];
+  return [
+    { kind: 'UPDATE_DEPLOYMENT', message: `Update the wish of ${path} (generation ${current.deployment.generation + 1}).` },
+  ];
+}
+
+const makesPool = ({ pool, clusterName, rented }: PlacedPool): PlanAction[] =>
+  rented?.isNew ? [{ kind: 'MAKE_POOL', message: madeInWords(clusterName, pool, rented) }] : [];
+
+function madeInWords(cluster: string, pool: Pool, { scaling: { provider, config, maxNodes }, zone }: RentedCapacity): string {
+  const what = `up to ${maxNodes} ${config['instanceType']} (${pool.capacityType.replace('_', '-')}) in ${zone || config['region']}`;
+  return `Make pool ${pool.name} in cluster ${cluster}: ${what}, rented by ${provider}.`;
 }
 
 const placesInWords = (pools: readonly PlacedPool[]): string =>
@@ -211,28 +233,57 @@ export function wishDiffers(a: DeploymentSpec, b: DeploymentSpec): boolean {
   return text(a) !== text(b);
 }
 
-function candidatesOf({ best, rejected, chosen }: Placement, prices: PlanInput['prices']): PlanCandidate[] {
-  const kept = best.map(({ offering, price, score }): PlanCandidate => {
-    const isChosen = offering.id === chosen?.offering.id;
-    const dearer = `It costs ${formatUsd(price.effective - (chosen?.price.effective ?? 0n))} USD per hour more than the chosen one.`;
+/** The share of a machine that one replica is charged, all that must be shown of what was looked at. */
+function candidatesOf({ placement, prices, wish }: PlanInput, pools: readonly PricedPool[]): PlanCandidate[] {
+  const { best, rejected, chosen } = placement;
+  const taken = new Set(pools.some(({ rented }) => rented) ? pools.map(({ offeringId }) => offeringId) : [chosen?.offering.id]);
+  const replicas = pools.some(({ rented }) => rented) ? Math.max(1, wish.replicas) : 1;
+  const kept = best.map(({ offering, price, score, cost, machines }): PlanCandidate => {
+    const isTaken = taken.has(offering.id);
+    const hourly = shareOf(price.effective, machines, replicas);
     return {
       offering,
-      hourly: price.effective,
+      hourly,
       score,
-      chosen: isChosen,
-      rejectedBecause: isChosen ? null : { code: 'DEARER', message: dearer },
+      cost,
+      chosen: isTaken,
+      rejectedBecause: isTaken ? null : loses(score, chosen?.score ?? 0n),
     };
   });
   const lost = rejected.map(({ offering, code, message }): PlanCandidate => {
     const hourly = prices.get(offering.id) ?? null;
-    return { offering, hourly, score: null, chosen: false, rejectedBecause: { code, message } };
+    return { offering, hourly, score: null, cost: null, chosen: false, rejectedBecause: { code, message } };
   });
   return [...kept, ...lost];
 }
 
-function risksOf({ placement, current, wish }: PlanInput, revision: PlannedRevision): string[] {
+const loses = (score: bigint, chosen: bigint): PlanCandidate['rejectedBecause'] =>
+  score >= chosen
+    ? { code: 'DEARER', message: `It costs ${formatUsd(score - chosen)} USD per hour more than the chosen one.` }
+    : {
+        code: 'NOT_WORTH_MOVING',
+        message: `It costs ${formatUsd(chosen - score)} USD per hour less now; a wish that asks for nothing else does not move for that.`,
+      };
+
+const offeringsOf = ({ best, places }: Placement): ReadonlyMap<Id, Offering> =>
+  new Map([...best, ...places].map(({ offering }) => [offering.id, offering]));
+
+function whyOf({ best, chosen }: Placement, pools: readonly PricedPool[]): string {
+  const isCheapest = best[0]?.offering.id === chosen?.offering.id;
+  if (!pools.some(({ rented }) => rented) || isCheapest) return 'The cheapest offering that fits was chosen.';
+  return pools.every(({ rented }) => rented?.isNew === false)
+    ? 'It stays where it is: nothing else was asked for.'
+    : 'The cheapest places that the policy allows were chosen.';
+}
+
+const isSpot = ({ chosen }: Placement, pools: readonly PlacedPool[]): boolean => {
+  const rented = pools.filter((one) => one.rented);
+  return rented.length > 0 ? rented.some(({ pool }) => pool.capacityType === 'spot') : chosen?.offering.capacityType === 'spot';
+};
+
+function risksOf({ placement, current, wish, pools }: PlanInput, revision: PlannedRevision): string[] {
   const risks: string[] = [];
-  if (placement.chosen?.offering.capacityType === 'spot') risks.push('Spot capacity may be interrupted.');
+  if (isSpot(placement, pools)) risks.push('Spot capacity may be interrupted.');
   if (current?.rollout && current.rollout.endedAt === null)
     risks.push(`The rollout to revision ${current.rollout.toRevision} is superseded.`);
   if (wish.replicas === 0) risks.push(HIBERNATION_RISK);
@@ -248,6 +299,16 @@ function noCapacity(placement: Placement, plan: Plan): Failure {
     details: { plan: planToJson(plan) },
   });
 }
+
+const contradicts = ({ fields, message }: Contradiction, plan: Plan): Failure => {
+  const [first = 'placement'] = fields;
+  const isBudget = first === 'maxSpendPerHour';
+  const isPolicy = !['regions', 'capacityTypes', 'replicas', 'maxSpendPerHour'].includes(first);
+  const code = isBudget ? 'LIMIT_EXCEEDED' : 'INVALID_INPUT';
+  const text = isBudget ? message : `These cannot be had together: ${fields.join(' and ')}. ${message}`;
+  const path = isPolicy ? ['input', 'policy', first] : ['input', first];
+  return failure(code, text, { path, details: { contradiction: { fields, message }, plan: planToJson(plan) } });
+};
 
 const HINTS: Readonly<Record<BrokenGuard['guard'], string>> = {
   maxReplicas: 'Raise maxReplicas or scale down first.',

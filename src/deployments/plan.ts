@@ -1,6 +1,7 @@
 import type { Offering } from '../clouds/offering.ts';
 import type { Id } from '../kernel/id.ts';
-import type { PicoUsd, PicoUsdPerHour } from '../kernel/money.ts';
+import { formatUsd, type PicoUsd, type PicoUsdPerHour } from '../kernel/money.ts';
+import type { CostParts } from '../scheduler/cost-model.ts';
 import type { RejectionCode } from '../scheduler/filter-offerings.ts';
 
 /** Hours in a month for estimates: those of a year of 365 days / 12, as cloud providers count. */
@@ -10,6 +11,7 @@ export type PlanActionKind =
   | 'CREATE_DEPLOYMENT'
   | 'UPDATE_DEPLOYMENT'
   | 'PLACE'
+  | 'MAKE_POOL'
   | 'CREATE_REVISION'
   | 'START_ROLLOUT'
   | 'SCALE'
@@ -26,10 +28,30 @@ export interface PlanCandidate {
   readonly offering: Offering;
   /** Per replica; null where nobody knows a price. */
   readonly hourly: PicoUsdPerHour | null;
-  /** Lower is better; null for rejected ones. */
+  /** What all replicas there cost per hour, all parts together; lower is better; null for rejected ones. */
   readonly score: bigint | null;
+  /** What the score is made of; null for rejected ones. */
+  readonly cost?: CostParts | null;
   readonly chosen: boolean;
-  readonly rejectedBecause: { readonly code: RejectionCode | 'DEARER'; readonly message: string } | null;
+  readonly rejectedBecause: { readonly code: RejectionCode | LosingCode; readonly message: string } | null;
+}
+
+/** Why one that fits is not taken. */
+export type LosingCode = 'DEARER' | 'NOT_WORTH_MOVING';
+
+/** A pool that replicas go to. */
+export interface PlanPlace {
+  readonly cluster: string;
+  readonly pool: string;
+  /** Its key in one line. */
+  readonly offering: string;
+  /** Empty = any. */
+  readonly zone: string;
+  readonly replicas: number;
+  /** To be rented for these replicas; null = its machines are not rented for it. */
+  readonly machines: number | null;
+  /** All replicas there, per hour. */
+  readonly hourly: PicoUsdPerHour;
 }
 
 export interface Plan {
@@ -51,8 +73,33 @@ export interface Plan {
   readonly peakReplicas: number;
   readonly peakHourly: PicoUsdPerHour;
   readonly risks: readonly string[];
+  readonly places: readonly PlanPlace[];
+  /** Why what was chosen was chosen, in one sentence. */
+  readonly why: string;
+  /** What would lead to another choice. */
+  readonly wouldChange: readonly string[];
 }
 
 /** A shown plan may run if it still is what was shown and is not dearer. */
 export const mayRun = (shown: Plan, now: Plan): boolean =>
   shown.hash === now.hash && now.hourlyPerReplica <= shown.hourlyPerReplica && now.peakHourly <= shown.peakHourly;
+
+/** How the world has changed between two plans of one wish, in words; empty where nothing that matters has. */
+export function changesBetween(shown: Plan, now: Plan): string[] {
+  const placesOf = ({ places }: Plan): string =>
+    places.map(({ cluster, pool, replicas }) => `${replicas} on ${cluster}/${pool}`).join(', ');
+  const dearer = now.hourlyPerReplica > shown.hourlyPerReplica || now.peakHourly > shown.peakHourly;
+  const actions = ({ actions: all }: Plan): string => all.map(({ message }) => message).join(' ');
+  return [
+    ...(shown.generation === now.generation
+      ? []
+      : [`The deployment is at version ${now.generation} now, not ${shown.generation}.`]),
+    ...(placesOf(shown) === placesOf(now)
+      ? []
+      : [`It would go to ${placesOf(now) || 'no place'} now, not ${placesOf(shown) || 'no place'}.`]),
+    ...(dearer
+      ? [`It costs up to ${formatUsd(now.peakHourly)} USD per hour now, and ${formatUsd(shown.peakHourly)} were shown.`]
+      : []),
+    ...(shown.hash !== now.hash && actions(shown) !== actions(now) ? [`It would do something else: ${actions(now)}`] : []),
+  ];
+}

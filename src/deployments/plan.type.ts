@@ -3,6 +3,7 @@ import { OfferingType, toOfferingType } from '../clouds/offering.type.ts';
 import { MoneyType, toMoney } from '../graphql/money.type.ts';
 import { DateTime } from '../graphql/scalars.ts';
 import type { Instant } from '../kernel/instant.ts';
+import type { CostParts } from '../scheduler/cost-model.ts';
 import { HOURS_PER_MONTH, type Plan } from './plan.ts';
 
 @ObjectType('Rejection', { description: 'Why an offering was not chosen.' })
@@ -12,6 +13,47 @@ export class RejectionType {
 
   @Field(() => String, { description: 'With the numbers that decided.' })
   message!: string;
+}
+
+@ObjectType('CostParts', { description: 'What something costs per hour, part by part.' })
+export class CostPartsType {
+  @Field(() => MoneyType, { description: 'The machines.' })
+  price!: MoneyType;
+
+  @Field(() => MoneyType, {
+    description: 'Answers to callers elsewhere, and the artifact that each machine fetches, spread over a month.',
+  })
+  egress!: MoneyType;
+
+  @Field(() => MoneyType, { description: 'Interruptions to be expected, until a replica serves again.' })
+  interruptions!: MoneyType;
+
+  @Field(() => MoneyType, { description: 'Moving there from where it is, spread over a day.' })
+  move!: MoneyType;
+}
+
+@ObjectType('PlanPlace', { description: 'A pool that replicas go to.' })
+export class PlanPlaceType {
+  @Field(() => String, { description: 'Name of the cluster.' })
+  cluster!: string;
+
+  @Field(() => String, { description: 'Name of the pool there.' })
+  pool!: string;
+
+  @Field(() => String, { description: 'The offering that it is priced by, as one line.' })
+  offering!: string;
+
+  @Field(() => String, { nullable: true, description: 'Null = any of the region.' })
+  zone!: string | null;
+
+  @Field(() => Int, { description: 'Replicas.' })
+  replicas!: number;
+
+  @Field(() => Int, { nullable: true, description: 'Machines that are rented for them; null = none is.' })
+  machines!: number | null;
+
+  @Field(() => MoneyType, { description: 'All replicas there, per hour.' })
+  hourly!: MoneyType;
 }
 
 @ObjectType('PlanCandidate', { description: 'An offering that was looked at.' })
@@ -27,9 +69,12 @@ export class PlanCandidateType {
 
   @Field(() => MoneyType, {
     nullable: true,
-    description: 'What candidates are compared by, lower is better; null for the rejected.',
+    description: 'What candidates are compared by, all parts for all replicas together, lower is better; null for the rejected.',
   })
   score!: MoneyType | null;
+
+  @Field(() => CostPartsType, { nullable: true, description: 'What the score is made of; null for the rejected.' })
+  cost!: CostPartsType | null;
 
   @Field(() => Boolean, { description: 'True for the one that is taken.' })
   chosen!: boolean;
@@ -42,7 +87,7 @@ export class PlanCandidateType {
 export class PlanActionType {
   @Field(() => String, {
     description:
-      'CREATE_DEPLOYMENT, UPDATE_DEPLOYMENT, PLACE, CREATE_REVISION, START_ROLLOUT, SCALE, SET_TRAFFIC, DELETE_DEPLOYMENT or NOTHING.',
+      'CREATE_DEPLOYMENT, UPDATE_DEPLOYMENT, MAKE_POOL, PLACE, CREATE_REVISION, START_ROLLOUT, SCALE, SET_TRAFFIC, DELETE_DEPLOYMENT or NOTHING.',
   })
   kind!: string;
 
@@ -72,6 +117,17 @@ export class PlanType {
   @Field(() => Int, { description: 'Most replicas at a time on the way.' })
   peakReplicas!: number;
 
+  @Field(() => [PlanPlaceType], { description: 'Where its replicas go.' })
+  places!: readonly PlanPlaceType[];
+
+  @Field(() => String, { description: 'Why what was chosen was chosen.' })
+  why!: string;
+
+  @Field(() => [String], {
+    description: 'What would lead to another choice: prices at which the nearest losers win, and what they lack.',
+  })
+  wouldChange!: readonly string[];
+
   @Field(() => [String], { description: 'What can go wrong.' })
   risks!: readonly string[];
 
@@ -81,20 +137,30 @@ export class PlanType {
 
 const moneyOrNull = (amount: bigint | null): MoneyType | null => (amount === null ? null : toMoney(amount));
 
+const toCostParts = ({ price, egress, interruptions, move }: CostParts): CostPartsType => ({
+  price: toMoney(price),
+  egress: toMoney(egress),
+  interruptions: toMoney(interruptions),
+  move: toMoney(move),
+});
+
 export const toPlanType = (plan: Plan, expiresAt: Instant | null): PlanType => ({
   hash: plan.hash,
   actions: plan.actions,
-  candidates: plan.candidates.map(({ offering, hourly, score, chosen, rejectedBecause }) => ({
+  candidates: plan.candidates.map(({ offering, hourly, score, cost, chosen, rejectedBecause }) => ({
     offering: toOfferingType(offering),
     hourly: moneyOrNull(hourly),
     monthly: moneyOrNull(hourly && hourly * HOURS_PER_MONTH),
     score: moneyOrNull(score),
+    cost: cost ? toCostParts(cost) : null,
     chosen,
     rejectedBecause,
   })),
   costDelta: toMoney(plan.costDelta),
   monthlyEstimate: toMoney(plan.monthlyAfter),
   peakReplicas: plan.peakReplicas,
+  places: plan.places.map(({ zone, hourly, ...place }) => ({ ...place, zone: zone || null, hourly: toMoney(hourly) })),
+  ...{ why: plan.why, wouldChange: plan.wouldChange },
   risks: plan.risks,
   expiresAt,
 });

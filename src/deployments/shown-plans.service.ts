@@ -4,7 +4,7 @@ import type { Id } from '../kernel/id.ts';
 import type { Instant } from '../kernel/instant.ts';
 import type { Principal } from '../kernel/principal.ts';
 import type { Transaction } from '../kernel/transaction.ts';
-import { mayRun, type Plan } from './plan.ts';
+import { changesBetween, mayRun, type Plan } from './plan.ts';
 import { planFromJson, planToJson } from './plan-json.ts';
 
 /** Whose plan it is, and of which mutation: it runs for nobody and nothing else. */
@@ -37,8 +37,9 @@ export class ShownPlans {
     const json = await this.#decisions.shownPlan(tx, principal, { hash, mutation });
     const shown = json === null ? null : planFromJson(json);
     if (shown && mayRun(shown, now)) return null;
+    const changes = shown ? changesBetween(shown, now) : [];
     const message = shown
-      ? 'The plan is no longer what was shown, or has become dearer.'
+      ? ['The plan is no longer what was shown, or has become dearer.', ...changes].join(' ')
       : 'This plan was not shown to you in the last ten minutes.';
     return failure('CONFLICT', message, {
       path: ['planHash'],

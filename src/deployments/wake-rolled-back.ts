@@ -1,7 +1,7 @@
 import type { Id } from '../kernel/id.ts';
 import type { PicoUsdPerHour } from '../kernel/money.ts';
 import type { DeploymentSpec } from './deployment.ts';
-import { isPlaced, splitReplicas } from './placement.ts';
+import { isPlaced, splitPlaces, splitReplicas } from './placement.ts';
 import type { Workload } from './replica.ts';
 
 export interface RolledBack {
@@ -30,7 +30,9 @@ export function wakeRolledBack({ spec, returning, failed, rates }: RolledBack): 
 }
 
 function replicasIn(spec: DeploymentSpec, workload: Workload): number {
-  const named = spec.placement.clusters ?? [];
+  const { clusters: named = [], places = [] } = spec.placement;
+  if (places.length > 0 && isPlaced(spec, workload))
+    return splitPlaces(spec.replicas, places).get(`${workload.clusterName}/${workload.poolName}`) ?? 0;
   if (named.length === 0 || !isPlaced(spec, workload)) return spec.replicas;
   return splitReplicas(spec.replicas, named).get(workload.clusterName) ?? 0;
 }

@@ -8,6 +8,7 @@ import {
   DEFAULT_QUEUE_LIMIT,
   type DeploymentPriority,
   type DeploymentSpec,
+  type PlacementWishes,
   type PlacedCluster,
 } from './deployment.ts';
 
@@ -32,6 +33,8 @@ export interface WishInput {
   /** Empty = wherever it is, else the first that can run it. */
   readonly clusters?: readonly PlacedCluster[] | null;
   readonly pool?: string | null;
+  /** As a whole; absent or null = as it was. */
+  readonly policy?: PlacementWishes | null;
 }
 
 /** The whole wish: what was asked for, else what it was, else the default; the limits are its project's. */
@@ -72,10 +75,19 @@ function placementOf(input: WishInput, before: DeploymentSpec['placement']): Dep
   return {
     regions: input.regions ?? before.regions,
     capacityTypes: input.capacityTypes ?? before.capacityTypes,
-    ...(placed.length > 0 ? { clusters: placed } : {}),
-    ...(placed.length === 0 && pool !== undefined ? { pool } : {}),
+    ...policyOf(input.policy ?? before.policy),
+    ...(placed.length > 0 ? { clusters: placed } : whereverOf(pool, before)),
   };
 }
+
+/** A named pool, or the pools that were chosen so far. */
+function whereverOf(pool: string | undefined, { places }: DeploymentSpec['placement']) {
+  if (pool !== undefined) return { pool };
+  return places ? { places } : {};
+}
+
+/** An empty policy is none. */
+const policyOf = (policy: PlacementWishes | undefined) => (policy && Object.keys(policy).length > 0 ? { policy } : {});
 
 const OVERRIDABLE = [
   'replicas',

@@ -19,6 +19,8 @@ export interface ClusterStore {
    * changed, and the other way round.
    */
   lockPools(tx: Transaction, ids: readonly Id[], mode: 'use' | 'change'): Promise<Pool[]>;
+  /** Whoever places by what may be rented waits for the others that do, until their transaction ends: together they keep the limits. */
+  lockSources(tx: Transaction): Promise<void>;
   /** Null for removed ones, too. */
   pool(tx: Transaction, id: Id): Promise<Pool | null>;
   /** False if a cluster of this name exists; it waits for one that is being made. */

@@ -7,6 +7,9 @@ import { isLost, type Cluster, type Pool } from './cluster.ts';
 import type { ClusterStore } from './cluster-store.port.ts';
 import { KARPENTER } from './node.ts';
 
+/** An arbitrary constant that only this lock uses. */
+const SOURCES_LOCK = 7_203_918;
+
 const CLUSTER = `select id, name, kind, machine_id as "machineId", nullif(config, '{}') as config, cordoned, version, row_version as "rowVersion",
   created_at as "createdAt", removed_at as "removedAt", observed_at as "observedAt", conditions, held_removals as "heldRemovals",
   approved_removals as "approvedRemovals", rebuilds, rebuilt, capacity_sources as "capacitySources", lost_at as "lostAt" from cluster`;
@@ -79,6 +82,10 @@ export class ClusterRepository implements ClusterStore {
     const lock = mode === 'use' ? 'share' : 'no key update';
     const text = `${POOL} where id = any ($1::uuid[]) and removed_at is null order by id for ${lock}`;
     return sqlOf(tx).query<Pool>(text, [ids]);
+  }
+
+  async lockSources(tx: Transaction): Promise<void> {
+    await sqlOf(tx).query(`select pg_advisory_xact_lock($1)`, [SOURCES_LOCK]);
   }
 
   rentedPools(tx: Transaction, clusterIds: readonly Id[]): Promise<Pool[]> {

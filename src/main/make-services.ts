@@ -21,9 +21,12 @@ import { ClusterUseRepository } from '../deployments/cluster-use.repository.ts';
 import { DeployService, type DeploySettings } from '../deployments/deploy.service.ts';
 import { DeploymentRepository } from '../deployments/deployment.repository.ts';
 import { DeploymentsService } from '../deployments/deployments.service.ts';
+import { Market } from '../deployments/market.service.ts';
 import { RebuildService } from '../deployments/rebuild.service.ts';
+import { RentedPlaces } from '../deployments/rented-places.service.ts';
 import { RouteTableRepository } from '../deployments/route-table.repository.ts';
 import { RouteTableService } from '../deployments/route-table.service.ts';
+import { SpotRepository } from '../deployments/spot.repository.ts';
 import { ServedRepository } from '../deployments/served.repository.ts';
 import { ServedService } from '../deployments/served.service.ts';
 import { WishWriter } from '../deployments/wish-writer.service.ts';
@@ -61,6 +64,7 @@ import type { Logger } from '../telemetry/logger.ts';
 import { makeMetricRegistry } from '../telemetry/metrics.ts';
 import type { Config } from './config.ts';
 import { openClouds } from './open-clouds.ts';
+import { makePricing } from './make-pricing.ts';
 import { packageRoot } from './package-root.ts';
 
 export interface ComposeDeps {
@@ -131,6 +135,7 @@ export function makeCatalogue(shared: Foundation) {
     /** Who rents machines for pools, by the name that pools give. */
     nodeProviders,
     priceFeeds,
+    pricing: makePricing({ ...shared, priceStore }),
     nodes: new NodesService({
       ...shared,
       store: nodeStore,
@@ -139,7 +144,12 @@ export function makeCatalogue(shared: Foundation) {
       prices,
       providers: [...nodeProviders.keys(), KARPENTER],
     }),
-    fleet: new FleetService({ ...shared, store: clusterStore, use: new ClusterUseRepository() }),
+    fleet: new FleetService({
+      ...shared,
+      store: clusterStore,
+      use: new ClusterUseRepository(),
+      providers: [...nodeProviders.keys()],
+    }),
     models: new ModelsService({ ...shared, store: new ModelRepository(), identity: identityStore, signatures: artifacts }),
     decisions: new DecisionsService({ ...shared, store: new DecisionRepository() }),
   };
@@ -162,16 +172,19 @@ export function makeOperations(shared: Foundation, catalogue: Catalogue) {
     decisions,
   };
   const writer = new WishWriter({ ...wishes, quotas });
+  const rented = new RentedPlaces({ ...wishes, nodes: catalogue.nodeStore, capacity: catalogue.capacityStore });
+  const market = new Market(wishes);
   const costDeps = { ...shared, store: new CostRepository(), metrics: makeCostMetrics(shared.registry) };
   const nodeCosts = new NodeCostRepository();
   const costs = new CostsService({ ...shared, store: costDeps.store, query: new CostQueryRepository(), nodes: nodeCosts });
   const clusters = new Map<Id, ClusterPort>();
   return {
     deploymentStore,
+    spotDeps: { ...wishes, spot: new SpotRepository(), capacity: catalogue.capacityStore, nodes: catalogue.nodeStore, writer },
     /** By cluster id: filled when a cluster's loop starts. */
     clusters,
     rebuilds: new RebuildService({ ...wishes, quotas, clusterOf: (id) => clusters.get(id) ?? null }),
-    deploy: new DeployService({ ...wishes, writer, settings: deploySettings(config) }),
+    deploy: new DeployService({ ...wishes, writer, rented, market, settings: deploySettings(config) }),
     deployments: new DeploymentsService({ ...wishes, writer }),
     served: new ServedService(new ServedRepository()),
     routeTable: new RouteTableService({
@@ -202,10 +215,11 @@ export function makeServices(deps: ComposeDeps) {
 
 export type Services = ReturnType<typeof makeServices>;
 
-const deploySettings = ({ regions, allowProcess, publicRouterUrl }: Config): DeploySettings => ({
+const deploySettings = ({ regions, allowProcess, publicRouterUrl, s3 }: Config): DeploySettings => ({
   regions,
   allowProcess,
   routerHost: new URL(publicRouterUrl).hostname,
+  artifactRegion: s3?.endpoint === undefined && s3 ? `aws/${s3.region}` : null,
 });
 
 const blobStoreOf = (config: Config): BlobStore =>

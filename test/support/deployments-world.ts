@@ -11,13 +11,17 @@ import { DeploymentRepository } from '../../src/deployments/deployment.repositor
 import { makeDeploymentMetrics } from '../../src/deployments/deployments.metrics.ts';
 import { DeploymentsReconciler } from '../../src/deployments/deployments.reconciler.ts';
 import { DeploymentsService } from '../../src/deployments/deployments.service.ts';
+import { Market } from '../../src/deployments/market.service.ts';
+import { RentedPlaces } from '../../src/deployments/rented-places.service.ts';
 import type { RevisionErrors } from '../../src/deployments/revision-errors.port.ts';
 import { RouteTableRepository } from '../../src/deployments/route-table.repository.ts';
 import type { RouteTableStore } from '../../src/deployments/route-table-store.port.ts';
 import { RouteTableService } from '../../src/deployments/route-table.service.ts';
 import { WishWriter } from '../../src/deployments/wish-writer.service.ts';
 import type { PoolWish } from '../../src/fleet/cluster.ts';
+import { CapacityRepository } from '../../src/fleet/capacity.repository.ts';
 import { ClusterRepository } from '../../src/fleet/cluster.repository.ts';
+import { NodeRepository } from '../../src/fleet/node.repository.ts';
 import { FleetService } from '../../src/fleet/fleet.service.ts';
 import { CredentialsService } from '../../src/identity/credentials.service.ts';
 import { IdentityRepository } from '../../src/identity/identity.repository.ts';
@@ -217,10 +221,11 @@ export async function makeControlPlane(
   const models = new ModelsService({ ...shared, store: new ModelRepository(), identity, signatures });
   const quotas = new QuotasService(identity);
   const clusters = new ClusterRepository();
-  const writer = new WishWriter({ ...shared, store, clusters, prices, quotas });
+  const writer = new WishWriter({ ...shared, store, clusters, prices, quotas, decisions });
   const common = { ...shared, store, writer, identity, models, prices, clusters, decisions, onChange: () => undefined };
+  const rented = new RentedPlaces({ ...common, nodes: new NodeRepository(), capacity: new CapacityRepository() });
   const deploys = new DeployService({
-    ...common,
+    ...{ ...common, rented, market: new Market(common) },
     settings: { regions: ['aws/us-east-1'], allowProcess: options.allowProcess ?? false, routerHost: 'router.example' },
   });
   const deployments = new DeploymentsService(common);

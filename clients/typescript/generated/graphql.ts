@@ -950,8 +950,11 @@ export type ShowClusterQuery = { node:
     | { __typename: 'ModelVersion' }
     | { __typename: 'Offering' }
     | { __typename: 'Pool' }
+    | { __typename: 'PriceAgreement' }
+    | { __typename: 'PriceFeed' }
     | { __typename: 'Principal' }
     | { __typename: 'Project' }
+    | { __typename: 'QuarantinedPrice' }
     | { __typename: 'Replica' }
     | { __typename: 'Revision' }
     | { __typename: 'Team' }

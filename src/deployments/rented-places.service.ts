@@ -1,0 +1,265 @@
+import { record } from '../events/event-log.ts';
+import type { CapacityStore } from '../fleet/capacity-store.port.ts';
+import type { ClusterStore } from '../fleet/cluster-store.port.ts';
+import type { Cluster, Pool } from '../fleet/cluster.ts';
+import { poolChanged, poolScalingChanged } from '../fleet/node.events.ts';
+import type { NodeStore } from '../fleet/node-store.port.ts';
+import type { PoolScaling } from '../fleet/node.ts';
+import type { Clock } from '../kernel/clock.ts';
+import type { Cause } from '../kernel/event.ts';
+import type { Id } from '../kernel/id.ts';
+import { invariant } from '../kernel/invariant.ts';
+import { splitByLargestRemainder } from '../kernel/money.ts';
+import type { Random } from '../kernel/random.ts';
+import type { Transaction } from '../kernel/transaction.ts';
+import type { PricedOffering } from '../pricing/price-store.port.ts';
+import type { PricesService } from '../pricing/prices.service.ts';
+import { CostModel, type PresentPlace } from '../scheduler/cost-model.ts';
+import type { Demand, PlacementPolicy } from '../scheduler/demand.ts';
+import { machinesFor, replicasPerMachine } from '../scheduler/filter-offerings.ts';
+import type { PlacedReplicas } from '../scheduler/fill-places.ts';
+import type { OfferingIndex } from '../scheduler/offering-index.ts';
+import type { PlaceFacts } from '../scheduler/place-facts.ts';
+import { planPlacement, type Placement } from '../scheduler/plan-placement.ts';
+import { meansAnyRegion } from '../scheduler/region-pattern.ts';
+import type { MarketView } from './market.service.ts';
+import type { PlacedPool } from './placement.ts';
+import type { CurrentDeployment } from './plan-deployment.ts';
+import type { Workload } from './replica.ts';
+import {
+  configOf,
+  freeOf,
+  makePool,
+  maxNodesFor,
+  nameOfPool,
+  refusalsOf,
+  rentableOf,
+  shareOf,
+  sourcesOf,
+  type PoolsThere,
+  type Source,
+} from './rented-pool.ts';
+
+export interface RentedPlacesDeps {
+  readonly clusters: Pick<ClusterStore, 'pools' | 'insertPool' | 'lockSources'>;
+  readonly nodes: Pick<NodeStore, 'scalings' | 'saveScaling' | 'lockScaling' | 'presentNodes'>;
+  readonly capacity: Pick<CapacityStore, 'answers'>;
+  readonly prices: Pick<PricesService, 'priced'>;
+  readonly clock: Clock;
+  readonly random: Random;
+}
+
+/** What is asked: what runs, under which policy, and where it is now. */
+export interface PlacesQuestion {
+  readonly clusters: readonly Cluster[];
+  readonly format: string;
+  /** At 0 replicas places are chosen as for one, and get none. */
+  readonly replicas: number;
+  readonly demand: Demand;
+  readonly policy: PlacementPolicy;
+  readonly market: MarketView;
+  readonly current: CurrentDeployment | null;
+  /** True: what is asked for differs from what was, so that staying is not the answer by itself. */
+  readonly isAskedAnew: boolean;
+}
+
+export interface ChosenPlaces {
+  readonly placement: Placement;
+  readonly pools: readonly PlacedPool[];
+}
+
+interface World extends PlacesQuestion {
+  readonly sources: readonly Source[];
+  readonly there: PoolsThere;
+  /** Pools where it is now. */
+  readonly own: ReadonlySet<Id>;
+  readonly facts: PlaceFacts;
+}
+
+/** What a Kubernetes node keeps for itself and for what runs on every node. Higher: machines are larger than needed; lower: replicas do not fit. */
+const NODE_OVERHEAD = { cpuMilli: 250, memoryMib: 1024 };
+
+/** Chooses among everything that clusters may rent, and makes the pools that it comes to. */
+export class RentedPlaces {
+  readonly #deps: RentedPlacesDeps;
+
+  constructor(deps: RentedPlacesDeps) {
+    this.#deps = deps;
+  }
+
+  /** Null = no cluster may rent in any region that is allowed. */
+  async choose(tx: Transaction, question: PlacesQuestion): Promise<ChosenPlaces | null> {
+    const sources = sourcesOf(question.clusters, question.format);
+    if (!sources.some(({ source }) => meansAnyRegion(question.policy.regions, source.region))) return null;
+    await this.#deps.clusters.lockSources(tx);
+    const world = await this.#look(tx, question, sources);
+    const present = presentOf(question.current, world.there);
+    // Somewhere that nobody rents: it stays, as before.
+    if (question.current && world.own.size > 0 && !present && !question.isAskedAnew) return null;
+    const { market, demand, policy } = question;
+    const free = await this.#free(tx, world);
+    const input = { demand, policy, candidates: market.index, facts: world.facts, free, present };
+    const placement = planPlacement(input, this.#deps.clock.now());
+    const kept = present && !question.isAskedAnew ? await this.#stay(tx, world) : null;
+    const pools = kept ?? this.#pools(world, placement.places);
+    return { placement: kept ? stayed(placement, kept) : placement, pools };
+  }
+
+  /** Makes the pools that are missing and lets the others grow as far as is needed. */
+  async make(tx: Transaction, pools: readonly PlacedPool[], cause: Cause): Promise<void> {
+    const { clusters, nodes } = this.#deps;
+    for (const { pool, rented } of pools) {
+      if (!rented) continue;
+      if (rented.isNew) {
+        invariant(await clusters.insertPool(tx, pool, cause.principal), `pool ${pool.name} is made once`);
+        record(tx, poolChanged(null, pool, cause));
+      }
+      const before = await nodes.lockScaling(tx, pool.id);
+      if (before && before.maxNodes >= rented.scaling.maxNodes) continue;
+      const blank = { desiredNodes: null, scaledAt: null, conditions: [], emptying: null, emptiedAt: null, version: 0 };
+      const known = before ?? blank;
+      const after: PoolScaling = { ...known, ...rented.scaling, poolId: pool.id, version: known.version + 1 };
+      await nodes.saveScaling(tx, after, cause);
+      record(tx, poolScalingChanged(before, after, { ...cause, pool }));
+    }
+  }
+
+  async #look(tx: Transaction, question: PlacesQuestion, sources: readonly Source[]): Promise<World> {
+    const { clusters, nodes, capacity, clock } = this.#deps;
+    const ids = [...new Set(sources.map(({ cluster }) => cluster.id))];
+    const pools = await clusters.pools(tx, ids);
+    const scalings = await nodes.scalings(
+      tx,
+      pools.map(({ id }) => id),
+    );
+    const there = { pools, scalings: new Map(scalings.map((one) => [one.poolId, one])) };
+    const own = new Set((question.current?.workloads ?? []).map(({ poolId }) => poolId));
+    const isKubernetes = sources.some(({ cluster }) => cluster.kind === 'kubernetes');
+    const facts = {
+      ...question.market.places,
+      rentable: rentableOf(sources, there, own),
+      refusals: refusalsOf(await capacity.answers(tx), sources, clock.now()),
+      ...(isKubernetes ? { overhead: NODE_OVERHEAD } : {}),
+    };
+    return { ...question, sources, there, own, facts };
+  }
+
+  async #free(tx: Transaction, { sources, demand, market: { index } }: World) {
+    const nodes = [];
+    for (const id of new Set(sources.map(({ cluster }) => cluster.id)))
+      nodes.push(...(await this.#deps.nodes.presentNodes(tx, id)));
+    const wanted = new Set(nodes.flatMap(({ offeringId }) => offeringId ?? []));
+    return freeOf(nodes, offeringsIn(index, wanted), demand);
+  }
+
+  #pools(world: World, places: readonly PlacedReplicas[]): PlacedPool[] {
+    return places.map((place) => {
+      const replicas = world.replicas === 0 ? 0 : place.replicas;
+      if (place.poolId !== null) return this.#withRoom(world, place, replicas);
+      const from = world.sources.find(({ key }) => key === place.source);
+      invariant(from, `source ${place.source} of a place`);
+      return { ...this.#rented(world, from, place), clusterName: from.cluster.name, replicas };
+    });
+  }
+
+  #rented(world: World, from: Source, place: PlacedReplicas): Required<Pick<PlacedPool, 'pool' | 'rented'>> {
+    const { there, own } = world;
+    const { offering, zone, machines, cost } = place;
+    const name = nameOfPool(from, offering, zone);
+    const existing = there.pools.find((pool) => pool.clusterId === from.cluster.id && pool.name === name);
+    const pool = existing ?? makePool(from, { name, offering }, { now: this.#deps.clock.now(), random: this.#deps.random });
+    const before = there.scalings.get(pool.id)?.maxNodes ?? 0;
+    // Those of others that share the pool keep what they were allowed.
+    const others = own.has(pool.id) ? 0 : before;
+    const maxNodes = Math.max(before, others + maxNodesFor(machines, 0, leftOf(world, from) ?? machines));
+    const scaling = { provider: from.source.provider, config: configOf(from, offering, zone), minNodes: 0, maxNodes };
+    const rate = shareOf(priceOf(place), machines, place.replicas);
+    const rented = { isNew: !existing, machines: world.replicas === 0 ? 0 : machines, zone, rate, cost, scaling };
+    return { pool, rented };
+  }
+
+  #withRoom({ there, clusters }: World, { poolId }: PlacedReplicas, replicas: number): PlacedPool {
+    const pool = there.pools.find(({ id }) => id === poolId);
+    const cluster = clusters.find(({ id }) => id === pool?.clusterId);
+    invariant(pool && cluster, `pool ${poolId} of a place`);
+    return { pool, clusterName: cluster.name, replicas };
+  }
+
+  /** Where it is, with its replicas shared out as they are; null = its pools are gone, or may not grow that far. */
+  async #stay(tx: Transaction, world: World): Promise<PlacedPool[] | null> {
+    const held = heldBy(world.current);
+    const counts = splitByLargestRemainder(
+      BigInt(world.replicas),
+      held.map(({ poolId, replicas }) => ({ key: poolId, weight: BigInt(Math.max(1, replicas)) })),
+    );
+    const ids = held.map(({ offeringId }) => offeringId);
+    const priced = new Map(
+      (await this.#deps.prices.priced(tx, ids, this.#deps.clock.now())).map((one) => [one.offering.id, one]),
+    );
+    const placed = held.map(({ poolId, offeringId }) =>
+      staysOn(world, { poolId, one: priced.get(offeringId), replicas: Number(counts.get(poolId) ?? 0n) }),
+    );
+    return placed.every((one) => one !== null) ? placed : null;
+  }
+}
+
+const leftOf = ({ facts }: World, from: Source): number | undefined =>
+  facts.rentable?.find(({ source }) => source === from.key)?.machines;
+
+interface Staying {
+  readonly poolId: Id;
+  readonly one: PricedOffering | undefined;
+  readonly replicas: number;
+}
+
+/** Null = its pool, its price or what it may rent is gone, or it may not grow that far. */
+function staysOn(world: World, { poolId, one, replicas }: Staying): PlacedPool | null {
+  const pool = world.there.pools.find(({ id }) => id === poolId);
+  const scaling = world.there.scalings.get(poolId);
+  const from = world.sources.find(
+    ({ cluster, source }) => cluster.id === pool?.clusterId && source.provider === scaling?.provider,
+  );
+  if (!pool || !scaling || !one?.price || !from) return null;
+  const perMachine = Math.max(1, replicasPerMachine(world, one.offering));
+  const machines = machinesFor(replicas, perMachine);
+  const left = leftOf(world, from) ?? machines;
+  if (machines > Math.max(scaling.maxNodes, left)) return null;
+  const cost = new CostModel(world.demand, null).parts(one.offering, one.price.effective, { replicas, machines });
+  const { provider, config, minNodes } = scaling;
+  const rate = shareOf(one.price.effective, machines, replicas);
+  const wanted = { provider, config, minNodes, maxNodes: maxNodesFor(machines, scaling.maxNodes, left) };
+  const rented = { isNew: false, machines, zone: config['zone'] ?? '', rate, cost, scaling: wanted };
+  return { pool, clusterName: from.cluster.name, replicas, rented };
+}
+
+/** The workloads of the newest revision: one per pool. */
+function heldBy(current: CurrentDeployment | null): Workload[] {
+  const workloads = current?.workloads ?? [];
+  const [newest] = [...workloads].sort((a, b) => b.createdAt - a.createdAt || (a.id < b.id ? 1 : -1));
+  return workloads.filter(({ revisionId }) => revisionId === newest?.revisionId);
+}
+
+/** Null = it is nowhere, or where nothing is rented. */
+function presentOf(current: CurrentDeployment | null, { scalings }: PoolsThere): PresentPlace | null {
+  const held = heldBy(current).filter(({ poolId }) => scalings.has(poolId));
+  if (!current || held.length === 0) return null;
+  const hourly = held.reduce(
+    (all, { offeringId, replicas }) => all + (current.rates.get(offeringId) ?? 0n) * BigInt(replicas),
+    0n,
+  );
+  return { offeringIds: held.map(({ offeringId }) => offeringId), hourly };
+}
+
+const priceOf = ({ cost, machines }: PlacedReplicas): bigint => (machines === 0 ? 0n : cost.price / BigInt(machines));
+
+function offeringsIn({ candidates }: OfferingIndex, ids: ReadonlySet<Id>) {
+  if (ids.size === 0) return new Map<Id, OfferingIndex['candidates'][number]['offering']>();
+  return new Map(candidates.filter(({ offering }) => ids.has(offering.id)).map(({ offering }) => [offering.id, offering]));
+}
+
+/** The answer of a plan that stays: what is cheaper now is shown, and not taken. */
+function stayed(placement: Placement, kept: readonly PlacedPool[]): Placement {
+  const ids = new Set(kept.map(({ pool }: { readonly pool: Pool }) => pool.offeringId));
+  const chosen = placement.best.find(({ offering }) => ids.has(offering.id)) ?? null;
+  return { ...placement, chosen, wouldChange: [], contradiction: null };
+}

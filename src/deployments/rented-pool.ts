@@ -1,0 +1,154 @@
+import { regionOf } from '../clouds/offering-key.ts';
+import type { Offering } from '../clouds/offering.ts';
+import { canRun, isLost, isUnreachable, type CapacitySource, type Cluster, type Pool } from '../fleet/cluster.ts';
+import type { ClusterNode, PoolScaling } from '../fleet/node.ts';
+import { newId, type Id } from '../kernel/id.ts';
+import type { Instant } from '../kernel/instant.ts';
+import type { PicoUsdPerHour } from '../kernel/money.ts';
+import { digestOf } from '../kernel/digest.ts';
+import type { Random } from '../kernel/random.ts';
+import type { CapacityAnswer } from '../fleet/capacity-answer.ts';
+import type { CostParts } from '../scheduler/cost-model.ts';
+import type { Demand } from '../scheduler/demand.ts';
+import { replicasPerMachine } from '../scheduler/filter-offerings.ts';
+import type { FreeCapacity } from '../scheduler/fill-places.ts';
+import type { KnownRefusal, RentableRegion } from '../scheduler/place-facts.ts';
+
+/** A cluster that may rent somewhere. */
+export interface Source {
+  /** Names it in a plan. */
+  readonly key: string;
+  readonly cluster: Cluster;
+  readonly source: CapacitySource;
+}
+
+/** Machines that are rented for a pool, or will be. */
+export interface RentedCapacity {
+  readonly isNew: boolean;
+  /** For these replicas. */
+  readonly machines: number;
+  readonly zone: string;
+  /** What one of these replicas is charged: its share of the machines. */
+  readonly rate: PicoUsdPerHour;
+  /** What all of it is made of. */
+  readonly cost: CostParts;
+  readonly scaling: Pick<PoolScaling, 'provider' | 'config' | 'minNodes' | 'maxNodes'>;
+}
+
+/** Pools and how they scale, as far as anybody knows. */
+export interface PoolsThere {
+  readonly pools: readonly Pool[];
+  readonly scalings: ReadonlyMap<Id, PoolScaling>;
+}
+
+/** Where clusters that can run the format and can be reached may rent. */
+export const sourcesOf = (clusters: readonly Cluster[], format: string): Source[] =>
+  clusters
+    .filter((cluster) => !cluster.cordoned && !isLost(cluster) && !isUnreachable(cluster) && canRun(cluster, format))
+    .flatMap((cluster) =>
+      (cluster.capacitySources ?? []).map((source) => ({
+        key: `${cluster.name} ${source.provider} ${source.region}`,
+        cluster,
+        source,
+      })),
+    );
+
+/** Of a source: what its pools have been allowed, those that were given back and those of `own` left out. */
+function promisedOf({ cluster, source }: Source, { pools, scalings }: PoolsThere, own: ReadonlySet<Id>): number {
+  const its = pools.filter((pool) => pool.clusterId === cluster.id && pool.offeringId !== null && !own.has(pool.id));
+  return its.reduce((all, { id }) => {
+    const scaling = scalings.get(id);
+    const isHere = scaling?.provider === source.provider && scaling.config['region'] === nameOfRegion(source.region);
+    const isGivenBack = scaling?.scaledAt !== null && scaling?.desiredNodes === 0;
+    return all + (isHere && !isGivenBack ? scaling.maxNodes : 0);
+  }, 0);
+}
+
+/** Machines that each source may still rent. */
+export const rentableOf = (sources: readonly Source[], there: PoolsThere, own: ReadonlySet<Id>): RentableRegion[] =>
+  sources.map((one) => ({
+    ...{ source: one.key, region: one.source.region, zones: one.source.zones },
+    machines: Math.max(0, one.source.maxNodes - promisedOf(one, there, own)),
+  }));
+
+const nameOfRegion = (region: string): string => region.slice(region.indexOf('/') + 1);
+
+/** What providers refused and nobody should ask for again just yet. */
+export const refusalsOf = (answers: readonly CapacityAnswer[], sources: readonly Source[], now: Instant): KnownRefusal[] =>
+  answers
+    .filter(({ until }) => now < until)
+    .map(({ key, reason, message }) => ({
+      region: regionOfAnswer(key, sources),
+      ...(key.zone === '' ? {} : { zone: key.zone }),
+      ...(key.instanceType === '' ? {} : { instanceType: key.instanceType }),
+      capacityType: key.capacityType,
+      code: reason === 'STOCK_OUT' ? 'STOCK_OUT' : 'NO_QUOTA',
+      message: `Its provider said: ${message}.`,
+    }));
+
+/** An answer names the cloud where the offering was known, else the provider as configured. */
+function regionOfAnswer(key: CapacityAnswer['key'], sources: readonly Source[]): string {
+  const same = sources.find(({ source }) => source.provider === key.provider && nameOfRegion(source.region) === key.region);
+  return same?.source.region ?? regionOf(key);
+}
+
+/** Nodes without work that are paid for: room for so many replicas, by pool and kind of machine. */
+export function freeOf(nodes: readonly ClusterNode[], offerings: ReadonlyMap<Id, Offering>, demand: Demand): FreeCapacity[] {
+  const idle = nodes.filter(
+    (node) =>
+      node.idleSince !== null && node.readiness === 'ready' && node.schedulable && node.notice === null && !node.releasing,
+  );
+  const rooms = idle.flatMap((node): FreeCapacity[] => {
+    const offering = node.offeringId === null ? undefined : offerings.get(node.offeringId);
+    if (!offering || node.poolId === null) return [];
+    const { cpuMilli, memoryMib, accelerator } = node.allocatable;
+    const device = accelerator && { ...accelerator, memoryMib: accelerator.memoryMib || (offering.accelerator?.memoryMib ?? 0) };
+    const replicas = replicasPerMachine({ demand, facts: {} }, { ...offering, cpuMilli, memoryMib, accelerator: device });
+    return replicas === 0 ? [] : [{ poolId: node.poolId, offering, zone: node.zone ?? '', replicas }];
+  });
+  const keyOf = ({ poolId, offering, zone }: FreeCapacity): string => `${poolId} ${offering.id} ${zone}`;
+  return [...Map.groupBy(rooms, keyOf).values()].flatMap((some) => {
+    const [first] = some;
+    return first ? [{ ...first, replicas: some.reduce((all, one) => all + one.replicas, 0) }] : [];
+  });
+}
+
+/** A pool's label on its nodes: its replicas run nowhere else. */
+const POOL_LABEL = 'purser.dev/pool';
+const MAX_NAME = 63;
+
+/** The pool of a source for one kind of machine is the same for every deployment: `g4dn-xlarge-spot-us-east-1-aws`. */
+export function nameOfPool({ source }: Source, offering: Offering, zone: string): string {
+  const parts = [offering.instanceType, offering.capacityType, zone || nameOfRegion(source.region), source.provider];
+  const name = parts
+    .join('-')
+    .toLowerCase()
+    .replaceAll(/[^a-z0-9]+/g, '-')
+    .replaceAll(/^-|-$/g, '');
+  return name.length <= MAX_NAME ? name : `${name.slice(0, MAX_NAME - 9)}-${digestOf(name).slice(-8)}`;
+}
+
+export const makePool = (
+  { cluster }: Source,
+  { name, offering }: { readonly name: string; readonly offering: Offering },
+  { now, random }: { readonly now: Instant; readonly random: Random },
+): Pool => ({
+  ...{ id: newId(now, random), clusterId: cluster.id, name, capacityType: offering.capacityType, offeringId: offering.id },
+  ...{ nodeSelector: { [POOL_LABEL]: name }, version: 1, createdAt: now, removedAt: null },
+});
+
+/** What its provider is told: where, what, and the settings of the source. */
+export const configOf = ({ source }: Source, offering: Offering, zone: string): PoolScaling['config'] => ({
+  ...source.config,
+  region: nameOfRegion(source.region),
+  instanceType: offering.instanceType,
+  ...(zone === '' ? {} : { zone }),
+});
+
+/** While a rollout is under way both sides run: twice the machines, as far as the source goes. */
+export const maxNodesFor = (machines: number, before: number, left: number): number =>
+  Math.max(before, Math.min(2 * machines, Math.max(machines, left)));
+
+/** Rounded up, so that what the owner allows is never exceeded by a rounding. */
+export const shareOf = (price: PicoUsdPerHour, machines: number, replicas: number): PicoUsdPerHour =>
+  replicas === 0 ? price : (price * BigInt(machines) + BigInt(replicas) - 1n) / BigInt(replicas);
