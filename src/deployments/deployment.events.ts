@@ -44,6 +44,49 @@ export const scalingChanged = (before: Deployment, after: Deployment, cause: Cau
   after: { replicas: after.spec.replicas },
 });
 
+/** Some of its replicas went, or came back, because of others' priority; what it wishes for is as before. */
+export const replicasGaveWay = ({
+  deployment,
+  from,
+  to,
+  reason,
+  ...cause
+}: Cause & {
+  readonly deployment: Deployment;
+  readonly from: number;
+  readonly to: number;
+  readonly reason: string;
+}): EventDraft => ({
+  ...ofDeployment(deployment, cause),
+  type: to < from ? 'scaling.preempted' : 'scaling.restored',
+  severity: to < from ? 'warning' : 'info',
+  message: reason,
+  before: { replicas: from },
+  after: { replicas: to, wished: deployment.spec.replicas },
+});
+
+/** Its replicas are on other pools than before, though nobody asked: the market went on. */
+export const replicasSpread = ({
+  deployment,
+  from,
+  to,
+  reasons,
+  ...cause
+}: Cause & {
+  readonly deployment: Deployment;
+  readonly from: readonly { readonly pool: string; readonly replicas: number }[];
+  readonly to: readonly { readonly pool: string; readonly replicas: number }[];
+  readonly reasons: readonly string[];
+}): EventDraft => ({
+  ...ofDeployment(deployment, cause),
+  type: 'scaling.spread',
+  message:
+    `Deployment ${deploymentPath(deployment)} is spread anew: ` +
+    `${to.map(({ pool, replicas }) => `${replicas} on ${pool}`).join(', ')}. ${reasons.join(' ')}`.trim(),
+  before: { pools: from.map((one) => ({ ...one })) },
+  after: { pools: to.map((one) => ({ ...one })) },
+});
+
 /** A rollout started, moved a step or ended. */
 export function rolloutChanged(before: Rollout | null, after: Rollout, deployment: Deployment, cause: Cause): EventDraft {
   const [type, severity] = rolloutType(before, after);

@@ -15,7 +15,14 @@ import type { Commands } from '../persistence/commands.ts';
 import type { PricesService } from '../pricing/prices.service.ts';
 import { refuseAction, type DeploymentAction } from './allowed-actions.ts';
 import { brokenGuard } from './broken-guard.ts';
-import { checkTraffic, deploymentPath, type Deployment, type DeploymentPhase, type TrafficWeight } from './deployment.ts';
+import {
+  checkTraffic,
+  deploymentPath,
+  priorityOf,
+  type Deployment,
+  type DeploymentPhase,
+  type TrafficWeight,
+} from './deployment.ts';
 import type { DeploymentRef, DeploymentStore } from './deployment-store.port.ts';
 import { refuseStale } from './deploy.service.ts';
 import { planChange } from './plan-change.ts';
@@ -294,7 +301,7 @@ export class DeploymentsService {
     const change = { current, ...decided.value, pools, verb, principal: caller.principal };
     const plan = await this.#plan(tx, change);
     const { next } = change;
-    const beyond = next.deletedAt === null ? await this.#beyond(tx, next, plan) : null;
+    const beyond = next.deletedAt === null ? await this.#beyond(tx, change, { plan, dryRun: options.dryRun === true }) : null;
     if (beyond) return err({ ...beyond, details: { plan: planToJson(plan) } });
     return this.#showOrRun(tx, change, plan, options);
   }
@@ -337,13 +344,19 @@ export class DeploymentsService {
     });
   }
 
-  /** The first guard or quota that the change would break while both sides of it run. */
-  async #beyond(tx: Transaction, next: Deployment, { peakReplicas, peakHourly }: Plan): Promise<Failure | null> {
-    const wanted = { replicas: peakReplicas, hourly: peakHourly };
+  /** The first guard or quota that the change would break while both sides of it run; when it is carried out, others give way first. */
+  async #beyond(
+    tx: Transaction,
+    { next, principal }: Pick<Change, 'next' | 'principal'>,
+    { plan, dryRun }: { readonly plan: Plan; readonly dryRun: boolean },
+  ): Promise<Failure | null> {
+    const wanted = { replicas: plan.peakReplicas, hourly: plan.peakHourly };
     const owner = { teamId: next.teamId, projectId: next.projectId, deploymentId: next.id };
     const broken = brokenGuard(next.spec, wanted);
     if (broken) return failure('LIMIT_EXCEEDED', broken.message, { hint: `Raise ${broken.guard} by deploy.` });
-    return this.#deps.writer.checkQuotas(tx, owner, wanted);
+    if (dryRun) return this.#deps.writer.checkQuotas(tx, owner, wanted);
+    const claimant = { name: next.name, priority: priorityOf(next.spec), principal: principal.id };
+    return this.#deps.writer.makeRoom(tx, { ...owner, ...claimant }, wanted);
   }
 
   #record(

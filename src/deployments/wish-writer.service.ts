@@ -1,3 +1,4 @@
+import type { DecisionsService } from '../decisions/decisions.service.ts';
 import { record } from '../events/event-log.ts';
 import type { Clock } from '../kernel/clock.ts';
 import type { EventDraft } from '../kernel/event.ts';
@@ -14,6 +15,8 @@ import type { Deployment } from './deployment.ts';
 import { deploymentChanged, rolloutChanged, scalingChanged } from './deployment.events.ts';
 import type { DeploymentStore } from './deployment-store.port.ts';
 import { wishDiffers, type CurrentDeployment } from './plan-deployment.ts';
+import type { Shortage } from './plan-preemption.ts';
+import { Preemption, type Claimant } from './preemption.service.ts';
 import { presentPools, type PricedPool } from './placement.ts';
 import type { Workload } from './replica.ts';
 import type { Revision } from './revision.ts';
@@ -23,7 +26,8 @@ export interface WishWriterDeps {
   readonly store: DeploymentStore;
   readonly clusters: Pick<ClusterStore, 'present' | 'pools'>;
   readonly prices: Pick<PricesService, 'believedAt'>;
-  readonly quotas: Pick<QuotasService, 'check'>;
+  readonly quotas: Pick<QuotasService, 'check' | 'shortages'>;
+  readonly decisions: Pick<DecisionsService, 'record'>;
   readonly clock: Clock;
   readonly random: Random;
 }
@@ -44,12 +48,21 @@ export interface WishChange {
   readonly principal: string;
 }
 
+/** Whose quotas are asked for; what the deployment itself holds is left out. */
+export interface QuotaOwner {
+  readonly teamId: Id;
+  readonly projectId: Id;
+  readonly deploymentId: Id | null;
+}
+
 /** Writes a wish with everything that follows from it, in the caller's transaction. */
 export class WishWriter {
   readonly #deps: WishWriterDeps;
+  readonly #preemption: Preemption;
 
   constructor(deps: WishWriterDeps) {
     this.#deps = deps;
+    this.#preemption = new Preemption(deps);
   }
 
   /** The deployment with all that decisions about it need. */
@@ -84,38 +97,43 @@ export class WishWriter {
   }
 
   /** The first quota that this many replicas at this price would break; the team must be locked. */
-  async checkQuotas(
-    tx: Transaction,
-    owner: { readonly teamId: Id; readonly projectId: Id; readonly deploymentId: Id | null },
-    wanted: Peak,
-  ): Promise<Failure | null> {
-    const { store, prices, quotas, clock } = this.#deps;
-    const held = await store.heldCapacity(tx, owner.teamId, owner.deploymentId);
+  async checkQuotas(tx: Transaction, owner: QuotaOwner, wanted: Peak): Promise<Failure | null> {
+    for (const question of await this.#questions(tx, owner, wanted)) {
+      const refused = await this.#deps.quotas.check(tx, question);
+      if (refused) return refused;
+    }
+    return null;
+  }
+
+  /** The same, but replicas of lower priority give way first where that is enough. */
+  async makeRoom(tx: Transaction, owner: QuotaOwner & Claimant, wanted: Peak): Promise<Failure | null> {
+    const refused = await this.checkQuotas(tx, owner, wanted);
+    if (!refused) return null;
+    const shortages: Shortage[] = [];
+    for (const question of await this.#questions(tx, owner, wanted))
+      for (const shortage of await this.#deps.quotas.shortages(tx, question))
+        shortages.push({ ...shortage, resource: question.resource });
+    return (await this.#preemption.giveWay(tx, shortages, owner)) ? this.checkQuotas(tx, owner, wanted) : refused;
+  }
+
+  async #questions(tx: Transaction, { teamId, projectId, deploymentId }: QuotaOwner, wanted: Peak) {
+    const { store, prices, clock } = this.#deps;
+    const held = await store.heldCapacity(tx, teamId, deploymentId);
     const rates = await prices.believedAt(
       tx,
       held.map(({ offeringId }) => offeringId),
       clock.now(),
     );
-    const spend = held.map(({ projectId, offeringId, replicas }) => ({
-      projectId,
+    const spend = held.map(({ projectId: project, offeringId, replicas }) => ({
+      projectId: project,
       amount: (rates.get(offeringId)?.effective ?? 0n) * BigInt(replicas),
     }));
-    const counts = held.map(({ projectId, replicas }) => ({ projectId, amount: BigInt(replicas) }));
-    const place = { teamId: owner.teamId, projectId: owner.projectId };
-    return (
-      (await quotas.check(tx, {
-        ...place,
-        resource: 'replicas',
-        use: useOf(counts, owner.projectId),
-        wanted: BigInt(wanted.replicas),
-      })) ??
-      (await quotas.check(tx, {
-        ...place,
-        resource: 'spend_per_hour',
-        use: useOf(spend, owner.projectId),
-        wanted: wanted.hourly,
-      }))
-    );
+    const counts = held.map(({ projectId: project, replicas }) => ({ projectId: project, amount: BigInt(replicas) }));
+    const place = { teamId, projectId };
+    return [
+      { ...place, resource: 'replicas' as const, use: useOf(counts, projectId), wanted: BigInt(wanted.replicas) },
+      { ...place, resource: 'spend_per_hour' as const, use: useOf(spend, projectId), wanted: wanted.hourly },
+    ];
   }
 
   /** Writes the wish, its history, revision, workloads, rollout and events. The rows must be locked. */

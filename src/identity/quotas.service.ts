@@ -2,7 +2,7 @@ import type { Failure } from '../kernel/failure.ts';
 import type { Id } from '../kernel/id.ts';
 import type { Transaction } from '../kernel/transaction.ts';
 import type { IdentityStore } from './identity-store.port.ts';
-import { checkQuotas, type QuotaResource, type QuotaUse } from './quotas.ts';
+import { checkQuotas, shortagesOf, type QuotaResource, type QuotaUse } from './quotas.ts';
 
 export interface QuotaQuestion {
   readonly teamId: Id;
@@ -25,6 +25,14 @@ export class QuotasService {
   async check(tx: Transaction, question: QuotaQuestion): Promise<Failure | null> {
     const { teamId, projectId, resource, use, wanted } = question;
     return checkQuotas(await this.#store.findQuotas(tx, teamId, projectId, resource), use, wanted);
+  }
+
+  /** By how much each quota of the question is too small; empty if it fits. */
+  async shortages(
+    tx: Transaction,
+    { teamId, projectId, resource, use, wanted }: QuotaQuestion,
+  ): Promise<{ readonly projectId: Id | null; readonly by: bigint }[]> {
+    return shortagesOf(await this.#store.findQuotas(tx, teamId, projectId, resource), use, wanted);
   }
 
   /** Replicas that these teams may hold; a team without such a quota is absent. */

@@ -32,6 +32,17 @@ export interface QuotaUse {
   readonly project: bigint;
 }
 
+/** By how much each quota is too small for `wanted` more; those that are large enough are left out. */
+export const shortagesOf = (
+  quotas: readonly Quota[],
+  use: QuotaUse,
+  wanted: bigint,
+): { readonly projectId: Id | null; readonly by: bigint }[] =>
+  quotas.flatMap(({ projectId, maximum }) => {
+    const by = (projectId === null ? use.team : use.project) + wanted - maximum;
+    return by > 0n ? [{ projectId, by }] : [];
+  });
+
 /** Null if `wanted` more fits under every quota; otherwise the tightest limit that it would break. */
 export function checkQuotas(quotas: readonly Quota[], use: QuotaUse, wanted: bigint): Failure | null {
   for (const quota of quotas) {

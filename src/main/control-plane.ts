@@ -2,10 +2,15 @@ import { CostsReconciler } from '../costs/costs.reconciler.ts';
 import { LedgerAudit } from '../costs/ledger-audit.reconciler.ts';
 import { NodeCostsReconciler } from '../costs/node-costs.reconciler.ts';
 import type { ClusterPort } from '../deployments/cluster.port.ts';
+import { LOOK_MS } from '../deployments/plan-live-spot.ts';
+import { Restoration } from '../deployments/restoration.service.ts';
+import { SpotReconciler } from '../deployments/spot.reconciler.ts';
 import { newId, type Id } from '../kernel/id.ts';
 import { DAY_MS, HOUR_MS } from '../kernel/instant.ts';
 import type { Scope } from '../kernel/transaction.ts';
 import { pruneOutcomes } from '../persistence/commands.ts';
+import { PriceFeedsReconciler } from '../pricing/price-feeds.reconciler.ts';
+import { makePricingMetrics } from '../pricing/pricing.metrics.ts';
 import { LeaseKeeper } from '../reconcile/lease-keeper.ts';
 import { Loop, once } from '../reconcile/loop.ts';
 import { ClusterLoops, type OpenCluster } from './cluster-loops.ts';
@@ -20,6 +25,8 @@ const HOUSEKEEPING_MS = HOUR_MS;
 const MAX_PRUNED = 10_000;
 /** How often minutes are looked at for closing. Higher: the ledger lags; lower: reads for nothing. */
 const COSTS_MS = 10_000;
+/** How often is looked which price feeds are due. Higher: they are read late; lower: reads for nothing. */
+const PRICES_MS = 15_000;
 /** How often closed minutes are read again. Higher: a meddled ledger is noticed late; lower: reads for nothing. */
 const AUDIT_MS = 600_000;
 const SCOPE: Scope = { kind: 'reconciler', loop: 'housekeeping' };
@@ -65,6 +72,7 @@ export class ControlPlane {
     await events.start();
     this.#running.push(events);
     await prices.loadCatalogue();
+    await this.#startPrices();
     const { local } = options;
     if (local) await database.write(SCOPE, (tx) => fleet.ensureLocalCluster(tx, { machineId: local.machineId }));
     routeTable.start();
@@ -73,6 +81,7 @@ export class ControlPlane {
     changeWatch.start();
     this.#running.push(changeWatch);
     this.#startCosts();
+    this.#startSpot();
     this.#startHousekeeping();
     const port = await api.listen(options.host, options.port).catch((error: unknown) => {
       throw listenError(error as NodeJS.ErrnoException, 'the API', options.port, 'PURSER_PORT');
@@ -84,6 +93,37 @@ export class ControlPlane {
     this.#running.push({ stop: () => link.close() });
     this.#parts.setReady(true);
     return { port, linkPort };
+  }
+
+  /** Agreements hold for a new book, too; who is not configured any more is not waited for. */
+  async #startPrices(): Promise<void> {
+    const { pricing, priceFeeds, priceStore, config, clock, random, logger, database, registry } = this.#parts;
+    await pricing.agreements.refresh();
+    if (priceFeeds.size === 0) {
+      await database.write(SCOPE, (tx) => pricing.feedStore.configure(tx, [], clock.now()));
+      return;
+    }
+    const keeper = new LeaseKeeper({
+      ...{ database, clock, random, logger },
+      name: 'price-feeds',
+      holder: this.#holder(),
+      onChange: () => loop.wake(),
+    });
+    const reconciler = new PriceFeedsReconciler({
+      ...{ database, clock, random, logger },
+      lease: () => keeper.current(),
+      feeds: priceFeeds,
+      staleAfterMs: config.stalePricesMs,
+      store: pricing.feedStore,
+      prices: priceStore,
+      agreements: pricing.agreementStore,
+      metrics: makePricingMetrics(registry),
+    });
+    const loop = new Loop({ name: 'price feeds', everyMs: PRICES_MS, body: once(reconciler, clock), random, logger });
+    for (const part of [keeper, loop]) {
+      part.start();
+      this.#running.push(part);
+    }
   }
 
   #startClusters({ local, openCluster }: StartOptions): void {
@@ -129,6 +169,24 @@ export class ControlPlane {
       part.start();
       this.#running.push(part);
     }
+  }
+
+  /** Spreads replicas over pools as the market goes, and gives back what gave way. */
+  #startSpot(): void {
+    const { spotDeps, clock, random, logger, database, wakes } = this.#parts;
+    const wake = (): void => loop.wake();
+    const keeper = new LeaseKeeper({ database, clock, random, logger, name: 'spot', holder: this.#holder(), onChange: wake });
+    const spreading = once(new SpotReconciler({ ...spotDeps, lease: () => keeper.current() }), clock);
+    const restoration = new Restoration(spotDeps);
+    const body = async (signal: AbortSignal) => {
+      await spreading(signal);
+      await restoration.pass(keeper.current(), signal);
+    };
+    const loop = new Loop({ name: 'spot', everyMs: LOOK_MS, body, random, logger });
+    wakes.add(wake);
+    keeper.start();
+    loop.start();
+    this.#running.push(keeper, loop, { stop: () => Promise.resolve(void wakes.delete(wake)) });
   }
 
   /** Forgetting is idempotent and takes no decision, so that every instance may do it. */

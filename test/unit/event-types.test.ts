@@ -10,6 +10,8 @@ import {
   deploymentGone,
   phaseChanged,
   replicaChanged,
+  replicasGaveWay,
+  replicasSpread,
   rolloutChanged,
   scalingChanged,
 } from '../../src/deployments/deployment.events.ts';
@@ -56,8 +58,10 @@ import type { Quota } from '../../src/identity/quotas.ts';
 import type { Project } from '../../src/identity/team.ts';
 import type { EventDraft } from '../../src/kernel/event.ts';
 import { PICO_PER_USD } from '../../src/kernel/money.ts';
+import type { Agreement } from '../../src/pricing/agreements.ts';
 import {
   priceAccepted,
+  priceAgreementChanged,
   priceChanged,
   priceDismissed,
   priceFeedSilence,
@@ -166,10 +170,14 @@ const offering = {
 const price = { id: 'price', effective: 1n, source: 'override', effectiveFrom: 0 } as PriceRow;
 const doubted = {
   ...{ id: 'doubted', feed: 'feed', offeringId: 'offering', offeringKey: 'aws/us-east-1/-/m5.large/spot' },
-  ...{ code: 'AMOUNT_UNREADABLE', message: '"NaN" is not an amount.' },
+  ...({ code: 'AMOUNT_UNREADABLE', message: '"NaN" is not an amount.' } as const),
   row: { amount: 'NaN', unit: 'hour', currency: 'USD', effectiveFrom: null },
 } as const;
 const feed = { id: 'feed', name: 'feed', staleSince: null, version: 1 } as FeedState;
+const agreement: Agreement = {
+  ...{ id: 'agreement', name: 'ten', validFrom: 1, validUntil: null, version: 1 },
+  spec: { kind: 'discount', percentMilli: 10_000, provider: 'aws', region: null, instanceTypes: null, capacityTypes: null },
+};
 const grant = { ...owner, id: 'grant', role: 'viewer' as const };
 
 /** What the event tells of its subject: that it is new, that it changed, or that it is no more. */
@@ -187,6 +195,14 @@ const TABLE: readonly (readonly [string, Story, (...args: never[]) => unknown, E
   ['deployment.phase_changed', 'changed', phaseChanged, phaseChanged(deployment, { ...deployment, phase: 'FAILED' }, cause)],
   ['deployment.gone', 'gone', deploymentGone, deploymentGone(deleted, cause)],
   ['scaling.changed', 'changed', scalingChanged, scalingChanged(deployment, scaled, cause)],
+  [
+    'scaling.spread',
+    'changed',
+    replicasSpread,
+    replicasSpread({ deployment, from: [], to: [{ pool: 'spot', replicas: 1 }], reasons: [], ...cause }),
+  ],
+  ['scaling.preempted', 'changed', replicasGaveWay, replicasGaveWay({ deployment, from: 2, to: 1, reason: 'Short.', ...cause })],
+  ['scaling.restored', 'changed', replicasGaveWay, replicasGaveWay({ deployment, from: 1, to: 2, reason: 'Room.', ...cause })],
   ['rollout.started', 'new', rolloutChanged, rolloutChanged(null, rollout, deployment, cause)],
   ['rollout.step', 'changed', rolloutChanged, rolls('shifting')],
   ['rollout.finished', 'changed', rolloutChanged, rolls('done', 5_000)],
@@ -208,6 +224,8 @@ const TABLE: readonly (readonly [string, Story, (...args: never[]) => unknown, E
   ['price.dismissed', 'changed', priceDismissed, priceDismissed(doubted, { ...cause, version: 4 })],
   ['price_feed.stale', 'changed', priceFeedSilence, priceFeedSilence(feed, 4_000, cause.at)],
   ['price_feed.heard', 'changed', priceFeedSilence, priceFeedSilence({ ...feed, staleSince: 4_000 }, null, cause.at)],
+  ['price_agreement.set', 'new', priceAgreementChanged, priceAgreementChanged(null, agreement, cause)],
+  ['price_agreement.removed', 'gone', priceAgreementChanged, priceAgreementChanged(agreement, null, cause)],
   ['model.registered', 'new', modelRegistered, modelRegistered(registry)],
   ['model_version.registered', 'new', versionRegistered, versionRegistered(registry, version)],
   ['model_version.archived', 'changed', versionArchived, versionArchived(registry, version)],

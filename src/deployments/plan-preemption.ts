@@ -1,0 +1,78 @@
+import type { Id } from '../kernel/id.ts';
+import type { Instant } from '../kernel/instant.ts';
+import type { PicoUsdPerHour } from '../kernel/money.ts';
+import { DEPLOYMENT_PRIORITIES, type DeploymentPriority } from './deployment.ts';
+
+/** A quota that is too small by so much; of a team (project null) or of one project. */
+export interface Shortage {
+  readonly projectId: Id | null;
+  readonly resource: 'replicas' | 'spend_per_hour';
+  readonly by: bigint;
+}
+
+/** A deployment whose replicas may give way. */
+export interface Holder {
+  readonly deploymentId: Id;
+  readonly projectId: Id;
+  readonly priority: DeploymentPriority;
+  readonly createdAt: Instant;
+  readonly workloads: readonly { readonly id: Id; readonly replicas: number; readonly rate: PicoUsdPerHour }[];
+}
+
+/** Workloads that get fewer replicas. */
+export interface GivenWay {
+  readonly deploymentId: Id;
+  readonly workloads: readonly { readonly id: Id; readonly from: number; readonly to: number }[];
+}
+
+/** What every deployment keeps that has replicas: it goes on serving, if slower. */
+const GUARANTEED = 1;
+
+/**
+ * Which replicas of lower priority give way so that nothing is short any more: of the lowest priority first, of those the newest deployment, of that the
+ * dearest replica, and never a deployment's last one. Null = that would not be enough, and nobody gives way in vain.
+ */
+export function planPreemption(
+  shortages: readonly Shortage[],
+  holders: readonly Holder[],
+  priority: DeploymentPriority,
+): GivenWay[] | null {
+  const rank = (of: DeploymentPriority): number => DEPLOYMENT_PRIORITIES.indexOf(of);
+  const lower = holders
+    .filter((holder) => rank(holder.priority) > rank(priority))
+    .sort(
+      (a, b) => rank(b.priority) - rank(a.priority) || b.createdAt - a.createdAt || (a.deploymentId < b.deploymentId ? 1 : -1),
+    );
+  let left = shortages;
+  const given: GivenWay[] = [];
+  for (const holder of lower) {
+    const taken = takeFrom(holder, left);
+    left = taken.left;
+    const workloads = holder.workloads.flatMap(({ id, replicas }) => {
+      const to = taken.replicas.get(id) ?? replicas;
+      return to === replicas ? [] : [{ id, from: replicas, to }];
+    });
+    if (workloads.length > 0) given.push({ deploymentId: holder.deploymentId, workloads });
+  }
+  return left.every(({ by }) => by <= 0n) ? given : null;
+}
+
+/** One replica after the other, as long as that helps somebody. */
+function takeFrom({ projectId, workloads }: Holder, shortages: readonly Shortage[]) {
+  const replicas = new Map(workloads.map((workload) => [workload.id, workload.replicas]));
+  const dearest = [...workloads].sort((a, b) => (a.rate === b.rate ? (a.id < b.id ? 1 : -1) : a.rate < b.rate ? 1 : -1));
+  let total = workloads.reduce((all, workload) => all + workload.replicas, 0);
+  let left = shortages;
+  while (total > GUARANTEED && left.some((one) => one.by > 0n && concerns(one, projectId))) {
+    const next = dearest.find(({ id }) => (replicas.get(id) ?? 0) > 0);
+    if (!next) break;
+    replicas.set(next.id, (replicas.get(next.id) ?? 0) - 1);
+    total -= 1;
+    left = left.map((one) => (concerns(one, projectId) ? { ...one, by: one.by - freed(one, next.rate) } : one));
+  }
+  return { replicas, left };
+}
+
+const concerns = (shortage: Shortage, projectId: Id): boolean => shortage.projectId === null || shortage.projectId === projectId;
+
+const freed = ({ resource }: Shortage, rate: PicoUsdPerHour): bigint => (resource === 'replicas' ? 1n : rate);
