@@ -1,0 +1,132 @@
+// The feed against a strict double of the catalogue and of the machine types: one suite for all feeds, and how a machine's price is a sum.
+import { afterEach, describe, expect, test } from 'vitest';
+import { GcpApi } from '../../src/clouds/gcp/gcp-api.adapter.ts';
+import { GcpBillingPrices } from '../../src/clouds/gcp/gcp-billing-prices.adapter.ts';
+import { GcpSettings } from '../../src/clouds/gcp/gcp-settings.adapter.ts';
+import { seededRandom } from '../support/actors.ts';
+import { PROJECT, TOKEN } from '../support/gcp-double.ts';
+import { GcpPriceDouble, machineType, pricing, sku } from '../support/gcp-price-double.ts';
+import { priceFeedSuite } from '../support/price-feed-suite.ts';
+
+const NOW = Date.parse('2026-06-01T00:00:00Z');
+const REGIONS = ['gcp/us-central1', 'gcp/europe-west4'] as const;
+
+const started: GcpPriceDouble[] = [];
+afterEach(() => {
+  for (const double of started.splice(0)) double.http.stop();
+});
+
+async function opened() {
+  const double = new GcpPriceDouble();
+  started.push(double);
+  await double.http.start();
+  const { url } = double.http;
+  const endpoints = { compute: `${url}/compute`, billing: `${url}/billing` };
+  const api = new GcpApi({
+    ...{ settings: GcpSettings.parse({ projectId: PROJECT, deadlineMs: 200, endpoints }), clock: { now: () => NOW } },
+    ...{ random: seededRandom(8), token: () => Promise.resolve(TOKEN), pause: () => Promise.resolve() },
+  });
+  return { double, feed: new GcpBillingPrices(api, { pageSize: 3 }) };
+}
+
+priceFeedSuite('the Google catalogue', ['lists', 'damage', 'breakPages', 'trouble'], async () => {
+  const { double, feed } = await opened();
+  return {
+    feed,
+    regions: REGIONS,
+    damage: () => void double.skus.push(sku('E2 Instance Core running in Americas', 1, { pricingInfo: null })),
+    breakPages: (how) => void (double.fault = how),
+    trouble: (how) => double.http.trouble(how),
+  };
+});
+
+describe('Cloud port: prices of the Google catalogue', () => {
+  const told = async (change: (double: GcpPriceDouble) => unknown) => {
+    const { double, feed } = await opened();
+    change(double);
+    const { prices, unreadable } = await feed.observePrices(['gcp/us-central1']);
+    const amounts = prices.map(({ key, amount }) => `${key.instanceType} ${key.capacityType} ${amount}`);
+    return { amounts, unreadable: unreadable.map(({ ref, reason }) => `${ref}: ${reason}`), prices };
+  };
+
+  test('a machine is the exact sum of its cores, memory and accelerators', async () => {
+    const { amounts, prices } = await told(() => undefined);
+    expect(amounts).toEqual([
+      // 4 × 0.031611 + 16 × 0.004237
+      'n2-standard-4 on_demand 0.194236',
+      'n2-standard-4 spot 0.047',
+      // 12 × 0.031611 + 85 × 0.004237 + 2.933908
+      'a2-highgpu-1g on_demand 3.673385',
+    ]);
+    expect(prices[0]).toMatchObject({ unit: 'hour', currency: 'USD', effectiveFrom: Date.parse('2026-05-01T00:00:00.123Z') });
+  });
+
+  test('memory that is no whole number of GiB is not rounded', async () => {
+    const { amounts } = await told(({ types }) => types.splice(0, 9, machineType('n2-odd', 2, 1_843)));
+    expect(amounts[0]).toBe('n2-odd on_demand 0.0708477724609375');
+  });
+
+  test.each<[string, (double: GcpPriceDouble) => unknown, string]>([
+    [
+      'shares a core',
+      ({ types }) => types.push(machineType('n2-micro', 2, 1_024, { isSharedCpu: true })),
+      'n2-micro/on_demand: it shares',
+    ],
+    [
+      'has disks of its own',
+      ({ types }) => types.push(machineType('n2-lssd', 2, 1_024, { bundledLocalSsds: { partitionCount: 2 } })),
+      'n2-lssd/on_demand: its local disks',
+    ],
+    [
+      'has a part without a price',
+      ({ skus, types }) => {
+        skus.push(sku('E2 Instance Core running in Americas', 1));
+        types.push(machineType('e2-standard-2', 2, 8_192));
+      },
+      'e2-standard-2/on_demand: there is no price of its ram',
+    ],
+    [
+      'has a part in another unit',
+      ({ skus, types }) => {
+        skus.push(sku('E2 Instance Core running in Americas', 1, { pricingInfo: [pricing('mo', 1)] }));
+        types.push(machineType('e2-standard-2', 2, 8_192));
+      },
+      'e2-standard-2/on_demand: its core is counted in mo',
+    ],
+    [
+      'has two prices of a part',
+      ({ skus }) => skus.push(sku('N2 Instance Core running in Americas', 2, { skuId: 'another' })),
+      'n2-standard-4/on_demand: two SKUs say different prices',
+    ],
+  ])('a machine that %s has no price, and that is told', async (_, change, words) => {
+    const { unreadable } = await told(change);
+    expect(unreadable.filter((one) => one.includes(words))).toHaveLength(1);
+  });
+
+  test('the price in force counts, not the next one', async () => {
+    const { amounts } = await told(({ skus }) => {
+      const next = pricing('h', 1, { effectiveTime: '2026-09-01T00:00:00Z' });
+      skus[0] = sku('N2 Instance Core running in Americas', 0, { pricingInfo: [next, pricing('h', 31_611_000)] });
+    });
+    expect(amounts[0]).toBe('n2-standard-4 on_demand 0.194236');
+  });
+
+  test('the same SKU twice is no answer; a list whose last page happens to be full is read again in other pages', async () => {
+    const { double, feed } = await opened();
+    double.skus.splice(9);
+    expect((await feed.observePrices(REGIONS)).prices).not.toEqual([]);
+    double.skus.push(double.skus[0]);
+    await expect(feed.observePrices(REGIONS)).rejects.toThrow(/twice/);
+  });
+
+  test('what can be rented has the accelerators of the price book, on demand and as spot; old types are passed over', async () => {
+    const { offerings } = await (await opened()).feed.listOfferings(['gcp/us-central1']);
+    expect(offerings.map(({ instanceType, capacityType }) => `${instanceType} ${capacityType}`)).toEqual([
+      ...['n2-standard-4 on_demand', 'n2-standard-4 spot', 'a2-highgpu-1g on_demand', 'a2-highgpu-1g spot'],
+    ]);
+    expect(offerings[2]).toMatchObject({
+      ...{ cpuMilli: 12_000, memoryMib: 87_040, architecture: 'amd64' },
+      accelerator: { model: 'A100', countMilli: 1_000, memoryMib: 40_960 },
+    });
+  });
+});
