@@ -28,7 +28,6 @@ export function billOfRentals(rentals: readonly Rental[], question: BillQuestion
 }
 
 function linesOf({ kind, instanceId, startedAt, stoppedAt }: Rental, question: BillQuestion): BillLine[] {
-  if (!kind) return [];
   const until = Math.min(stoppedAt ?? question.now, question.now);
   const first = Math.max(hourOf(startedAt), hourOf(question.from + HOUR_MS - 1));
   const lines: BillLine[] = [];

@@ -12,8 +12,7 @@ export type RentedKind = Omit<OfferingKey, 'provider'>;
 export interface Rental {
   readonly instanceId: string;
   readonly nodeName: string | null;
-  /** Null = nobody has said what it is. */
-  readonly kind: RentedKind | null;
+  readonly kind: RentedKind;
   readonly startedAt: Instant;
   /** When it runs, or will; null = that is not known yet. */
   readonly runningAt: Instant | null;

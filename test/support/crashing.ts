@@ -59,4 +59,19 @@ export class Crasher {
       logs: (...args) => real.logs(...args),
     };
   }
+
+  /** Anything whose methods of these names count as calls. */
+  around<T extends object>(real: T, methods: readonly (keyof T & string)[]): T {
+    return new Proxy(real, {
+      get: (target, name) => {
+        const value: unknown = Reflect.get(target, name, target);
+        if (typeof value !== 'function') return value;
+        const counted = methods.some((method) => method === name);
+        return (...args: unknown[]): unknown => {
+          const call = () => Reflect.apply(value, target, args) as Promise<unknown>;
+          return counted ? this.#guard(call) : call();
+        };
+      },
+    });
+  }
 }

@@ -1,4 +1,5 @@
 import { SimulatedCloud } from '../../src/clouds/simulated/simulated-cloud.adapter.ts';
+import type { PricedMarket } from '../../src/clouds/simulated/simulated-market.ts';
 import { DecisionRepository } from '../../src/decisions/decision.repository.ts';
 import { DecisionsService } from '../../src/decisions/decisions.service.ts';
 import { CapacityRepository } from '../../src/fleet/capacity.repository.ts';
@@ -28,11 +29,18 @@ export async function makeNodesWorld(
     cluster,
     pools: names,
     price = null,
-  }: { readonly cluster: string; readonly pools: readonly string[]; readonly price?: bigint | null },
+    priced,
+  }: {
+    readonly cluster: string;
+    readonly pools: readonly string[];
+    readonly price?: bigint | null;
+    /** What the market sells; absent = anything. */
+    readonly priced?: PricedMarket;
+  },
 ) {
   let now = NOW;
   const clock = { now: () => now };
-  const seed = Buffer.from(cluster).reduce((all, byte) => all * 31 + byte, 7) % 10_000;
+  const seed = Buffer.from(cluster).reduce((all, byte) => (all * 31 + byte) % 1_000_003, 7);
   const [clusterId, store, clusters, capacity] = [
     uid(seed),
     new NodeRepository(),
@@ -48,8 +56,21 @@ export async function makeNodesWorld(
   });
   const lease = await database.write(SYSTEM, (tx) => acquireLease(tx, `nodes/${clusterId}`, 'me'));
   if (!lease) throw new Error('the lease is not free');
-  const market = new SimulatedCloud({ clock, random: seededRandom(4), market: { startMs: [30_000, 30_000], stopMs: 1_000 } });
-  const nodes = new SimulatedNodes({ clock, market, prefix: `here/${cluster}`, pools: names, size: small, priceOf: () => price });
+  const market = new SimulatedCloud({
+    clock,
+    random: seededRandom(4),
+    market: { startMs: [30_000, 30_000], stopMs: 1_000 },
+    priced,
+  });
+  const nodes = new SimulatedNodes({
+    clock,
+    market,
+    prefix: `here/${cluster}`,
+    pools: names,
+    size: small,
+    priceOf: () => price,
+    uids: seed * 1_000,
+  });
   const decisions = new DecisionsService({ store: new DecisionRepository(), clock, random: seededRandom(seed) });
   const prices = {
     priced: () => Promise.resolve([]),

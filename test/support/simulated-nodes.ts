@@ -34,6 +34,8 @@ export interface SimulatedNodesDeps {
   readonly prefix: string;
   readonly pools: readonly string[];
   readonly size: NodeResources;
+  /** Nodes are numbered from here; default 0. */
+  readonly uids?: number;
   readonly priceOf?: (pool: string) => bigint | null;
 }
 
@@ -101,7 +103,7 @@ export class SimulatedNodes implements ClusterInventory, NodeActions {
         const message = this.#noticed.get(instanceId);
         return {
           ...{
-            uid: uid(Number(instanceId.replace(/\D/g, ''))),
+            uid: uid((this.#deps.uids ?? 0) + Number(instanceId.replace(/\D/g, ''))),
             name: instanceId,
             from: since,
             capacity: size,

@@ -50,21 +50,15 @@ export interface SimulatedMarket {
   readonly lost: number;
   /** What every call is answered instead, in words; null = calls are answered. */
   readonly trouble: string | null;
-  /** What is shown of pools and machines is this old, in ms. */
-  readonly lateMs: number;
-  /** Each machine shows so many times. */
-  readonly shows: number;
 }
 
 export const CALM_MARKET: SimulatedMarket = {
   ...{ startMs: [20_000, 60_000], stopMs: 10_000, quota: 100, stock: {} },
-  ...{ lost: 0, trouble: null, lateMs: 0, shows: 1 },
+  ...{ lost: 0, trouble: null },
 };
 
 /** Machines are on bills for this long after they stopped. Higher: more to keep; lower: a bill of last month is short. */
 const BILLED_MS = 70 * DAY_MS;
-/** Books of the past that late answers are made of. Lower than the changes in `lateMs`: answers are younger than they should be. */
-const MAX_PAST = 1_000;
 
 export interface SimulatedCloudDeps {
   /** Default `simulated`. */
@@ -88,7 +82,6 @@ export class SimulatedCloud implements CloudProvider, CloudCheck {
   readonly #books: KeptRentals;
   /** By instance id: notices that somebody asked for. */
   readonly #notices: Notices = new Map();
-  readonly #past: { readonly at: Instant; readonly book: RentalBook }[] = [];
   #market: SimulatedMarket;
   #losesNext: 'request' | 'answer' | null = null;
 
@@ -119,7 +112,7 @@ export class SimulatedCloud implements CloudProvider, CloudCheck {
   ensurePool(pool: CloudPool, fence: CloudFence): Promise<CloudResult> {
     return this.#change(fence, (book) => {
       const kind = kindToRent(this.#deps.priced, pool, this.#deps.clock.now());
-      if (kind && 'outcome' in kind && kind.reason === 'INVALID') return { book, answer: kind };
+      if ('outcome' in kind && kind.reason === 'INVALID') return { book, answer: kind };
       return { book: withPool(book, pool), answer: ACCEPTED };
     });
   }
@@ -144,11 +137,8 @@ export class SimulatedCloud implements CloudProvider, CloudCheck {
   }
 
   async observeNodes(key: string): Promise<CloudPoolState | null> {
-    const now = this.#deps.clock.now();
     const known = (await this.#shown()).pools[key];
-    if (!known) return null;
-    const { desired, nodes } = stateOf(known, now);
-    return { desired, nodes: nodes.flatMap((node) => Array.from({ length: this.#market.shows }, () => node)) };
+    return known ? stateOf(known, this.#deps.clock.now()) : null;
   }
 
   async interruptions(): Promise<readonly CloudInterruption[]> {
@@ -156,8 +146,7 @@ export class SimulatedCloud implements CloudProvider, CloudCheck {
     return machinesOf(await this.#shown()).flatMap((machine): CloudInterruption[] => {
       const { instanceId, nodeName, notice } = machine;
       if (!notice || nodeOf(machine, now).phase === 'gone') return [];
-      const told = { instanceId, nodeName, ...notice, message: 'The market wants the machine back.' };
-      return Array.from({ length: this.#market.shows }, () => told);
+      return [{ instanceId, nodeName, ...notice, message: 'The market wants the machine back.' }];
     });
   }
 
@@ -209,12 +198,16 @@ export class SimulatedCloud implements CloudProvider, CloudCheck {
     const there = known.machines.filter(isThere).length;
     const problem = this.#problemWith(book, known.pool, wish.desired - there);
     if (problem) return { book, answer: problem };
-    const kind = plan.more > 0 ? kindToRent(this.#deps.priced, known.pool, now) : null;
-    if (kind && 'outcome' in kind) return { book, answer: kind };
+    const kind = kindToRent(this.#deps.priced, known.pool, now);
     const machines = known.machines.map((one) => (plan.release.includes(one) ? this.#stopped(one) : one));
-    const rented = Array.from({ length: plan.more }, (_, n) => this.#start(book.made + n + 1, kind));
     const { desired } = wish;
-    return { book: withScaled(book, known.pool.key, { desired, machines, rented }), answer: ACCEPTED };
+    const scaled = (rented: readonly Rental[]) => ({
+      book: withScaled(book, known.pool.key, { desired, machines, rented }),
+      answer: ACCEPTED,
+    });
+    if (plan.more === 0) return scaled([]);
+    if ('outcome' in kind) return { book, answer: kind };
+    return scaled(Array.from({ length: plan.more }, (_, n) => this.#start(book.made + n + 1, kind)));
   }
 
   #problemWith(book: RentalBook, { instanceType }: CloudPool, more: number): CloudResult | null {
@@ -231,7 +224,7 @@ export class SimulatedCloud implements CloudProvider, CloudCheck {
     return null;
   }
 
-  #start(number: number, kind: RentedKind | null): Rental {
+  #start(number: number, kind: RentedKind): Rental {
     const [least, most] = this.#market.startMs;
     const startedAt = this.#deps.clock.now();
     const instanceId = `sim-${String(number).padStart(6, '0')}`;
@@ -259,26 +252,16 @@ export class SimulatedCloud implements CloudProvider, CloudCheck {
       if (fence.epoch < kept.epoch) return { book: kept, answer: { outcome: 'stale_epoch' } };
       const now = this.#deps.clock.now();
       const led = fence.epoch === kept.epoch ? kept : { ...kept, epoch: fence.epoch };
-      const { book, answer } = body(tidied(this.#seen(led, now), now, now - BILLED_MS));
-      this.#remember(kept, book);
-      return { book, answer };
+      return body(tidied(this.#seen(led, now), now, now - BILLED_MS));
     });
     if (loses === 'answer') throw new CloudUnknown('the answer of the simulated call was lost');
     return result;
   }
 
-  #remember(before: RentalBook, after: RentalBook): void {
-    if (this.#past.length === 0) this.#past.push({ at: 0, book: before });
-    this.#past.push({ at: this.#deps.clock.now(), book: after });
-    if (this.#past.length > MAX_PAST) this.#past.shift();
-  }
-
-  /** What is seen now of all pools, or was a while ago. */
+  /** What is seen now of all pools. */
   async #shown(): Promise<RentalBook> {
     await this.#reach();
-    const seenAt = this.#deps.clock.now() - this.#market.lateMs;
-    const late = this.#market.lateMs > 0 ? this.#past.findLast(({ at }) => at <= seenAt)?.book : undefined;
-    return this.#seen(late ?? (await this.#books.read()), seenAt);
+    return this.#seen(await this.#books.read(), this.#deps.clock.now());
   }
 
   /** The book with what the market took away by now. */

@@ -6,10 +6,10 @@ import { firstShortage, offeringOf, rateAt, shortageAt, type PricedMarket } from
 /** When a stock-out or a quota is worth another try. Higher: capacity that came back is noticed late; lower: a market is asked in vain. */
 export const RETRY_MS = MINUTE_MS;
 
-/** What the next machine of a pool would be: in the zone of the pool, else in the cheapest one that is not short of it. Null = nobody knows. */
-export function kindToRent(market: PricedMarket | undefined, pool: CloudPool, now: Instant): RentedKind | Refused | null {
-  if (!market) return null;
+/** What the next machine of a pool would be: in the zone of the pool, else in the cheapest one that is not short of it. */
+export function kindToRent(market: PricedMarket | undefined, pool: CloudPool, now: Instant): RentedKind | Refused {
   const asked = askedOf(pool);
+  if (!market) return asked;
   const { zone, instanceType, capacityType } = asked;
   const where = zone || asked.region || 'no region';
   const offering = offeringOf(market, asked);
@@ -56,7 +56,7 @@ function noticed(machine: Rental, { market, notices, now }: Sight): Rental {
   if (machine.notice !== null || machine.stoppedAt !== null) return machine;
   const asked = notices.get(machine.instanceId);
   if (asked && asked.noticedAt <= now) return { ...machine, notice: asked };
-  if (!market || machine.kind?.capacityType !== 'spot') return machine;
+  if (!market || machine.kind.capacityType !== 'spot') return machine;
   const shortage = firstShortage(market, machine.kind, machine.startedAt, now);
   return shortage ? { ...machine, notice: { noticedAt: shortage.from, goneAt: shortage.from + market.noticeMs } } : machine;
 }
