@@ -1,34 +1,39 @@
-import type { Instant } from '../kernel/instant.ts';
-import { hadLosses, lossRate, lossShare, type SpotRecord } from './spot-record.ts';
+import { HOUR_MS, type Instant } from '../kernel/instant.ts';
+import { spotTerms, type SpotGoal, type SpotTerms } from './spot-goal.ts';
+import { cheapestMix, type Mix, type MixPool } from './spot-mix.ts';
+import type { SpotRecord } from './spot-record.ts';
+import { jointShare, poolRisk, type SpotPool } from './spot-risk.ts';
+
+export type { SpotGoal };
 
 export interface SpotPolicy {
   /** Replicas wished for. */
   readonly replicas: number;
-  /** Price of on-demand capacity over the price of spot. */
+  /** Price of on-demand capacity, in spot prices. */
   readonly onDemandRatio: number;
   /** From a launch until the replica is ready, in ms. */
   readonly launchMs: number;
-  /** A shortage may wait so long for spot before on-demand is launched beside it, in ms. */
-  readonly patienceMs: number;
-  /** On-demand is let go so long before its successor on spot is ready, in ms: cheaper, and that long short. At most `patienceMs`. */
-  readonly yieldMs: number;
-  /** Share of wished replica time that must be ready, 0 to 1; null = none: spare capacity is never held. */
-  readonly filledGoal: number | null;
+  /** Between two looks at what pools have, in ms: nobody can know more. */
+  readonly lookMs: number;
+  readonly goal: SpotGoal;
 }
 
 export interface HeldInstance {
   readonly id: string;
   /** Pool of spot capacity; null = on-demand. */
   readonly pool: string | null;
+  /** In the future while it is launching. */
   readonly readyAt: Instant;
+  /** It was told that it will be taken then; null = it was not. */
+  readonly leavesAt: Instant | null;
 }
 
 export interface SpotInput {
   readonly policy: SpotPolicy;
   readonly record: SpotRecord;
   readonly held: readonly HeldInstance[];
-  /** Names of all spot pools. */
-  readonly pools: readonly string[];
+  /** All spot pools. */
+  readonly pools: readonly SpotPool[];
   /** Pools that answered that they have nothing more: not asked again until they are taken out of here. */
   readonly refused: ReadonlySet<string>;
 }
@@ -37,110 +42,114 @@ export interface SpotPlan {
   /** In this order; after a refusal the rest is void and planned anew. Null = on-demand. */
   readonly launches: readonly (string | null)[];
   readonly stops: readonly string[];
+  /** To be planned again by then, even if nothing happens; null = only if something does. */
+  readonly wakeAt: Instant | null;
 }
 
-/** How many of each kind are wanted. */
-interface Mix {
-  /** Most in one pool. */
-  readonly perPool: number;
-  readonly spot: number;
-  readonly onDemand: number;
-}
+/** A goal with an error budget is looked at so often, because the budget grows by itself. */
+const BUDGET_LOOK_MS = HOUR_MS;
 
 /**
- * Which capacity to launch and which to let go. The cheapest mix is chosen that outlives the loss of any one pool, as far as the goal asks
- * for it: what the goal still allows to be missing is the error budget, and while it covers a loss no spare is held. A spare is spot in another
- * pool where that is cheaper, else fewer spot instances and more on-demand.
+ * Which capacity to launch and which to let go, so that the cheapest mix for the goal is held (`cheapestMix`). What was told that it will be taken counts
+ * as gone: its successor is launched at the notice, however many notices there are, and nobody stops what serves until then. On-demand is let go
+ * when its successor on spot is ready. Level-triggered: once carried out, the next plan is empty.
  */
 export function planSpot(input: SpotInput, now: Instant): SpotPlan {
-  const { policy, held } = input;
-  const mix = cheapestMix(input, bearableLosses(input, now));
-  const launches = spotLaunches(input, mix);
-  const [start, keep] = onDemandBounds(input, mix, launches.length, now);
+  const { policy, pools, record } = input;
+  const terms = spotTerms(policy, record, now);
+  const held = input.held.filter(({ leavesAt }) => leavesAt === null);
+  const counts = pools.map(({ name }) => held.filter(({ pool }) => pool === name).length);
+  const mixPools = riskyPools(input, counts);
+  const mix = cheapestMix(mixPools, { ...policy, ...terms });
+  const launches = pools.flatMap(({ name }, place) =>
+    Array<string>(Math.max(0, (mix.counts[place] ?? 0) - (counts[place] ?? 0))).fill(name),
+  );
+  const situation = { input, held, terms, mix, mixPools, launched: launches.length, now };
+  const [start, keep] = onDemandBounds(situation);
   const onDemand = held.filter(({ pool }) => pool === null);
   const letGo = byReadiness(onDemand).slice(0, Math.max(0, onDemand.length - keep));
-  const spare = countReady(held, now) - countReady(letGo, now) - policy.replicas;
-  const stops = [...letGo, ...surplusSpot(input, mix, spare, now)];
-  const missing = Math.max(0, start - onDemand.length);
-  return { launches: [...launches, ...Array<null>(missing).fill(null)], stops: stops.map(({ id }) => id) };
+  const stops = [...letGo, ...surplusSpot(situation, countReady(held, now) - countReady(letGo, now) - policy.replicas)];
+  return {
+    launches: [...launches, ...Array<null>(Math.max(0, start - onDemand.length)).fill(null)],
+    stops: stops.map(({ id }) => id),
+    wakeAt: wakeAt(situation),
+  };
 }
 
-/** How many replicas may be lost at once; null = none, whatever is lost. Before the first loss a pool is trusted once. */
-function bearableLosses({ policy, record }: SpotInput, now: Instant): number | null {
-  const { filledGoal, replicas, launchMs } = policy;
-  if (filledGoal === null) return replicas;
-  const earned = (1 - filledGoal) * replicas * (now - record.from) - record.missingMs;
-  const budget = earned + (hadLosses(record) ? 0 : replicas * launchMs);
-  return budget < 0 ? null : Math.min(replicas, Math.floor(budget / launchMs));
+interface Situation {
+  readonly input: SpotInput;
+  /** Without what will be taken. */
+  readonly held: readonly HeldInstance[];
+  readonly terms: SpotTerms;
+  readonly mix: Mix;
+  readonly mixPools: readonly MixPool[];
+  readonly launched: number;
+  readonly now: Instant;
 }
 
-/**
- * Of all limits to what one pool holds, the one with the cheapest mix that is enough without a loss, and without what any one pool may lose
- * at once, as far as that is not bearable.
- */
-function cheapestMix({ policy, record, held, pools, refused }: SpotInput, bearable: number | null): Mix {
-  const { replicas, onDemandRatio } = policy;
-  const share = Math.max(0, ...pools.map((pool) => lossShare(record, pool)));
-  const limits = pools.map((pool) => (refused.has(pool) ? countIn(held, pool) : Number.MAX_SAFE_INTEGER));
-  let best: Mix & { readonly cost: number } = { perPool: 0, spot: 0, onDemand: replicas, cost: replicas * onDemandRatio };
-  if (bearable === null) return best;
-  for (let perPool = 1; perPool <= 2 * replicas; perPool += 1) {
-    const wanted = replicas + Math.max(0, Math.ceil(perPool * share) - bearable);
-    const obtainable = limits.reduce((sum, limit) => sum + Math.min(limit, perPool), 0);
-    const spot = Math.min(wanted, obtainable);
-    const onDemand = wanted - spot;
-    const cost = spot + onDemandRatio * onDemand;
-    if (cost < best.cost) best = { perPool, spot, onDemand, cost };
-  }
-  return best;
-}
-
-/** Where there is least of it, then where least is lost. */
-function spotLaunches(input: SpotInput, mix: Mix): string[] {
-  const { held, pools, refused, record } = input;
-  const counts = new Map(pools.map((pool) => [pool, countIn(held, pool)]));
-  const launches: string[] = [];
-  let total = [...counts.values()].reduce((sum, count) => sum + count, 0);
-  for (; total < mix.spot; total += 1) {
-    const [next] = pools
-      .filter((pool) => !refused.has(pool) && (counts.get(pool) ?? 0) < mix.perPool)
-      .sort(
-        (a, b) => (counts.get(a) ?? 0) - (counts.get(b) ?? 0) || lossRate(record, a) - lossRate(record, b) || (a < b ? -1 : 1),
-      );
-    if (next === undefined) break;
-    counts.set(next, (counts.get(next) ?? 0) + 1);
-    launches.push(next);
-  }
-  return launches;
+function riskyPools({ pools, record, refused }: SpotInput, counts: readonly number[]): MixPool[] {
+  const risks = pools.map((pool) => poolRisk(record, pool));
+  return pools.map((pool, place) => {
+    const [held = 0, risk = poolRisk(record, pool)] = [counts[place], risks[place]];
+    const jointRates = pools.map((other, n) => {
+      const share = other === pool ? 0 : jointShare(record, pool, other);
+      // Of all losses of two pools, rate + rate − joint, `share` are joint.
+      return (share * (risk.rate + (risks[n]?.rate ?? 0))) / (1 + share);
+    });
+    return { held, limit: refused.has(pool.name) ? held : Number.MAX_SAFE_INTEGER, price: pool.price, risk, jointRates };
+  });
 }
 
 /** At least so many on-demand instances must be there, and no more than the second number may stay. */
-function onDemandBounds({ policy, held, record }: SpotInput, mix: Mix, launched: number, now: Instant): [number, number] {
-  const { replicas, launchMs, patienceMs, yieldMs } = policy;
+function onDemandBounds(situation: Situation): [number, number] {
+  const { input, held, terms, mix, launched, now } = situation;
+  const { replicas, launchMs } = input.policy;
   const spot = held.filter(({ pool }) => pool !== null);
   const ready = countReady(spot, now);
   // What has only just made up for a loss stays: a second loss would join the first.
-  const mayYield = record.shortUntil !== now;
-  const almost = mayYield ? countReady(spot, now + yieldMs) - ready + (yieldMs >= launchMs ? launched : 0) : 0;
-  const isLate = record.shortSince !== null && now - record.shortSince >= patienceMs;
-  const total = mix.spot + mix.onDemand;
-  const start = Math.max(isLate ? replicas - ready : 0, total - spot.length - launched, mix.onDemand);
-  const keep = Math.max(start, replicas - ready - almost);
-  return [start, keep];
+  const yieldMs = input.record.shortUntil === now ? 0 : terms.yieldMs;
+  const almost = countReady(spot, now + yieldMs) - ready + (yieldMs >= launchMs ? launched : 0);
+  const waiting = isWaiting(situation) ? Math.min(terms.waiting, mix.onDemand) : 0;
+  const start = Math.max(isBackedUp(situation) ? replicas - ready : 0, mix.onDemand - waiting);
+  return [start, Math.max(start, Math.min(replicas, mix.total - ready - almost))];
 }
 
-/** Spot beyond the mix goes as long as enough stay ready: what is not ready first, then what is lost most. */
-function surplusSpot({ held, record }: SpotInput, mix: Mix, spare: number, now: Instant): HeldInstance[] {
-  const spot = held.filter(({ pool }) => pool !== null);
+function isWaiting({ input: { refused, record, policy }, now }: Situation): boolean {
+  return refused.size > 0 && record.shortSince !== null && now - record.shortSince < policy.lookMs;
+}
+
+/**
+ * Whether on-demand is launched beside spot that is launching: when a shortage may last no longer, or when what is missing if a launch comes to
+ * nothing, half a launch in the mean, costs more than on-demand for that long.
+ */
+function isBackedUp({ input: { record, policy }, terms, mix, mixPools, now }: Situation): boolean {
+  if (record.shortSince === null) return false;
+  if (terms.patienceMs !== null && now - record.shortSince >= terms.patienceMs) return true;
+  const chances = mixPools.filter((_, place) => (mix.counts[place] ?? 0) > 0).map(({ risk }) => risk.lossWithin(policy.launchMs));
+  return (terms.missingPrice * Math.max(0, ...chances)) / 2 >= policy.onDemandRatio;
+}
+
+/** Spot beyond the mix goes as long as enough stay ready: what is not ready first. */
+function surplusSpot({ input: { pools }, held, mix, now }: Situation, spare: number): HeldInstance[] {
   let left = spare;
-  return [...spot]
-    .sort((a, b) => b.readyAt - a.readyAt || lossRate(record, b.pool ?? '') - lossRate(record, a.pool ?? ''))
-    .slice(0, Math.max(0, spot.length - mix.spot))
-    .filter(({ readyAt }) => readyAt > now || left-- > 0);
+  return pools.flatMap(({ name }, place) => {
+    const here = byReadiness(held.filter(({ pool }) => pool === name));
+    return here
+      .slice(0, Math.max(0, here.length - (mix.counts[place] ?? 0)))
+      .filter(({ readyAt }) => readyAt > now || left-- > 0);
+  });
+}
+
+function wakeAt({ input: { policy, record }, terms, now }: Situation): Instant | null {
+  const { shortSince } = record;
+  const times = [
+    ...(shortSince !== null && terms.patienceMs !== null ? [shortSince + terms.patienceMs] : []),
+    ...(shortSince !== null && terms.waiting > 0 ? [shortSince + policy.lookMs] : []),
+    ...(policy.goal.kind === 'filled' ? [now + BUDGET_LOOK_MS] : []),
+  ].filter((at) => at > now);
+  return times.length === 0 ? null : Math.min(...times);
 }
 
 const countReady = (held: readonly HeldInstance[], now: Instant): number => held.filter(({ readyAt }) => readyAt <= now).length;
 
 const byReadiness = (instances: readonly HeldInstance[]): HeldInstance[] => [...instances].sort((a, b) => b.readyAt - a.readyAt);
-
-const countIn = (held: readonly HeldInstance[], name: string): number => held.filter(({ pool }) => pool === name).length;

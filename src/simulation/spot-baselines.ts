@@ -93,7 +93,7 @@ function withOnDemand({ held }: SpotView, launches: readonly string[], wanted: n
   const present = held.filter((one) => !isSpot(one)).sort((a, b) => b.readyAt - a.readyAt);
   const missing = Math.max(0, wanted - present.length);
   const stops = present.slice(0, Math.max(0, present.length - Math.max(0, wanted)));
-  return { launches: [...launches, ...Array<null>(missing).fill(null)], stops: stops.map(({ id }) => id) };
+  return { launches: [...launches, ...Array<null>(missing).fill(null)], stops: stops.map(({ id }) => id), wakeAt: null };
 }
 
 const isSpot = ({ pool }: HeldInstance): boolean => pool !== null;

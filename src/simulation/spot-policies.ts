@@ -1,20 +1,22 @@
 import { planSpot, type HeldInstance, type SpotPlan, type SpotPolicy } from '../scheduler/plan-spot.ts';
+import type { SpotGoal } from '../scheduler/spot-goal.ts';
 import { newSpotRecord, recordSpot, type SpotRecord } from '../scheduler/spot-record.ts';
 import type { SpotContestant } from './simulate-spot.ts';
 import { fixedStandby, onDemandOnly, singleZone, spotHedge } from './spot-baselines.ts';
-import type { SpotScenario } from './spot-market.ts';
+import type { SpotGroup, SpotScenario } from './spot-market.ts';
 
-const GOALS = [0.99, 0.995, 0.998, 0.999, 0.9995, 0.9999, 1] as const;
-/** Of SpotHedge, how many replicas more than wished it keeps on spot. */
+const SHARES = [0.97, 0.98, 0.99, 0.995, 0.998, 0.999, 0.9995, 0.9998, 0.9999, 1] as const;
+/** How many replicas more than wished are kept, of ours and of SpotHedge. */
 const EXTRA = [0, 1, 2, 3, 4] as const;
 
 /** Everybody who takes part, ours first. */
 export function spotContestants({ replicas, group }: SpotScenario): SpotContestant[] {
   const zones = group.traces.map(({ pool }) => pool);
   return [
-    purser('thrifty', (scenario) => ({ ...steady(scenario), yieldMs: scenario.group.tickMs })),
-    purser('steady', steady),
-    ...GOALS.map((goal) => purser(`filled ${goal}`, (scenario) => ({ ...steady(scenario), filledGoal: goal }))),
+    purser('thrifty', { kind: 'thrifty' }),
+    purser('patient', { kind: 'patient' }),
+    ...EXTRA.map((spares) => purser(`${spares} spares`, { kind: 'spares', spares })),
+    ...SHARES.map((share) => purser(`filled ${share}`, { kind: 'filled', share })),
     ...EXTRA.map(spotHedge),
     ...zones.map(singleZone),
     ...Array.from({ length: replicas + 1 }, (_, count) => fixedStandby(count)),
@@ -22,30 +24,29 @@ export function spotContestants({ replicas, group }: SpotScenario): SpotContesta
   ];
 }
 
-/** Between two samples nobody can know more: a shortage waits for one. */
-const steady = ({ replicas, onDemandRatio, launchMs, group }: SpotScenario): SpotPolicy => ({
-  ...{ replicas, onDemandRatio, launchMs, patienceMs: group.tickMs, yieldMs: 0, filledGoal: null },
-});
-
 /** The policy of the product, with a record of its own. */
-const purser = (setting: string, policyOf: (scenario: SpotScenario) => SpotPolicy): SpotContestant => ({
+const purser = (setting: string, goal: SpotGoal): SpotContestant => ({
   ...{ policy: 'purser', setting },
-  start: (scenario) => {
-    const policy = policyOf(scenario);
-    const { replicas } = policy;
-    const pools = scenario.group.traces.map(({ pool }) => pool);
+  start: ({ replicas, onDemandRatio, launchMs, group }) => {
+    const policy: SpotPolicy = { replicas, onDemandRatio, launchMs, lookMs: group.tickMs, goal };
+    const places = placesOf(group);
     let record: SpotRecord = newSpotRecord(0);
     let before: readonly HeldInstance[] = [];
-    return ({ now, held, lost, refused }) => {
+    return ({ now, held, lost, refused, prices }) => {
       const readyBefore = readyOf(before, record.at);
-      const seen = { replicas, readyBefore, ready: readyOf(held, now), heldBefore: byPool(before), lost: byPool(lost) };
+      const seen = { replicas, launchMs, readyBefore, ready: readyOf(held, now), heldBefore: byPool(before), lost: byPool(lost) };
       record = recordSpot(record, seen, now);
+      const pools = places.map((place, n) => ({ ...place, price: prices[n] ?? 1 }));
       const plan = planSpot({ policy, record, held, pools, refused }, now);
-      before = afterPlan(held, plan, now === 0 ? 0 : now + policy.launchMs);
+      before = afterPlan(held, plan, now === 0 ? 0 : now + launchMs);
       return plan;
     };
   },
 });
+
+/** Of a zone's name the last letter is the zone, the rest the region: `us-east-1a`, `us-east1-c`. No band: what Spot Advisor said then is not known. */
+const placesOf = ({ traces }: SpotGroup) =>
+  traces.map(({ pool }) => ({ name: pool, zone: pool, region: pool.replace(/-?[a-z]$/, ''), interruptionBand: null }));
 
 const readyOf = (held: readonly HeldInstance[], now: number): number => held.filter(({ readyAt }) => readyAt <= now).length;
 
@@ -58,5 +59,5 @@ function byPool(instances: readonly HeldInstance[]): ReadonlyMap<string, number>
 /** What is held once the plan is carried out; if it is refused in part, the policy is asked again at the same moment. */
 const afterPlan = (held: readonly HeldInstance[], { launches, stops }: SpotPlan, readyAt: number): HeldInstance[] => [
   ...held.filter(({ id }) => !stops.includes(id)),
-  ...launches.map((pool, n) => ({ id: `new ${n}`, pool, readyAt })),
+  ...launches.map((pool, n) => ({ id: `new ${n}`, pool, readyAt, leavesAt: null })),
 ];

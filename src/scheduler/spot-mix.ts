@@ -1,0 +1,139 @@
+import { HORIZON_MS, type PoolRisk } from './spot-risk.ts';
+
+/** A pool as a mix is made of it. */
+export interface MixPool {
+  /** Instances there now. */
+  readonly held: number;
+  /** No more can be had. */
+  readonly limit: number;
+  readonly price: number;
+  readonly risk: PoolRisk;
+  /** Losses per ms that hit this pool and another, by the other's place in the list. */
+  readonly jointRates: readonly number[];
+}
+
+/** What a mix is for; prices in spot prices. */
+export interface MixTerms {
+  readonly replicas: number;
+  readonly onDemandRatio: number;
+  readonly launchMs: number;
+  /** Of a missing replica. Infinity: nothing is left to chance, that is, to spot. */
+  readonly missingPrice: number;
+  /** So many instances more than wished, on spot wherever there is some; null = as many as pay. */
+  readonly spares: number | null;
+}
+
+/** How many of each kind are wanted. */
+export interface Mix {
+  /** By pool, in the order of the list. */
+  readonly counts: readonly number[];
+  readonly onDemand: number;
+  /** Everything, with spares. */
+  readonly total: number;
+}
+
+interface Step {
+  readonly mix: Mix;
+  readonly cost: number;
+}
+
+interface Choice {
+  readonly place: number;
+  readonly price: number;
+  readonly missing: number;
+}
+
+/**
+ * The mix that costs least: price + `missingPrice` × launchMs × the harm of losses to be expected. With s spares and c(p) instances in pool p that is
+ *
+ *     Σp rate(p) · E h(lost(p) − s)  +  Σp<q joint(p, q) · [ h(l(p) + l(q) − s) − h(l(p) − s) − h(l(q) − s) ]
+ *
+ * lost(p) = c(p) × share over the shares seen, l(p) its mean, h(m) = m replicas missing, a little more than m where many are at once (`harmOf`): a loss
+ * lasts until its successor is ready, spares make up for the first s, and what two pools lose within one launch adds up. On-demand is not lost. For every
+ * s spot is added where it costs least, and the cheapest step is kept.
+ */
+export function cheapestMix(pools: readonly MixPool[], terms: MixTerms): Mix {
+  const { replicas, onDemandRatio, spares } = terms;
+  const cheapest = pools.reduce((least, { price }) => Math.min(least, price), onDemandRatio);
+  let best: Step = { mix: { counts: pools.map(() => 0), onDemand: replicas, total: replicas }, cost: replicas * onDemandRatio };
+  if (terms.missingPrice === Infinity) return best.mix;
+  if (spares !== null) return stepsWith(spares, pools, terms).at(-1)?.mix ?? best.mix;
+  for (let count = 0; count <= replicas && (replicas + count) * cheapest < best.cost; count += 1)
+    for (const step of stepsWith(count, pools, terms)) if (step.cost < best.cost - TIE) best = step;
+  return best.mix;
+}
+
+/** Costs closer than this are the same. */
+const TIE = 1e-9;
+
+/** More and more spot instead of on-demand. */
+function stepsWith(spares: number, pools: readonly MixPool[], terms: MixTerms): Step[] {
+  const { replicas, onDemandRatio } = terms;
+  const total = replicas + spares;
+  const counts = pools.map(() => 0);
+  const steps: Step[] = [];
+  let cost = 0;
+  for (let spot = 1; spot <= total; spot += 1) {
+    const choice = cheapestPool(pools, counts, spares, terms);
+    if (choice === null) break;
+    counts[choice.place] = (counts[choice.place] ?? 0) + 1;
+    cost += choice.price + terms.missingPrice * choice.missing;
+    // More on-demand than replicas makes up for nothing.
+    const onDemand = Math.min(replicas, total - spot);
+    steps.push({ mix: { counts: [...counts], onDemand, total: spot + onDemand }, cost: cost + onDemandRatio * onDemand });
+  }
+  return steps;
+}
+
+/** Where one more costs least; among equals where there is least of it, then where least is lost. Null = nowhere is more. */
+function cheapestPool(pools: readonly MixPool[], counts: readonly number[], spares: number, terms: MixTerms): Choice | null {
+  const harm: Harm = (lost) => harmOf(lost - spares, terms.replicas);
+  let best: (Choice & { readonly cost: number }) | null = null;
+  for (const [place, { held, limit, price }] of pools.entries()) {
+    const count = counts[place] ?? 0;
+    if (count >= limit) continue;
+    const missing = terms.launchMs * addedRisk(pools, counts, place, harm);
+    // A launch is paid for before it serves; what is there already has been.
+    const fullPrice = price * (count < held ? 1 : 1 + terms.launchMs / HORIZON_MS);
+    const cost = fullPrice + terms.missingPrice * missing;
+    if (best === null || cost < best.cost - TIE || (cost < best.cost + TIE && isLess(pools, counts, place, best.place)))
+      best = { place, price: fullPrice, missing, cost };
+  }
+  return best;
+}
+
+function isLess(pools: readonly MixPool[], counts: readonly number[], one: number, other: number): boolean {
+  const fewer = (counts[one] ?? 0) - (counts[other] ?? 0);
+  return fewer < 0 || (fewer === 0 && (pools[one]?.risk.rate ?? 0) < (pools[other]?.risk.rate ?? 0));
+}
+
+type Harm = (lost: number) => number;
+
+/** Losses that one more instance there makes worse, per ms and launch. */
+function addedRisk(pools: readonly MixPool[], counts: readonly number[], place: number, harm: Harm): number {
+  const pool = pools[place];
+  if (pool === undefined) return 0;
+  const { rate, shares, meanShare } = pool.risk;
+  const count = counts[place] ?? 0;
+  let added = rate * meanOf(shares, (share) => harm((count + 1) * share) - harm(count * share));
+  for (const [other, { risk }] of pools.entries()) {
+    const lost = (counts[other] ?? 0) * risk.meanShare;
+    if (other === place || lost === 0) continue;
+    // What both take at once, beyond what each takes alone.
+    const beyond = (own: number): number => harm(own + lost) - harm(own);
+    added += (pool.jointRates[other] ?? 0) * (beyond((count + 1) * meanShare) - beyond(count * meanShare));
+  }
+  return added;
+}
+
+/** Missing replicas; the more at once, the more each counts, up to double for all. */
+function harmOf(missing: number, replicas: number): number {
+  if (missing <= 1) return Math.max(0, missing);
+  return missing * (1 + (missing - 1) / replicas);
+}
+
+function meanOf(shares: readonly number[], of: (share: number) => number): number {
+  let sum = 0;
+  for (const share of shares) sum += of(share);
+  return sum / shares.length;
+}
