@@ -18,7 +18,7 @@ import { RouteTableRepository } from '../../src/deployments/route-table.reposito
 import type { RouteTableStore } from '../../src/deployments/route-table-store.port.ts';
 import { RouteTableService } from '../../src/deployments/route-table.service.ts';
 import { WishWriter } from '../../src/deployments/wish-writer.service.ts';
-import type { PoolWish } from '../../src/fleet/cluster.ts';
+import type { CapacitySource, PoolWish } from '../../src/fleet/cluster.ts';
 import { CapacityRepository } from '../../src/fleet/capacity.repository.ts';
 import { ClusterRepository } from '../../src/fleet/cluster.repository.ts';
 import { NodeRepository } from '../../src/fleet/node.repository.ts';
@@ -165,13 +165,19 @@ export const fleetOf = ({ database, clock, random }: Pick<Ground, 'database' | '
   });
 
 /** Registers a simulated cluster beside the ground's own. */
-export async function addCluster(ground: Ground, name: string, pools?: readonly PoolWish[]): Promise<SimulatedCluster> {
+export async function addCluster(
+  ground: Ground,
+  name: string,
+  pools?: readonly PoolWish[],
+  capacitySources: readonly CapacitySource[] = [],
+): Promise<SimulatedCluster> {
   const { clock } = ground;
   clock.advance(1);
   const fleet = fleetOf(ground);
   const caller = { principal: principalOf('platform_admin', null), idempotencyKey: null };
   const anyNode: PoolWish = { name: 'default', capacityType: 'on_demand', offeringId: null, nodeSelector: {} };
-  const made = await fleet.register(caller, { name, kind: 'simulated', config: null, pools: pools ?? [anyNode] });
+  const wish = { name, kind: 'simulated' as const, config: null, pools: pools ?? [anyNode], capacitySources };
+  const made = await fleet.register(caller, wish);
   if (!made.ok) throw new Error(made.error.message);
   const cluster = new SimulatedCluster(clock);
   ground.others.set(name, { id: made.value.clusterId, cluster });

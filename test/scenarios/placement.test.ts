@@ -1,0 +1,311 @@
+// Wishes that name no cluster, against a real database with the whole bundled price book: services as composed in production, clusters that
+// may rent from simulated clouds, and the loop of their nodes.
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { SimulatedCloud } from '../../src/clouds/simulated/simulated-cloud.adapter.ts';
+import { DecisionRepository } from '../../src/decisions/decision.repository.ts';
+import { DecisionsService } from '../../src/decisions/decisions.service.ts';
+import type { DeployInput, DeployOptions } from '../../src/deployments/deploy.service.ts';
+import { planFromJson } from '../../src/deployments/plan-json.ts';
+import type { Plan } from '../../src/deployments/plan.ts';
+import { CapacityRepository } from '../../src/fleet/capacity.repository.ts';
+import { ClusterRepository } from '../../src/fleet/cluster.repository.ts';
+import type { CapacitySource } from '../../src/fleet/cluster.ts';
+import { NodeRepository } from '../../src/fleet/node.repository.ts';
+import { NodesReconciler } from '../../src/fleet/nodes.reconciler.ts';
+import { POOL_PACE } from '../../src/fleet/plan-pools.ts';
+import { VELOCITY_LIMITS } from '../../src/fleet/velocity-breaker.ts';
+import type { Json } from '../../src/kernel/event.ts';
+import { newId } from '../../src/kernel/id.ts';
+import { PICO_PER_USD } from '../../src/kernel/money.ts';
+import { Commands } from '../../src/persistence/commands.ts';
+import { acquireLease } from '../../src/persistence/lease.ts';
+import { sqlOf } from '../../src/persistence/sql.ts';
+import { BundledCatalogue } from '../../src/pricing/bundled-catalogue.adapter.ts';
+import { PriceRepository } from '../../src/pricing/price.repository.ts';
+import { PricesService } from '../../src/pricing/prices.service.ts';
+import { seededRandom } from '../support/actors.ts';
+import { openTestDatabase, type TestDatabase } from '../support/database.ts';
+import {
+  addCluster,
+  fleetOf,
+  makeControlPlane,
+  makeGround,
+  rows,
+  type ControlPlane,
+  type Ground,
+} from '../support/deployments-world.ts';
+import { quietLogger } from '../support/quiet-logger.ts';
+import type { SimulatedCluster } from '../support/simulated-cluster.ts';
+import { SimulatedNodes } from '../support/simulated-nodes.ts';
+
+const SCOPE = { kind: 'reconciler', loop: 'test' } as const;
+const BOOK = join(import.meta.dirname, '..', '..', 'deploy', 'price-book');
+const GPU = { cpuMilli: 2000, memoryMib: 8192, accelerator: { model: 'any', countMilli: 1000, memoryMib: 8192 } };
+const CLOUDS = ['aws/*', 'azure/*', 'gcp/*'];
+const FROM = [
+  ['aws', 'aws/us-east-1'],
+  ['azure', 'azure/eastus'],
+  ['gcp', 'gcp/us-central1'],
+] as const;
+
+const source = (provider: string, region: string, maxNodes = 10): CapacitySource => ({
+  ...{ provider, region, maxNodes, zones: [], config: {} },
+});
+
+let db: TestDatabase;
+let ground: Ground;
+let plane: ControlPlane;
+let mesh: SimulatedCluster;
+
+beforeEach(async () => {
+  db = await openTestDatabase();
+  ground = await makeGround(db.database, 'acme');
+  const { clock, random } = ground;
+  const commands = new Commands({ database: db.database, clock });
+  const prices = new PricesService({
+    ...{ database: db.database, clock, random, commands, store: new PriceRepository() },
+    catalogue: new BundledCatalogue(BOOK),
+  });
+  await prices.loadCatalogue();
+  mesh = await addCluster(
+    ground,
+    'mesh',
+    undefined,
+    FROM.map(([provider, region]) => source(provider, region)),
+  );
+  plane = await makeControlPlane(ground);
+});
+afterEach(() => db.close());
+
+const wish = { regions: CLOUDS, resources: GPU, replicas: 2, maxSpendPerHour: 100n * PICO_PER_USD };
+
+const deploy = (more: Partial<DeployInput> = {}, how: Partial<DeployOptions> = {}, number = 1) =>
+  plane.deploy(number, { ...wish, ...more }, how);
+
+async function dryRun(more: Partial<DeployInput> = {}, number = 1): Promise<Plan> {
+  const outcome = await deploy(more, { dryRun: true }, number);
+  if (!outcome.ok) throw new Error(outcome.error.message);
+  return planFromJson(outcome.value.plan);
+}
+
+async function refused(more: Partial<DeployInput> = {}, how: Partial<DeployOptions> = {}) {
+  const outcome = await deploy(more, how);
+  if (outcome.ok) throw new Error('it ran');
+  return outcome.error;
+}
+
+const cloudsOf = ({ candidates }: Plan, code?: string): string[] => {
+  const some = candidates.filter(({ rejectedBecause }) => code === undefined || rejectedBecause?.code === code);
+  return [...new Set(some.map(({ offering }) => offering.provider))].sort();
+};
+
+/** What a source may rent from now on. */
+const rent = async (capacitySources: readonly CapacitySource[]) => {
+  const clusterId = ground.others.get('mesh')!.id;
+  const edit = { access: null, modelServerImage: null, routerCidrs: null, routerNamespace: null, pools: [], removePools: [] };
+  const changed = await fleetOf(ground).update(plane.caller, {
+    clusterId,
+    expectedVersion: null,
+    edit: { ...edit, capacitySources },
+  });
+  expect(changed).toMatchObject({ ok: true });
+};
+
+/** Somebody sets the price of an offering; the new one holds from now. */
+const setPrice = (offeringId: string, usd: bigint) =>
+  db.database.write(SCOPE, (tx) => {
+    const at = ground.clock.now();
+    const price = { list: usd, contracted: usd, effective: usd, effectiveFrom: at, observedAt: at, source: 'override' };
+    return new PriceRepository().append(tx, { ...price, id: newId(at, ground.random), offeringId, state: 'believed' }, 'test');
+  });
+
+const scalings = () =>
+  rows<{ name: string; provider: string; maxNodes: number; config: Record<string, string> }>(
+    db.database,
+    `select p.name, s.provider, s.max_nodes as "maxNodes", s.config from pool p join pool_scaling s on s.pool_id = p.id order by p.name`,
+  );
+
+describe('Placement: a wish goes where it is cheapest, and the pool is made', () => {
+  test('a dry run of an 8-GiB GPU model shows a priced table over three clouds, and that very plan is carried out', async () => {
+    const plan = await dryRun();
+    expect(cloudsOf(plan)).toEqual(['aws', 'azure', 'gcp']);
+    expect(plan.candidates.every(({ chosen, rejectedBecause }) => chosen === (rejectedBecause === null))).toBe(true);
+    for (const { score, cost } of plan.candidates.filter((one) => one.score !== null))
+      expect(cost && cost.price + cost.egress + cost.interruptions + cost.move).toBe(score);
+    const chosen = plan.candidates.find((one) => one.chosen)!;
+    expect(plan.places).toHaveLength(1);
+    expect(plan.wouldChange[0]).toMatch(/wins below [0-9.]+ USD per hour/);
+    expect(plan.actions.map(({ kind }) => kind)).toEqual([
+      ...['CREATE_DEPLOYMENT', 'MAKE_POOL', 'PLACE', 'CREATE_REVISION', 'START_ROLLOUT'],
+    ]);
+    expect(await rows(db.database, `select 1 from pool_scaling`)).toEqual([]);
+    expect(await deploy({}, { planHash: plan.hash })).toMatchObject({ ok: true });
+    const [scaling] = await scalings();
+    expect(scaling).toMatchObject({
+      name: plan.places[0]!.pool,
+      provider: chosen.offering.provider,
+      config: { region: chosen.offering.region, instanceType: chosen.offering.instanceType },
+    });
+    await plane.until(({ phase }) => phase === 'READY');
+    expect(mesh.running()).toEqual(['v1 serving ×2']);
+  });
+
+  test('machines are rented for the pool that was made, as many as its replicas need', async () => {
+    expect(await deploy({ replicas: 3 })).toMatchObject({ ok: true });
+    const [scaling] = await scalings();
+    const { clock, random } = ground;
+    const clusterId = ground.others.get('mesh')!.id;
+    const cloud = new SimulatedCloud({
+      name: scaling!.provider,
+      clock,
+      random: seededRandom(1),
+      market: { startMs: [1_000, 1_000] },
+    });
+    const nodes = new SimulatedNodes({
+      clock,
+      market: cloud,
+      prefix: 'here/mesh',
+      pools: [scaling!.name],
+      size: { ...GPU, accelerator: { model: 'T4', countMilli: 1000, memoryMib: 16_384 } },
+    });
+    const [workload] = await rows<{ id: string }>(db.database, `select id from workload`);
+    nodes.want(workload!.id, scaling!.name, 3, GPU);
+    const lease = await db.database.write(SCOPE, (tx) => acquireLease(tx, `nodes/${clusterId}`, 'one'));
+    const decisions = new DecisionsService({ store: new DecisionRepository(), clock, random });
+    const none = () => Promise.resolve(new Map<string, never>());
+    const loop = new NodesReconciler({
+      ...{
+        database: db.database,
+        store: new NodeRepository(),
+        capacity: new CapacityRepository(),
+        clusters: new ClusterRepository(),
+      },
+      ...{
+        prices: { priced: () => Promise.resolve([]), stepsOf: none },
+        decisions,
+        inventory: nodes,
+        actions: nodes,
+        meter: null,
+      },
+      ...{ clock, random, clusterId, installation: 'here', logger: quietLogger, pace: POOL_PACE, lease: () => lease },
+      ...{ providers: new Map([[cloud.name, cloud]]), velocity: VELOCITY_LIMITS },
+    });
+    for (let n = 0; n < 8; n += 1) {
+      clock.advance(POOL_PACE.stepMs);
+      await loop.execute(loop.plan(await loop.prepare(), clock.now()), new AbortController().signal);
+    }
+    expect((await cloud.observeNodes(`here/mesh/${scaling!.name}`))?.desired).toBe(3);
+    expect(nodes.running(workload!.id)).toBe(3);
+  });
+
+  test('where no cluster may rent it, the table says so, with what it would cost', async () => {
+    await rent([source('gcp', 'gcp/us-central1')]);
+    const plan = await dryRun();
+    expect(plan.candidates.find((one) => one.chosen)?.offering.provider).toBe('gcp');
+    expect(cloudsOf(plan, 'NOT_RENTABLE_HERE')).toEqual(expect.arrayContaining(['aws', 'azure']));
+    const elsewhere = plan.candidates.filter(({ rejectedBecause }) => rejectedBecause?.code === 'NOT_RENTABLE_HERE');
+    expect(elsewhere.every(({ hourly }) => hourly !== null)).toBe(true);
+    await rent([]);
+    await db.database.write(SCOPE, (tx) => sqlOf(tx).execute(`update cluster set cordoned = true`));
+    const { code, details } = await refused({}, { dryRun: true });
+    expect(code).toBe('NO_CAPACITY');
+    const shown = planFromJson(details?.['plan'] as Json);
+    expect(cloudsOf(shown, 'NOT_RENTABLE_HERE')).toEqual(['aws', 'azure', 'gcp']);
+  });
+
+  test('a share stays on demand while the rest is on spot, and zones share the replicas', async () => {
+    const plan = await dryRun({
+      ...{ replicas: 4, capacityTypes: ['on_demand', 'spot'], regions: ['aws/us-east-1'] },
+      policy: { minOnDemandPercent: 50, zones: 2 },
+    });
+    const kept = plan.places.filter(({ offering }) => offering.endsWith('/on_demand'));
+    expect(kept.reduce((all, { replicas }) => all + replicas, 0)).toBeGreaterThanOrEqual(2);
+    expect(plan.places.reduce((all, { replicas }) => all + replicas, 0)).toBe(4);
+    expect(new Set(plan.places.map(({ zone }) => zone)).size).toBeGreaterThanOrEqual(2);
+  });
+
+  test('what a source may rent is never exceeded, whoever comes', async () => {
+    await rent([source('aws', 'aws/us-east-1', 3)]);
+    expect(await deploy({ regions: ['aws/us-east-1'] })).toMatchObject({ ok: true });
+    const other = await plane.deploy(1, { ...wish, regions: ['aws/us-east-1'], name: 'other' });
+    expect(other).toMatchObject({ ok: false, error: { code: 'NO_CAPACITY' } });
+    expect((await scalings()).reduce((all, { maxNodes }) => all + maxNodes, 0)).toBeLessThanOrEqual(3);
+  });
+
+  test('near to one deployment and apart from another', async () => {
+    expect(await deploy()).toMatchObject({ ok: true });
+    const [{ config } = { config: {} }] = await scalings();
+    const here = `${(await scalings())[0]!.provider}/${config['region']}`;
+    const apart = await plane.deploy(1, { ...wish, name: 'other', policy: { apart: ['digits'] } }, { dryRun: true });
+    const near = await plane.deploy(1, { ...wish, name: 'other', policy: { near: ['digits'] } }, { dryRun: true });
+    if (!apart.ok || !near.ok) throw new Error('refused');
+    const placeOf = (json: Json) => planFromJson(json).places[0]!.offering;
+    expect(placeOf(near.value.plan).startsWith(`${here}/`)).toBe(true);
+    expect(placeOf(apart.value.plan).startsWith(`${here}/`)).toBe(false);
+  });
+});
+
+describe('Placement: contradictory policies are named', () => {
+  test.each([
+    ['regions outside of residency', { policy: { residency: ['*/eu-*'] }, regions: ['aws/us-*'] }, 'residency'],
+    ['all on demand with only spot', { policy: { minOnDemandPercent: 100 }, capacityTypes: ['spot'] }, 'minOnDemandPercent'],
+    ['more zones than replicas', { policy: { zones: 3 }, replicas: 2 }, 'zones'],
+    [
+      'a goal under the round trip of every region',
+      { policy: { latencyMs: 5, callers: [{ region: 'aws/eu-west-1', mibPerHour: 0 }] }, regions: ['aws/us-*'] },
+      'latencyMs',
+    ],
+    ['less money than the cheapest costs', { maxSpendPerHour: PICO_PER_USD / 1_000n }, 'maxSpendPerHour'],
+  ] as const)('%s', async (_what, more, field) => {
+    const { code, message, path, details } = await refused(more, { dryRun: true });
+    expect(['INVALID_INPUT', 'LIMIT_EXCEEDED']).toContain(code);
+    expect(path?.at(-1)).toBe(field);
+    expect(message).toContain(field);
+    expect(details?.['contradiction']).toMatchObject({ fields: expect.arrayContaining([field]) as string[] });
+  });
+});
+
+describe('Placement: plans whose world changed are refused, with what changed', () => {
+  const world = {
+    'another place is cheapest now': async (plan: Plan) => setPrice(plan.offeringId!, 50n * PICO_PER_USD),
+    'nobody may rent there any more': () => rent(FROM.slice(0, 1).map(([provider]) => source(provider, `${provider}/us-west-2`))),
+    'everything has become twice as dear': async (plan: Plan) => {
+      for (const { offering, hourly } of plan.candidates) await setPrice(offering.id, (hourly ?? 0n) * 2n);
+    },
+  };
+  test.each(Object.keys(world) as (keyof typeof world)[])('%s', async (what) => {
+    const plan = await dryRun();
+    await world[what](plan);
+    const error = await refused({}, { planHash: plan.hash });
+    expect(error.code).toBe('CONFLICT');
+    expect(error.message.length).toBeGreaterThan('The plan is no longer what was shown, or has become dearer.'.length);
+    expect(await rows(db.database, `select 1 from pool_scaling`)).toEqual([]);
+  });
+});
+
+describe('Placement: prices that swing move nothing by themselves', () => {
+  test('under ±80 % the same wish changes nothing, and a new version stays where it is', async () => {
+    expect(await deploy()).toMatchObject({ ok: true });
+    const before = await dryRun();
+    const chosen = before.candidates.find((one) => one.chosen)!;
+    for (const [own, others] of [
+      [180n, 20n],
+      [20n, 180n],
+      [180n, 20n],
+    ] as const) {
+      ground.clock.advance(60_000);
+      for (const { offering, hourly } of before.candidates)
+        await setPrice(offering.id, ((hourly ?? 0n) * (offering.id === chosen.offering.id ? own : others)) / 100n);
+      const same = await dryRun();
+      expect(same.actions.map(({ kind }) => kind)).toEqual(['NOTHING']);
+      const next = await dryRun({}, 2);
+      expect(next.places.map(({ pool }) => pool)).toEqual(before.places.map(({ pool }) => pool));
+    }
+    const [{ decisions } = { decisions: 0 }] = await rows<{ decisions: number }>(
+      db.database,
+      `select count(*)::int as decisions from decision`,
+    );
+    expect(decisions).toBe(1);
+  });
+});
