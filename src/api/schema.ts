@@ -24,7 +24,9 @@ import { ModelVersionServedResolver, ServingIntervalResolver } from '../deployme
 import { ClusterResolver } from '../fleet/cluster.resolver.ts';
 import { ClusterNodeResolver, ClusterNodesResolver, PoolScalingResolver } from '../fleet/node.resolver.ts';
 import { IdentityResolver, TeamResolver } from '../identity/identity.resolver.ts';
+import { PriceAgreementResolver } from '../pricing/agreement.resolver.ts';
 import { OfferingResolver } from '../pricing/offering.resolver.ts';
+import { PriceFeedResolver } from '../pricing/price-feed.resolver.ts';
 import { ModelAliasChangeResolver, ModelAliasResolver, ModelResolver, ModelVersionResolver } from '../registry/model.resolver.ts';
 import { DeploymentEventsResolver, EventSubjectResolver } from './event-relations.resolver.ts';
 import { EventResolver } from './event.resolver.ts';
@@ -41,6 +43,8 @@ const RESOLVERS: NonEmptyArray<ClassType> = [
   ModelAliasChangeResolver,
   CloudResolver,
   OfferingResolver,
+  PriceFeedResolver,
+  PriceAgreementResolver,
   ClusterResolver,
   ClusterNodesResolver,
   ClusterNodeResolver,

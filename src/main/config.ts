@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { z } from 'zod';
+import { HOUR_MS } from '../kernel/instant.ts';
 import { isRouterName } from '../traffic/router-contract/router-name.ts';
 
 const PORT = 'must be a port from 1 to 65535';
@@ -39,6 +40,7 @@ const Environment = z.object({
   PURSER_DATABASE_OWNER_URL: z.string().startsWith('postgres').optional(),
   PURSER_CLOUDS_FILE: z.string().optional(),
   PURSER_NODE_COMMAND: z.string().optional(),
+  PURSER_STALE_PRICES_HOURS: z.coerce.number().positive().max(8760).default(24),
   PURSER_LOCAL_CLUSTER: flag('1'),
   PURSER_ALLOW_PROCESS: flag('0'),
   PURSER_REGIONS: z
@@ -106,6 +108,8 @@ export interface Config {
   readonly extenderTls: { readonly certFile: string; readonly keyFile: string } | null;
   /** File that names who rents machines, and who says prices; null = none but `nodeCommand`. */
   readonly cloudsFile: string | null;
+  /** A price feed that is silent for longer decides nothing any more. */
+  readonly stalePricesMs: number;
   /** Program that rents machines for pools; null = nobody does. */
   readonly nodeCommand: string | null;
   /** False: this machine runs no replicas. */
@@ -159,6 +163,7 @@ export function readConfig(env: NodeJS.ProcessEnv, cwd: string): Config {
     adminTokenFile: fileOf(values.PURSER_ADMIN_TOKEN_FILE, cwd),
     routerTokenFile: fileOf(values.PURSER_ROUTER_TOKEN_FILE, cwd),
     cloudsFile: fileOf(values.PURSER_CLOUDS_FILE, cwd),
+    stalePricesMs: Math.round(values.PURSER_STALE_PRICES_HOURS * HOUR_MS),
     nodeCommand: fileOf(values.PURSER_NODE_COMMAND, cwd),
     localCluster: values.PURSER_LOCAL_CLUSTER,
     allowProcess: values.PURSER_ALLOW_PROCESS,

@@ -26,7 +26,9 @@ import { ModelVersionServedResolver, ServingIntervalResolver } from '../deployme
 import { ClusterResolver, fleetNodes } from '../fleet/cluster.resolver.ts';
 import { ClusterNodeResolver, ClusterNodesResolver, PoolScalingResolver, clusterNodeNodes } from '../fleet/node.resolver.ts';
 import { IdentityResolver, TeamResolver, identityNodes } from '../identity/identity.resolver.ts';
+import { agreementNodes, PriceAgreementResolver } from '../pricing/agreement.resolver.ts';
 import { OfferingResolver, pricingNodes } from '../pricing/offering.resolver.ts';
+import { PriceFeedResolver, priceFeedNodes } from '../pricing/price-feed.resolver.ts';
 import {
   ModelAliasChangeResolver,
   ModelAliasResolver,
@@ -42,11 +44,13 @@ export function makeResolvers(services: Services): ReadonlyMap<unknown, object> 
 }
 
 function catalogueResolvers(services: Services): [unknown, object][] {
-  const { identity, models, clouds, prices, fleet, nodes, decisions, deployments } = services;
+  const { identity, models, clouds, prices, pricing, fleet, nodes, decisions, deployments } = services;
   const sources = [
     ...identityNodes(identity),
     ...registryNodes(models),
     ...pricingNodes(prices),
+    ...priceFeedNodes(pricing.feeds),
+    ...agreementNodes(pricing.agreements),
     ...fleetNodes(fleet),
     ...clusterNodeNodes(nodes),
     ...deploymentNodes(deployments),
@@ -64,6 +68,8 @@ function catalogueResolvers(services: Services): [unknown, object][] {
     [ModelAliasChangeResolver, new ModelAliasChangeResolver(models)],
     [CloudResolver, new CloudResolver(clouds)],
     [OfferingResolver, new OfferingResolver(prices)],
+    [PriceFeedResolver, new PriceFeedResolver(pricing.feeds, prices)],
+    [PriceAgreementResolver, new PriceAgreementResolver(pricing.agreements)],
     [ClusterResolver, new ClusterResolver(fleet)],
     [ClusterNodesResolver, new ClusterNodesResolver(nodes)],
     [ClusterNodeResolver, new ClusterNodeResolver(nodes)],

@@ -22,8 +22,8 @@ export interface AgreementStore {
   /** Inserts it or, with a higher version, changes it; its history says who did. */
   save(tx: Transaction, agreement: Agreement, by: { readonly principal: string; readonly at: Instant }): Promise<void>;
   remove(tx: Transaction, agreement: Agreement, by: { readonly principal: string; readonly at: Instant }): Promise<void>;
-  /** Offerings that anybody has observed a price of; `provider` null = of all. */
-  observed(tx: Transaction, provider: string | null, now: Instant): Promise<ObservedOffering[]>;
+  /** Every offering that anybody has observed a price of. */
+  observed(tx: Transaction, now: Instant): Promise<ObservedOffering[]>;
   /** Prices that follow from an agreement. Returns rows written. */
   appendPrices(tx: Transaction, prices: readonly PriceDraft[], at: Instant): Promise<number>;
 }

@@ -70,14 +70,14 @@ export class AgreementRepository implements AgreementStore {
     });
   }
 
-  async observed(tx: Transaction, provider: string | null, now: Instant): Promise<ObservedOffering[]> {
+  async observed(tx: Transaction, now: Instant): Promise<ObservedOffering[]> {
     const rows = await sqlOf(tx).query<OfferingRow & PriceColumns>(
       `select ${OFFERING_COLUMNS}, ${PRICE_COLUMNS} from offering o join lateral (
-           (select p.* from price p where p.offering_id = o.id and ${OBSERVED} and p.effective_from <= $2
+           (select p.* from price p where p.offering_id = o.id and ${OBSERVED} and p.effective_from <= $1
               order by p.effective_from desc, p.observed_at desc, p.id desc limit 1)
-           union all (select p.* from price p where p.offering_id = o.id and ${OBSERVED} and p.effective_from > $2)
-         ) b on true where $1::text is null or o.provider = $1 order by o.id, b.effective_from, b.observed_at, b.id`,
-      [provider, now],
+           union all (select p.* from price p where p.offering_id = o.id and ${OBSERVED} and p.effective_from > $1)
+         ) b on true order by o.id, b.effective_from, b.observed_at, b.id`,
+      [now],
     );
     return [...Map.groupBy(rows, (row) => row.id).values()].flatMap((of) => {
       const [first] = of;

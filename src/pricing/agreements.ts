@@ -131,3 +131,7 @@ export function hourlyCostOf({
 }
 
 const ceilDiv = (a: bigint, b: bigint): bigint => (a + b - 1n) / b;
+
+/** What the capacity of a commitment, or a machine of one's own, is offered as. */
+export const paidKeyOf = (spec: Commitment | OwnHardware): OfferingKey =>
+  spec.kind === 'own_hardware' ? { ...spec.shape, capacityType: 'on_demand' } : { ...spec.covers, capacityType: 'reserved' };

@@ -141,6 +141,7 @@ export interface PriceFeedStore {
   versions(tx: Transaction, offeringIds: readonly Id[]): Promise<ReadonlyMap<Id, number>>;
   /** One more than `first` where there are more. */
   quarantined(tx: Transaction, question: QuarantineQuestion): Promise<QuarantinedPrice[]>;
+  quarantinedById(tx: Transaction, id: Id): Promise<QuarantinedPrice | null>;
   /** Locked until the transaction ends. */
   lockQuarantined(tx: Transaction, id: Id): Promise<QuarantinedPrice | null>;
   /** A person's word: the row is closed, and the feed is not heard on it before it says something else. */

@@ -184,6 +184,11 @@ export class PriceFeedRepository implements PriceFeedStore {
     return rows.map(toQuarantined);
   }
 
+  async quarantinedById(tx: Transaction, id: Id): Promise<QuarantinedPrice | null> {
+    const [row] = await sqlOf(tx).query<QuarantinedRow>(`select * from quarantined_price where id = $1`, [id]);
+    return row ? toQuarantined(row) : null;
+  }
+
   async lockQuarantined(tx: Transaction, id: Id): Promise<QuarantinedPrice | null> {
     const [row] = await sqlOf(tx).query<QuarantinedRow>(`select * from quarantined_price where id = $1 for update`, [id]);
     return row ? toQuarantined(row) : null;

@@ -2,8 +2,11 @@ import type { Offering } from '../clouds/offering.ts';
 import { offeringKeyText } from '../clouds/offering-key.ts';
 import type { EventDraft, Json } from '../kernel/event.ts';
 import type { Instant } from '../kernel/instant.ts';
+import { invariant } from '../kernel/invariant.ts';
 import { formatUsd } from '../kernel/money.ts';
 import type { Id } from '../kernel/id.ts';
+import { writeSpec } from './agreement-json.ts';
+import type { Agreement } from './agreements.ts';
 import type { PriceRow } from './price-book.ts';
 import type { FeedState, QuarantinedPrice } from './price-feed-store.port.ts';
 
@@ -129,3 +132,36 @@ export const priceFeedSilence = (feed: FeedState, since: Instant | null, at: Ins
     after: { staleSince: since },
   };
 };
+
+/** Something was agreed, changed or ended (`after` null). */
+export const priceAgreementChanged = (
+  before: Agreement | null,
+  after: Agreement | null,
+  { at, principal }: Pick<PriceCause, 'at' | 'principal'>,
+): EventDraft => {
+  const agreement = after ?? before;
+  invariant(agreement !== null, 'an agreement of nothing');
+  return {
+    type: after ? 'price_agreement.set' : 'price_agreement.removed',
+    subjectKind: 'PriceAgreement',
+    subjectId: agreement.id,
+    subjectVersion: after?.version ?? agreement.version + 1,
+    teamId: null,
+    projectId: null,
+    deploymentId: null,
+    severity: 'info',
+    at,
+    principal,
+    message: after ? `The price agreement ${agreement.name} was set.` : `The price agreement ${agreement.name} was ended.`,
+    before: before && agreementOf(before),
+    after: after && agreementOf(after),
+  };
+};
+
+const agreementOf = ({ name, spec, validFrom, validUntil, version }: Agreement): Json => ({
+  name,
+  ...writeSpec(spec),
+  validFrom,
+  validUntil,
+  version,
+});

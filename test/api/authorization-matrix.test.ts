@@ -9,7 +9,11 @@ import { rootFields, type RootField, type Slot } from '../support/schema-calls.t
 import { furnish, nothing, type Belongings } from '../support/two-teams.ts';
 
 /** What everybody who is signed in may see: there is no foreign one. */
-const SHARED: Readonly<Record<string, string>> = { Offering: 'the market is the same for every team' };
+const SHARED: Readonly<Record<string, string>> = {
+  Offering: 'the market is the same for every team',
+  PriceFeed: 'who says prices is the same for every team',
+  QuarantinedPrice: 'what is not believed of the market is the same for every team',
+};
 
 /** Fields that name nothing, with what they are judged by instead. */
 const NAMELESS = new Set([
@@ -22,6 +26,10 @@ const NAMELESS = new Set([
   'Query.cloudBill',
   'Query.offerings',
   'Query.priceHistory',
+  'Query.priceFeeds',
+  'Query.quarantinedPrices',
+  'Query.priceAgreements',
+  'Query.regions',
   'Query.asOf',
 ]);
 /** Mutations of the platform alone: no team's caller may tell more than that. */
@@ -29,6 +37,10 @@ const OF_THE_PLATFORM = new Set([
   'Mutation.createTeam',
   'Mutation.registerCluster',
   'Mutation.setPriceOverride',
+  'Mutation.setDiscount',
+  'Mutation.setCommitment',
+  'Mutation.setOwnHardware',
+  'Mutation.removePriceAgreement',
   'Mutation.refreshPrices',
 ]);
 
@@ -178,7 +190,7 @@ describe('The comparison can fail', () => {
   for (const field of FIELDS.filter(({ isLookUp }) => isLookUp)) {
     test(`${field.name} tells an administrator of its own things more than of nothing`, async () => {
       for (const slot of field.slots.filter(
-        ({ kind }) => !['Cluster', 'ClusterNode', 'Pool', ...Object.keys(SHARED)].includes(kind),
+        ({ kind }) => !['Cluster', 'ClusterNode', 'Pool', 'PriceAgreement', ...Object.keys(SHARED)].includes(kind),
       )) {
         expect(visible(await call(field, slot, own, 'admin')), `${slot.place} ${slot.kind}`).not.toBe(
           visible(await call(field, slot, absent, 'admin')),

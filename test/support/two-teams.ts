@@ -61,6 +61,23 @@ const ROWS: readonly { kind: string; text: string; uses: readonly string[] }[] =
     uses: [],
   },
   {
+    kind: 'PriceFeed',
+    text: `insert into price_feed (id, name, interval_ms, stale_after_ms, created_at) values ($1::uuid, $1::uuid::text, 60000, 3600000, 0)`,
+    uses: [],
+  },
+  {
+    kind: 'QuarantinedPrice',
+    text: `insert into quarantined_price (id, feed, offering_id, offering_key, amount_text, unit, currency, code, message, observed_at)
+      values ($1, $2::uuid::text, $3, 'nobody/nowhere', 'NaN', 'hour', 'USD', 'AMOUNT_UNREADABLE', 'It is no amount.', 0)`,
+    uses: ['PriceFeed', 'Offering'],
+  },
+  {
+    kind: 'PriceAgreement',
+    text: `insert into price_agreement (id, kind, name, spec, valid_from, version)
+      values ($1::uuid, 'discount', $1::uuid::text, '{"kind":"discount","percentMilli":1}', 0, 1)`,
+    uses: [],
+  },
+  {
     kind: 'Cluster',
     text: `insert into cluster (id, name, kind, version, created_at) values ($1::uuid, 'cluster-' || $1::uuid::text, 'simulated', 1, 0)`,
     uses: [],
