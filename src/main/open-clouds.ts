@@ -2,9 +2,16 @@ import { dirname, join, resolve } from 'node:path';
 import { z } from 'zod';
 import { AwsCloud } from '../clouds/aws/aws-cloud.adapter.ts';
 import { AwsSettings } from '../clouds/aws/aws-settings.adapter.ts';
+import { AzureMachines } from '../clouds/azure/azure-machines.adapter.ts';
+import { AzureRetailPrices } from '../clouds/azure/azure-retail-prices.adapter.ts';
+import { AzureSettings } from '../clouds/azure/azure-settings.adapter.ts';
 import type { MachineProvider } from '../clouds/cloud-provider.port.ts';
 import type { ConfiguredCloud, ConfiguredFeed } from '../clouds/configured-cloud.ts';
 import { FileState } from '../clouds/file-state.adapter.ts';
+import { GcpApi } from '../clouds/gcp/gcp-api.adapter.ts';
+import { GcpBillingPrices } from '../clouds/gcp/gcp-billing-prices.adapter.ts';
+import { GcpMachines } from '../clouds/gcp/gcp-machines.adapter.ts';
+import { GcpSettings } from '../clouds/gcp/gcp-settings.adapter.ts';
 import { CommandCloud } from '../clouds/onprem/command-cloud.adapter.ts';
 import { MachinesCloud } from '../clouds/onprem/machines-cloud.adapter.ts';
 import { MachineRows, MachinesSettings } from '../clouds/onprem/machines-settings.adapter.ts';
@@ -59,6 +66,14 @@ const CLOUDS: Readonly<Record<string, Kind>> = {
     const aws = new AwsCloud({ ...deps, name, settings });
     return { machines: aws, feed: aws, bill: aws, check: aws };
   }),
+  azure: kindOf(AzureSettings, (settings, { name, deps }) => ({
+    machines: new AzureMachines({ ...deps, name, settings }),
+    feed: new AzureRetailPrices({ ...deps, endpoint: settings.endpoints.retailPrices }),
+  })),
+  gcp: kindOf(GcpSettings, (settings, { name, deps }) => ({
+    machines: new GcpMachines({ ...deps, name, settings }),
+    feed: new GcpBillingPrices(new GcpApi({ ...deps, settings })),
+  })),
   command: kindOf(CommandSettings, (settings, { name }) => commanded(new CommandCloud(name, settings))),
   machines: kindOf(MachinesSettings, ({ machines, region, capacityType, power }, entry) => {
     const list = { cloud: entry.name, region, capacityType, machines: machinesOf(machines, entry) };
@@ -91,7 +106,11 @@ function rowsOf(file: string): unknown {
 }
 
 /** Feeds that are no clouds. */
-const FEEDS: Readonly<Record<string, Kind>> = {};
+const FEEDS: Readonly<Record<string, Kind>> = {
+  'azure-retail': kindOf(z.strictObject({ endpoint: z.url().optional() }), ({ endpoint }, { deps }) => ({
+    feed: new AzureRetailPrices({ ...deps, endpoint }),
+  })),
+};
 
 const MAX_FEED_MINUTES = 1_440;
 

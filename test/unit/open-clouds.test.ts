@@ -48,7 +48,7 @@ describe('Clouds by configuration: the file', () => {
     ['{', 'no JSON'],
     [[], 'PURSER_CLOUDS_FILE'],
     [{ rack: {} }, 'rack.kind'],
-    [{ rack: { kind: 'abacus' } }, 'rack.kind: there is no "abacus": one of aws, command, machines, simulated'],
+    [{ rack: { kind: 'abacus' } }, 'rack.kind: there is no "abacus": one of aws, azure, gcp, command, machines, simulated'],
     [{ 'my rack': { kind: 'command', command: ['x'] } }, 'my rack: a name must be 1 to 63 of'],
     [{ rack: { kind: 'command' } }, 'rack.command'],
     [{ rack: { kind: 'command', command: ['x'], sceret: 1 } }, 'sceret'],
@@ -94,6 +94,22 @@ describe('Clouds by configuration: the file', () => {
     ['nowhere.csv', 'nowhere.csv, which cannot be read'],
   ])('machines that are %j are refused', (machines, words) => {
     expect(() => opened({ rack: { kind: 'machines', machines } })).toThrow(words);
+  });
+
+  test('clouds with accounts are opened without asking anybody, and without a secret', () => {
+    const prices = { regions: ['aws/us-east-1'], everyMinutes: 30 };
+    const { providers, feeds } = opened({
+      amazon: { kind: 'aws', regions: ['us-east-1'], prices },
+      google: { kind: 'gcp', projectId: 'example-project' },
+      microsoft: { kind: 'azure', subscriptionId: '00000000-0000-4000-8000-000000000000' },
+      feeds: [{ kind: 'azure-retail', regions: ['azure/eastus'] }],
+    });
+    expect([...providers.keys()]).toEqual(['amazon', 'google', 'microsoft']);
+    expect([...feeds].map(([name, { intervalMs }]) => [name, intervalMs])).toEqual([
+      ['amazon', 1_800_000],
+      ['azure-retail', 3_600_000],
+    ]);
+    expect(() => opened({ amazon: { kind: 'aws', regions: ['us-east-1'], secretKey: 'x' } })).toThrow('secretKey');
   });
 
   test('two of one name are refused', () => {
