@@ -54,13 +54,19 @@ interface Choice {
  */
 export function cheapestMix(pools: readonly MixPool[], terms: MixTerms): Mix {
   const { replicas, onDemandRatio, spares } = terms;
-  const cheapest = pools.reduce((least, { price }) => Math.min(least, price), onDemandRatio);
   let best: Step = { mix: { counts: pools.map(() => 0), onDemand: replicas, total: replicas }, cost: replicas * onDemandRatio };
   if (terms.missingPrice === Infinity) return best.mix;
   if (spares !== null) return stepsWith(spares, pools, terms).at(-1)?.mix ?? best.mix;
-  for (let count = 0; count <= replicas && (replicas + count) * cheapest < best.cost; count += 1)
+  for (let count = 0; count <= replicas && leastPrice(pools, terms, count) < best.cost; count += 1)
     for (const step of stepsWith(count, pools, terms)) if (step.cost < best.cost - TIE) best = step;
   return best.mix;
+}
+
+/** No mix with so many spares is cheaper, whatever is missing. */
+function leastPrice(pools: readonly MixPool[], { replicas, onDemandRatio }: MixTerms, spares: number): number {
+  const cheapest = pools.reduce((least, { price }) => Math.min(least, price), onDemandRatio);
+  const spot = pools.reduce((left, { limit }) => Math.min(left + limit, replicas + spares), 0);
+  return spot * cheapest + Math.min(replicas, replicas + spares - spot) * onDemandRatio;
 }
 
 /** Costs closer than this are the same. */
@@ -132,8 +138,8 @@ function harmOf(missing: number, replicas: number): number {
   return missing * (1 + (missing - 1) / replicas);
 }
 
-function meanOf(shares: readonly number[], of: (share: number) => number): number {
+function meanOf(shares: PoolRisk['shares'], of: (share: number) => number): number {
   let sum = 0;
-  for (const share of shares) sum += of(share);
-  return sum / shares.length;
+  for (const { share, chance } of shares) sum += chance * of(share);
+  return sum;
 }

@@ -15,13 +15,18 @@ export interface SpotPool {
   readonly interruptionBand: string | null;
 }
 
+interface LostShare {
+  readonly share: number;
+  readonly chance: number;
+}
+
 export interface PoolRisk {
   /** Losses per ms, in the coming hour, while something is held there. */
   readonly rate: number;
   /** Chance that what is launched is lost before so long a time has passed. */
   readonly lossWithin: (ms: number) => number;
-  /** Shares of what is held that a loss takes, all as likely. */
-  readonly shares: readonly number[];
+  /** Shares of what is held that a loss takes, and how likely each is. */
+  readonly shares: readonly LostShare[];
   readonly meanShare: number;
 }
 
@@ -47,13 +52,20 @@ export function poolRisk(record: SpotRecord, { name, interruptionBand }: SpotPoo
   const { losses, expected, lostShares, calmSince } = record.pools.get(name) ?? UNUSED;
   const age = calmSince === null ? 0 : record.at - calmSince;
   const factor = (losses + PRIOR_LOSSES * lossFactorOf(interruptionBand)) / (expected + PRIOR_LOSSES);
-  const shares = [...PRIOR_SHARES, ...lostShares];
+  const shares = likelyShares(lostShares);
   return {
     rate: (factor * expectedLosses(age, age + HORIZON_MS)) / HORIZON_MS,
     lossWithin: (ms) => 1 - Math.exp(-factor * expectedLosses(age, age + ms)),
     shares,
-    meanShare: shares.reduce((sum, share) => sum + share, 0) / shares.length,
+    meanShare: shares.reduce((sum, { share, chance }) => sum + share * chance, 0),
   };
+}
+
+function likelyShares(lostShares: readonly number[]): LostShare[] {
+  const counts = new Map<number, number>(PRIOR_SHARES.map((share) => [share, 1]));
+  for (const share of lostShares) counts.set(share, (counts.get(share) ?? 0) + 1);
+  const all = PRIOR_SHARES.length + lostShares.length;
+  return [...counts].map(([share, count]) => ({ share, chance: count / all }));
 }
 
 /** Share of the losses of either that are losses of both. */
