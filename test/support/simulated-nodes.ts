@@ -138,7 +138,7 @@ export class SimulatedNodes implements ClusterInventory, NodeActions {
     const now = this.#deps.clock.now();
     for (let n = held.length; n < count; n += 1) {
       this.#made += 1;
-      const id = uid(900_000 + this.#made);
+      const id = uid(500_000_000_000 + (this.#deps.uids ?? 0) * 10 + this.#made);
       const pod = {
         uid: id,
         name: `pod${this.#made}`,

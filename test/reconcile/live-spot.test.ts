@@ -1,0 +1,76 @@
+// One deployment over three spot pools and one of on-demand, on nodes that a simulated market rents, gives notice of and runs out of: every loop of the
+// control plane on a real database, ten seconds at a time.
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { PICO_PER_USD } from '../../src/kernel/money.ts';
+import { openTestDatabase, type TestDatabase } from '../support/database.ts';
+import { makeSpotWorld } from '../support/spot-world.ts';
+
+let db: TestDatabase;
+beforeAll(async () => {
+  db = await openTestDatabase();
+});
+afterAll(() => db.close());
+
+const WISHED = 4;
+
+describe('Spot: replicas follow the market', () => {
+  test('preemptions, a stock-out in every zone and its end: nobody is missing, no limit is passed, and on-demand goes when spot is back', async () => {
+    const cap = (PICO_PER_USD * 6n) / 10n;
+    const world = await makeSpotWorld(db, 'market', { replicas: WISHED, maxReplicas: 9, maxSpendPerHour: cap });
+    const onDemand = ({ wished }: Awaited<ReturnType<typeof world.state>>) => wished['steady'] ?? 0;
+    let fewest = 0;
+    const ticks = async (count: number) => {
+      let last = await world.state();
+      for (let n = 0; n < count; n += 1) {
+        last = await world.tick();
+        fewest = Math.min(fewest, last.ready);
+        expect(last.total).toBeLessThanOrEqual(9);
+        expect(last.hourly).toBeLessThanOrEqual(cap);
+      }
+      return last;
+    };
+    await ticks(25);
+    fewest = WISHED;
+    const calm = await ticks(10);
+    expect(calm.ready).toBeGreaterThanOrEqual(WISHED);
+
+    await world.takeBack('zone-a');
+    world.restart();
+    await ticks(25);
+    expect(fewest).toBeGreaterThanOrEqual(WISHED);
+
+    await world.takeBack('zone-a', 'zone-b', 'zone-c');
+    const short = await ticks(25);
+    expect(fewest).toBeGreaterThanOrEqual(WISHED);
+    expect([onDemand(short) >= WISHED, short.ready >= WISHED]).toEqual([true, true]);
+
+    world.market.change({ stock: {} });
+    const back = await ticks(110);
+    expect(fewest).toBeGreaterThanOrEqual(WISHED);
+    expect([onDemand(back), back.total]).toEqual([0, WISHED]);
+
+    const decisions = await world.decisions();
+    // However many notices came, one pass is one plan.
+    expect(new Set(decisions.map(({ at }) => at)).size).toBe(decisions.length);
+    expect(decisions.map(({ reasons }) => reasons[0])).toContain('4 replicas are on machines that will be taken away.');
+    const written = () =>
+      world.rows<{ n: number }>(
+        `select (select count(*) from outbox)::integer + (select sum(version) from spot_record)::integer as n`,
+      );
+    const before = await written();
+    await ticks(10);
+    expect(await written()).toEqual(before);
+  });
+
+  test('the limits of the wish hold while everything is lost: successors wait until there is room under them', async () => {
+    const cap = (PICO_PER_USD * 45n) / 100n;
+    const world = await makeSpotWorld(db, 'tight', { replicas: WISHED, maxReplicas: WISHED + 1, maxSpendPerHour: cap });
+    for (let n = 0; n < 60; n += 1) {
+      if (n === 30) await world.takeBack('zone-a', 'zone-b', 'zone-c');
+      const { total, hourly } = await world.tick();
+      expect([total <= WISHED + 1, hourly <= cap]).toEqual([true, true]);
+    }
+    const { wished, ready } = await world.state();
+    expect([wished['steady'], ready]).toEqual([WISHED, WISHED]);
+  });
+});
