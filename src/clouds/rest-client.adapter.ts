@@ -85,7 +85,7 @@ export class RestClient {
   /** The answer, checked. Every refusal is `CloudUnknown`: for questions that a provider that works answers. */
   async ask<T>(call: RestCall, shape: z.ZodType<T>): Promise<T> {
     const answer = await this.send(call);
-    if (answer.status < 200 || answer.status > 299) throw new CloudUnknown(`${nameOf(call)}: ${toldBy(answer)}`);
+    if (answer.status < 200 || answer.status > 299) throw new RestRefused(call, answer);
     return readAs(call, answer, shape);
   }
 
@@ -93,7 +93,7 @@ export class RestClient {
   async askIfThere<T>(call: RestCall, shape: z.ZodType<T>): Promise<T | null> {
     const answer = await this.send(call);
     if (answer.status === 404) return null;
-    if (answer.status < 200 || answer.status > 299) throw new CloudUnknown(`${nameOf(call)}: ${toldBy(answer)}`);
+    if (answer.status < 200 || answer.status > 299) throw new RestRefused(call, answer);
     return readAs(call, answer, shape);
   }
 
@@ -167,7 +167,7 @@ export class RestClient {
     try {
       return await token();
     } catch (error) {
-      throw new CloudUnknown(`there are no credentials: ${(error as Error).message}`, { cause: error });
+      throw new NoCredentials(`there are no credentials: ${(error as Error).message}`, { cause: error });
     }
   }
 
@@ -191,6 +191,19 @@ export class RestClient {
       if (status > 299) return text.slice(0, MAX_WORDS);
       throw new NoAnswer('the answer is no JSON', { cause: error });
     }
+  }
+}
+
+/** Nobody could sign in. */
+export class NoCredentials extends CloudUnknown {}
+
+/** The provider answered, and will not say what was asked. */
+export class RestRefused extends CloudUnknown {
+  readonly status: number;
+
+  constructor(call: RestCall, answer: RestAnswer) {
+    super(`${nameOf(call)}: ${toldBy(answer)}`);
+    this.status = answer.status;
   }
 }
 

@@ -66,12 +66,14 @@ export class AzureRetailPrices implements PriceFeed {
     return { prices, unreadable: [...damaged, ...told], asOf: null };
   }
 
+  /** One sentence that the list answers; throws like `observePrices`. */
+  async probe(): Promise<string> {
+    const { Items } = await this.#client.ask(firstPage('eastus'), Page);
+    return `The retail price list answers: ${Items.length} rows on its first page.`;
+  }
+
   async #rowsOf(region: string): Promise<unknown[]> {
-    const filter = `serviceName eq 'Virtual Machines' and priceType eq 'Consumption' and armRegionName eq '${region}'`;
-    const first: RestCall = {
-      path: '',
-      query: { 'api-version': API_VERSION, currencyCode: "'USD'", meterRegion: "'primary'", $filter: filter },
-    };
+    const first = firstPage(region);
     const pages = await this.#client.pages(first, Page, ({ NextPageLink }) => (NextPageLink ? { path: NextPageLink } : null));
     pages.forEach(checkCount);
     const items = pages.flatMap(({ Items }) => Items);
@@ -84,6 +86,14 @@ export class AzureRetailPrices implements PriceFeed {
     const { Items } = await this.#client.ask({ ...first, query: { ...first.query, $skip: String(rows) } }, Page);
     if (Items.length > 0) throw new CloudUnknown('the price list goes on behind its last page');
   }
+}
+
+function firstPage(region: string): RestCall {
+  const filter = `serviceName eq 'Virtual Machines' and priceType eq 'Consumption' and armRegionName eq '${region}'`;
+  return {
+    path: '',
+    query: { 'api-version': API_VERSION, currencyCode: "'USD'", meterRegion: "'primary'", $filter: filter },
+  };
 }
 
 function checkCount({ Items, Count, NextPageLink }: Page): void {

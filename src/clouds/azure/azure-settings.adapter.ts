@@ -10,6 +10,8 @@ const Name = z.string().regex(/^[\w.()-]{1,90}$/);
 /** How a subscription of Azure is used. Holds no secret: credentials come from the SDK's default chain. */
 export const AzureSettings = z.strictObject({
   subscriptionId: z.uuid(),
+  /** Whose quotas a check looks at: `eastus`. */
+  regions: z.array(z.string().regex(/^[a-z0-9]+$/)).default([]),
   /** Clusters of AKS whose agent pools may be made and scaled. */
   clusters: z.array(z.strictObject({ resourceGroup: Name, name: Name })).default([]),
   /** Where scale sets of machines are made that join clusters by a script of their own; null = nowhere. */

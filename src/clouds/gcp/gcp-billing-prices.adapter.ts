@@ -69,6 +69,15 @@ export class GcpBillingPrices implements PriceFeed {
     };
   }
 
+  /** One sentence that the catalogue answers; throws like `observePrices`. */
+  async probe(): Promise<string> {
+    const { skus } = await this.#api
+      .client('billing')
+      .ask({ path: `${SERVICE}/skus`, query: { currencyCode: 'USD', pageSize: '1' } }, Page);
+    if (skus.length === 0) throw new CloudUnknown('the catalogue has no SKUs');
+    return 'The price catalogue answers.';
+  }
+
   async #shapes(regions: readonly string[]): Promise<RegionShapes[]> {
     const mine = [...new Set(regions)].filter((one) => one.startsWith('gcp/')).map((one) => one.slice('gcp/'.length));
     return mine.length === 0 ? [] : listShapes(this.#api, mine);

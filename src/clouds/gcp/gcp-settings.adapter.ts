@@ -10,6 +10,8 @@ const Name = z.string().regex(/^[a-z]([-a-z0-9]{0,61}[a-z0-9])?$/);
 /** How a project of Google Cloud is used. Holds no secret: credentials come from the library's default chain. */
 export const GcpSettings = z.strictObject({
   projectId: z.string().regex(/^[a-z][-a-z0-9:.]{4,}[a-z0-9]$/),
+  /** Whose quotas a check looks at: `us-central1`. */
+  regions: z.array(Name).default([]),
   /** Clusters of GKE whose node pools may be made and scaled. */
   clusters: z.array(z.strictObject({ name: Name, location: Name })).default([]),
   /** A FOCUS export of the bill; null = bills are not read. */
