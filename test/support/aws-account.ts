@@ -45,6 +45,8 @@ export interface AwsAccount {
 }
 
 interface State {
+  /** Of launch templates, as CreateTags set them: moto shows those of the creation for ever. */
+  readonly tags: Map<string, Map<string, string>>;
   readonly tokens: Map<string, { readonly asked: string; readonly answer: AwsAnswer }>;
   lost: { readonly what: 'request' | 'answer'; left: number } | null;
 }
@@ -53,7 +55,7 @@ export async function startAwsAccount(moto: Moto): Promise<AwsAccount> {
   const dispatcher = new Agent();
   const hanging = new Set<ServerResponse>();
   const calls: AwsCall[] = [];
-  const state: State = { tokens: new Map(), lost: null };
+  const state: State = { tags: new Map(), tokens: new Map(), lost: null };
   const server = createServer((incoming, outgoing) => {
     serve(incoming, outgoing).catch(() => outgoing.destroy());
   });
@@ -158,10 +160,29 @@ export function failure({ form, service }: AwsCall, status: number, code: string
 async function answerOf(call: AwsCall, account: AwsAccount, state: State): Promise<AwsAnswer> {
   if (call.action === 'RunInstances') return runInstances(call, account, state);
   const answer = await account.direct(call);
+  if (call.action === 'CreateTags' && answer.status === 200) keepTags(call, state);
+  if (call.action === 'DescribeLaunchTemplates') return { ...answer, body: withTags(answer.body, state) };
   if (/^POST \/clusters\/[^/]+\/node-groups$/.test(call.action) && answer.status === 200) await makeGroup(call, answer, account);
   if (/^DELETE \/clusters\/[^/]+\/node-groups\/[^/]+$/.test(call.action) && answer.status === 200)
     await removeGroup(call, answer, account);
   return answer;
+}
+
+function keepTags({ form }: AwsCall, { tags }: State): void {
+  const valuesOf = (name: RegExp): string[] => [...form].filter(([key]) => name.test(key)).map(([, value]) => value);
+  const [keys, values] = [valuesOf(/^Tag\.\d+\.Key$/), valuesOf(/^Tag\.\d+\.Value$/)];
+  for (const id of valuesOf(/^ResourceId\.\d+$/).filter((one) => one.startsWith('lt-'))) {
+    const known = tags.get(id) ?? new Map<string, string>();
+    keys.forEach((key, index) => known.set(key, values[index] ?? ''));
+    tags.set(id, known);
+  }
+}
+
+function withTags(xml: string, { tags }: State): string {
+  return xml.replace(/<launchTemplateId>(lt-[0-9a-f]+)<.*?<\/tagSet>/gs, (template, id: string) => {
+    const set = [...(tags.get(id) ?? [])].map(([key, value]) => `<item><key>${key}</key><value>${value}</value></item>`);
+    return template.replace('</tagSet>', `${set.join('')}</tagSet>`);
+  });
 }
 
 /** A client token is asked once; between MinCount and MaxCount come as many as there are. */

@@ -1,6 +1,12 @@
 // The SDK pointed at a server of the tests, for what an account's owner does beside Purser: clusters, queues, taking machines away.
 import { CreateClusterCommand, EKSClient } from '@aws-sdk/client-eks';
-import { DescribeInstancesCommand, DescribeSubnetsCommand, EC2Client, TerminateInstancesCommand } from '@aws-sdk/client-ec2';
+import {
+  DescribeInstancesCommand,
+  DescribeSubnetsCommand,
+  EC2Client,
+  RunInstancesCommand,
+  TerminateInstancesCommand,
+} from '@aws-sdk/client-ec2';
 import { CreateQueueCommand, GetQueueAttributesCommand, SendMessageBatchCommand, SQSClient } from '@aws-sdk/client-sqs';
 
 /** Any will do: the server believes all. */
@@ -11,6 +17,8 @@ export interface AwsOwner {
   /** Ids of machines that run, whoever asked for them. */
   running(): Promise<string[]>;
   terminate(ids: readonly string[]): Promise<void>;
+  /** A machine that nobody of ours asked for; its id. */
+  start(tags: Readonly<Record<string, string>>): Promise<string>;
   subnets(): Promise<string[]>;
   makeCluster(name: string): Promise<void>;
   /** Answers its address. */
@@ -35,6 +43,12 @@ export function awsOwner(endpoint: string, region: string): AwsOwner {
     },
     terminate: async (ids) => {
       await ec2.send(new TerminateInstancesCommand({ InstanceIds: [...ids] }));
+    },
+    start: async (tags) => {
+      const Tags = Object.entries(tags).map(([Key, Value]) => ({ Key, Value }));
+      const TagSpecifications = [{ ResourceType: 'instance' as const, Tags }];
+      const command = new RunInstancesCommand({ ImageId: 'ami-12c6146b', MinCount: 1, MaxCount: 1, TagSpecifications });
+      return (await ec2.send(command)).Instances?.[0]?.InstanceId ?? '';
     },
     subnets: async () => {
       const { Subnets = [] } = await ec2.send(new DescribeSubnetsCommand({}));

@@ -63,15 +63,26 @@ export interface Page<T> {
 
 export type ApiUse = 'pools' | 'readings';
 
+/** A signal that ends a request after so long. */
+export type Deadline = (ms: number) => AbortSignal;
+
+export interface AwsApiOptions {
+  readonly use: ApiUse;
+  /** By the clock of the machine, unless a test has another. */
+  readonly deadline?: Deadline | undefined;
+}
+
 /** The SDK: loaded when a service is first used, one client per service and region, every request with a deadline. */
 export class AwsApi {
   readonly #settings: AwsSettings;
   readonly #use: ApiUse;
+  readonly #deadline: Deadline;
   readonly #clients = new Map<string, unknown>();
 
-  constructor(settings: AwsSettings, use: ApiUse) {
+  constructor(settings: AwsSettings, { use, deadline }: AwsApiOptions) {
     this.#settings = settings;
     this.#use = use;
+    this.#deadline = deadline ?? ((ms) => AbortSignal.timeout(ms));
   }
 
   open<S extends AwsService>(service: S, region: string): Opened[S] {
@@ -88,7 +99,7 @@ export class AwsApi {
   /** One request. Throws `AwsRefusal` where AWS said no, and `CloudUnknown` for everything else that is no answer. */
   async ask<T>(what: string, send: (abortSignal: AbortSignal) => Promise<T>): Promise<T> {
     try {
-      return await send(AbortSignal.timeout(this.#settings.deadlineMs));
+      return await send(this.#deadline(this.#settings.deadlineMs));
     } catch (error) {
       const refusal = refusalIn(error);
       if (refusal) throw refusal;

@@ -14,7 +14,7 @@ import {
 } from '../cloud-provider.port.ts';
 import { FocusBill } from '../focus-bill.adapter.ts';
 import type { OfferingListing, PriceReading } from '../price-feed.port.ts';
-import { AwsApi } from './aws-api.adapter.ts';
+import { AwsApi, type Deadline } from './aws-api.adapter.ts';
 import { CostExplorerBill } from './aws-bill.adapter.ts';
 import { AwsCheck } from './aws-check.adapter.ts';
 import { AwsRefusal } from './aws-errors.ts';
@@ -33,6 +33,7 @@ export interface AwsCloudOptions {
   readonly settings: AwsSettings;
   readonly clock: Clock;
   readonly logger: Logger;
+  readonly deadline?: Deadline;
 }
 
 /** In FOCUS exports, by the writer of the export. */
@@ -48,15 +49,15 @@ export class AwsCloud implements CloudProvider, CloudCheck {
   readonly #bill: BillSource;
   readonly #check: AwsCheck;
 
-  constructor({ name, settings, clock, logger }: AwsCloudOptions) {
+  constructor({ name, settings, clock, logger, deadline }: AwsCloudOptions) {
     this.name = name;
-    const api = new AwsApi(settings, 'pools');
+    const api = new AwsApi(settings, { use: 'pools', deadline });
     const machines = new AwsMachines(api);
     this.#pools = new AwsPools({ api, machines, regions: settings.regions, clock });
     this.#notices = new AwsNotices({ api, machines, queues: settings.notices, clock, logger });
-    const readings = new AwsApi(settings, 'readings');
+    const readings = new AwsApi(settings, { use: 'readings', deadline });
     const { spotAdvisorUrl: url, deadlineMs, bill } = settings;
-    this.#offerings = new AwsOfferings(readings, url === null ? null : new SpotAdvisor({ url, deadlineMs }));
+    this.#offerings = new AwsOfferings(readings, url === null ? null : new SpotAdvisor({ url, deadlineMs, deadline }));
     this.#prices = new AwsPrices({ api: readings, offerings: this.#offerings, clock });
     this.#bill = bill.from === 'focus' ? new FocusBill({ ...bill, providers: PROVIDERS }) : new CostExplorerBill(readings);
     this.#check = new AwsCheck(readings, settings);

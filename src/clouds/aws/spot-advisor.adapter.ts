@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { CloudUnknown } from '../cloud-provider.port.ts';
+import type { Deadline } from './aws-api.adapter.ts';
 
 /** The file has 5 MB. Higher: memory; lower: it is refused when it grows. */
 const MAX_BYTES = 64 * 1024 * 1024;
@@ -13,6 +14,7 @@ const Advice = z.object({
 export interface SpotAdvisorOptions {
   readonly url: string;
   readonly deadlineMs: number;
+  readonly deadline?: Deadline | undefined;
 }
 
 /** How often spot machines were taken away in the trailing month, as AWS publishes it for everybody. */
@@ -35,9 +37,9 @@ export class SpotAdvisor {
   }
 
   async #read(): Promise<z.infer<typeof Advice>> {
-    const { url, deadlineMs } = this.#options;
+    const { url, deadlineMs, deadline = (ms: number) => AbortSignal.timeout(ms) } = this.#options;
     try {
-      const answer = await fetch(url, { signal: AbortSignal.timeout(deadlineMs), redirect: 'error' });
+      const answer = await fetch(url, { signal: deadline(deadlineMs), redirect: 'error' });
       if (!answer.ok) throw new CloudUnknown(`the Spot Advisor answers ${answer.status}`);
       if (Number(answer.headers.get('content-length') ?? 0) > MAX_BYTES) throw new CloudUnknown('the Spot Advisor says too much');
       return Advice.parse(await answer.json());
