@@ -187,7 +187,7 @@ describe.runIf(program !== null)('Cloud port: AWS in its bad hours', () => {
     expect(await owner.running()).toHaveLength(3);
   });
 
-  test('a pool that shows late is not made twice', async () => {
+  test('where EC2 reports a created pool late or twice, it is not made twice', async () => {
     const { provider, account } = await fresh();
     account.edit = (call, answer) =>
       call.action === 'DescribeLaunchTemplates' ? { ...answer, body: none(answer.body) } : answer;
@@ -306,7 +306,7 @@ describe.runIf(program !== null)('Spot: notices of AWS', () => {
   };
   const REBALANCE = 'EC2 Instance Rebalance Recommendation';
 
-  test('a thousand in a minute, duplicated, unordered, for unknown nodes: one answer, and an empty queue', async () => {
+  test('1,000 interruption notices in a minute, duplicated, unordered, for unknown nodes: one answer, and an empty queue', async () => {
     const { provider, account, time, ids } = await withMachines(3);
     const [first = '', second = ''] = ids;
     const at = time.now - 400_000;
