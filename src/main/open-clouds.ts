@@ -24,6 +24,13 @@ import type { Clock } from '../kernel/clock.ts';
 import { MINUTE_MS } from '../kernel/instant.ts';
 import { isName, NAME_RULE } from '../kernel/name.ts';
 import type { Random } from '../kernel/random.ts';
+import {
+  PriceCsvSettings,
+  priceCsvFeed,
+  SkypilotCsvSettings,
+  skypilotFeed,
+  type TablePlace,
+} from '../pricing/csv-price-feed.adapter.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import { ConfigError, readSetting, type Config } from './config.ts';
 
@@ -107,10 +114,16 @@ function rowsOf(file: string): unknown {
 
 /** Feeds that are no clouds. */
 const FEEDS: Readonly<Record<string, Kind>> = {
+  'price-csv': kindOf(PriceCsvSettings, (place, entry) => ({ feed: priceCsvFeed(entry.name, besideFile(place, entry)) })),
+  'skypilot-csv': kindOf(SkypilotCsvSettings, (place, entry) => ({ feed: skypilotFeed(entry.name, besideFile(place, entry)) })),
   'azure-retail': kindOf(z.strictObject({ endpoint: z.url().optional() }), ({ endpoint }, { deps }) => ({
     feed: new AzureRetailPrices({ ...deps, endpoint }),
   })),
 };
+
+/** A path in the file is taken from where the file is. */
+const besideFile = <T extends TablePlace>(place: T, { deps }: Entry): T =>
+  place.path === undefined ? place : { ...place, path: resolve(dirname(deps.config.cloudsFile ?? ''), place.path) };
 
 const MAX_FEED_MINUTES = 1_440;
 
