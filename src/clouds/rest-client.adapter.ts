@@ -2,6 +2,7 @@ import { request } from 'undici';
 import type { z } from 'zod';
 import type { Random } from '../kernel/random.ts';
 import { CloudUnknown } from './cloud-provider.port.ts';
+import { NoCredentials, RestRefused } from './rest-errors.ts';
 
 /** How long and how often a provider is asked. */
 export interface RestLimits {
@@ -85,7 +86,7 @@ export class RestClient {
   /** The answer, checked. Every refusal is `CloudUnknown`: for questions that a provider that works answers. */
   async ask<T>(call: RestCall, shape: z.ZodType<T>): Promise<T> {
     const answer = await this.send(call);
-    if (answer.status < 200 || answer.status > 299) throw new RestRefused(call, answer);
+    if (answer.status < 200 || answer.status > 299) throw refused(call, answer);
     return readAs(call, answer, shape);
   }
 
@@ -93,7 +94,7 @@ export class RestClient {
   async askIfThere<T>(call: RestCall, shape: z.ZodType<T>): Promise<T | null> {
     const answer = await this.send(call);
     if (answer.status === 404) return null;
-    if (answer.status < 200 || answer.status > 299) throw new RestRefused(call, answer);
+    if (answer.status < 200 || answer.status > 299) throw refused(call, answer);
     return readAs(call, answer, shape);
   }
 
@@ -194,19 +195,6 @@ export class RestClient {
   }
 }
 
-/** Nobody could sign in. */
-export class NoCredentials extends CloudUnknown {}
-
-/** The provider answered, and will not say what was asked. */
-export class RestRefused extends CloudUnknown {
-  readonly status: number;
-
-  constructor(call: RestCall, answer: RestAnswer) {
-    super(`${nameOf(call)}: ${toldBy(answer)}`);
-    this.status = answer.status;
-  }
-}
-
 /** No whole answer came. */
 class NoAnswer extends Error {}
 
@@ -218,6 +206,9 @@ function mayRepeat(call: RestCall, outcome: RestAnswer | Error): boolean {
 }
 
 const isTrouble = (status: number): boolean => status === 429 || status >= 500;
+const refused = (call: RestCall, answer: RestAnswer): RestRefused =>
+  new RestRefused(answer.status, `${nameOf(call)}: ${toldBy(answer)}`);
+
 const nameOf = ({ method = 'GET', path }: RestCall): string => `${method} ${path.replace(/\?.*/, '')}`;
 
 function unknownOf(call: RestCall, error: Error): Error {

@@ -1,6 +1,6 @@
 import { access } from 'node:fs/promises';
 import type { CheckAspect, CheckFinding } from './cloud-check.port.ts';
-import { NoCredentials, RestRefused } from './rest-client.adapter.ts';
+import { NoCredentials, RestRefused } from './rest-errors.ts';
 
 /** The provider could be asked, and something is lacking: what, and what to do about it. */
 export class Lacking extends Error {
