@@ -1,6 +1,5 @@
 // Wishes that name no cluster, against a real database with the whole bundled price book: services as composed in production, clusters that
 // may rent from simulated clouds, and the loop of their nodes.
-import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { SimulatedCloud } from '../../src/clouds/simulated/simulated-cloud.adapter.ts';
 import { DecisionRepository } from '../../src/decisions/decision.repository.ts';
@@ -18,12 +17,9 @@ import { VELOCITY_LIMITS } from '../../src/fleet/velocity-breaker.ts';
 import type { Json } from '../../src/kernel/event.ts';
 import { newId } from '../../src/kernel/id.ts';
 import { PICO_PER_USD } from '../../src/kernel/money.ts';
-import { Commands } from '../../src/persistence/commands.ts';
 import { acquireLease } from '../../src/persistence/lease.ts';
 import { sqlOf } from '../../src/persistence/sql.ts';
-import { BundledCatalogue } from '../../src/pricing/bundled-catalogue.adapter.ts';
 import { PriceRepository } from '../../src/pricing/price.repository.ts';
-import { PricesService } from '../../src/pricing/prices.service.ts';
 import { seededRandom } from '../support/actors.ts';
 import { openTestDatabase, type TestDatabase } from '../support/database.ts';
 import {
@@ -35,12 +31,12 @@ import {
   type ControlPlane,
   type Ground,
 } from '../support/deployments-world.ts';
+import { loadPriceBook } from '../support/price-book.ts';
 import { quietLogger } from '../support/quiet-logger.ts';
 import type { SimulatedCluster } from '../support/simulated-cluster.ts';
 import { SimulatedNodes } from '../support/simulated-nodes.ts';
 
 const SCOPE = { kind: 'reconciler', loop: 'test' } as const;
-const BOOK = join(import.meta.dirname, '..', '..', 'deploy', 'price-book');
 const GPU = { cpuMilli: 2000, memoryMib: 8192, accelerator: { model: 'any', countMilli: 1000, memoryMib: 8192 } };
 const CLOUDS = ['aws/*', 'azure/*', 'gcp/*'];
 const FROM = [
@@ -61,13 +57,7 @@ let mesh: SimulatedCluster;
 beforeEach(async () => {
   db = await openTestDatabase();
   ground = await makeGround(db.database, 'acme');
-  const { clock, random } = ground;
-  const commands = new Commands({ database: db.database, clock });
-  const prices = new PricesService({
-    ...{ database: db.database, clock, random, commands, store: new PriceRepository() },
-    catalogue: new BundledCatalogue(BOOK),
-  });
-  await prices.loadCatalogue();
+  await loadPriceBook(ground);
   mesh = await addCluster(
     ground,
     'mesh',

@@ -26,6 +26,7 @@ import { FleetService } from '../../src/fleet/fleet.service.ts';
 import { CredentialsService } from '../../src/identity/credentials.service.ts';
 import { IdentityRepository } from '../../src/identity/identity.repository.ts';
 import { QuotasService } from '../../src/identity/quotas.service.ts';
+import type { Clock } from '../../src/kernel/clock.ts';
 import type { Id } from '../../src/kernel/id.ts';
 import { newId } from '../../src/kernel/id.ts';
 import { PICO_PER_USD } from '../../src/kernel/money.ts';
@@ -158,7 +159,11 @@ export async function makeGround(database: Database, teamName: string, versions 
   };
 }
 
-export const fleetOf = ({ database, clock, random }: Pick<Ground, 'database' | 'clock' | 'random'>): FleetService =>
+export const fleetOf = ({
+  database,
+  clock,
+  random,
+}: Pick<Ground, 'database' | 'random'> & { readonly clock: Clock }): FleetService =>
   new FleetService({
     ...{ store: new ClusterRepository(), use: new ClusterUseRepository(), clock, random },
     commands: new Commands({ database, clock }),

@@ -2,19 +2,13 @@ import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Command } from 'commander';
 import { graphql } from '../../typescript/generated/gql.ts';
-import type {
-  AdoptInput,
-  CapacityType,
-  DeployClusterInput,
-  DeployInput,
-  DeployMutation,
-} from '../../typescript/generated/graphql.ts';
+import type { DeployMutation } from '../../typescript/generated/graphql.ts';
 import type { Cli } from '../cli-context.ts';
 import { CommandFailure, EXIT } from '../exit-codes.ts';
-import { money, table, wholeNumber } from '../output.ts';
-import { parsePath } from '../paths.ts';
-import { costLine, peakLine } from '../plans.ts';
+import { wholeNumber } from '../output.ts';
+import { candidateTable, costLine, peakLine, placeLines } from '../plans.ts';
 import { found, refuse } from '../refusals.ts';
+import { inputOf, withWishOptions, type WishOptions } from '../wish-options.ts';
 
 const Deploy = graphql(`
   mutation Deploy($input: DeployInput!, $dryRun: Boolean!, $planHash: String, $expectedVersion: Int, $idempotencyKey: String) {
@@ -42,6 +36,19 @@ const Deploy = graphql(`
         expiresAt
         peakReplicas
         risks
+        why
+        wouldChange
+        places {
+          cluster
+          pool
+          offering
+          zone
+          replicas
+          machines
+          hourly {
+            amount
+          }
+        }
         actions {
           kind
           message
@@ -57,6 +64,9 @@ const Deploy = graphql(`
             amount
           }
           monthly {
+            amount
+          }
+          score {
             amount
           }
           chosen
@@ -101,19 +111,7 @@ const Status = graphql(`
   }
 `);
 
-interface DeployOptions {
-  readonly model?: string;
-  readonly modelVersion?: string;
-  readonly alias?: string;
-  readonly replicas?: string;
-  readonly concurrency?: string;
-  readonly maxReplicas?: string;
-  readonly maxSpendPerHour?: string;
-  readonly region?: string[];
-  readonly capacity?: string;
-  readonly cluster?: string[];
-  readonly pool?: string;
-  readonly adopt?: string;
+interface DeployOptions extends WishOptions {
   readonly expectedVersion?: string;
   readonly plan?: boolean;
   readonly planHash?: string;
@@ -122,45 +120,25 @@ interface DeployOptions {
 }
 
 export function addDeployCommand(program: Command, cli: () => Cli): void {
-  program
-    .command('deploy <deployment>')
-    .description('plan and run a model version at team/project/name')
-    .option('--model <model>', 'name of the model in the project (default: the name of the deployment)')
-    .option('--model-version <number>', 'version number (default: the newest)')
-    .option('--alias <alias>', 'the version that this alias points at')
-    .option('--replicas <n>', 'replicas; 0 = hibernated')
-    .option('--concurrency <n>', 'requests that one replica handles at a time')
-    .option('--max-replicas <n>', 'never more than this (default of the project)')
-    .option('--max-spend-per-hour <usd>', 'never dearer than this (default of the project)')
-    .option('--region <regions...>', 'only these, provider/region')
-    .option('--capacity <types>', 'only these, comma-separated: on_demand, spot, reserved')
-    .option('--cluster <clusters...>', 'where replicas run: name, name=weight to share them out, name=weight@1 to stand by')
-    .option('--pool <pool>', 'on which kind of capacity there')
-    .option('--adopt <namespace/name>', 'take over a Deployment that runs in the cluster already, without a restart')
+  withWishOptions(program.command('deploy <deployment>').description('plan and run a model version at team/project/name'))
     .option('--expected-version <n>', 'refuse if somebody changed the deployment since')
     .option('--plan', 'show the priced plan and why the other offerings lost; change nothing')
     .option('--plan-hash <hash>', 'run exactly this plan, or nothing')
     .option('--wait', 'return when it is ready')
     .option('--timeout <seconds>', 'how long --wait waits', '120')
     .action((path: string, options: DeployOptions) => deploy(cli(), path, options));
+  withWishOptions(
+    program.command('plan <deployment>').description('what a wish would come to, where and at which price; changes nothing'),
+  ).action((path: string, options: WishOptions) => deploy(cli(), path, { ...options, plan: true, timeout: '0' }));
 }
 
 async function deploy(cli: Cli, path: string, options: DeployOptions): Promise<void> {
+  if (options.plan) return showPlan(cli, path, options);
   const timeoutMs = wholeNumber('--timeout', options.timeout) * 1000;
-  const variables = {
-    input: inputOf(path, options),
-    dryRun: options.plan ?? false,
-    planHash: options.planHash ?? null,
-    expectedVersion: options.expectedVersion === undefined ? null : wholeNumber('--expected-version', options.expectedVersion),
-    idempotencyKey: options.plan ? null : randomUUID(),
-  };
+  const variables = { ...variablesOf(path, options), dryRun: false, idempotencyKey: randomUUID() };
   const { deploy: payload } = await cli.client().request(Deploy, variables);
   refuse(payload.userErrors);
   const plan = found(payload.plan, 'plan');
-  if (options.plan) {
-    cli.output.result(plan, () => planText(plan, path));
-    return;
-  }
   const deployment = found(payload.deployment, 'deployment');
   const { rollout, ...shown } = deployment;
   // A rollout that had ended before says nothing about this wish.
@@ -177,82 +155,34 @@ async function deploy(cli: Cli, path: string, options: DeployOptions): Promise<v
   );
 }
 
-const NUMBERS = {
-  modelVersion: '--model-version',
-  replicas: '--replicas',
-  concurrency: '--concurrency',
-  maxReplicas: '--max-replicas',
-} as const;
-
-function inputOf(path: string, options: DeployOptions): DeployInput {
-  const { projectPath, name } = parsePath(path);
-  const numbers = (Object.keys(NUMBERS) as (keyof typeof NUMBERS)[]).flatMap((key) => {
-    const text = options[key];
-    return text === undefined ? [] : [[key, wholeNumber(NUMBERS[key], text)] as const];
-  });
-  return {
-    project: { path: projectPath },
-    name,
-    model: options.model ?? name,
-    ...Object.fromEntries(numbers),
-    ...(options.alias === undefined ? {} : { alias: options.alias }),
-    ...(options.maxSpendPerHour === undefined ? {} : { maxSpendPerHour: options.maxSpendPerHour }),
-    ...(options.region === undefined ? {} : { regions: options.region }),
-    ...(options.capacity === undefined ? {} : { capacityTypes: options.capacity.split(',').map(capacityOf) }),
-    ...(options.cluster === undefined ? {} : { clusters: options.cluster.map(clusterOf) }),
-    ...(options.pool === undefined ? {} : { pool: options.pool }),
-    ...(options.adopt === undefined ? {} : { adopt: adoptedOf(options.adopt) }),
-  };
+/** A wish that cannot be had shows what was looked at, too. */
+async function showPlan(cli: Cli, path: string, options: DeployOptions): Promise<void> {
+  const { deploy: payload } = await cli
+    .client()
+    .request(Deploy, { ...variablesOf(path, options), dryRun: true, idempotencyKey: null });
+  if (payload.userErrors.length > 0 && payload.plan) cli.output.note(candidateTable(payload.plan.candidates).join('\n'));
+  refuse(payload.userErrors);
+  const plan = found(payload.plan, 'plan');
+  cli.output.result(plan, () => planText(plan, path));
 }
 
-function clusterOf(text: string): DeployClusterInput {
-  const [cluster = '', share] = text.split('=');
-  const [weight = '', order] = (share ?? '').split('@');
-  return {
-    cluster,
-    ...(share === undefined ? {} : { weight: wholeNumber('--cluster', weight) }),
-    ...(order === undefined ? {} : { order: wholeNumber('--cluster', order) }),
-  };
-}
-
-function adoptedOf(text: string): AdoptInput {
-  const match = /^([^/]+)\/([^/]+)$/.exec(text);
-  if (!match) throw new CommandFailure(`--adopt "${text}" must be NAMESPACE/NAME.`, EXIT.USAGE);
-  const [, namespace = '', name = ''] = match;
-  return { namespace, name };
-}
-
-const CAPACITIES: readonly CapacityType[] = ['ON_DEMAND', 'SPOT', 'RESERVED'];
-
-function capacityOf(text: string): CapacityType {
-  const capacity = CAPACITIES.find((name) => name === text.trim().toUpperCase());
-  if (!capacity) throw new CommandFailure(`--capacity "${text}" must be on_demand, spot or reserved.`, EXIT.USAGE);
-  return capacity;
-}
+const variablesOf = (path: string, { planHash, expectedVersion, ...options }: DeployOptions) => ({
+  input: inputOf(path, options),
+  planHash: planHash ?? null,
+  expectedVersion: expectedVersion === undefined ? null : wholeNumber('--expected-version', expectedVersion),
+});
 
 type Plan = NonNullable<DeployMutation['deploy']['plan']>;
-
-/** A plan holds no more: 20 that fit and 20 that do not. */
-const MAX_CANDIDATES = 40;
 
 function planText(plan: Plan, path: string): string {
   return [
     ...actionLines(plan),
     '',
-    table(
-      ['', 'offering', 'region', 'capacity', 'per hour', 'per month', 'why'],
-      plan.candidates.map(({ offering, hourly, monthly, chosen, rejectedBecause }) => [
-        chosen ? '*' : '',
-        `${offering.provider} ${offering.instanceType}`,
-        offering.region,
-        offering.capacityType.toLowerCase(),
-        hourly ? money(hourly.amount) : '-',
-        monthly ? money(monthly.amount) : '-',
-        chosen ? 'chosen: the best of those that fit' : `${rejectedBecause?.code ?? ''}: ${rejectedBecause?.message ?? ''}`,
-      ]),
-    ),
-    ...(plan.candidates.length >= MAX_CANDIDATES ? ['The best that fit and the others that came closest; there are more.'] : []),
+    ...placeLines(plan.places),
+    ...candidateTable(plan.candidates),
     '',
+    plan.why,
+    ...plan.wouldChange,
     ...plan.risks.map((risk) => `Risk: ${risk}`),
     costLine(plan),
     peakLine(plan),

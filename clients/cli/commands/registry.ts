@@ -10,6 +10,7 @@ import { table, unreadable, wholeNumber } from '../output.ts';
 import { allNodes } from '../pages.ts';
 import { parsePath } from '../paths.ts';
 import { found, refuse } from '../refusals.ts';
+import { gpuOf } from '../wish-options.ts';
 
 const Models = graphql(`
   query Models($after: String) {
@@ -165,6 +166,7 @@ interface RegisterOptions {
   readonly protocol: string;
   readonly cpu: string;
   readonly memory: string;
+  readonly gpu?: string;
   readonly runId?: string;
   readonly sourceUrl?: string;
 }
@@ -197,6 +199,7 @@ export function addRegistryCommands(program: Command, cli: () => Cli): void {
     .option('--protocol <protocol>', 'OIP, OPENAI or HTTP', 'HTTP')
     .option('--cpu <milli>', 'thousandths of a CPU per replica', '500')
     .option('--memory <mib>', 'MiB per replica', '512')
+    .option('--gpu <model>', 'MODEL[:GIB] per replica, such as T4 or any:8 for whatever GPU has 8 GiB')
     .option('--run-id <id>', 'training run that made it')
     .option('--source-url <url>', 'where its code is')
     .action((path: string, options: RegisterOptions) => registerVersion(cli(), path, options));
@@ -262,13 +265,18 @@ async function registerModel({ client, output }: Cli, path: string, description:
   output.result(payload.model, () => `Registered ${path}. Next: purser versions register ${path} --onnx FILE.onnx`);
 }
 
+const resourcesOf = ({ cpu, memory, gpu }: RegisterOptions): RegisterModelVersionInput['resources'] => ({
+  ...{ cpuMilli: wholeNumber('--cpu', cpu), memoryMib: wholeNumber('--memory', memory) },
+  ...(gpu === undefined ? {} : { accelerator: gpuOf(gpu) }),
+});
+
 async function registerVersion({ client, output }: Cli, path: string, options: RegisterOptions): Promise<void> {
   const { projectPath } = parsePath(path);
   const artifact = options.onnx ? await readArtifact(options.onnx) : null;
   const input: RegisterModelVersionInput = {
     model: { path },
     ...runtimeOf(options, artifact),
-    resources: { cpuMilli: wholeNumber('--cpu', options.cpu), memoryMib: wholeNumber('--memory', options.memory) },
+    resources: resourcesOf(options),
     ...(options.runId || options.sourceUrl
       ? { lineage: { runId: options.runId ?? null, sourceUrl: options.sourceUrl ?? null } }
       : {}),

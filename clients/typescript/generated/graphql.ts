@@ -1048,7 +1048,7 @@ export type DeployMutationVariables = Exact<{
 }>;
 
 
-export type DeployMutation = { deploy: { deployment: { id: string, path: string, generation: number, endpoint: { url: string }, rollout: { startedAt: string, endedAt: string | null } | null } | null, plan: { hash: string, expiresAt: string | null, peakReplicas: number, risks: Array<string>, actions: Array<{ kind: string, message: string }>, candidates: Array<{ chosen: boolean, offering: { provider: string, region: string, instanceType: string, capacityType: CapacityType }, hourly: { amount: string } | null, monthly: { amount: string } | null, rejectedBecause: { code: string, message: string } | null }>, costDelta: { amount: string }, monthlyEstimate: { amount: string } } | null, userErrors: Array<{ code: UserErrorCode, message: string, path: Array<string> | null, hint: string | null }> } };
+export type DeployMutation = { deploy: { deployment: { id: string, path: string, generation: number, endpoint: { url: string }, rollout: { startedAt: string, endedAt: string | null } | null } | null, plan: { hash: string, expiresAt: string | null, peakReplicas: number, risks: Array<string>, why: string, wouldChange: Array<string>, places: Array<{ cluster: string, pool: string, offering: string, zone: string | null, replicas: number, machines: number | null, hourly: { amount: string } }>, actions: Array<{ kind: string, message: string }>, candidates: Array<{ chosen: boolean, offering: { provider: string, region: string, instanceType: string, capacityType: CapacityType }, hourly: { amount: string } | null, monthly: { amount: string } | null, score: { amount: string } | null, rejectedBecause: { code: string, message: string } | null }>, costDelta: { amount: string }, monthlyEstimate: { amount: string } } | null, userErrors: Array<{ code: UserErrorCode, message: string, path: Array<string> | null, hint: string | null }> } };
 
 export type DeploymentStatusQueryVariables = Exact<{
   path: string;
@@ -1232,6 +1232,14 @@ export type AliasHistoryQueryVariables = Exact<{
 
 
 export type AliasHistoryQuery = { model: { aliases: Array<{ name: string, version: { number: number }, history: Array<{ validFrom: string, version: { number: number } | null }> }> } | null };
+
+export type WhyDeploymentQueryVariables = Exact<{
+  path: string;
+  events?: EventFilter | null | undefined;
+}>;
+
+
+export type WhyDeploymentQuery = { deployment: { id: string, path: string, status: { phase: DeploymentPhase }, decisions: Array<{ kind: DecisionKind, at: string, principal: string, reasons: Array<string>, candidates: unknown, rejected: unknown, chosen: unknown, expectedHourly: { amount: string } | null }> } | null, events: { events: Array<{ at: string, type: string, message: string }> } };
 
 export type DemoLookQueryVariables = Exact<{
   team: string;
@@ -2078,6 +2086,19 @@ export const DeployDocument = new TypedDocumentString(`
       expiresAt
       peakReplicas
       risks
+      why
+      wouldChange
+      places {
+        cluster
+        pool
+        offering
+        zone
+        replicas
+        machines
+        hourly {
+          amount
+        }
+      }
       actions {
         kind
         message
@@ -2093,6 +2114,9 @@ export const DeployDocument = new TypedDocumentString(`
           amount
         }
         monthly {
+          amount
+        }
+        score {
           amount
         }
         chosen
@@ -2675,6 +2699,36 @@ export const AliasHistoryDocument = new TypedDocumentString(`
   }
 }
     `) as unknown as TypedDocumentString<AliasHistoryQuery, AliasHistoryQueryVariables>;
+export const WhyDeploymentDocument = new TypedDocumentString(`
+    query WhyDeployment($path: String!, $events: EventFilter) {
+  deployment(by: {path: $path}) {
+    id
+    path
+    status {
+      phase
+    }
+    decisions(first: 20) {
+      kind
+      at
+      principal
+      reasons
+      candidates
+      rejected
+      chosen
+      expectedHourly {
+        amount
+      }
+    }
+  }
+  events(filter: $events, last: 20) {
+    events {
+      at
+      type
+      message
+    }
+  }
+}
+    `) as unknown as TypedDocumentString<WhyDeploymentQuery, WhyDeploymentQueryVariables>;
 export const DemoLookDocument = new TypedDocumentString(`
     query DemoLook($team: String!, $project: String!, $model: String!, $deployment: String!) {
   team(by: {path: $team}) {

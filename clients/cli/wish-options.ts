@@ -1,0 +1,152 @@
+import type { Command } from 'commander';
+import type {
+  AcceleratorInput,
+  AdoptInput,
+  CallersInput,
+  CapacityType,
+  DeployClusterInput,
+  DeployInput,
+  PlacementPolicyInput,
+} from '../typescript/generated/graphql.ts';
+import { CommandFailure, EXIT } from './exit-codes.ts';
+import { wholeNumber } from './output.ts';
+import { parsePath } from './paths.ts';
+
+/** What a command line says of a deployment. */
+export interface WishOptions {
+  readonly model?: string;
+  readonly modelVersion?: string;
+  readonly alias?: string;
+  readonly replicas?: string;
+  readonly concurrency?: string;
+  readonly maxReplicas?: string;
+  readonly maxSpendPerHour?: string;
+  readonly region?: string[];
+  readonly capacity?: string;
+  readonly cluster?: string[];
+  readonly pool?: string;
+  readonly adopt?: string;
+  readonly cpu?: string;
+  readonly memory?: string;
+  readonly gpu?: string;
+  readonly residency?: string[];
+  readonly minOnDemand?: string;
+  readonly zones?: string;
+  readonly latency?: string;
+  readonly caller?: string[];
+  readonly near?: string[];
+  readonly apart?: string[];
+}
+
+export const withWishOptions = (command: Command): Command =>
+  command
+    .option('--model <model>', 'name of the model in the project (default: the name of the deployment)')
+    .option('--model-version <number>', 'version number (default: the newest)')
+    .option('--alias <alias>', 'the version that this alias points at')
+    .option('--replicas <n>', 'replicas; 0 = hibernated')
+    .option('--concurrency <n>', 'requests that one replica handles at a time')
+    .option('--max-replicas <n>', 'never more than this (default of the project)')
+    .option('--max-spend-per-hour <usd>', 'never dearer than this (default of the project)')
+    .option('--cpu <milli>', 'thousandths of a CPU per replica, with --memory (default: what the version says)')
+    .option('--memory <mib>', 'memory per replica in MiB')
+    .option('--gpu <model>', 'MODEL[:GIB], such as T4 or any:8 for whatever GPU has 8 GiB; with --cpu and --memory')
+    .option('--region <regions...>', 'only these, provider/region; * for any: aws/*')
+    .option('--capacity <types>', 'only these, comma-separated: on_demand, spot, reserved')
+    .option('--residency <regions...>', 'where law or contract allows it to be, whatever --region says')
+    .option('--min-on-demand <percent>', 'at least this share on capacity that is not taken away')
+    .option('--zones <n>', 'at least so many zones share the replicas')
+    .option('--latency <ms>', 'no --caller may be further away than this round trip')
+    .option('--caller <regions...>', 'whence requests come: REGION or REGION=MIB-PER-HOUR of answers')
+    .option('--near <deployments...>', 'in a region of one of these, of the same project')
+    .option('--apart <deployments...>', 'in no region of any of these')
+    .option('--cluster <clusters...>', 'where replicas run: name, name=weight to share them out, name=weight@1 to stand by')
+    .option('--pool <pool>', 'on which kind of capacity there')
+    .option('--adopt <namespace/name>', 'take over a Deployment that runs in the cluster already, without a restart');
+
+const NUMBERS = {
+  modelVersion: '--model-version',
+  replicas: '--replicas',
+  concurrency: '--concurrency',
+  maxReplicas: '--max-replicas',
+} as const;
+
+/** The wish of a command line for `team/project/name`. */
+export function inputOf(path: string, options: WishOptions): DeployInput {
+  const { projectPath, name } = parsePath(path);
+  const numbers = (Object.keys(NUMBERS) as (keyof typeof NUMBERS)[]).flatMap((key) => {
+    const text = options[key];
+    return text === undefined ? [] : [[key, wholeNumber(NUMBERS[key], text)] as const];
+  });
+  return {
+    project: { path: projectPath },
+    name,
+    model: options.model ?? name,
+    ...Object.fromEntries(numbers),
+    ...(options.alias === undefined ? {} : { alias: options.alias }),
+    ...(options.maxSpendPerHour === undefined ? {} : { maxSpendPerHour: options.maxSpendPerHour }),
+    ...(options.region === undefined ? {} : { regions: options.region }),
+    ...(options.capacity === undefined ? {} : { capacityTypes: options.capacity.split(',').map(capacityOf) }),
+    ...(options.cluster === undefined ? {} : { clusters: options.cluster.map(clusterOf) }),
+    ...(options.pool === undefined ? {} : { pool: options.pool }),
+    ...(options.adopt === undefined ? {} : { adopt: adoptedOf(options.adopt) }),
+    ...resourcesOf(options),
+    ...policyOf(options),
+  };
+}
+
+function resourcesOf({ cpu, memory, gpu }: WishOptions): Pick<DeployInput, 'resources'> {
+  if (cpu === undefined && memory === undefined && gpu === undefined) return {};
+  if (cpu === undefined || memory === undefined) throw new CommandFailure('Give --cpu and --memory, both.', EXIT.USAGE);
+  const sizes = { cpuMilli: wholeNumber('--cpu', cpu), memoryMib: wholeNumber('--memory', memory) };
+  return { resources: { ...sizes, ...(gpu === undefined ? {} : { accelerator: gpuOf(gpu) }) } };
+}
+
+const MIB_PER_GIB = 1024;
+
+/** `T4`, or `any:8` for whatever GPU has 8 GiB. */
+export function gpuOf(text: string): AcceleratorInput {
+  const [model = '', gib] = text.split(':');
+  return { model, ...(gib === undefined ? {} : { memoryMib: wholeNumber('--gpu', gib) * MIB_PER_GIB }) };
+}
+
+function policyOf({ residency, minOnDemand, zones, latency, caller, near, apart }: WishOptions): Pick<DeployInput, 'policy'> {
+  const number = (flag: string, text: string | undefined) => (text === undefined ? undefined : wholeNumber(flag, text));
+  const said = {
+    ...{ residency, near, apart, callers: caller?.map(callerOf) },
+    minOnDemandPercent: number('--min-on-demand', minOnDemand),
+    zones: number('--zones', zones),
+    latencyMs: number('--latency', latency),
+  };
+  const policy: PlacementPolicyInput = Object.fromEntries(Object.entries(said).filter(([, value]) => value !== undefined));
+  return Object.keys(policy).length > 0 ? { policy } : {};
+}
+
+function callerOf(text: string): CallersInput {
+  const [region = '', mib] = text.split('=');
+  return { region, ...(mib === undefined ? {} : { mibPerHour: wholeNumber('--caller', mib) }) };
+}
+
+function clusterOf(text: string): DeployClusterInput {
+  const [cluster = '', share] = text.split('=');
+  const [weight = '', order] = (share ?? '').split('@');
+  return {
+    cluster,
+    ...(share === undefined ? {} : { weight: wholeNumber('--cluster', weight) }),
+    ...(order === undefined ? {} : { order: wholeNumber('--cluster', order) }),
+  };
+}
+
+function adoptedOf(text: string): AdoptInput {
+  const match = /^([^/]+)\/([^/]+)$/.exec(text);
+  if (!match) throw new CommandFailure(`--adopt "${text}" must be NAMESPACE/NAME.`, EXIT.USAGE);
+  const [, namespace = '', name = ''] = match;
+  return { namespace, name };
+}
+
+const CAPACITIES: readonly CapacityType[] = ['ON_DEMAND', 'SPOT', 'RESERVED'];
+
+function capacityOf(text: string): CapacityType {
+  const capacity = CAPACITIES.find((name) => name === text.trim().toUpperCase());
+  if (!capacity) throw new CommandFailure(`--capacity "${text}" must be on_demand, spot or reserved.`, EXIT.USAGE);
+  return capacity;
+}

@@ -1,0 +1,64 @@
+// The command line in process against the real API on a test database with the bundled price book.
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { EXIT } from '../../clients/cli/exit-codes.ts';
+import { systemClock, systemRandom } from '../../src/main/system-clock.ts';
+import { startApi, type TestApi } from '../support/api.ts';
+import { fleetOf } from '../support/deployments-world.ts';
+import { loadPriceBook } from '../support/price-book.ts';
+import { openCli, type TestCli } from '../support/cli.ts';
+
+const DIGITS = join(import.meta.dirname, '..', '..', 'deploy', 'example', 'digits', 'digits.onnx');
+const SIZE = ['--cpu', '2000', '--memory', '8192'];
+
+let api: TestApi;
+let cli: TestCli;
+
+beforeAll(async () => {
+  api = await startApi();
+  const deps = { database: api.db.database, clock: systemClock, random: systemRandom };
+  await loadPriceBook(deps);
+  await deps.database.write({ kind: 'reconciler', loop: 'test' }, (tx) =>
+    fleetOf(deps).ensureLocalCluster(tx, { machineId: 'machine' }),
+  );
+  cli = openCli({ PURSER_URL: api.url, PURSER_TOKEN: api.adminToken });
+  await cli.json('teams', 'create', 'crew');
+  await cli.json('projects', 'create', 'crew/deck');
+  await cli.json('models', 'register', 'crew/deck/vision');
+  await cli.json('versions', 'register', 'crew/deck/vision', '--onnx', DIGITS, ...SIZE, '--gpu', 'any:8');
+});
+afterAll(async () => {
+  cli.close();
+  await api.close();
+});
+
+describe('Placement: on the command line', () => {
+  test('purser plan shows a priced table over three clouds with why the others lost, and changes nothing', async () => {
+    const { code, stdout } = await cli.run(['plan', 'crew/deck/vision', '--region', 'aws/*', 'azure/*', 'gcp/*']);
+    expect(code).toBe(EXIT.OK);
+    for (const cloud of ['aws ', 'azure ', 'gcp ']) expect(stdout).toContain(cloud);
+    expect(stdout).toMatch(/\* +\w+ [^\n]* \$[0-9.]+ +\$[0-9.]+ +\$[0-9.]+ +chosen/);
+    expect(stdout).toMatch(/DEARER: It costs [0-9.]+ USD per hour more/);
+    expect(stdout).toMatch(/wins below [0-9.]+ USD per hour/);
+    expect((await cli.run(['describe', 'crew/deck/vision'])).code).toBe(EXIT.NOT_FOUND);
+  });
+
+  test('what cannot be had together is named, and the table is shown all the same', async () => {
+    const { code, stderr } = await cli.run([
+      ...['plan', 'crew/deck/vision', '--region', 'aws/us-*', '--residency', '*/eu-*', '--zones', '1'],
+    ]);
+    expect(code).not.toBe(EXIT.OK);
+    expect(stderr).toMatch(/residency and regions/);
+    expect(stderr).toMatch(/RESIDENCY: aws\/us-/);
+  });
+
+  test('purser why tells what was chosen, its cost part by part, what lost and what happened since', async () => {
+    await cli.json('deploy', 'crew/deck/vision', '--region', 'aws/*', 'azure/*', 'gcp/*');
+    const { code, stdout } = await cli.run(['why', 'crew/deck/vision']);
+    expect(code).toBe(EXIT.OK);
+    expect(stdout).toMatch(/machines \$[0-9.]+ \+ egress \$0\.00 \+ interruptions \$0\.00 \+ moving \$0\.00/);
+    expect(stdout.match(/ more than the chosen one\./g)?.length).toBe(3);
+    expect(stdout).toMatch(/Did not fit:\n {2}[A-Z_]+ \d+/);
+    expect(stdout).toMatch(/Happened since then:\n.*deployment\.created/);
+  });
+});
