@@ -1,6 +1,7 @@
 import { HOUR_MS, type Instant } from '../kernel/instant.ts';
 import type { CloudNode, CloudPool, CloudPoolState, CloudRefusal, CloudResult } from './cloud-provider.port.ts';
 import type { OfferingKey } from './offering-key.ts';
+import { planScale, type ScaleInput, type ScalePlan } from './plan-scale.ts';
 
 /** Gone machines show for this long. Lower than an hour breaks the port. */
 const REMEMBERED_MS = HOUR_MS;
@@ -69,23 +70,12 @@ export function withoutPool(book: RentalBook, key: string, stop: (machine: Renta
   return { ...book, pools, past: [...book.past, ...known.machines.map((one) => (isThere(one) ? stop(one) : one))] };
 }
 
-export interface ScalePlan {
-  readonly release: readonly Rental[];
-  /** Machines to rent. */
-  readonly more: number;
-}
-
-/** What a wish means for a pool: nothing that nobody named is ever given back. */
-export function planScale(
-  { machines }: RentedPool,
-  wish: { readonly desired: number; readonly release: readonly string[] },
-): ScalePlan | Refused {
-  const there = machines.filter(isThere);
-  const release = there.filter(({ instanceId }) => wish.release.includes(instanceId));
-  const left = there.length - release.length;
-  if (wish.desired < left) return refused('NAME_MACHINES', `${left} machines would be left, and ${wish.desired} are wished for`);
-  return { release, more: wish.desired - left };
-}
+/** What a wish means for a pool. */
+export const planRentals = ({ machines }: RentedPool, wish: ScaleInput['wish']): ScalePlan =>
+  planScale({
+    machines: machines.filter(isThere).map((one) => ({ ...one, phase: 'running', since: one.startedAt, isBroken: false })),
+    ...{ coming: 0, wish },
+  });
 
 /** The book after a plan was carried out; `desired` is the wish. */
 export function withScaled(
@@ -100,10 +90,12 @@ export function withScaled(
   return { ...book, made, pools: { ...book.pools, [key]: { ...known, desired, machines: [...machines, ...rented] } } };
 }
 
-/** The pool as its port shows it. */
-export function stateOf({ desired, machines }: RentedPool, now: Instant): CloudPoolState {
-  const nodes = machines.map((machine) => nodeOf(machine, now));
-  const shown = nodes.filter(({ phase, since }) => phase !== 'gone' || now - since <= REMEMBERED_MS);
+/** True while whoever looks at its pool is told of it. */
+const isShown = ({ goneAt }: Rental, now: Instant): boolean => goneAt === null || now - goneAt <= REMEMBERED_MS;
+
+/** The pool as its port shows it; what is gone for long only if it is kept. */
+export function stateOf({ desired, machines }: RentedPool, now: Instant, isKept = nothing): CloudPoolState {
+  const shown = machines.filter((machine) => isShown(machine, now) || isKept(machine)).map((machine) => nodeOf(machine, now));
   return { desired, nodes: shown.sort((a, b) => (a.instanceId < b.instanceId ? -1 : 1)) };
 }
 
@@ -117,9 +109,14 @@ export function nodeOf({ instanceId, nodeName, startedAt, runningAt, stoppedAt, 
   return { ...base, phase: 'starting', since: startedAt };
 }
 
+const nothing = (_machine: Rental): boolean => false;
+
 /** The book without what nobody asks for any more: machines that stopped before `before`. */
-export function tidied(book: RentalBook, now: Instant, before: Instant): RentalBook {
-  const shows = ({ goneAt }: Rental): boolean => goneAt === null || now - goneAt <= REMEMBERED_MS;
+export function tidied(
+  book: RentalBook,
+  { now, before, isKept = nothing }: { readonly now: Instant; readonly before: Instant; readonly isKept?: typeof nothing },
+): RentalBook {
+  const shows = (machine: Rental): boolean => isShown(machine, now) || isKept(machine);
   const left = machinesOf(book).filter((one) => !shows(one));
   const past = [...book.past, ...left].filter(({ stoppedAt }) => stoppedAt === null || stoppedAt >= before);
   if (left.length === 0 && past.length === book.past.length) return book;

@@ -191,10 +191,12 @@ export class NodesReconciler implements Reconciliation<NodesInput, NodesTurn> {
     const now = this.#deps.clock.now();
     if (this.#asked && now - this.#asked.at < ASK_EVERY_MS) return this.#asked.sight;
     const clouds = new Map<Id, ScaledPool['cloud']>();
-    for (const scaling of scalings) {
+    // At once: a provider that is slow holds up its own pools only.
+    const asked = scalings.map(async (scaling) => {
       const pool = pools.find(({ id }) => id === scaling.poolId);
       if (pool) clouds.set(pool.id, await this.#scaler.observe({ cluster, pool, scaling }));
-    }
+    });
+    await Promise.all(asked);
     const names = new Set(scalings.map(({ provider }) => provider));
     const interruptions = (await Promise.all([...names].map((name) => this.#interruptionsOf(name)))).flat();
     const sight = { clouds, interruptions };

@@ -243,9 +243,8 @@ function forget({ pool, nodes }: ScaledPool, cloud: CloudPoolState): PlannedStep
 
 /** The machine of a node; undefined = its provider did not rent it for this pool. */
 export const machineOf = (node: ObservedNode, cloud: CloudPoolState): CloudNode | undefined =>
-  cloud.nodes.find(({ instanceId, nodeName }) =>
-    node.instanceId === null ? nodeName === node.name : instanceId === node.instanceId,
-  );
+  cloud.nodes.find(({ instanceId }) => instanceId === node.instanceId) ??
+  cloud.nodes.find((machine) => machine.nodeName === node.name && (node.instanceId === null || isRunning(machine)));
 
 /** What was begun is carried on: a node that is still to be marked is, and one that is gone, or that pods wait for, is let be. */
 function carryOn({ one, wanted }: Turn): PlannedStep[] {

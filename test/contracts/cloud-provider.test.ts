@@ -293,6 +293,18 @@ describe("Cloud port: machines of one's own, beyond it", () => {
     expect(await nodesOf(provider, 'gone')).toMatchObject([{ instanceId: before?.instanceId, nodeName: null }]);
   });
 
+  test('what was given back is told for as long as its node may be there: until the machine is rented again', async () => {
+    const { provider, pass } = machines();
+    await renting(provider, 1);
+    const [before] = await nodesOf(provider, 'running');
+    await renting(provider, 0, [before!.instanceId]);
+    for (let minute = 0; minute < 90; minute += 1) await pass();
+    await renting(provider, 0);
+    expect(await nodesOf(provider, 'gone')).toMatchObject([{ instanceId: before?.instanceId, nodeName: 'node-n1' }]);
+    await renting(provider, 1);
+    expect(await nodesOf(provider, 'gone')).toEqual([]);
+  });
+
   test('a machine that does not wake is starting, says why, and is tried again; one that does not rest is not given to others', async () => {
     const place = folder();
     const mended = join(place, 'mended');

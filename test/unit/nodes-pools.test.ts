@@ -1,12 +1,12 @@
 // Builds pools, their machines and the pods that wait as plain values and looks at the steps that are planned.
 import { describe, expect, test } from 'vitest';
-import type { CloudPoolState } from '../../src/clouds/cloud-provider.port.ts';
+import type { CloudNode, CloudPoolState } from '../../src/clouds/cloud-provider.port.ts';
 import type { ObservedNode, WaitingPod } from '../../src/fleet/cluster-inventory.port.ts';
 import type { Pool } from '../../src/fleet/cluster.ts';
 import type { ClusterNode, PoolScaling } from '../../src/fleet/node.ts';
 import { planNodes } from '../../src/fleet/plan-nodes.ts';
 import { planPoolRemoval } from '../../src/fleet/plan-pool-removal.ts';
-import { planPools, POOL_PACE, type PlannedStep, type ScaledPool } from '../../src/fleet/plan-pools.ts';
+import { machineOf, planPools, POOL_PACE, type PlannedStep, type ScaledPool } from '../../src/fleet/plan-pools.ts';
 import { node, notice, NOW, pod, poolCalled, seen, small, uid } from '../support/nodes.ts';
 
 describe('Nodes scale: pools grow for pods that wait and give idle nodes back', () => {
@@ -43,6 +43,18 @@ describe('Nodes scale: pools grow for pods that wait and give idle nodes back', 
 
   test('as many nodes as the pods need, packed', () => {
     expect(words(scaled(), [waits(1), waits(2), waits(3)])).toEqual(['0 to 2']);
+  });
+
+  test('a machine is known by its instance id, or by its node, unless that one has gone and another has its name', () => {
+    const by = (instanceId: string, phase: CloudNode['phase']): CloudPoolState => ({
+      desired: 1,
+      nodes: [{ instanceId, nodeName: 'node1', phase, since: 0 }],
+    });
+    const of = (instanceId: string | null, cloud: CloudPoolState) => machineOf(node(1, { instanceId }), cloud)?.phase;
+    expect(of('i-1', by('i-1', 'gone'))).toBe('gone');
+    expect(of('rack-1', by('rack-1.7', 'running'))).toBe('running');
+    expect(of('rack-1', by('rack-1.7', 'gone'))).toBeUndefined();
+    expect(of(null, by('rack-1.7', 'gone'))).toBe('gone');
   });
 
   test('nodes that are on their way are counted on', () => {

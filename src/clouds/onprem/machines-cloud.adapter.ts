@@ -12,12 +12,13 @@ import type {
 import { KeptRentals } from '../kept-rentals.adapter.ts';
 import { regionOf } from '../offering-key.ts';
 import type { OfferingListing, PriceFeed, PriceReading } from '../price-feed.port.ts';
+import { nameMachines } from '../plan-scale.ts';
 import {
   ACCEPTED,
   EMPTY_BOOK,
   isThere,
   machinesOf,
-  planScale,
+  planRentals,
   refused,
   stateOf,
   tidied,
@@ -100,7 +101,7 @@ export class MachinesCloud implements MachineProvider, PriceFeed, CloudCheck {
   async observeNodes(key: string): Promise<CloudPoolState | null> {
     this.#settlePower();
     const known = (await this.#books.read()).pools[key];
-    return known ? stateOf(known, this.#deps.clock.now()) : null;
+    return known ? stateOf(known, this.#deps.clock.now(), hasNode) : null;
   }
 
   /** Nobody takes them away. */
@@ -149,22 +150,22 @@ export class MachinesCloud implements MachineProvider, PriceFeed, CloudCheck {
     known: RentedPool,
     wish: { readonly desired: number; readonly release: readonly string[] },
   ): { book: RentalBook; answer: CloudResult } {
-    const plan = planScale(known, wish);
-    if ('outcome' in plan) return { book, answer: plan };
+    const plan = planRentals(known, wish);
+    if (plan.kind === 'refuse') return { book, answer: nameMachines(plan.left, wish.desired) };
     const { pool } = known;
     const taken = new Set(
       [...machinesOf(book), ...book.past].filter((one) => !isFree(one)).map(({ instanceId }) => machineOf(instanceId)),
     );
     const free = machinesFor(this.#deps.list, pool).filter(({ name }) => !taken.has(name));
-    if (free.length < plan.more)
+    if (free.length < plan.grow)
       return {
         book,
-        answer: refused('STOCK_OUT', `${free.length} such machines are free, and ${plan.more} are wished for`, RETRY_MS),
+        answer: refused('STOCK_OUT', `${free.length} such machines are free, and ${plan.grow} are wished for`, RETRY_MS),
       };
-    const rented = free.slice(0, plan.more).map((machine, n) => this.#start(machine, book.made + n + 1));
+    const rented = free.slice(0, plan.grow).map((machine, n) => this.#start(machine, book.made + n + 1));
     const renamed = withoutNodes(book, new Set(rented.map(({ nodeName }) => nodeName)));
     const machines = (renamed.pools[pool.key] ?? known).machines.map((one) =>
-      wish.release.includes(one.instanceId) && isThere(one) ? this.#stopped(one) : one,
+      plan.release.includes(one.instanceId) ? this.#stopped(one) : one,
     );
     return { book: withScaled(renamed, pool.key, { desired: wish.desired, machines, rented }), answer: ACCEPTED };
   }
@@ -191,7 +192,7 @@ export class MachinesCloud implements MachineProvider, PriceFeed, CloudCheck {
       if (fence.epoch < kept.epoch) return { book: kept, answer: { outcome: 'stale_epoch' } };
       const now = this.#deps.clock.now();
       const led = fence.epoch === kept.epoch ? kept : { ...kept, epoch: fence.epoch };
-      return body(tidied(led, now, now - REMEMBERED_MS));
+      return body(tidied(led, { now, before: now - REMEMBERED_MS, isKept: hasNode }));
     });
   }
 
@@ -224,6 +225,9 @@ export class MachinesCloud implements MachineProvider, PriceFeed, CloudCheck {
     }
   }
 }
+
+/** Its node may still be there: whoever sees it must know that it was given back. */
+const hasNode = ({ nodeName }: Rental): boolean => nodeName !== null;
 
 /** Given back, and at rest. */
 const isFree = ({ stoppedAt, goneAt }: Rental): boolean => stoppedAt !== null && goneAt !== null;

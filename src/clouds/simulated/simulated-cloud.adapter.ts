@@ -15,12 +15,13 @@ import {
 import { KeptRentals } from '../kept-rentals.adapter.ts';
 import type { OfferingListing, PriceReading } from '../price-feed.port.ts';
 import { billOfRentals } from '../rental-bill.ts';
+import { nameMachines } from '../plan-scale.ts';
 import {
   ACCEPTED,
   isThere,
   machinesOf,
   nodeOf,
-  planScale,
+  planRentals,
   refused,
   stateOf,
   tidied,
@@ -192,22 +193,22 @@ export class SimulatedCloud implements CloudProvider, CloudCheck {
     known: RentedPool,
     wish: { readonly desired: number; readonly release: readonly string[] },
   ): { book: RentalBook; answer: CloudResult } {
-    const plan = planScale(known, wish);
-    if ('outcome' in plan) return { book, answer: plan };
+    const plan = planRentals(known, wish);
+    if (plan.kind === 'refuse') return { book, answer: nameMachines(plan.left, wish.desired) };
     const now = this.#deps.clock.now();
     const there = known.machines.filter(isThere).length;
     const problem = this.#problemWith(book, known.pool, wish.desired - there);
     if (problem) return { book, answer: problem };
     const kind = kindToRent(this.#deps.priced, known.pool, now);
-    const machines = known.machines.map((one) => (plan.release.includes(one) ? this.#stopped(one) : one));
+    const machines = known.machines.map((one) => (plan.release.includes(one.instanceId) ? this.#stopped(one) : one));
     const { desired } = wish;
     const scaled = (rented: readonly Rental[]) => ({
       book: withScaled(book, known.pool.key, { desired, machines, rented }),
       answer: ACCEPTED,
     });
-    if (plan.more === 0) return scaled([]);
+    if (plan.grow === 0) return scaled([]);
     if ('outcome' in kind) return { book, answer: kind };
-    return scaled(Array.from({ length: plan.more }, (_, n) => this.#start(book.made + n + 1, kind)));
+    return scaled(Array.from({ length: plan.grow }, (_, n) => this.#start(book.made + n + 1, kind)));
   }
 
   #problemWith(book: RentalBook, { instanceType }: CloudPool, more: number): CloudResult | null {
@@ -252,7 +253,7 @@ export class SimulatedCloud implements CloudProvider, CloudCheck {
       if (fence.epoch < kept.epoch) return { book: kept, answer: { outcome: 'stale_epoch' } };
       const now = this.#deps.clock.now();
       const led = fence.epoch === kept.epoch ? kept : { ...kept, epoch: fence.epoch };
-      return body(tidied(this.#seen(led, now), now, now - BILLED_MS));
+      return body(tidied(this.#seen(led, now), { now, before: now - BILLED_MS }));
     });
     if (loses === 'answer') throw new CloudUnknown('the answer of the simulated call was lost');
     return result;
