@@ -94,7 +94,8 @@ function partOf(workload: Workload, { replicas, noticed, refused }: LiveSpotWorl
   // Those that serve already are on nodes of before; which of them leave is all the same.
   const ordered = [...own].sort((a, b) => a.capacityFrom - b.capacityFrom || (a.id < b.id ? -1 : 1));
   const leaving = ordered.slice(0, noticed.get(workload.id) ?? 0);
-  const rest = ordered.slice(leaving.length);
+  // Those beyond what is wished there are about to end.
+  const rest = ordered.slice(leaving.length).slice(0, workload.replicas);
   // What was refused will not start: neither what was never made, nor what waits for a node.
   const staying = refused.has(workload.poolId) ? rest.filter(({ state }) => state !== 'starting') : rest;
   const coming = refused.has(workload.poolId) ? 0 : Math.max(0, workload.replicas - staying.length);
