@@ -2,15 +2,13 @@ import { dirname, join, resolve } from 'node:path';
 import { z } from 'zod';
 import { AwsCloud } from '../clouds/aws/aws-cloud.adapter.ts';
 import { AwsSettings } from '../clouds/aws/aws-settings.adapter.ts';
-import { AzureMachines } from '../clouds/azure/azure-machines.adapter.ts';
+import { AzureCloud } from '../clouds/azure/azure-cloud.adapter.ts';
 import { AzureRetailPrices } from '../clouds/azure/azure-retail-prices.adapter.ts';
 import { AzureSettings } from '../clouds/azure/azure-settings.adapter.ts';
 import type { MachineProvider } from '../clouds/cloud-provider.port.ts';
 import type { ConfiguredCloud, ConfiguredFeed } from '../clouds/configured-cloud.ts';
 import { FileState } from '../clouds/file-state.adapter.ts';
-import { GcpApi } from '../clouds/gcp/gcp-api.adapter.ts';
-import { GcpBillingPrices } from '../clouds/gcp/gcp-billing-prices.adapter.ts';
-import { GcpMachines } from '../clouds/gcp/gcp-machines.adapter.ts';
+import { GcpCloud } from '../clouds/gcp/gcp-cloud.adapter.ts';
 import { GcpSettings } from '../clouds/gcp/gcp-settings.adapter.ts';
 import { CommandCloud } from '../clouds/onprem/command-cloud.adapter.ts';
 import { MachinesCloud } from '../clouds/onprem/machines-cloud.adapter.ts';
@@ -73,14 +71,14 @@ const CLOUDS: Readonly<Record<string, Kind>> = {
     const aws = new AwsCloud({ ...deps, name, settings });
     return { machines: aws, feed: aws, bill: aws, check: aws };
   }),
-  azure: kindOf(AzureSettings, (settings, { name, deps }) => ({
-    machines: new AzureMachines({ ...deps, name, settings }),
-    feed: new AzureRetailPrices({ ...deps, endpoint: settings.endpoints.retailPrices }),
-  })),
-  gcp: kindOf(GcpSettings, (settings, { name, deps }) => ({
-    machines: new GcpMachines({ ...deps, name, settings }),
-    feed: new GcpBillingPrices(new GcpApi({ ...deps, settings })),
-  })),
+  azure: kindOf(AzureSettings, (settings, { name, deps }) => {
+    const azure = new AzureCloud({ ...deps, name, settings });
+    return { machines: azure, feed: azure, bill: azure, check: azure };
+  }),
+  gcp: kindOf(GcpSettings, (settings, { name, deps }) => {
+    const gcp = new GcpCloud({ ...deps, name, settings });
+    return { machines: gcp, feed: gcp, bill: settings.bill && gcp, check: gcp };
+  }),
   command: kindOf(CommandSettings, (settings, { name }) => commanded(new CommandCloud(name, settings))),
   machines: kindOf(MachinesSettings, ({ machines, region, capacityType, power }, entry) => {
     const list = { cloud: entry.name, region, capacityType, machines: machinesOf(machines, entry) };

@@ -139,7 +139,7 @@ describe('Cloud port: sizes of Azure', () => {
   });
 });
 
-describe('Cloud port: checks of Azure', () => {
+describe('Clouds check: Azure', () => {
   const found = async (change: (made: Awaited<ReturnType<typeof opened>>) => unknown, more = {}) => {
     const made = await opened(more);
     change(made);

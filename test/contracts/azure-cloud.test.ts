@@ -102,7 +102,7 @@ describe('Cloud port: machines of Azure', () => {
     expect(body()).toMatchObject({ location: 'eastus', zones: ['1'], properties: { virtualMachineProfile: profile } });
   });
 
-  test('a pool that shows late, and twice, is one: its repeat finds it by its name, and what was made too much goes', async () => {
+  test('Azure reports a created pool late or twice: it is one, found by its name, and what was made too much goes', async () => {
     const { double, provider } = await withPool(scaleSet);
     const late = another(double).provider;
     expect(await late.observeNodes(scaleSet.key)).toBeNull();

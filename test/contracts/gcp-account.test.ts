@@ -70,7 +70,7 @@ async function opened(more: Readonly<Record<string, unknown>> = {}) {
   return { cloud, double, prices, facts };
 }
 
-describe('Cloud port: checks of Google Cloud', () => {
+describe('Clouds check: Google Cloud', () => {
   const found = async (change: (made: Awaited<ReturnType<typeof opened>>) => unknown, more = {}) => {
     const made = await opened(more);
     change(made);
