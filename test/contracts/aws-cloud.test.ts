@@ -8,7 +8,7 @@ import { CloudUnknown, type CloudPool, type CloudResult } from '../../src/clouds
 import type { Random } from '../../src/kernel/random.ts';
 import { seededRandom } from '../support/actors.ts';
 import { failure, startAwsAccount, type AwsAccount, type AwsAnswer } from '../support/aws-account.ts';
-import { awsOwner, type AwsOwner } from '../support/aws-clients.ts';
+import { awsOwner, spotWarning, type AwsOwner } from '../support/aws-clients.ts';
 import { machineProviderSuite, type MachinesSubject } from '../support/cloud-provider-suite.ts';
 import { findMoto, startMoto, type Moto } from '../support/moto.ts';
 import { quietLogger } from '../support/quiet-logger.ts';
@@ -59,14 +59,6 @@ const cloudOf = (account: AwsAccount, queueUrl: string, time: Time): AwsCloud =>
     deadline: (ms) => AbortSignal.timeout(account.trouble === 'hangs' ? HANGING_MS : ms),
   });
 
-const warning = (instanceId: string, time: number, type = 'EC2 Spot Instance Interruption Warning'): string =>
-  JSON.stringify({
-    ...{ version: '0', id: '12345678-1234-1234-1234-123456789012', source: 'aws.ec2', account: '123456789012' },
-    ...{ 'detail-type': type, time: new Date(time).toISOString(), region: REGION },
-    resources: [`arn:aws:ec2:${REGION}:123456789012:instance/${instanceId}`],
-    detail: { 'instance-id': instanceId, 'instance-action': 'terminate' },
-  });
-
 async function openAccount(pool: CloudPool = POOL): Promise<Opened & { time: Time }> {
   await moto.reset();
   const account = await startAwsAccount(moto);
@@ -87,7 +79,7 @@ async function openAccount(pool: CloudPool = POOL): Promise<Opened & { time: Tim
     lose: (what) => account.lose(what),
     trouble: (how) => void (account.trouble = how),
     interrupt: async (instanceId) => {
-      await owner.send(queueUrl, [warning(instanceId, time.now)]);
+      await owner.send(queueUrl, [spotWarning(instanceId, time.now)]);
       wanted.add(instanceId);
     },
     close: async () => {
@@ -311,8 +303,11 @@ describe.runIf(program !== null)('Spot: notices of AWS', () => {
     const [first = '', second = ''] = ids;
     const at = time.now - 400_000;
     const random = seededRandom(3);
-    const strangers = Array.from({ length: 400 }, (_, n) => warning(`i-${(0x10000000 + n).toString(16)}`, at));
-    const ours = Array.from({ length: 300 }, (_, n) => [warning(first, at + (n % 7) * 1_000), warning(second, at, REBALANCE)]);
+    const strangers = Array.from({ length: 400 }, (_, n) => spotWarning(`i-${(0x10000000 + n).toString(16)}`, at));
+    const ours = Array.from({ length: 300 }, (_, n) => [
+      spotWarning(first, at + (n % 7) * 1_000),
+      spotWarning(second, at, REBALANCE),
+    ]);
     const order = [...ours.flat(), ...strangers].map((body) => ({ body, place: random.fraction() }));
     const queue = order.sort((a, b) => a.place - b.place).map(({ body }) => body);
     const left = crowdedQueue(account, queue, random);
@@ -330,9 +325,9 @@ describe.runIf(program !== null)('Spot: notices of AWS', () => {
   test('a warning stands before a recommendation, whichever came first, and the next process knows it', async () => {
     const { provider, owner, queueUrl, time, ids, restart } = await withMachines(2);
     const [first = '', second = ''] = ids;
-    await owner.send(queueUrl, [warning(first, time.now), warning(second, time.now, REBALANCE)]);
+    await owner.send(queueUrl, [spotWarning(first, time.now), spotWarning(second, time.now, REBALANCE)]);
     await provider.interruptions();
-    await owner.send(queueUrl, [warning(first, time.now, REBALANCE), warning(second, time.now + 5_000)]);
+    await owner.send(queueUrl, [spotWarning(first, time.now, REBALANCE), spotWarning(second, time.now + 5_000)]);
     await provider.interruptions();
     const told = await restart().interruptions();
     expect(told.map(({ goneAt }) => goneAt)).toEqual([time.now + 120_000, time.now + 125_000]);
@@ -342,16 +337,16 @@ describe.runIf(program !== null)('Spot: notices of AWS', () => {
 
   test('messages that are no notices are deleted; a notice for a machine that does not show yet is not', async () => {
     const { provider, owner, queueUrl, time } = await withMachines(1);
-    const young = warning('i-0123456789abcdef0', time.now);
-    const state = warning('i-0123456789abcdef0', time.now, 'EC2 Instance State-change Notification');
-    await owner.send(queueUrl, ['{', '[]', '{"detail-type": 7}', warning('i-x', time.now), state, young]);
+    const young = spotWarning('i-0123456789abcdef0', time.now);
+    const state = spotWarning('i-0123456789abcdef0', time.now, 'EC2 Instance State-change Notification');
+    await owner.send(queueUrl, ['{', '[]', '{"detail-type": 7}', spotWarning('i-x', time.now), state, young]);
     expect(await provider.interruptions()).toEqual([]);
     expect(await owner.messages(queueUrl)).toBe(1);
   });
 
   test('a message is not deleted before it is written down', async () => {
     const { provider, account, owner, queueUrl, time, ids } = await withMachines(1);
-    await owner.send(queueUrl, [warning(ids[0] ?? '', time.now)]);
+    await owner.send(queueUrl, [spotWarning(ids[0] ?? '', time.now)]);
     account.lose('request');
     await expect(provider.interruptions()).rejects.toThrow(CloudUnknown);
     expect(await owner.messages(queueUrl)).toBe(1);

@@ -76,3 +76,12 @@ export function awsOwner(endpoint: string, region: string): AwsOwner {
     },
   };
 }
+
+/** A message as EventBridge puts it into a queue. */
+export const spotWarning = (instanceId: string, time: number, type = 'EC2 Spot Instance Interruption Warning'): string =>
+  JSON.stringify({
+    ...{ version: '0', id: '12345678-1234-1234-1234-123456789012', source: 'aws.ec2', account: '123456789012' },
+    ...{ 'detail-type': type, time: new Date(time).toISOString(), region: 'us-east-1' },
+    resources: [`arn:aws:ec2:us-east-1:123456789012:instance/${instanceId}`],
+    detail: { 'instance-id': instanceId, 'instance-action': 'terminate' },
+  });

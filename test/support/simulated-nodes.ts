@@ -1,5 +1,4 @@
-import { CloudUnknown } from '../../src/clouds/cloud-provider.port.ts';
-import type { SimulatedCloud } from '../../src/clouds/simulated/simulated-cloud.adapter.ts';
+import { CloudUnknown, type MachineProvider } from '../../src/clouds/cloud-provider.port.ts';
 import {
   InventoryUnreachable,
   type ClusterInventory,
@@ -29,13 +28,15 @@ interface Pod {
 
 export interface SimulatedNodesDeps {
   readonly clock: Clock;
-  readonly market: SimulatedCloud;
+  readonly market: Pick<MachineProvider, 'observeNodes'>;
   /** Of the pools, in the order of names given: `installation/cluster/pool`. */
   readonly prefix: string;
   readonly pools: readonly string[];
   readonly size: NodeResources;
   /** Nodes are numbered from here; default 0. */
   readonly uids?: number;
+  /** Of a machine; default: the digits of its id. */
+  readonly numberOf?: (instanceId: string) => number;
   readonly priceOf?: (pool: string) => bigint | null;
 }
 
@@ -95,7 +96,7 @@ export class SimulatedNodes implements ClusterInventory, NodeActions {
   }
 
   async #nodesOf(pool: string): Promise<ObservedNode[]> {
-    const { market, prefix, size, priceOf } = this.#deps;
+    const { market, prefix, size, priceOf, numberOf = digitsOf } = this.#deps;
     const machines = (await untilAnswered(() => market.observeNodes(`${prefix}/${pool}`)))?.nodes ?? [];
     return machines
       .filter(({ phase }) => phase === 'running' || phase === 'stopping')
@@ -103,7 +104,7 @@ export class SimulatedNodes implements ClusterInventory, NodeActions {
         const message = this.#noticed.get(instanceId);
         return {
           ...{
-            uid: uid((this.#deps.uids ?? 0) + Number(instanceId.replace(/\D/g, ''))),
+            uid: uid((this.#deps.uids ?? 0) + numberOf(instanceId)),
             name: instanceId,
             from: since,
             capacity: size,
@@ -186,6 +187,8 @@ export class SimulatedNodes implements ClusterInventory, NodeActions {
       }));
   }
 }
+
+const digitsOf = (instanceId: string): number => Number(instanceId.replace(/\D/g, ''));
 
 /** A cluster sees its own machines, whatever its provider's API does. */
 async function untilAnswered<T>(ask: () => Promise<T>): Promise<T> {
