@@ -73,6 +73,13 @@ describe('Spot and nodes: what is read of them', () => {
     });
   });
 
+  test('a machine of a scale set of Azure is told from one of another', () => {
+    const providerID =
+      'azure:///subscriptions/1/resourceGroups/mc/providers/Microsoft.Compute/virtualMachineScaleSets/aks-p1-12-vmss/virtualMachines/0';
+    const read = observedNode(kubernetesNode({ spec: { providerID } }), []);
+    expect(read).toMatchObject({ provider: 'azure', instanceId: 'aks-p1-12-vmss_0' });
+  });
+
   test.each(['1,25', '$2', '-1', '', 'free', '1e3', '1000000001', `9${'9'.repeat(40)}`])(
     'the price %j is none: it is said of which annotation, with its value and what to write instead',
     (value) => {

@@ -58,7 +58,13 @@ const placeOf = (labels: Labels): Pick<ObservedNode, 'region' | 'zone' | 'instan
 function providerOf(providerId: string | undefined, labels: Labels): Pick<ObservedNode, 'provider' | 'instanceId'> {
   const [, scheme = '', path = ''] = /^([a-z0-9-]+):\/\/(.*)$/.exec(providerId ?? '') ?? [];
   const provider = labels[PROVIDER_LABEL] ?? PROVIDERS[scheme] ?? (scheme === '' ? null : scheme);
-  return { provider, instanceId: path.split('/').at(-1) || null };
+  return { provider, instanceId: scaleSetMachine(path) ?? (path.split('/').at(-1) || null) };
+}
+
+/** Azure numbers the machines of a scale set: one is told from another's by both. Null = it is in none. */
+function scaleSetMachine(path: string): string | null {
+  const [, scaleSet = '', number = ''] = /\/virtualMachineScaleSets\/([^/]+)\/virtualMachines\/([^/]+)$/i.exec(path) ?? [];
+  return scaleSet === '' ? null : `${scaleSet.toLowerCase()}_${number}`;
 }
 
 /** Null where no label says. */
