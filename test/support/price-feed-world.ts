@@ -57,7 +57,7 @@ export const toObserved = ({ offering, price }: CatalogueRow): ObservedPrice => 
 });
 
 /** The bundled book in a database, and the loop of feeds over `feeds`, all of them for the same regions. */
-export async function openPriceWorld(start: Instant, feeds: readonly ToldFeed[], regions: readonly string[]) {
+export async function openPriceWorld(start: Instant, feeds: readonly PriceFeed[], regions: readonly string[]) {
   const db = await openTestDatabase();
   const world = { now: start };
   const clock = { now: () => world.now };
