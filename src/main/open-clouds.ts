@@ -67,15 +67,16 @@ const kindOf = <T>(schema: z.ZodType<T>, open: (settings: T, entry: Entry) => Op
 
 /** What can be named, by `kind`. No secret is in the settings: each finds credentials where its own tools look for them. */
 const CLOUDS: Readonly<Record<string, Kind>> = {
-  aws: kindOf(AwsSettings, (settings, { name, deps }) => {
-    const aws = new AwsCloud({ ...deps, name, settings });
+  aws: kindOf(AwsSettings, (written, { name, deps }) => {
+    const aws = new AwsCloud({ ...deps, name, settings: withBillBeside(written, deps) });
     return { machines: aws, feed: aws, bill: aws, check: aws };
   }),
-  azure: kindOf(AzureSettings, (settings, { name, deps }) => {
-    const azure = new AzureCloud({ ...deps, name, settings });
+  azure: kindOf(AzureSettings, (written, { name, deps }) => {
+    const azure = new AzureCloud({ ...deps, name, settings: withBillBeside(written, deps) });
     return { machines: azure, feed: azure, bill: azure, check: azure };
   }),
-  gcp: kindOf(GcpSettings, (settings, { name, deps }) => {
+  gcp: kindOf(GcpSettings, (written, { name, deps }) => {
+    const settings = withBillBeside(written, deps);
     const gcp = new GcpCloud({ ...deps, name, settings });
     return { machines: gcp, feed: gcp, bill: settings.bill && gcp, check: gcp };
   }),
@@ -96,7 +97,7 @@ const stateOf = ({ name, deps }: Entry): FileState => new FileState(join(deps.co
 
 /** As they are written in the settings, or in the file that those name. */
 function machinesOf(written: string | unknown[], { name, deps }: Entry): OwnMachine[] {
-  const rows = typeof written === 'string' ? rowsOf(resolve(dirname(deps.config.cloudsFile ?? ''), written)) : written;
+  const rows = typeof written === 'string' ? rowsOf(beside(written, deps)) : written;
   const machines = parsed([name, 'machines'], () => MachineRows.parse(rows));
   const problem = problemWith(machines);
   if (problem) throw wrong([name], `machines: ${problem}`);
@@ -106,7 +107,7 @@ function machinesOf(written: string | unknown[], { name, deps }: Entry): OwnMach
 function rowsOf(file: string): unknown {
   const text = readSetting(SETTING, file);
   const rows = file.endsWith('.csv') ? rowsOfCsv(text) : jsonOf(text);
-  if (rows === null) throw wrong([], `${file}: a table without quotes, each line as long as the header`);
+  if (rows === null) throw wrong([], `${file}: it is no table with each line as long as its header`);
   return rows;
 }
 
@@ -120,8 +121,15 @@ const FEEDS: Readonly<Record<string, Kind>> = {
 };
 
 /** A path in the file is taken from where the file is. */
+const beside = (path: string, { config }: OpenCloudsDeps): string => resolve(dirname(config.cloudsFile ?? ''), path);
+
 const besideFile = <T extends TablePlace>(place: T, { deps }: Entry): T =>
-  place.path === undefined ? place : { ...place, path: resolve(dirname(deps.config.cloudsFile ?? ''), place.path) };
+  place.path === undefined ? place : { ...place, path: beside(place.path, deps) };
+
+const withBillBeside = <T extends { readonly bill: object | null }>(settings: T, deps: OpenCloudsDeps): T =>
+  settings.bill && 'file' in settings.bill && typeof settings.bill.file === 'string'
+    ? { ...settings, bill: { ...settings.bill, file: beside(settings.bill.file, deps) } }
+    : settings;
 
 const MAX_FEED_MINUTES = 1_440;
 

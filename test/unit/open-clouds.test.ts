@@ -66,7 +66,7 @@ describe('Clouds by configuration: the file', () => {
       { name: 'n2', node: 'node-two', type: 'small', zone: 'cellar', cpu: 2.5, memoryGib: 4 },
     ];
     writeFileSync(join(folder, 'rack.json'), JSON.stringify(rows));
-    const table = 'name,node,type,zone,cpu,memoryGib,gpu,gpuMemoryGib,pricePerHour\nn1,,big,,4,16,T4,16,0.35\n';
+    const table = '"name",node,type,zone,cpu,memoryGib,gpu,gpuMemoryGib,pricePerHour\nn1,,big,,4,16,T4,16,0.35\n';
     writeFileSync(join(folder, 'rack.csv'), `${table}n2,node-two,small,cellar,2.5,4,,,\n`);
     for (const machines of [rows, 'rack.json', 'rack.csv']) {
       const { feeds } = opened({ rack: { kind: 'machines', machines, prices: { regions: ['rack/here'] } } });
@@ -92,7 +92,11 @@ describe('Clouds by configuration: the file', () => {
     [['a', 'a'].map((name) => ({ name, type: 'big', cpu: 4, memoryGib: 16 })), 'rack.machines: two machines are called a'],
     [['a', 'b'].map((name, i) => ({ name, type: 'big', cpu: 4 + i, memoryGib: 16 })), 'machines of type big in here differ'],
     ['nowhere.csv', 'nowhere.csv, which cannot be read'],
+    ['short.csv', 'short.csv: it is no table'],
+    ['open.csv', 'open.csv: it is no table'],
   ])('machines that are %j are refused', (machines, words) => {
+    writeFileSync(join(folder, 'open.csv'), 'name,type\nn1,"big\n');
+    writeFileSync(join(folder, 'short.csv'), 'name,type,cpu,memoryGib\nn1,big,4\n');
     expect(() => opened({ rack: { kind: 'machines', machines } })).toThrow(words);
   });
 
@@ -110,6 +114,12 @@ describe('Clouds by configuration: the file', () => {
       ['azure-retail', 3_600_000],
     ]);
     expect(() => opened({ amazon: { kind: 'aws', regions: ['us-east-1'], secretKey: 'x' } })).toThrow('secretKey');
+  });
+
+  test('bills in files beside it are read from there', async () => {
+    const bill = { from: 'focus', file: 'not-there.csv' };
+    const { clouds } = opened({ amazon: { kind: 'aws', regions: ['us-east-1'], bill } });
+    await expect(clouds[0]?.bill?.fetchBill(0, 1)).rejects.toThrow(join(folder, 'not-there.csv'));
   });
 
   test('two of one name are refused', () => {

@@ -3,6 +3,7 @@ import type { CloudPool } from '../cloud-provider.port.ts';
 import type { CapacityType, Offering } from '../offering.ts';
 import { offeringIdOf, offeringKeyText, type OfferingKey } from '../offering-key.ts';
 import type { ObservedPrice } from '../price-feed.port.ts';
+import { CsvReader } from '../read-csv.ts';
 
 /** A machine that stands somewhere and is paid for already. */
 export interface OwnMachine {
@@ -64,11 +65,22 @@ export function offeringsOf(list: MachineList): { readonly offering: Offering; r
   });
 }
 
-/** A table with a header as objects; null = it is none: quotes, or a line of another length. */
+/** A table with a header as objects; null = it is none: a cell that does not end, or a line of another length. */
 export function rowsOfCsv(text: string): Record<string, string>[] | null {
-  const [header = '', ...lines] = text.trim().split(/\r?\n/);
-  const names = header.split(',').map((name) => name.trim());
-  const cells = lines.filter((line) => line.trim() !== '').map((line) => line.split(',').map((one) => one.trim()));
-  if (text.includes('"') || cells.some(({ length }) => length !== names.length)) return null;
-  return cells.map((row) => Object.fromEntries(names.map((name, i) => [name, row[i] ?? ''])));
+  const [names = [], ...records] = recordsOf(text) ?? [];
+  if (names.length === 0) return null;
+  const rows = records.filter((cells) => cells.some((cell) => cell !== ''));
+  if (rows.some(({ length }) => length !== names.length)) return null;
+  return rows.map((cells) => Object.fromEntries(names.map((name, i) => [name.trim(), cells[i]?.trim() ?? ''])));
+}
+
+function recordsOf(text: string): string[][] | null {
+  const reader = new CsvReader();
+  try {
+    const records = reader.add(text);
+    const last = reader.end();
+    return last ? [...records, last] : records;
+  } catch {
+    return null;
+  }
 }
