@@ -134,6 +134,19 @@ describe('Cloud port: machines of Azure', () => {
     expect(await scale(2)).toEqual(ACCEPTED);
   });
 
+  test.each([agents, scaleSet])(
+    'a pool that changed after it was looked at is not described by an old look: $key',
+    async (pool) => {
+      const { double, provider, scale, observe } = await withPool(pool);
+      await scale(1);
+      await observe();
+      double.touches = true;
+      await expect(provider.ensurePool({ ...pool, labels: { tier: 'other' } }, FENCE)).rejects.toThrow(/PreconditionFailed/);
+      double.touches = false;
+      expect(await provider.ensurePool({ ...pool, labels: { tier: 'other' } }, FENCE)).toEqual(ACCEPTED);
+    },
+  );
+
   test('machines that leave are waited for before others are asked for, so that Azure does not choose', async () => {
     const { provider, scale, observe } = await withPool(scaleSet);
     await scale(2);

@@ -126,6 +126,18 @@ describe('Cloud port: machines of Google Cloud', () => {
     expect(running.map((name) => name.slice(-4))).toEqual(['0001', '0003']);
   });
 
+  test.each([nodePool, zonal])(
+    'a pool that changed after it was looked at is not described by an old look: $key',
+    async (pool) => {
+      const { double, provider } = await withPool(pool);
+      double.touches = true;
+      const described = provider.ensurePool({ ...pool, labels: { tier: 'other' } }, FENCE);
+      await expect(described).rejects.toThrow(/does not match/);
+      double.touches = false;
+      expect(await provider.ensurePool({ ...pool, labels: { tier: 'other' } }, FENCE)).toEqual(ACCEPTED);
+    },
+  );
+
   test('a wish whose change is still going on is not said twice: somebody else waits for it', async () => {
     const { double, scale } = await withPool(zonal);
     double.http.lose('answer');

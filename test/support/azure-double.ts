@@ -61,6 +61,8 @@ export class AzureDouble {
   breaks = false;
   /** Lists show nothing. */
   hides = false;
+  /** Somebody else changes each pool right after it was looked at. */
+  touches = false;
   readonly #groups = new Map<string, Group>();
   readonly #operations: Operation[] = [];
 
@@ -116,6 +118,7 @@ export class AzureDouble {
         const wanted = path.startsWith(cluster) ? AKS_VERSION : path.startsWith(sets) ? COMPUTE_VERSION : null;
         if (wanted !== null && request.query.get('api-version') !== wanted)
           throw new DoubleRefusal(400, 'MissingApiVersionParameter', 'The api-version query parameter is required.');
+        if (method !== 'GET' && this.touches) for (const group of this.#groups.values()) group.version += 1;
         if (method !== 'GET') this.written.set(request.path, request.body);
         return answer(request);
       },

@@ -10,6 +10,10 @@ export interface OperationError {
   readonly message: string;
 }
 
+export const missing = (name: string): never => {
+  throw new DoubleRefusal(404, 'notFound', `The resource '${name}' was not found`);
+};
+
 interface Operation {
   readonly name: string;
   readonly place: string;
@@ -48,9 +52,7 @@ export class GcpOperations {
   }
 
   one(name = ''): DoubleAnswer {
-    const found = this.#all.find((operation) => operation.name === name);
-    if (!found) throw new DoubleRefusal(404, 'notFound', `operation ${name}`);
-    return { body: this.#shown(found) };
+    return { body: this.#shown(this.#all.find((operation) => operation.name === name) ?? missing(name)) };
   }
 
   unfinished(request: DoubleRequest): DoubleAnswer {

@@ -9,7 +9,7 @@ import {
   SetSizeBody,
   TemplateBody,
 } from './gcp-double-shapes.ts';
-import { aggregated, GcpOperations, OPERATION_MS, page, type OperationError } from './gcp-double-operations.ts';
+import { aggregated, GcpOperations, missing, OPERATION_MS, page, type OperationError } from './gcp-double-operations.ts';
 import { DoubleRefusal, HttpDouble, strictly, type DoubleAnswer, type DoubleRequest, type DoubleRoute } from './http-double.ts';
 
 export const PROJECT = 'purser-test';
@@ -57,6 +57,7 @@ export class GcpDouble {
   quota = 100;
   /** A zone that does not answer: lists say so and leave it out. */
   unreachable = false;
+  touches = false; // somebody else changes each pool right after it was looked at
   readonly written = new Map<string, unknown>();
   readonly templates = new Map<string, Record<string, unknown>>();
   readonly #groups = new Map<string, Group>();
@@ -159,6 +160,8 @@ export class GcpDouble {
       ...{ method, path: new RegExp(`${path}$`), query },
       answer: (request) => {
         this.#tick();
+        if (method !== 'GET' && this.touches)
+          for (const one of [...this.#groups.values(), ...this.#nodePools.values()]) one.version += 1;
         if (method !== 'GET') this.written.set(request.path, request.body);
         return answer(request);
       },
@@ -390,10 +393,6 @@ export class GcpDouble {
       .filter(({ leavesAt, takenAt }) => leavesAt === null && takenAt === null);
   }
 }
-
-const missing = (name: string): never => {
-  throw new DoubleRefusal(404, 'notFound', `The resource '${name}' was not found`);
-};
 
 const keyOf = ({ place, name }: Group): string => `${place}/${name}`;
 const linkOf = ({ place, name }: Group): string => `${COMPUTE}/${place}/instanceGroupManagers/${name}`;
