@@ -31,6 +31,7 @@ const GROUPS: readonly LazyGroup[] = [
   { names: ['events'], load: async () => (await import('./commands/events.ts')).addEventsCommand },
   { names: ['clusters', 'cluster'], load: async () => (await import('./commands/clusters.ts')).addClusterCommands },
   { names: ['clouds'], load: async () => (await import('./commands/clouds.ts')).addCloudCommands },
+  { names: ['prices'], load: async () => (await import('./commands/prices.ts')).addPriceCommands },
   {
     names: ['teams', 'projects', 'principals', 'tokens'],
     load: async () => (await import('./commands/identity.ts')).addIdentityCommands,

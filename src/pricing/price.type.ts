@@ -16,6 +16,9 @@ export class PriceType {
   @Field(() => MoneyType, { description: 'Per hour of the whole instance, as published.' })
   listPerHour!: MoneyType;
 
+  @Field(() => MoneyType, { description: 'Per hour of the whole instance, as agreed with the provider.' })
+  contractedPerHour!: MoneyType;
+
   @Field(() => DateTime, { description: 'In force since.' })
   effectiveFrom!: Instant;
 
@@ -24,6 +27,9 @@ export class PriceType {
 
   @Field(() => String, { description: 'Source and its date, `karpenter-aws@2026-07-20`; `override` when it was set by hand.' })
   source!: string;
+
+  @Field(() => Boolean, { description: 'True: nobody has confirmed it for too long, and nothing is decided by it.' })
+  isStale!: boolean;
 }
 
 @ObjectType('PricePoint', { description: 'A stretch of time under one price, `[from, to)`.' })
@@ -49,9 +55,11 @@ export class SetPriceOverridePayload extends PayloadType {
 export const toPriceType = (row: PriceRow): PriceType => ({
   perHour: toMoney(row.effective),
   listPerHour: toMoney(row.list),
+  contractedPerHour: toMoney(row.contracted),
   effectiveFrom: row.effectiveFrom,
   observedAt: row.observedAt,
   source: row.source,
+  isStale: row.stale ?? false,
 });
 
 export const toPricePointType = ({ from, to, price }: PricePoint): PricePointType => ({ from, to, price: toPriceType(price) });

@@ -242,6 +242,14 @@ export type CreateTokenInput = {
   scope?: Array<GrantInput> | null | undefined;
 };
 
+/** A person's word on a price that is not believed. */
+export type DecideQuarantinedPriceInput = {
+  /** What is said of it. */
+  decision: QuarantineDecision;
+  /** Which. */
+  quarantinedPrice: string | number;
+};
+
 /** What kind of decision it was. */
 export type DecisionKind =
   /** A new revision failed and was taken back. */
@@ -475,6 +483,28 @@ export type NodeReadiness =
   /** Nobody hears of it; it may run on. */
   | 'UNKNOWN';
 
+/** Which offerings; all that are given must hold. */
+export type OfferingFilter = {
+  /** With one of these accelerators. */
+  acceleratorModels?: Array<string> | null | undefined;
+  /** Of one of these architectures. */
+  architectures?: Array<string> | null | undefined;
+  /** Rented in one of these ways. */
+  capacityTypes?: Array<CapacityType> | null | undefined;
+  /** Of one of these instance types. */
+  instanceTypes?: Array<string> | null | undefined;
+  /** At most so many USD per hour. */
+  maxPricePerHour?: string | null | undefined;
+  /** With at least so many thousandths of a CPU. */
+  minCpuMilli?: number | null | undefined;
+  /** With at least so much memory, in MiB. */
+  minMemoryMib?: number | null | undefined;
+  /** Of one of these providers. */
+  providers?: Array<string> | null | undefined;
+  /** In one of these regions, `provider/region`. */
+  regions?: Array<string> | null | undefined;
+};
+
 /** Names one offering. */
 export type OfferingKey = {
   /** How it is rented. */
@@ -488,6 +518,13 @@ export type OfferingKey = {
   /** Left out where the price is the same in every zone. */
   zone?: string | null | undefined;
 };
+
+/** Order of offerings. */
+export type OfferingOrder =
+  /** By provider, region, zone, instance type and capacity type. */
+  | 'KEY'
+  /** Cheapest first, those without a price last. */
+  | 'PRICE';
 
 /** Who a person is to the configured issuer. */
 export type OidcSubjectInput = {
@@ -535,6 +572,46 @@ export type PoolSettingInput = {
   value: string;
 };
 
+/** What a price agreement is. */
+export type PriceAgreementKind =
+  /** So many per cent off the list price. */
+  | 'DISCOUNT'
+  /** Machines of your own: what an hour of one costs. */
+  | 'OWN_HARDWARE'
+  /** Machines that are paid for whether they run or not. */
+  | 'RESERVATION'
+  /** An amount per hour that is paid whether it is used or not. */
+  | 'SAVINGS_PLAN';
+
+/** Why a price is not believed. */
+export type PriceDoubt =
+  /** Nothing is rented for nothing. */
+  | 'AMOUNT_NOT_POSITIVE'
+  /** What stands there is no amount. */
+  | 'AMOUNT_UNREADABLE'
+  /** It is not within 0.2 to 5 times the last good price. */
+  | 'FAR_FROM_LAST'
+  /** It is not within 0.2 to 5 times the list price. */
+  | 'FAR_FROM_LIST'
+  /** Another feed says something else. */
+  | 'FEEDS_DISAGREE'
+  /** It is the first price of this offering, and no second read has confirmed it yet. */
+  | 'FIRST_SEEN'
+  /** No machine costs so little, or so much. */
+  | 'IMPLAUSIBLE'
+  /** It changed, and is not newer than what was said before. */
+  | 'NOT_NEWER'
+  /** The source names it more than once, with different prices. */
+  | 'SAYS_TWICE'
+  /** It is a jump that no second read has confirmed yet. */
+  | 'UNCONFIRMED_JUMP'
+  /** Nobody knows what it is. */
+  | 'UNKNOWN_OFFERING'
+  /** It is not in USD. */
+  | 'WRONG_CURRENCY'
+  /** It is not per hour. */
+  | 'WRONG_UNIT';
+
 /** What kind of caller it is. */
 export type PrincipalKind =
   /** A person. */
@@ -575,6 +652,24 @@ export type Protocol =
   | 'OIP'
   /** The OpenAI API. */
   | 'OPENAI';
+
+/** What a person says of a price that is not believed. */
+export type QuarantineDecision =
+  /** It is right: it counts from now on. */
+  | 'ACCEPT'
+  /** It is wrong: the last good price stands until the feed says something else. */
+  | 'DISMISS';
+
+/** What became of a price that was not believed. */
+export type QuarantineState =
+  /** Somebody believed it all the same. */
+  | 'ACCEPTED'
+  /** Somebody said that the last good price stands. */
+  | 'DISMISSED'
+  /** It waits for a person, or for the feed to think better of it. */
+  | 'OPEN'
+  /** The feed says something else now. */
+  | 'WITHDRAWN';
 
 /** What a rebuild does about one workload. */
 export type RebuildActionKind =
@@ -647,6 +742,12 @@ export type RegisterModelVersionInput = {
 export type RemoveClusterInput = {
   /** Global id of the cluster; nothing may be wished or left there. */
   cluster: string | number;
+};
+
+/** Ends an agreement now. */
+export type RemovePriceAgreementInput = {
+  /** Its name. */
+  name: string;
 };
 
 /** What a replica does; every millisecond of its life is in exactly one state. */
@@ -740,6 +841,44 @@ export type ScaleDeploymentInput = {
   replicas: number;
 };
 
+/** Machines that are paid for whether they run or not: by their count (a reservation), or by an amount per hour (a savings plan). They become an offering of capacity type RESERVED. */
+export type SetCommitmentInput = {
+  /** USD per hour that are committed; it covers as many machines as it pays for whole. */
+  committedPerHour?: string | null | undefined;
+  /** How many machines are reserved; or `committedPerHour`. */
+  count?: number | null | undefined;
+  /** What they would be on demand. */
+  covers: OfferingKey;
+  /** In force from then on; left out = from now on. Never in the past. */
+  from?: string | null | undefined;
+  /** Its name; an agreement of this name and kind is replaced. */
+  name: string;
+  /** USD per hour of one machine under the commitment; what was paid in advance spread over its hours. */
+  ratePerHour: string;
+  /** And until then; left out = until it is removed. */
+  until?: string | null | undefined;
+};
+
+/** So many per cent off the list price of whatever fits. Of several the largest counts. */
+export type SetDiscountInput = {
+  /** Only of what is rented in one of these ways. */
+  capacityTypes?: Array<CapacityType> | null | undefined;
+  /** In force from then on; left out = from now on. Never in the past. */
+  from?: string | null | undefined;
+  /** Only of these instance types; `*` stands for anything: `m5.*`. */
+  instanceTypes?: string | null | undefined;
+  /** Its name; an agreement of this name and kind is replaced. */
+  name: string;
+  /** Per cent off the list price, at most three decimals. */
+  percent: string;
+  /** Only of this provider. */
+  provider?: string | null | undefined;
+  /** Only in this region, by the provider's name. */
+  region?: string | null | undefined;
+  /** And until then; left out = until it is removed. */
+  until?: string | null | undefined;
+};
+
 /** Where an alias points from now on. */
 export type SetModelAliasInput = {
   /** The model. */
@@ -748,6 +887,44 @@ export type SetModelAliasInput = {
   name: string;
   /** Number of the version. */
   version: number;
+};
+
+/** A machine of your own: it costs what it loses in value, its power and its place. */
+export type SetOwnHardwareInput = {
+  /** Accelerators, if it has any. */
+  accelerator?: AcceleratorInput | null | undefined;
+  /** amd64 or arm64. */
+  architecture?: string;
+  /** How many of them there are. */
+  count?: number;
+  /** Thousandths of a CPU. */
+  cpuMilli: number;
+  /** In force from then on; left out = from now on. Never in the past. */
+  from?: string | null | undefined;
+  /** USD per month for its place, its network and who looks after it. */
+  hostingPerMonth?: string;
+  /** What kind of machine it is. */
+  instanceType: string;
+  /** Memory in MiB. */
+  memoryMib: number;
+  /** Months that it is used for. */
+  months: number;
+  /** Its name; an agreement of this name and kind is replaced. */
+  name: string;
+  /** USD per kilowatt-hour. */
+  perKilowattHour?: string;
+  /** Whose it is: a name of your own, not that of a cloud. */
+  provider: string;
+  /** USD that one cost. */
+  purchase: string;
+  /** Where it stands. */
+  region: string;
+  /** USD that it will still be worth in the end. */
+  residual?: string;
+  /** And until then; left out = until it is removed. */
+  until?: string | null | undefined;
+  /** Power that it draws, cooling included, in watts. */
+  watts?: number;
 };
 
 /** How a pool may scale. */
@@ -762,6 +939,14 @@ export type SetPoolScalingInput = {
   provider: string;
   /** The provider's own settings; never a secret. `instanceType`, `region`, `zone`, `cpuMilli` and `memoryMib` say what a node is before there is one; after `idleSeconds` (600) without work a node is given back. */
   settings?: Array<PoolSettingInput>;
+};
+
+/** A price that counts instead of the observed one, from now on. */
+export type SetPriceOverrideInput = {
+  /** The offering. */
+  offering: OfferingKey;
+  /** USD per hour of the whole instance; null lets the observed price count again. */
+  pricePerHour?: string | null | undefined;
 };
 
 /** How to share traffic. */
@@ -1179,6 +1364,91 @@ export type LogsQueryVariables = Exact<{
 
 export type LogsQuery = { deployment: { replicas: Array<{ id: string, revision: { number: number } | null, logs: { lines: Array<{ at: string, stream: string, text: string }> } }> } | null };
 
+export type PriceAgreementsQueryVariables = Exact<{ [key: string]: never; }>;
+
+
+export type PriceAgreementsQuery = { priceAgreements: Array<{ name: string, kind: PriceAgreementKind, covers: string, percent: string | null, count: number | null, from: string, until: string | null, version: number, perHour: { amount: string } | null }> };
+
+export type AgreedFragment = { name: string, kind: PriceAgreementKind, covers: string, percent: string | null, count: number | null, from: string, until: string | null, version: number, perHour: { amount: string } | null };
+
+export type SetDiscountMutationVariables = Exact<{
+  input: SetDiscountInput;
+  idempotencyKey?: string | null | undefined;
+}>;
+
+
+export type SetDiscountMutation = { setDiscount: { agreement: { name: string, kind: PriceAgreementKind, covers: string, percent: string | null, count: number | null, from: string, until: string | null, version: number, perHour: { amount: string } | null } | null, userErrors: Array<{ code: UserErrorCode, message: string, path: Array<string> | null, hint: string | null }> } };
+
+export type SetCommitmentMutationVariables = Exact<{
+  input: SetCommitmentInput;
+  idempotencyKey?: string | null | undefined;
+}>;
+
+
+export type SetCommitmentMutation = { setCommitment: { agreement: { name: string, kind: PriceAgreementKind, covers: string, percent: string | null, count: number | null, from: string, until: string | null, version: number, perHour: { amount: string } | null } | null, userErrors: Array<{ code: UserErrorCode, message: string, path: Array<string> | null, hint: string | null }> } };
+
+export type SetOwnHardwareMutationVariables = Exact<{
+  input: SetOwnHardwareInput;
+  idempotencyKey?: string | null | undefined;
+}>;
+
+
+export type SetOwnHardwareMutation = { setOwnHardware: { agreement: { name: string, kind: PriceAgreementKind, covers: string, percent: string | null, count: number | null, from: string, until: string | null, version: number, perHour: { amount: string } | null } | null, userErrors: Array<{ code: UserErrorCode, message: string, path: Array<string> | null, hint: string | null }> } };
+
+export type RemovePriceAgreementMutationVariables = Exact<{
+  input: RemovePriceAgreementInput;
+  idempotencyKey?: string | null | undefined;
+}>;
+
+
+export type RemovePriceAgreementMutation = { removePriceAgreement: { agreement: { name: string, kind: PriceAgreementKind, covers: string, percent: string | null, count: number | null, from: string, until: string | null, version: number, perHour: { amount: string } | null } | null, userErrors: Array<{ code: UserErrorCode, message: string, path: Array<string> | null, hint: string | null }> } };
+
+export type PricesQueryVariables = Exact<{
+  filter?: OfferingFilter | null | undefined;
+  orderBy: OfferingOrder;
+  first: number;
+}>;
+
+
+export type PricesQuery = { offerings: { nodes: Array<{ provider: string, region: string, zone: string | null, instanceType: string, capacityType: CapacityType, cpuMilli: number, memoryMib: number | null, interruptionBand: string | null, accelerator: { model: string, countMilli: number } | null, price: { source: string, isStale: boolean, perHour: { amount: string }, listPerHour: { amount: string } } | null }> } };
+
+export type PriceHistoryQueryVariables = Exact<{
+  offering: OfferingKey;
+  range: TimeRange;
+}>;
+
+
+export type PriceHistoryQuery = { priceHistory: Array<{ from: string, to: string, price: { source: string, observedAt: string, perHour: { amount: string }, listPerHour: { amount: string } } }> };
+
+export type SetPriceMutationVariables = Exact<{
+  input: SetPriceOverrideInput;
+  idempotencyKey?: string | null | undefined;
+}>;
+
+
+export type SetPriceMutation = { setPriceOverride: { offering: { price: { source: string, perHour: { amount: string } } | null } | null, userErrors: Array<{ code: UserErrorCode, message: string, path: Array<string> | null, hint: string | null }> } };
+
+export type PriceFeedsQueryVariables = Exact<{ [key: string]: never; }>;
+
+
+export type PriceFeedsQuery = { priceFeeds: Array<{ name: string, isConfigured: boolean, intervalSeconds: number, attemptedAt: string | null, readAt: string | null, rows: number, quarantined: number, error: string | null, staleSince: string | null, unreadable: Array<{ ref: string, reason: string }> }> };
+
+export type QuarantinedPricesQueryVariables = Exact<{
+  feed?: string | null | undefined;
+  after?: string | null | undefined;
+}>;
+
+
+export type QuarantinedPricesQuery = { quarantinedPrices: { nodes: Array<{ id: string, feed: string, offeringKey: string, said: string, unit: string, currency: string, code: PriceDoubt, message: string, observedAt: string, isAcceptable: boolean }>, pageInfo: { hasNextPage: boolean, endCursor: string | null } } };
+
+export type DecideQuarantinedMutationVariables = Exact<{
+  input: DecideQuarantinedPriceInput;
+  idempotencyKey?: string | null | undefined;
+}>;
+
+
+export type DecideQuarantinedMutation = { decideQuarantinedPrice: { price: { offeringKey: string, state: QuarantineState } | null, userErrors: Array<{ code: UserErrorCode, message: string, path: Array<string> | null, hint: string | null }> } };
+
 export type ModelsQueryVariables = Exact<{
   after?: string | null | undefined;
 }>;
@@ -1406,6 +1676,21 @@ export class TypedDocumentString<TResult, TVariables>
     return this.value;
   }
 }
+export const AgreedFragmentDoc = new TypedDocumentString(`
+    fragment Agreed on PriceAgreement {
+  name
+  kind
+  covers
+  percent
+  count
+  perHour {
+    amount
+  }
+  from
+  until
+  version
+}
+    `, {"fragmentName":"Agreed"}) as unknown as TypedDocumentString<AgreedFragment, unknown>;
 export const PlanOfChangeFragmentDoc = new TypedDocumentString(`
     fragment PlanOfChange on Plan {
   hash
@@ -2541,6 +2826,274 @@ export const LogsDocument = new TypedDocumentString(`
   }
 }
     `) as unknown as TypedDocumentString<LogsQuery, LogsQueryVariables>;
+export const PriceAgreementsDocument = new TypedDocumentString(`
+    query PriceAgreements {
+  priceAgreements {
+    ...Agreed
+  }
+}
+    fragment Agreed on PriceAgreement {
+  name
+  kind
+  covers
+  percent
+  count
+  perHour {
+    amount
+  }
+  from
+  until
+  version
+}`) as unknown as TypedDocumentString<PriceAgreementsQuery, PriceAgreementsQueryVariables>;
+export const SetDiscountDocument = new TypedDocumentString(`
+    mutation SetDiscount($input: SetDiscountInput!, $idempotencyKey: String) {
+  setDiscount(input: $input, idempotencyKey: $idempotencyKey) {
+    agreement {
+      ...Agreed
+    }
+    userErrors {
+      ...Refusal
+    }
+  }
+}
+    fragment Agreed on PriceAgreement {
+  name
+  kind
+  covers
+  percent
+  count
+  perHour {
+    amount
+  }
+  from
+  until
+  version
+}
+fragment Refusal on UserError {
+  code
+  message
+  path
+  hint
+}`) as unknown as TypedDocumentString<SetDiscountMutation, SetDiscountMutationVariables>;
+export const SetCommitmentDocument = new TypedDocumentString(`
+    mutation SetCommitment($input: SetCommitmentInput!, $idempotencyKey: String) {
+  setCommitment(input: $input, idempotencyKey: $idempotencyKey) {
+    agreement {
+      ...Agreed
+    }
+    userErrors {
+      ...Refusal
+    }
+  }
+}
+    fragment Agreed on PriceAgreement {
+  name
+  kind
+  covers
+  percent
+  count
+  perHour {
+    amount
+  }
+  from
+  until
+  version
+}
+fragment Refusal on UserError {
+  code
+  message
+  path
+  hint
+}`) as unknown as TypedDocumentString<SetCommitmentMutation, SetCommitmentMutationVariables>;
+export const SetOwnHardwareDocument = new TypedDocumentString(`
+    mutation SetOwnHardware($input: SetOwnHardwareInput!, $idempotencyKey: String) {
+  setOwnHardware(input: $input, idempotencyKey: $idempotencyKey) {
+    agreement {
+      ...Agreed
+    }
+    userErrors {
+      ...Refusal
+    }
+  }
+}
+    fragment Agreed on PriceAgreement {
+  name
+  kind
+  covers
+  percent
+  count
+  perHour {
+    amount
+  }
+  from
+  until
+  version
+}
+fragment Refusal on UserError {
+  code
+  message
+  path
+  hint
+}`) as unknown as TypedDocumentString<SetOwnHardwareMutation, SetOwnHardwareMutationVariables>;
+export const RemovePriceAgreementDocument = new TypedDocumentString(`
+    mutation RemovePriceAgreement($input: RemovePriceAgreementInput!, $idempotencyKey: String) {
+  removePriceAgreement(input: $input, idempotencyKey: $idempotencyKey) {
+    agreement {
+      ...Agreed
+    }
+    userErrors {
+      ...Refusal
+    }
+  }
+}
+    fragment Agreed on PriceAgreement {
+  name
+  kind
+  covers
+  percent
+  count
+  perHour {
+    amount
+  }
+  from
+  until
+  version
+}
+fragment Refusal on UserError {
+  code
+  message
+  path
+  hint
+}`) as unknown as TypedDocumentString<RemovePriceAgreementMutation, RemovePriceAgreementMutationVariables>;
+export const PricesDocument = new TypedDocumentString(`
+    query Prices($filter: OfferingFilter, $orderBy: OfferingOrder!, $first: Int!) {
+  offerings(filter: $filter, orderBy: $orderBy, first: $first) {
+    nodes {
+      provider
+      region
+      zone
+      instanceType
+      capacityType
+      cpuMilli
+      memoryMib
+      accelerator {
+        model
+        countMilli
+      }
+      interruptionBand
+      price {
+        perHour {
+          amount
+        }
+        listPerHour {
+          amount
+        }
+        source
+        isStale
+      }
+    }
+  }
+}
+    `) as unknown as TypedDocumentString<PricesQuery, PricesQueryVariables>;
+export const PriceHistoryDocument = new TypedDocumentString(`
+    query PriceHistory($offering: OfferingKey!, $range: TimeRange!) {
+  priceHistory(offering: $offering, range: $range) {
+    from
+    to
+    price {
+      perHour {
+        amount
+      }
+      listPerHour {
+        amount
+      }
+      source
+      observedAt
+    }
+  }
+}
+    `) as unknown as TypedDocumentString<PriceHistoryQuery, PriceHistoryQueryVariables>;
+export const SetPriceDocument = new TypedDocumentString(`
+    mutation SetPrice($input: SetPriceOverrideInput!, $idempotencyKey: String) {
+  setPriceOverride(input: $input, idempotencyKey: $idempotencyKey) {
+    offering {
+      price {
+        perHour {
+          amount
+        }
+        source
+      }
+    }
+    userErrors {
+      ...Refusal
+    }
+  }
+}
+    fragment Refusal on UserError {
+  code
+  message
+  path
+  hint
+}`) as unknown as TypedDocumentString<SetPriceMutation, SetPriceMutationVariables>;
+export const PriceFeedsDocument = new TypedDocumentString(`
+    query PriceFeeds {
+  priceFeeds {
+    name
+    isConfigured
+    intervalSeconds
+    attemptedAt
+    readAt
+    rows
+    quarantined
+    error
+    staleSince
+    unreadable {
+      ref
+      reason
+    }
+  }
+}
+    `) as unknown as TypedDocumentString<PriceFeedsQuery, PriceFeedsQueryVariables>;
+export const QuarantinedPricesDocument = new TypedDocumentString(`
+    query QuarantinedPrices($feed: String, $after: String) {
+  quarantinedPrices(feed: $feed, first: 100, after: $after) {
+    nodes {
+      id
+      feed
+      offeringKey
+      said
+      unit
+      currency
+      code
+      message
+      observedAt
+      isAcceptable
+    }
+    pageInfo {
+      hasNextPage
+      endCursor
+    }
+  }
+}
+    `) as unknown as TypedDocumentString<QuarantinedPricesQuery, QuarantinedPricesQueryVariables>;
+export const DecideQuarantinedDocument = new TypedDocumentString(`
+    mutation DecideQuarantined($input: DecideQuarantinedPriceInput!, $idempotencyKey: String) {
+  decideQuarantinedPrice(input: $input, idempotencyKey: $idempotencyKey) {
+    price {
+      offeringKey
+      state
+    }
+    userErrors {
+      ...Refusal
+    }
+  }
+}
+    fragment Refusal on UserError {
+  code
+  message
+  path
+  hint
+}`) as unknown as TypedDocumentString<DecideQuarantinedMutation, DecideQuarantinedMutationVariables>;
 export const ModelsDocument = new TypedDocumentString(`
     query Models($after: String) {
   models(first: 100, after: $after) {
