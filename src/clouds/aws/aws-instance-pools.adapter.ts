@@ -144,7 +144,7 @@ function templateOf(pool: CloudPool): RequestLaunchTemplateData {
   const image = settingOf(pool, 'image');
   if (image === null) throw new AwsRefusal('MissingImage', 'the pool has no setting `image`', null);
   if (pool.instanceType === null) throw new AwsRefusal('MissingInstanceType', 'the pool has no instance type', null);
-  const userData = settingOf(pool, 'userData')?.replaceAll('{labels}', labelsText(pool));
+  const userData = pool.config['userData']?.replaceAll('{labels}', labelsText(pool));
   return {
     ImageId: image,
     InstanceType: pool.instanceType as NonNullable<RequestLaunchTemplateData['InstanceType']>,
