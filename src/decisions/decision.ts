@@ -14,6 +14,7 @@ export const DECISION_KINDS = [
   'consolidate',
   'preempt',
   'place_spot',
+  'failover',
 ] as const;
 
 export type DecisionKind = (typeof DECISION_KINDS)[number];

@@ -1,6 +1,6 @@
 import { offeringKeyText } from '../clouds/offering-key.ts';
 import type { Offering } from '../clouds/offering.ts';
-import { canRun, DEFAULT_POOL, isUnreachable, type Cluster, type Pool } from '../fleet/cluster.ts';
+import { canRun, DEFAULT_POOL, isLost, isUnreachable, type Cluster, type Pool } from '../fleet/cluster.ts';
 import { failure, type Failure } from '../kernel/failure.ts';
 import type { Id } from '../kernel/id.ts';
 import { splitByLargestRemainder, type PicoUsdPerHour } from '../kernel/money.ts';
@@ -45,7 +45,7 @@ export interface PlacementQuestion extends Places {
  * replicas and can run the format. Failures: NO_CAPACITY, NO_CONTAINER_RUNTIME, UNSUPPORTED, INVALID_INPUT.
  */
 export function choosePools(question: PlacementQuestion): Result<PlacedPool[], Failure> {
-  const named = question.spec.placement.clusters ?? [];
+  const named = standing(question);
   if (named.length === 0) return chooseOne(question);
   const counts = splitReplicas(question.spec.replicas, named);
   const placed: PlacedPool[] = [];
@@ -55,6 +55,13 @@ export function choosePools(question: PlacementQuestion): Result<PlacedPool[], F
     placed.push({ ...found.value, replicas: counts.get(wish.cluster) ?? 0 });
   }
   return ok(placed);
+}
+
+/** The clusters that a wish names; those that are lost stand for nothing as long as there are others. */
+function standing({ spec, clusters }: Pick<PlacementQuestion, 'spec' | 'clusters'>): readonly PlacedCluster[] {
+  const named = spec.placement.clusters ?? [];
+  const left = named.filter(({ cluster }) => !clusters.some((one) => one.name === cluster && isLost(one)));
+  return left.length > 0 ? left : named;
 }
 
 function namedPool(
@@ -105,7 +112,7 @@ export function presentPools(question: Omit<PlacementQuestion, 'format'>): Place
   const { clusters, pools, spec, workloads } = question;
   const chosen = chosenPools(question);
   if (chosen.length > 0) return chosen;
-  const named = spec.placement.clusters ?? [];
+  const named = standing(question);
   const counts = splitReplicas(spec.replicas, named);
   const placed = named.flatMap((wish): PlacedPool[] => {
     const cluster = clusters.find(({ name }) => name === wish.cluster);

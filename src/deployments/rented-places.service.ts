@@ -95,7 +95,7 @@ export class RentedPlaces {
     const world = await this.#look(tx, question, sources);
     const present = presentOf(question.current, world.there);
     // Somewhere that nobody rents: it stays, as before.
-    if (question.current && world.own.size > 0 && !present && !question.isAskedAnew) return null;
+    if (question.current && world.own.size > 0 && !isRented(question.current) && !question.isAskedAnew) return null;
     const { market, demand, policy } = question;
     const free = await this.#free(tx, world);
     const input = { demand, policy, candidates: market.index, facts: world.facts, free, present };
@@ -239,7 +239,9 @@ function heldBy(current: CurrentDeployment | null): Workload[] {
   return workloads.filter(({ revisionId }) => revisionId === newest?.revisionId);
 }
 
-/** Null = it is nowhere, or where nothing is rented. */
+const isRented = ({ deployment: { spec } }: CurrentDeployment): boolean => (spec.placement.places ?? []).length > 0;
+
+/** Null = it is nowhere, or where nothing is rented that clusters may still rent. */
 function presentOf(current: CurrentDeployment | null, { scalings }: PoolsThere): PresentPlace | null {
   const held = heldBy(current).filter(({ poolId }) => scalings.has(poolId));
   if (!current || held.length === 0) return null;

@@ -4,6 +4,7 @@ import { NodeCostsReconciler } from '../costs/node-costs.reconciler.ts';
 import type { ClusterPort } from '../deployments/cluster.port.ts';
 import { LOOK_MS } from '../deployments/plan-live-spot.ts';
 import { Restoration } from '../deployments/restoration.service.ts';
+import { FailoverReconciler } from '../deployments/failover.reconciler.ts';
 import { SpotReconciler } from '../deployments/spot.reconciler.ts';
 import { newId, type Id } from '../kernel/id.ts';
 import { DAY_MS, HOUR_MS } from '../kernel/instant.ts';
@@ -171,14 +172,16 @@ export class ControlPlane {
     }
   }
 
-  /** Spreads replicas over pools as the market goes, and gives back what gave way. */
+  /** Moves what lost clusters had, spreads replicas over pools as the market goes, and gives back what gave way. */
   #startSpot(): void {
-    const { spotDeps, clock, random, logger, database, wakes } = this.#parts;
+    const { spotDeps, deploy, clock, random, logger, database, wakes } = this.#parts;
     const wake = (): void => loop.wake();
     const keeper = new LeaseKeeper({ database, clock, random, logger, name: 'spot', holder: this.#holder(), onChange: wake });
     const spreading = once(new SpotReconciler({ ...spotDeps, lease: () => keeper.current() }), clock);
+    const failover = once(new FailoverReconciler({ ...spotDeps, deploy, lease: () => keeper.current() }), clock);
     const restoration = new Restoration(spotDeps);
     const body = async (signal: AbortSignal) => {
+      await failover(signal);
       await spreading(signal);
       await restoration.pass(keeper.current(), signal);
     };

@@ -260,6 +260,8 @@ export type DecisionKind =
   | 'DELETE'
   /** A wish was planned and carried out. */
   | 'DEPLOY'
+  /** A cluster was lost or out of sight, and others took over. */
+  | 'FAILOVER'
   /** Replicas were spread anew over pools of spot and on-demand capacity. */
   | 'PLACE_SPOT'
   /** Replicas gave way to a deployment of higher priority, or came back. */

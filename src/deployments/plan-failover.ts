@@ -1,0 +1,124 @@
+import { isLost, REACHABLE, type Cluster } from '../fleet/cluster.ts';
+import type { Id } from '../kernel/id.ts';
+import type { Instant } from '../kernel/instant.ts';
+import type { PicoUsdPerHour } from '../kernel/money.ts';
+import type { DeploymentSpec, PlacedCluster } from './deployment.ts';
+import { splitReplicas } from './placement.ts';
+import type { Workload } from './replica.ts';
+
+/** A deployment whose wish names clusters, as its workloads are. */
+export interface FailoverWorld {
+  readonly spec: DeploymentSpec;
+  /** Of the one revision that has all traffic; those not removed. */
+  readonly workloads: readonly Workload[];
+  /** Those that it is on or that it names. */
+  readonly clusters: readonly Cluster[];
+  readonly rates: ReadonlyMap<Id, PicoUsdPerHour>;
+}
+
+export interface FailoverChange {
+  readonly workload: Workload;
+  readonly replicas: number;
+  /** Its cluster will not come back: nothing is wished there any more. */
+  readonly gone: boolean;
+}
+
+export interface FailoverPlan {
+  readonly changes: readonly FailoverChange[];
+  readonly reasons: readonly string[];
+}
+
+/** A cluster must be out of sight, or back in sight, for this long. Higher: callers wait; lower: a short silence is paid for twice. */
+export const CONFIRM_MS = 120_000;
+
+/**
+ * What clusters that are lost or out of sight lead to. Lost ones, which only a person declares, give up what is wished there, and the others
+ * of the wish take it. Silence never takes anything away: where all clusters that should serve are out of sight for long enough, those that
+ * stand by get what they would need to serve alone, as far as the wish's own limits go; when one is back in sight they shrink again.
+ */
+export function planFailover(world: FailoverWorld, now: Instant): FailoverPlan {
+  const byName = new Map(world.clusters.map((cluster) => [cluster.name, cluster]));
+  const named = (world.spec.placement.clusters ?? []).filter(({ cluster }) => byName.has(cluster));
+  const alive = named.filter(({ cluster }) => !isLost(byName.get(cluster) ?? NOT_LOST));
+  if (alive.length === 0) return NOTHING;
+  const isDark = ({ cluster }: PlacedCluster): boolean => stateOf(byName.get(cluster), now) === 'dark';
+  const isSeen = ({ cluster }: PlacedCluster): boolean => stateOf(byName.get(cluster), now) === 'seen';
+  const hasLost = alive.length < named.length;
+  const standing = servingFrom(alive, isDark);
+  const split = splitReplicas(world.spec.replicas, standing);
+  const gone = world.workloads.filter(({ clusterName }) => isLost(byName.get(clusterName) ?? NOT_LOST));
+  const kept = world.workloads.filter((workload) => !gone.includes(workload));
+  const raise = hasLost || standing.length < alive.length;
+  const first = Math.min(...alive.map(({ order }) => order));
+  const settled = alive.filter(({ order }) => order === first).some(isSeen);
+  const wanted = kept.flatMap((workload): FailoverChange[] => {
+    const place = standing.find(({ cluster }) => cluster === workload.clusterName);
+    const replicas = split.get(workload.clusterName) ?? workload.replicas;
+    if (!place || replicas === workload.replicas) return [];
+    const may = replicas > workload.replicas ? raise : settled && !raise && place.order > first;
+    return may ? [{ workload, replicas, gone: false }] : [];
+  });
+  const changes = [
+    ...gone.map((workload) => ({ workload, replicas: workload.replicas, gone: true })),
+    ...within(world, kept, wanted),
+  ];
+  return { changes, reasons: changes.length === 0 ? [] : reasonsOf({ world, gone, dark: alive.filter(isDark), raise }) };
+}
+
+const NOTHING: FailoverPlan = { changes: [], reasons: [] };
+const NOT_LOST = { lostAt: null };
+
+/** Unknown between the two: not long enough either way. */
+function stateOf(cluster: Cluster | undefined, now: Instant): 'seen' | 'dark' | 'unknown' {
+  const reachable = cluster?.conditions.find(({ type }) => type === REACHABLE);
+  if (!reachable) return 'unknown';
+  if (now - reachable.lastTransitionTime < CONFIRM_MS) return 'unknown';
+  return reachable.status === 'False' ? 'dark' : 'seen';
+}
+
+/** Those of the lowest order that is not all dark, and of later ones; all of them where every one is dark. */
+function servingFrom(alive: readonly PlacedCluster[], isDark: (one: PlacedCluster) => boolean): readonly PlacedCluster[] {
+  const orders = [...new Set(alive.map(({ order }) => order))].sort((a, b) => a - b);
+  const first = orders.find((order) => alive.some((one) => one.order === order && one.weight > 0 && !isDark(one)));
+  return first === undefined ? alive : alive.filter(({ order }) => order >= first);
+}
+
+/** What is asked for more, as far as maxReplicas and maxSpendPerHour go: what cannot be seen still counts. */
+function within({ spec, rates }: FailoverWorld, kept: readonly Workload[], wanted: readonly FailoverChange[]): FailoverChange[] {
+  const rateOf = ({ offeringId }: Workload): PicoUsdPerHour => rates.get(offeringId) ?? 0n;
+  let replicas = kept.reduce((all, workload) => all + workload.replicas, 0);
+  let hourly = kept.reduce((all, workload) => all + rateOf(workload) * BigInt(workload.replicas), 0n);
+  return wanted.flatMap((change) => {
+    const { workload } = change;
+    let to = change.replicas;
+    const beyond = (): boolean =>
+      to > workload.replicas &&
+      (replicas + to - workload.replicas > spec.maxReplicas ||
+        hourly + rateOf(workload) * BigInt(to - workload.replicas) > spec.maxSpendPerHour);
+    while (beyond()) to -= 1;
+    replicas += to - workload.replicas;
+    hourly += rateOf(workload) * BigInt(to - workload.replicas);
+    return to === workload.replicas ? [] : [{ ...change, replicas: to }];
+  });
+}
+
+function reasonsOf({
+  world,
+  gone,
+  dark,
+  raise,
+}: {
+  readonly world: FailoverWorld;
+  readonly gone: readonly Workload[];
+  readonly dark: readonly PlacedCluster[];
+  readonly raise: boolean;
+}): string[] {
+  const lost = [...new Set(gone.map(({ clusterName }) => clusterName))];
+  return [
+    ...lost.map((name) => `Cluster ${name} was declared lost: what was wished there is wished elsewhere.`),
+    ...(raise
+      ? dark.map(({ cluster }) => `Cluster ${cluster} cannot be seen: those that stand by get what they need to serve alone.`)
+      : []),
+    ...(raise ? [] : [`The first clusters of ${world.spec.model} can be seen again: those that stand by shrink.`]),
+  ];
+}
