@@ -33,6 +33,7 @@ export interface AwsCloudOptions {
   readonly settings: AwsSettings;
   readonly clock: Clock;
   readonly logger: Logger;
+  /** Of each request; default: `deadlineMs` by the clock of the machine. */
   readonly deadline?: Deadline;
 }
 
