@@ -14,6 +14,7 @@ import { LeaseLost, type Lease } from '../persistence/lease.ts';
 import type { PricesService } from '../pricing/prices.service.ts';
 import { WORTH_IT, type RateStep } from '../pricing/worth-it.ts';
 import type { Reconciliation } from '../reconcile/loop.ts';
+import { PatientQuestions } from '../reconcile/patient-questions.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import {
   InventoryUnreachable,
@@ -56,6 +57,8 @@ export interface NodesReconcilerDeps {
   readonly logger: Logger;
   readonly pace: PoolPace;
   readonly velocity: VelocityLimits;
+  /** Default `ANSWER_MS`. */
+  readonly answerMs?: number;
   /** The lease of this cluster's nodes; null while another instance leads. */
   readonly lease: () => Lease | null;
 }
@@ -76,6 +79,8 @@ const SCOPE: Scope = { kind: 'reconciler', loop: 'nodes' };
 const PRINCIPAL = 'reconciler:nodes';
 /** Providers are asked this often while nothing is done there. Higher: machines are noticed late; lower: a provider's limits are used up. */
 const ASK_EVERY_MS = 5_000;
+/** A provider that takes longer is unknown to this pass, and heard by the next. Higher: the notices of the others wait for it; lower: slow ones are heard late. */
+const ANSWER_MS = 5_000;
 
 /** Past prices are read this often: they say what lasted for days. Higher: a new price counts late; lower: reads for nothing. */
 const HISTORY_MS = 600_000;
@@ -86,6 +91,7 @@ type CloudSight = Pick<NodesWorld, 'clouds' | 'interruptions'>;
 export class NodesReconciler implements Reconciliation<NodesInput, NodesTurn> {
   readonly #deps: NodesReconcilerDeps;
   readonly #scaler: PoolScaler;
+  readonly #questions: PatientQuestions;
   /** Since when released pods have been without a successor. */
   #alone = new Map<Id, Instant>();
   #seenAt: Instant | null = null;
@@ -96,6 +102,7 @@ export class NodesReconciler implements Reconciliation<NodesInput, NodesTurn> {
 
   constructor(deps: NodesReconcilerDeps) {
     this.#deps = deps;
+    this.#questions = new PatientQuestions(deps.answerMs ?? ANSWER_MS);
     this.#scaler = new PoolScaler({ ...deps, principal: PRINCIPAL });
   }
 
@@ -194,11 +201,14 @@ export class NodesReconciler implements Reconciliation<NodesInput, NodesTurn> {
     // At once: a provider that is slow holds up its own pools only.
     const asked = scalings.map(async (scaling) => {
       const pool = pools.find(({ id }) => id === scaling.poolId);
-      if (pool) clouds.set(pool.id, await this.#scaler.observe({ cluster, pool, scaling }));
+      if (!pool) return;
+      const observed = await this.#questions.ask(pool.id, () => this.#scaler.observe({ cluster, pool, scaling }));
+      clouds.set(pool.id, observed);
     });
-    await Promise.all(asked);
-    const names = new Set(scalings.map(({ provider }) => provider));
-    const interruptions = (await Promise.all([...names].map((name) => this.#interruptionsOf(name)))).flat();
+    const names = [...new Set(scalings.map(({ provider }) => provider))];
+    const told = names.map((name) => this.#questions.ask(`notices of ${name}`, () => this.#interruptionsOf(name)));
+    const [notices] = await Promise.all([Promise.all(told), Promise.all(asked)]);
+    const interruptions = notices.flatMap((one) => one ?? []);
     const sight = { clouds, interruptions };
     this.#asked = { at: now, sight };
     return sight;

@@ -78,6 +78,20 @@ describe('Faults of providers: a provider that says 429 or 500, or nothing', () 
     },
   );
 
+  test('one that hangs when it is asked for a pool is still heard when it takes a machine away', async () => {
+    const one = await opened('hangs');
+    one.want(2);
+    await one.pass(5);
+    const [first = ''] = await one.there();
+    one.restart({ providers: new Map([[one.provider.name, one.provider]]), velocity, answerMs: 10 });
+    one.provider.hangs = true;
+    one.market.interrupt(first, 10 * MINUTE_MS);
+    one.nodes.done.splice(0);
+    await one.pass(2);
+    expect(one.nodes.done).toContain(`announce ${first}`);
+    expect(await one.there()).toHaveLength(2);
+  });
+
   test.each([
     ['late', 3 * MINUTE_MS, 1],
     ['twice', 0, 2],

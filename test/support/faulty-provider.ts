@@ -14,6 +14,8 @@ export class FaultyProvider implements MachineProvider {
   readonly name: string;
   /** What every call gets instead of an answer. */
   trouble: string | null = null;
+  /** Whether it never says what there is. */
+  hangs = false;
   /** What it shows is this old, in ms. */
   lateMs = 0;
   /** Each machine and each notice shows so often. */
@@ -48,6 +50,7 @@ export class FaultyProvider implements MachineProvider {
 
   observeNodes(key: string): Promise<CloudPoolState | null> {
     return this.#call(`observeNodes ${key}`, key, async () => {
+      if (this.hangs) return new Promise(() => undefined);
       const now = this.#clock.now();
       const real = await this.#real.observeNodes(key);
       const shown = this.lateMs > 0 ? this.#past.get(key)?.findLast(({ at }) => at <= now - this.lateMs)?.state : real;
