@@ -7,7 +7,9 @@ import { deploymentPath, type Deployment } from './deployment.ts';
 import { HOURS_PER_MONTH, type Plan, type PlanAction } from './plan.ts';
 import type { CurrentDeployment } from './plan-deployment.ts';
 import { hourlyOf, placesOf, replicasOf, type PricedPool } from './placement.ts';
+import type { Workload } from './replica.ts';
 import type { Revision } from './revision.ts';
+import { effectiveWeights } from './rollout.ts';
 
 /** A change of an existing deployment, decided but not written. */
 export interface ChangeInput {
@@ -65,13 +67,27 @@ export function planChange(input: ChangeInput): Plan {
 const offeringsOf = (priced: PricedOffering | null): ReadonlyMap<Id, Offering> =>
   new Map(priced ? [[priced.offering.id, priced.offering]] : []);
 
-/** What is given up drains at the size that it has; all else is counted as wished. */
+/** What is given up drains at the size that it has; what gets traffic beside it, of a rollout under way, keeps what it has; all else is as wished. */
 function peakOf({ current, next, revisions, kept, pools }: ChangeInput): Peak {
+  const countOf = (some: readonly Workload[]): number => some.reduce((all, { replicas }) => all + replicas, 0);
   if (next.deletedAt !== null)
-    return { replicas: current.workloads.reduce((all, { replicas }) => all + replicas, 0), hourly: hourlyNow(current) };
-  const sides = new Set([...revisions, ...kept].map(({ id }) => id)).size;
-  return { replicas: sides * replicasOf(pools), hourly: BigInt(sides) * hourlyOf(pools) };
+    return { replicas: countOf(current.workloads), hourly: hourlyOfWorkloads(current, current.workloads) };
+  const sides = new Set([...revisions, ...kept].map(({ id }) => id));
+  const isWished = ({ revisionId, poolId }: Workload): boolean =>
+    sides.has(revisionId) && pools.some(({ pool }) => pool.id === poolId);
+  const others = current.workloads.filter((workload) => !isWished(workload) && isRouted(current, workload));
+  return {
+    replicas: sides.size * replicasOf(pools) + countOf(others),
+    hourly: BigInt(sides.size) * hourlyOf(pools) + hourlyOfWorkloads(current, others),
+  };
 }
 
-const hourlyNow = ({ workloads, rates }: CurrentDeployment): bigint =>
+function isRouted({ deployment, revisions, rollout }: CurrentDeployment, { revisionId }: Workload): boolean {
+  const number = revisions.find(({ id }) => id === revisionId)?.number;
+  return effectiveWeights(deployment.spec.traffic, rollout).some(({ revision, weight }) => revision === number && weight > 0);
+}
+
+const hourlyOfWorkloads = ({ rates }: CurrentDeployment, workloads: readonly Workload[]): bigint =>
   workloads.reduce((all, { offeringId, replicas }) => all + (rates.get(offeringId) ?? 0n) * BigInt(replicas), 0n);
+
+const hourlyNow = (current: CurrentDeployment): bigint => hourlyOfWorkloads(current, current.workloads);

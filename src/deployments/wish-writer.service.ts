@@ -200,6 +200,7 @@ export class WishWriter {
       ? effectiveWeights(current.deployment.spec.traffic, current.rollout).filter(({ weight }) => weight > 0)
       : [];
     if (current?.rollout) await this.#endRollout(tx, current.rollout, { next, principal }, events);
+    if (current) await this.#giveUpUnused(tx, current, change.revisions);
     const heaviest = [...fromWeights].sort((a, b) => b.weight - a.weight)[0];
     const now = clock.now();
     const rollout: Rollout = {
@@ -221,6 +222,18 @@ export class WishWriter {
     };
     await store.saveRollout(tx, rollout, principal);
     events.push(rolloutChanged(null, rollout, next, { at: now, principal }));
+  }
+
+  /** A revision that a superseded rollout went to and that no request was sent to yet makes room at once: both must not count. */
+  async #giveUpUnused(tx: Transaction, current: CurrentDeployment, wanted: readonly Revision[]): Promise<void> {
+    const { rollout, deployment, revisions, workloads } = current;
+    if (!rollout || rollout.endedAt !== null) return;
+    const left = revisions.find(({ id }) => id === rollout.toRevisionId);
+    const routed = effectiveWeights(deployment.spec.traffic, rollout).filter(({ weight }) => weight > 0);
+    if (!left || routed.some(({ revision }) => revision === left.number) || wanted.some(({ id }) => id === left.id)) return;
+    const removedAt = this.#deps.clock.now();
+    for (const workload of workloads)
+      if (workload.revisionId === left.id) await this.#deps.store.saveWorkload(tx, { ...workload, removedAt });
   }
 
   async #endRollout(
