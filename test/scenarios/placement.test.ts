@@ -1,6 +1,7 @@
 // Wishes that name no cluster, against a real database with the whole bundled price book: services as composed in production, clusters that
 // may rent from simulated clouds, and the loop of their nodes.
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import type { MachineProvider } from '../../src/clouds/cloud-provider.port.ts';
 import { SimulatedCloud } from '../../src/clouds/simulated/simulated-cloud.adapter.ts';
 import { DecisionRepository } from '../../src/decisions/decision.repository.ts';
 import { DecisionsService } from '../../src/decisions/decisions.service.ts';
@@ -21,6 +22,7 @@ import { acquireLease } from '../../src/persistence/lease.ts';
 import { sqlOf } from '../../src/persistence/sql.ts';
 import { PriceRepository } from '../../src/pricing/price.repository.ts';
 import { seededRandom } from '../support/actors.ts';
+import { openAccount } from '../support/aws-world.ts';
 import { openTestDatabase, type TestDatabase } from '../support/database.ts';
 import {
   addCluster,
@@ -31,12 +33,14 @@ import {
   type ControlPlane,
   type Ground,
 } from '../support/deployments-world.ts';
+import { findMoto, startMoto } from '../support/moto.ts';
 import { loadPriceBook } from '../support/price-book.ts';
 import { quietLogger } from '../support/quiet-logger.ts';
 import type { SimulatedCluster } from '../support/simulated-cluster.ts';
 import { SimulatedNodes } from '../support/simulated-nodes.ts';
 
 const SCOPE = { kind: 'reconciler', loop: 'test' } as const;
+const program = findMoto();
 const GPU = { cpuMilli: 2000, memoryMib: 8192, accelerator: { model: 'any', countMilli: 1000, memoryMib: 8192 } };
 const CLOUDS = ['aws/*', 'azure/*', 'gcp/*'];
 const FROM = [
@@ -116,6 +120,38 @@ const scalings = () =>
     `select p.name, s.provider, s.max_nodes as "maxNodes", s.config from pool p join pool_scaling s on s.pool_id = p.id order by p.name`,
   );
 
+/** Passes of the loop of the cluster's nodes, with its pods waiting for the one pool that was made; what came of it. */
+async function rentFor(cloud: MachineProvider): Promise<{ readonly desired: number; readonly running: number }> {
+  const { clock, random } = ground;
+  const clusterId = ground.others.get('mesh')!.id;
+  const [{ name: pool } = { name: '' }] = await scalings();
+  const size = { ...GPU, accelerator: { model: 'T4', countMilli: 1000, memoryMib: 16_384 } };
+  const numbers = new Map<string, number>();
+  const numberOf = (id: string): number => numbers.get(id) ?? numbers.set(id, numbers.size).size;
+  const nodes = new SimulatedNodes({ clock, market: cloud, prefix: 'here/mesh', pools: [pool], size, numberOf });
+  const [workload] = await rows<{ id: string }>(db.database, `select id from workload`);
+  nodes.want(workload!.id, pool, 3, GPU);
+  const lease = await db.database.write(SCOPE, (tx) => acquireLease(tx, `nodes/${clusterId}`, 'one'));
+  const none = () => Promise.resolve(new Map<string, never>());
+  const loop = new NodesReconciler({
+    ...{
+      database: db.database,
+      store: new NodeRepository(),
+      capacity: new CapacityRepository(),
+      clusters: new ClusterRepository(),
+    },
+    ...{ prices: { priced: () => Promise.resolve([]), stepsOf: none }, inventory: nodes, actions: nodes, meter: null },
+    decisions: new DecisionsService({ store: new DecisionRepository(), clock, random }),
+    ...{ clock, random, clusterId, installation: 'here', logger: quietLogger, pace: POOL_PACE, lease: () => lease },
+    ...{ providers: new Map([[cloud.name, cloud]]), velocity: VELOCITY_LIMITS },
+  });
+  for (let n = 0; n < 8; n += 1) {
+    clock.advance(POOL_PACE.stepMs);
+    await loop.execute(loop.plan(await loop.prepare(), clock.now()), new AbortController().signal);
+  }
+  return { desired: (await cloud.observeNodes(`here/mesh/${pool}`))?.desired ?? 0, running: nodes.running(workload!.id) };
+}
+
 describe('Placement: a wish goes where it is cheapest, and the pool is made', () => {
   test('a dry run of an 8-GiB GPU model shows a priced table over three clouds, and that very plan is carried out', async () => {
     const plan = await dryRun();
@@ -143,50 +179,27 @@ describe('Placement: a wish goes where it is cheapest, and the pool is made', ()
 
   test('machines are rented for the pool that was made, as many as its replicas need', async () => {
     expect(await deploy({ replicas: 3 })).toMatchObject({ ok: true });
+    const { clock } = ground;
     const [scaling] = await scalings();
-    const { clock, random } = ground;
-    const clusterId = ground.others.get('mesh')!.id;
-    const cloud = new SimulatedCloud({
-      name: scaling!.provider,
-      clock,
-      random: seededRandom(1),
-      market: { startMs: [1_000, 1_000] },
-    });
-    const nodes = new SimulatedNodes({
-      clock,
-      market: cloud,
-      prefix: 'here/mesh',
-      pools: [scaling!.name],
-      size: { ...GPU, accelerator: { model: 'T4', countMilli: 1000, memoryMib: 16_384 } },
-    });
-    const [workload] = await rows<{ id: string }>(db.database, `select id from workload`);
-    nodes.want(workload!.id, scaling!.name, 3, GPU);
-    const lease = await db.database.write(SCOPE, (tx) => acquireLease(tx, `nodes/${clusterId}`, 'one'));
-    const decisions = new DecisionsService({ store: new DecisionRepository(), clock, random });
-    const none = () => Promise.resolve(new Map<string, never>());
-    const loop = new NodesReconciler({
-      ...{
-        database: db.database,
-        store: new NodeRepository(),
-        capacity: new CapacityRepository(),
-        clusters: new ClusterRepository(),
-      },
-      ...{
-        prices: { priced: () => Promise.resolve([]), stepsOf: none },
-        decisions,
-        inventory: nodes,
-        actions: nodes,
-        meter: null,
-      },
-      ...{ clock, random, clusterId, installation: 'here', logger: quietLogger, pace: POOL_PACE, lease: () => lease },
-      ...{ providers: new Map([[cloud.name, cloud]]), velocity: VELOCITY_LIMITS },
-    });
-    for (let n = 0; n < 8; n += 1) {
-      clock.advance(POOL_PACE.stepMs);
-      await loop.execute(loop.plan(await loop.prepare(), clock.now()), new AbortController().signal);
+    const market = { startMs: [1_000, 1_000] } as const;
+    const cloud = new SimulatedCloud({ name: scaling!.provider, clock, random: seededRandom(1), market });
+    expect(await rentFor(cloud)).toEqual({ desired: 3, running: 3 });
+  });
+
+  test.runIf(program !== null)('the same on the interfaces of AWS', async () => {
+    const moto = await startMoto(program!);
+    const account = await openAccount(moto);
+    try {
+      await rent([{ ...source('aws', 'aws/us-east-1'), config: { image: 'ami-12c6146b' } }]);
+      const plan = await dryRun({ replicas: 3 });
+      expect(cloudsOf(plan)).toEqual(['aws', 'azure', 'gcp']);
+      expect(await deploy({ replicas: 3 }, { planHash: plan.hash })).toMatchObject({ ok: true });
+      expect(await rentFor(account.provider)).toEqual({ desired: 3, running: 3 });
+      expect(await account.owner.running()).toHaveLength(3);
+    } finally {
+      await account.close?.();
+      moto.stop();
     }
-    expect((await cloud.observeNodes(`here/mesh/${scaling!.name}`))?.desired).toBe(3);
-    expect(nodes.running(workload!.id)).toBe(3);
   });
 
   test('where no cluster may rent it, the table says so, with what it would cost', async () => {
@@ -225,8 +238,8 @@ describe('Placement: a wish goes where it is cheapest, and the pool is made', ()
 
   test('near to one deployment and apart from another', async () => {
     expect(await deploy()).toMatchObject({ ok: true });
-    const [{ config } = { config: {} }] = await scalings();
-    const here = `${(await scalings())[0]!.provider}/${config['region']}`;
+    const [{ provider, config } = { provider: '', config: {} as Record<string, string> }] = await scalings();
+    const here = `${provider}/${config['region']}`;
     const apart = await plane.deploy(1, { ...wish, name: 'other', policy: { apart: ['digits'] } }, { dryRun: true });
     const near = await plane.deploy(1, { ...wish, name: 'other', policy: { near: ['digits'] } }, { dryRun: true });
     if (!apart.ok || !near.ok) throw new Error('refused');
