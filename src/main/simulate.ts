@@ -1,9 +1,14 @@
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { compareSpot } from '../simulation/compare-spot.ts';
+import { makeMarket, MARKETS } from '../simulation/made-up-market.ts';
 import { TraceError } from '../simulation/parse-spot-traces.ts';
+import { seededRandom } from '../simulation/seeded-random.ts';
+import { spotChart } from '../simulation/spot-chart.ts';
+import type { SpotGroup } from '../simulation/spot-market.ts';
 import { spotText } from '../simulation/spot-report.ts';
-import { readSpotTraces } from '../simulation/spot-traces.adapter.ts';
+import { readSpotPrices, readSpotTraces } from '../simulation/spot-traces.adapter.ts';
 import { packageRoot } from './package-root.ts';
 import { addPackingCommand } from './simulate-packing.ts';
 import { StartError } from './start-error.ts';
@@ -14,12 +19,16 @@ const UNITS = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000 } as const;
 const WRONG_ARGUMENTS = 2;
 
 const BUNDLED = join(packageRoot, 'deploy', 'traces', 'spot');
+const PRICES = join(packageRoot, 'deploy', 'traces', 'spot-prices');
 
 interface SpotOptions {
   readonly traces: string;
   readonly replicas: number;
   readonly onDemandRatio: number;
   readonly launchDelay: number;
+  readonly prices?: string;
+  readonly market?: number;
+  readonly chart?: string;
   readonly json?: true;
 }
 
@@ -38,24 +47,45 @@ export async function simulate(): Promise<void> {
         .argParser(durationOf)
         .default(180_000, '180s'),
     )
+    .addOption(new Option('--prices [folder]', 'prices.csv: bill spot at the price of the moment').preset(PRICES))
+    .addOption(
+      new Option('--market <seed>', 'made-up markets instead of traces').argParser(seedOf).conflicts(['traces', 'prices']),
+    )
+    .option('--chart <file>', 'write cost against share filled as an SVG picture')
     .option('--json', 'print one JSON document')
     .action(simulateSpot);
   addPackingCommand(program);
   await program.parseAsync(process.argv.slice(3), { from: 'user' });
 }
 
-function simulateSpot({ traces, replicas, onDemandRatio, launchDelay, json }: SpotOptions): void {
+function simulateSpot({ replicas, onDemandRatio, launchDelay, json, chart, ...markets }: SpotOptions): void {
   const scenario = { replicas, onDemandRatio, launchMs: launchDelay };
-  const rows = groupsOf(traces).flatMap((group) => compareSpot({ ...scenario, group }));
+  const rows = groupsOf(markets).flatMap((group) => compareSpot({ ...scenario, group }));
+  if (chart !== undefined) writeChart(chart, spotChart(rows));
   console.log(json ? JSON.stringify({ rows }) : spotText(rows));
 }
 
-function groupsOf(folder: string) {
+function groupsOf({ traces, prices, market }: Pick<SpotOptions, 'traces' | 'prices' | 'market'>): SpotGroup[] {
+  if (market !== undefined)
+    return MARKETS.map((shape, n) => makeMarket(shape, seededRandom(market + n), `made up ${market}.${n + 1}`));
+  const recorded = prices === undefined ? undefined : named('--prices', () => readSpotPrices(prices));
+  return named('--traces', () => readSpotTraces(traces, recorded));
+}
+
+function named<T>(option: string, read: () => T): T {
   try {
-    return readSpotTraces(folder);
+    return read();
   } catch (error) {
-    if (error instanceof TraceError) throw new StartError(`--traces: ${error.message}`);
+    if (error instanceof TraceError) throw new StartError(`${option}: ${error.message}`);
     throw error;
+  }
+}
+
+function writeChart(path: string, svg: string): void {
+  try {
+    writeFileSync(path, svg);
+  } catch (error) {
+    throw new StartError(`--chart: ${path} cannot be written: ${(error as Error).message}`);
   }
 }
 
@@ -64,6 +94,12 @@ function countOf(text: string): number {
   if (!Number.isSafeInteger(count) || count < 1 || count > 1_000)
     throw new InvalidArgumentError('A whole number from 1 to 1000.');
   return count;
+}
+
+function seedOf(text: string): number {
+  const seed = Number(text);
+  if (!Number.isSafeInteger(seed) || seed < 0) throw new InvalidArgumentError('A whole number, 0 or more.');
+  return seed;
 }
 
 function ratioOf(text: string): number {

@@ -2,7 +2,7 @@ import { HOUR_MS, type Instant } from '../kernel/instant.ts';
 import { spotTerms, type SpotGoal, type SpotTerms } from './spot-goal.ts';
 import { cheapestMix, type Mix, type MixPool } from './spot-mix.ts';
 import type { SpotRecord } from './spot-record.ts';
-import { jointShare, poolRisk, type SpotPool } from './spot-risk.ts';
+import { jointShare, poolRisk, type PoolRisk, type SpotPool } from './spot-risk.ts';
 
 export type { SpotGoal };
 
@@ -90,15 +90,25 @@ interface Situation {
 function riskyPools({ pools, record, refused }: SpotInput, counts: readonly number[]): MixPool[] {
   const risks = pools.map((pool) => poolRisk(record, pool));
   return pools.map((pool, place) => {
-    const [held = 0, risk = poolRisk(record, pool)] = [counts[place], risks[place]];
-    const jointRates = pools.map((other, n) => {
-      const share = other === pool ? 0 : jointShare(record, pool, other);
-      // Of all losses of two pools, rate + rate − joint, `share` are joint.
-      return (share * (risk.rate + (risks[n]?.rate ?? 0))) / (1 + share);
-    });
-    return { held, limit: refused.has(pool.name) ? held : Number.MAX_SAFE_INTEGER, price: pool.price, risk, jointRates };
+    const held = counts[place] ?? 0;
+    const rates: number[] = [];
+    return {
+      ...{ held, limit: refused.has(pool.name) ? held : Number.MAX_SAFE_INTEGER, price: pool.price },
+      risk: risks[place] ?? poolRisk(record, pool),
+      // Few of all pairs are ever asked for.
+      jointRate: (other) => (rates[other] ??= jointRate(record, [pool, pools[other]], [risks[place], risks[other]])),
+    };
   });
 }
+
+/** Losses per ms that hit both: of all losses of two pools, rate + rate − joint, a share is joint. */
+function jointRate(record: SpotRecord, [one, other]: Pair<SpotPool>, [risk, otherRisk]: Pair<PoolRisk>): number {
+  if (one === undefined || other === undefined) return 0;
+  const share = jointShare(record, one, other);
+  return (share * ((risk?.rate ?? 0) + (otherRisk?.rate ?? 0))) / (1 + share);
+}
+
+type Pair<T> = readonly [T | undefined, T | undefined];
 
 /** At least so many on-demand instances must be there, and no more than the second number may stay. */
 function onDemandBounds(situation: Situation): [number, number] {

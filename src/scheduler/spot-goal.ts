@@ -34,8 +34,8 @@ interface Wish {
   readonly goal: SpotGoal;
 }
 
-/** With a set number of spares this price says only which pools they are in. Higher: always the calmest ones, whatever moving there costs. */
-const SPREAD_PRICE = 30;
+/** With a set number of spares: which pools they are in, and whether a launch is backed up. Higher: always the calmest pools and every launch; lower: neither. */
+const SPREAD_PRICE = 60;
 
 /** The price of missing time for a share that must be filled, before anything was missing: this over the share that may be missing. */
 const OPENING_PRICE = 0.02;

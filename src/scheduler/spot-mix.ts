@@ -9,7 +9,7 @@ export interface MixPool {
   readonly price: number;
   readonly risk: PoolRisk;
   /** Losses per ms that hit this pool and another, by the other's place in the list. */
-  readonly jointRates: readonly number[];
+  readonly jointRate: (other: number) => number;
 }
 
 /** What a mix is for; prices in spot prices. */
@@ -30,6 +30,11 @@ export interface Mix {
   readonly onDemand: number;
   /** Everything, with spares. */
   readonly total: number;
+}
+
+interface Cover {
+  readonly spares: number;
+  readonly replicas: number;
 }
 
 interface Step {
@@ -93,12 +98,12 @@ function stepsWith(spares: number, pools: readonly MixPool[], terms: MixTerms): 
 
 /** Where one more costs least; among equals where there is least of it, then where least is lost. Null = nowhere is more. */
 function cheapestPool(pools: readonly MixPool[], counts: readonly number[], spares: number, terms: MixTerms): Choice | null {
-  const harm: Harm = (lost) => harmOf(lost - spares, terms.replicas);
+  const cover = { spares, replicas: terms.replicas };
   let best: (Choice & { readonly cost: number }) | null = null;
   for (const [place, { held, limit, price }] of pools.entries()) {
     const count = counts[place] ?? 0;
     if (count >= limit) continue;
-    const missing = terms.launchMs * addedRisk(pools, counts, place, harm);
+    const missing = terms.launchMs * addedRisk(pools, counts, place, cover);
     // A launch is paid for before it serves; what is there already has been.
     const fullPrice = price * (count < held ? 1 : 1 + terms.launchMs / HORIZON_MS);
     const cost = fullPrice + terms.missingPrice * missing;
@@ -113,21 +118,33 @@ function isLess(pools: readonly MixPool[], counts: readonly number[], one: numbe
   return fewer < 0 || (fewer === 0 && (pools[one]?.risk.rate ?? 0) < (pools[other]?.risk.rate ?? 0));
 }
 
-type Harm = (lost: number) => number;
-
-/** Losses that one more instance there makes worse, per ms and launch. */
-function addedRisk(pools: readonly MixPool[], counts: readonly number[], place: number, harm: Harm): number {
+/** Harm of losses, per ms and launch, that one more instance there adds. */
+function addedRisk(pools: readonly MixPool[], counts: readonly number[], place: number, cover: Cover): number {
   const pool = pools[place];
   if (pool === undefined) return 0;
-  const { rate, shares, meanShare } = pool.risk;
   const count = counts[place] ?? 0;
-  let added = rate * meanOf(shares, (share) => harm((count + 1) * share) - harm(count * share));
-  for (const [other, { risk }] of pools.entries()) {
-    const lost = (counts[other] ?? 0) * risk.meanShare;
-    if (other === place || lost === 0) continue;
-    // What both take at once, beyond what each takes alone.
-    const beyond = (own: number): number => harm(own + lost) - harm(own);
-    added += (pool.jointRates[other] ?? 0) * (beyond((count + 1) * meanShare) - beyond(count * meanShare));
+  return addedAlone(pool, count, cover) + (cover.spares > 0 ? addedTogether(pools, counts, place, cover) : 0);
+}
+
+function addedAlone({ risk: { rate, shares } }: MixPool, count: number, { spares, replicas }: Cover): number {
+  if (count + 1 <= spares) return 0;
+  let added = 0;
+  for (const { share, chance } of shares)
+    added += chance * (harmOf((count + 1) * share - spares, replicas) - harmOf(count * share - spares, replicas));
+  return rate * added;
+}
+
+/** What this pool and another take at once, beyond what each takes alone. */
+function addedTogether(pools: readonly MixPool[], counts: readonly number[], place: number, { spares, replicas }: Cover): number {
+  const { risk, jointRate } = pools[place] ?? { risk: { meanShare: 0 }, jointRate: () => 0 };
+  const own = (counts[place] ?? 0) * risk.meanShare - spares;
+  const more = own + risk.meanShare;
+  let added = 0;
+  for (let other = 0; other < pools.length; other += 1) {
+    const lost = (counts[other] ?? 0) * (pools[other]?.risk.meanShare ?? 0);
+    if (other === place || lost === 0 || more + lost <= 0) continue;
+    const before = harmOf(own + lost, replicas) - harmOf(own, replicas);
+    added += jointRate(other) * (harmOf(more + lost, replicas) - harmOf(more, replicas) - before);
   }
   return added;
 }
@@ -136,10 +153,4 @@ function addedRisk(pools: readonly MixPool[], counts: readonly number[], place: 
 function harmOf(missing: number, replicas: number): number {
   if (missing <= 1) return Math.max(0, missing);
   return missing * (1 + (missing - 1) / replicas);
-}
-
-function meanOf(shares: PoolRisk['shares'], of: (share: number) => number): number {
-  let sum = 0;
-  for (const { share, chance } of shares) sum += chance * of(share);
-  return sum;
 }

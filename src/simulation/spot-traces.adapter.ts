@@ -1,19 +1,24 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
-import { groupTraces, parseTrace, parseTraceIndex, TraceError } from './parse-spot-traces.ts';
+import { groupTraces, parseSpotPrices, parseTrace, parseTraceIndex, TraceError, type SpotPrices } from './parse-spot-traces.ts';
 import type { SpotGroup } from './spot-market.ts';
 
 /** The groups of a folder with `index.csv` and the files that it names, plain or gzipped (`.gz`). Throws `TraceError`. */
-export function readSpotTraces(folder: string): SpotGroup[] {
+export function readSpotTraces(folder: string, prices?: SpotPrices): SpotGroup[] {
   const index = parseTraceIndex(readText(folder, 'index.csv'));
-  return groupTraces(index.map((entry) => ({ ...entry, available: parseTrace(readText(folder, entry.file), entry.file) })));
+  return groupTraces(
+    index.map((entry) => ({ ...entry, available: parseTrace(readText(folder, entry.file), entry.file) })),
+    prices,
+  );
 }
+
+/** A folder's `prices.csv`, plain or gzipped. Throws `TraceError`. */
+export const readSpotPrices = (folder: string): SpotPrices => parseSpotPrices(readText(folder, 'prices.csv'), 'prices.csv');
 
 function readText(folder: string, file: string): string {
   const text = readOrNull(join(folder, file))?.toString('utf8') ?? unzipped(join(folder, `${file}.gz`));
-  if (text === null)
-    throw new TraceError(`${join(folder, file)} is not there (nor ${file}.gz). Name a folder with index.csv and its traces.`);
+  if (text === null) throw new TraceError(`${join(folder, file)} is not there (nor ${file}.gz).`);
   return text;
 }
 

@@ -1,6 +1,6 @@
 // The built command on a folder of traces: its JSON, its table, and what it says to a wrong call.
 import { execFile } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -46,7 +46,28 @@ describe('purser simulate spot', () => {
     expect(stdout).toMatch(/^spothedge +1 extra +\d\.\d{3}/m);
   });
 
+  test('--market makes up markets from a seed, --chart draws what was found', async () => {
+    const chart = join(folder, 'chart.svg');
+    const { stdout } = await simulate('--market', '3', '--replicas', '1', '--chart', chart, '--json');
+    const { rows } = JSON.parse(stdout) as { rows: { group: string }[] };
+    expect(new Set(rows.map(({ group }) => group))).toEqual(new Set(['made up 3.1', 'made up 3.2', 'made up 3.3']));
+    expect(readFileSync(chart, 'utf8')).toContain('made up 3.2');
+  });
+
+  test('--prices bills spot at the price of the moment', async () => {
+    const head = 'instance_type,zone,start_date,tick_seconds,spot_usd_per_hour';
+    const prices = ['0,1', '300,3'].map((change) => `p3.2xlarge,us-east-1a,2023-02-15,${change}`);
+    writeFileSync(join(folder, 'prices.csv'), `${[head, ...prices].join('\n')}\n`);
+    const { stdout } = await simulate('--traces', folder, '--replicas', '1', '--prices', folder, '--json');
+    const { rows } = JSON.parse(stdout) as { rows: { costToOnDemand: number }[] };
+    // 0.4 of the mean for a sample, 1.2 for two, and one on demand at 3 of four at 3.
+    expect(rows.at(-1)?.costToOnDemand).toBeCloseTo((0.4 + 2 * 1.2 + 3) / 12, 12);
+  });
+
   test.each([
+    [['--market', 'x'], 2, /--market <seed>.*whole number/],
+    [['--market', '1', '--prices'], 2, /--market <seed>.*cannot be used with option '--prices/],
+    [['--prices', '/nowhere'], 1, /--prices: \/nowhere\/prices\.csv is not there/],
     [['--replicas', '0'], 2, /--replicas <count>.*whole number from 1 to 1000/],
     [['--launch-delay', 'soon'], 2, /--launch-delay <duration>.*180s/],
     [['--traces', '/nowhere'], 1, /--traces: \/nowhere\/index\.csv is not there/],
