@@ -4,16 +4,7 @@ import { HOUR_MS, MINUTE_MS, type Instant } from '../kernel/instant.ts';
 import type { PicoUsd } from '../kernel/money.ts';
 import { isWorthIt, WORTH_IT, type RateStep, type WorthItVerdict } from '../pricing/worth-it.ts';
 import type { InventoryObservation, NodePod, NodeResources, ObservedNode } from './cluster-inventory.port.ts';
-import { isIdle, isRunning, isTooSoon, machineOf, type PoolPace, type ScaledPool } from './plan-pools.ts';
-
-/** A node whose work fits on others, and why it is worth emptying it. */
-export interface Consolidation {
-  readonly poolId: Id;
-  readonly node: Pick<ObservedNode, 'uid' | 'name'>;
-  /** Where its pods would find room. */
-  readonly moves: readonly { readonly pod: string; readonly to: string }[];
-  readonly verdict: WorthItVerdict;
-}
+import { isIdle, isRunning, isTooSoon, machineOf, type Consolidation, type PoolPace, type ScaledPool } from './plan-pools.ts';
 
 export interface ConsolidationWorld {
   readonly pools: readonly ScaledPool[];

@@ -7,10 +7,10 @@ import { inWords, type CapacityAnswer } from './capacity-answer.ts';
 import type { Pool } from './cluster.ts';
 import type { ClusterNode, PoolScaling } from './node.ts';
 import { observeNodes, poolOf, type NodeChange } from './observe-nodes.ts';
-import { planConsolidation, type Consolidation } from './plan-consolidation.ts';
+import { planConsolidation } from './plan-consolidation.ts';
 import { planDepartures, type DeparturesPlan } from './plan-departures.ts';
 import { planPoolRemoval } from './plan-pool-removal.ts';
-import { planPools, type PoolPace, type PoolPlan, type ScaledPool } from './plan-pools.ts';
+import { planPools, type Consolidation, type PoolPace, type PoolPlan, type ScaledPool } from './plan-pools.ts';
 import type { GrowthHold } from './velocity-breaker.ts';
 
 /** Everything that one pass over the nodes of a cluster decides from. */

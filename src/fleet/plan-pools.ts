@@ -1,9 +1,9 @@
 import type { CloudNode, CloudPoolState } from '../clouds/cloud-provider.port.ts';
 import type { Id } from '../kernel/id.ts';
 import type { Instant } from '../kernel/instant.ts';
+import type { WorthItVerdict } from '../pricing/worth-it.ts';
 import type { NodeResources, ObservedNode, WaitingPod } from './cluster-inventory.port.ts';
 import type { Pool } from './cluster.ts';
-import type { Consolidation } from './plan-consolidation.ts';
 import { carries, type ClusterNode, type PoolScaling } from './node.ts';
 
 /** How fast pools move. */
@@ -40,6 +40,15 @@ export interface ScaledPool {
   readonly refusal: PoolPlan['stalled'];
   /** Why its growth waits for a person; null = it does not. */
   readonly held: string | null;
+}
+
+/** A node whose work fits on others, and why it is worth emptying it. */
+export interface Consolidation {
+  readonly poolId: Id;
+  readonly node: Pick<ObservedNode, 'uid' | 'name'>;
+  /** Where its pods would find room. */
+  readonly moves: readonly { readonly pod: string; readonly to: string }[];
+  readonly verdict: WorthItVerdict;
 }
 
 export type PoolStep =

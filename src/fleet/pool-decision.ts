@@ -3,7 +3,7 @@ import type { Cause } from '../kernel/event.ts';
 import type { PicoUsdPerHour } from '../kernel/money.ts';
 import type { Cluster, Pool } from './cluster.ts';
 import type { PoolScaling } from './node.ts';
-import type { Consolidation } from './plan-consolidation.ts';
+import type { Consolidation } from './plan-pools.ts';
 
 export interface PoolChoice extends Cause {
   readonly cluster: Pick<Cluster, 'name'>;

@@ -26,9 +26,8 @@ import type { Cluster, Pool } from './cluster.ts';
 import { growthHeld, poolConsolidated, poolGivenBack, poolScaled, poolStalled } from './node.events.ts';
 import type { NodeStore } from './node-store.port.ts';
 import type { PoolScaling } from './node.ts';
-import type { Consolidation } from './plan-consolidation.ts';
 import { consolidationDecision, poolDecision } from './pool-decision.ts';
-import type { PlannedStep, PoolPlan, PoolStep } from './plan-pools.ts';
+import type { Consolidation, PlannedStep, PoolPlan, PoolStep } from './plan-pools.ts';
 import { checkVelocity, type VelocityLimits, type VelocityVerdict } from './velocity-breaker.ts';
 
 export interface PoolScalerDeps {
