@@ -28,6 +28,11 @@ const FENCE = { epoch: 7 };
 const ACCEPTED = { outcome: 'accepted' };
 const none = (text: string): string => text.replace(/<(reservationSet|launchTemplates)>.*<\/\1>/s, '<$1></$1>');
 
+const failedActivity = (words: string): string =>
+  `<DescribeScalingActivitiesResponse xmlns="http://autoscaling.amazonaws.com/doc/2011-01-01/"><DescribeScalingActivitiesResult>` +
+  `<Activities><member><ActivityId>a-1</ActivityId><StatusCode>Failed</StatusCode><StatusMessage>${words}</StatusMessage></member></Activities>` +
+  `</DescribeScalingActivitiesResult></DescribeScalingActivitiesResponse>`;
+
 describe.runIf(program !== null)('Cloud port: AWS in its bad hours', () => {
   const accounts: AwsWorld[] = [];
   afterEach(async () => {
@@ -167,6 +172,29 @@ describe.runIf(program !== null)('Cloud port: AWS in its bad hours', () => {
     expect(await scale(provider, 3)).toMatchObject({ reason: 'STOCK_OUT', retryAfterMs: 120_000 });
     account.limits.quota = 0;
     expect(await scale(provider, 3)).toMatchObject({ reason: 'QUOTA' });
+  });
+
+  test('what a node group could not start is refused when it is asked for again, and does not come later', async () => {
+    const opened = await openCluster(moto);
+    accounts.push(opened);
+    const { provider, pool, account, owner } = opened;
+    await provider.ensurePool(pool, FENCE);
+    expect(await scale(provider, 2)).toEqual(ACCEPTED);
+    const words = 'Could not launch Spot Instances. InsufficientInstanceCapacity - There is no Spot capacity available.';
+    account.edit = (call, answer) => {
+      if (call.action === 'DescribeScalingActivities') return { status: 200, type: 'text/xml', body: failedActivity(words) };
+      // Three are wished for, and two have come.
+      return { ...answer, body: answer.body.replace('<DesiredCapacity>2<', '<DesiredCapacity>3<') };
+    };
+    expect(await provider.observeNodes(pool.key)).toMatchObject({ desired: 2, nodes: [{}, {}] });
+    expect(await scale(provider, 3)).toMatchObject({ outcome: 'refused', reason: 'STOCK_OUT', retryAfterMs: 120_000 });
+    const last = account.calls.findLast(({ action }) => action === 'SetDesiredCapacity');
+    expect(last?.form.get('DesiredCapacity')).toBe('2');
+    // The next attempt is not judged by the failure of the last.
+    account.edit = (call, answer) =>
+      call.action === 'DescribeScalingActivities' ? { status: 200, type: 'text/xml', body: failedActivity(words) } : answer;
+    expect(await scale(provider, 3)).toEqual(ACCEPTED);
+    expect(await owner.running()).toHaveLength(3);
   });
 
   test('what machines are told is what the pool says: labels in the script, spot, network, disk', async () => {

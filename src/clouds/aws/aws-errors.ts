@@ -110,6 +110,12 @@ export function wordsOf(error: unknown): string {
   return name === 'Error' || message.startsWith(name) ? message : `${name}: ${message}`;
 }
 
+/** The refusal that a text of AWS tells of, where the code is only in its words; null = none that is known. */
+export function refusalInWords(text: string): AwsRefusal | null {
+  const code = [...STOCK_OUT, ...QUOTA].find((one) => text.includes(one));
+  return code === undefined ? null : new AwsRefusal(code, text, null);
+}
+
 /** A refusal in the words of the port. */
 export function resultOf({ code, message }: AwsRefusal): CloudResult {
   const refused = { outcome: 'refused', message: `${code}: ${message}` } as const;

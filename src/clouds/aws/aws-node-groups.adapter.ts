@@ -2,7 +2,7 @@ import type { AutoScalingGroup } from '@aws-sdk/client-auto-scaling';
 import type { CreateNodegroupRequest, Nodegroup } from '@aws-sdk/client-eks';
 import { CloudUnknown, type CloudFence, type CloudPool, type CloudPoolState, type CloudResult } from '../cloud-provider.port.ts';
 import { nameMachines } from '../plan-scale.ts';
-import { AwsRefusal } from './aws-errors.ts';
+import { AwsRefusal, refusalInWords } from './aws-errors.ts';
 import type { AwsPoolDeps, Wish } from './aws-pool-deps.adapter.ts';
 import type { PoolRecord } from './aws-pool-records.adapter.ts';
 import { digestOfJson } from '../../kernel/digest.ts';
@@ -20,12 +20,21 @@ interface Group {
   readonly isFixed: boolean;
 }
 
+/** Auto Scaling said why it could not start machines. */
+interface Shortage {
+  readonly activityId: string;
+  readonly refusal: AwsRefusal;
+}
+
 /**
  * Pools as managed node groups of EKS. How many machines a group has is said to the Auto Scaling group behind it, and which ones go is said by
- * name: Auto Scaling never chooses, and is told not to balance zones by itself. It does replace what EC2 takes away: the wish stands.
+ * name: Auto Scaling never chooses, and is told not to balance zones by itself. It does replace what EC2 takes away: the wish stands. What it
+ * could not start is wished for no longer, and is refused when it is asked for again.
  */
 export class AwsNodeGroups {
   readonly #deps: AwsPoolDeps;
+  /** By group: the failure that was known when it was last asked to grow; only a later one is of that. */
+  readonly #known = new Map<string, string>();
 
   constructor(deps: AwsPoolDeps) {
     this.#deps = deps;
@@ -50,14 +59,17 @@ export class AwsNodeGroups {
   async scale(record: PoolRecord, wish: Wish, { epoch }: CloudFence): Promise<CloudResult> {
     const group = await this.#scalingGroup(record);
     const released = group.instanceIds.filter((id) => wish.release.includes(id));
-    const left = group.desired - released.length;
+    const shortage = await this.#shortage(record, group);
+    const left = (shortage ? group.instanceIds.length : group.desired) - released.length;
     if (wish.desired < left) return nameMachines(left, wish.desired);
     if (wish.desired > group.max)
       throw new AwsRefusal('LimitExceeded', `the node group may have ${group.max} nodes (setting \`maxNodes\`)`, null);
     await this.#deps.records.raise(record, epoch);
     if (!group.isFixed) await this.#stopRebalancing(record, group);
+    if (shortage) await this.#giveUp(record, group, shortage);
+    if (shortage && wish.desired > left) throw shortage.refusal;
     for (const id of released) await this.#giveBack(record, id);
-    if (wish.desired > left) await this.#grow(record, group, wish.desired);
+    if (wish.desired > left) await this.#setDesired(record, group, wish.desired);
     return { outcome: 'accepted' };
   }
 
@@ -67,7 +79,9 @@ export class AwsNodeGroups {
     const group = await this.#nodeGroup(record);
     const name = group && scalingGroupOf(group);
     const scaling = name ? await this.#describe(record, name) : null;
-    return { desired: scaling?.desired ?? 0, nodes };
+    if (!scaling) return { desired: 0, nodes };
+    const isShort = (await this.#shortage(record, scaling)) !== null;
+    return { desired: isShort ? scaling.instanceIds.length : scaling.desired, nodes };
   }
 
   /** EKS takes minutes: until the group is gone the pool is not forgotten, and its failures show. */
@@ -164,7 +178,26 @@ export class AwsNodeGroups {
     await this.#deps.api.ask('TerminateInstanceInAutoScalingGroup', send);
   }
 
-  async #grow({ region }: PoolRecord, { name }: Group, desired: number): Promise<void> {
+  /** Why the machines that are missing do not come; null = they may be on their way. */
+  async #shortage({ region }: PoolRecord, { name, desired, instanceIds }: Group): Promise<Shortage | null> {
+    if (instanceIds.length >= desired) return null;
+    const { sdk, client } = await this.#deps.api.open('autoScaling', region);
+    const command = new sdk.DescribeScalingActivitiesCommand({ AutoScalingGroupName: name, MaxRecords: 1 });
+    const send = (abortSignal: AbortSignal) => client.send(command, { abortSignal });
+    const { Activities = [] } = await this.#deps.api.ask('DescribeScalingActivities', send);
+    const [newest] = Activities;
+    if (newest?.StatusCode !== 'Failed' || newest.ActivityId === this.#known.get(name)) return null;
+    const refusal = refusalInWords(newest.StatusMessage ?? '');
+    return refusal && { activityId: newest.ActivityId ?? '', refusal };
+  }
+
+  /** So that what was refused does not come later, when nobody counts on it. */
+  async #giveUp(record: PoolRecord, group: Group, { activityId }: Shortage): Promise<void> {
+    await this.#setDesired(record, group, group.instanceIds.length);
+    this.#known.set(group.name, activityId);
+  }
+
+  async #setDesired({ region }: PoolRecord, { name }: Group, desired: number): Promise<void> {
     const { sdk, client } = await this.#deps.api.open('autoScaling', region);
     const command = new sdk.SetDesiredCapacityCommand({
       ...{ AutoScalingGroupName: name, DesiredCapacity: desired, HonorCooldown: false },
