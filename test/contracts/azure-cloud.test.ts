@@ -147,6 +147,13 @@ describe('Cloud port: machines of Azure', () => {
     },
   );
 
+  test('the eviction of a machine of somebody else is none of ours', async () => {
+    const { double, provider } = await withPool(scaleSet);
+    double.addStranger('theirs');
+    double.preempt('theirs_0');
+    expect(await provider.interruptions()).toEqual([]);
+  });
+
   test('machines that leave are waited for before others are asked for, so that Azure does not choose', async () => {
     const { provider, scale, observe } = await withPool(scaleSet);
     await scale(2);

@@ -157,6 +157,34 @@ describe('Cloud port: machines of Google Cloud', () => {
     expect(await observe()).toMatchObject({ desired: 1 });
   });
 
+  test('machines that were asked for and do not show yet are not asked for again, whoever repeats the wish', async () => {
+    const { double, scale } = await withPool(zonal);
+    double.http.lose('answer', 1);
+    await expect(scale(2)).rejects.toThrow(/createInstances/);
+    const other = another(double);
+    expect(await other.scalePool(zonal.key, { desired: 2, release: [] }, FENCE)).toEqual(ACCEPTED);
+    double.pass();
+    expect((await other.observeNodes(zonal.key))?.nodes).toHaveLength(2);
+  });
+
+  test.each([nodePool, zonal])('a machine that there is no room for is given up at once: $key', async (pool) => {
+    const { double, scale, observe } = await withPool(pool);
+    double.stock = 0;
+    expect(await scale(1)).toMatchObject({ outcome: 'refused', reason: 'STOCK_OUT' });
+    double.stock = 100;
+    await observe();
+    const state = await observe();
+    expect(state.desired).toBe(0);
+    expect(state.nodes.filter(({ phase }) => phase !== 'gone')).toEqual([]);
+  });
+
+  test('the preemption of a machine of somebody else is none of ours', async () => {
+    const { double, provider } = await withPool(zonal);
+    double.addStranger('theirs-1');
+    double.preempt('theirs-1');
+    expect(await provider.interruptions()).toEqual([]);
+  });
+
   test('a part of the project that cannot be asked leaves unknown whether there is a pool', async () => {
     const { double } = await withPool(zonal);
     double.unreachable = true;

@@ -84,6 +84,11 @@ export class AzureDouble {
     return [...this.#groups.values()].map(({ name }) => name);
   }
 
+  /** A scale set of somebody else, with one machine. */
+  addStranger(name: string): void {
+    this.#make(name, 'theirs', 'Standard_D2s_v5').vms.push({ number: 0, createdAt: this.now, isBroken: false, leavesAt: null });
+  }
+
   /** Azure takes the machine: an annotation now, and `pass` takes it away. */
   preempt(instanceId: string): void {
     const group = [...this.#groups.values()].find(({ name }) => instanceId.startsWith(`${name}_`));

@@ -1,4 +1,4 @@
-// What the public reference lets a caller write: every other field is refused.
+// What the public reference lets a caller write (every other field is refused), and what the double keeps of it.
 import { z } from 'zod';
 
 const Text = z.string();
@@ -88,3 +88,35 @@ export const NodePoolUpdate = z.strictObject({
   resourceLabels: z.strictObject({ labels: Labels }).optional(),
 });
 export const SetSizeBody = z.strictObject({ nodeCount: z.number().int().min(0) });
+
+export interface Instance {
+  readonly name: string;
+  readonly zone: string;
+  readonly createdAt: number;
+  /** There was no room: the group tries for ever. */
+  failure: 'ZONE_RESOURCE_POOL_EXHAUSTED_WITH_DETAILS' | 'QUOTA_EXCEEDED' | null;
+  leavesAt: number | null;
+  /** Google takes it: then it is gone, and the group lists it without an instance. */
+  takenAt: number | null;
+}
+
+export interface Group {
+  readonly id: string;
+  readonly place: string;
+  readonly name: string;
+  version: number;
+  template: string;
+  metadata: Record<string, string>;
+  labels: Record<string, string>;
+  instances: Instance[];
+  goneAt: number | null; // being deleted until then
+}
+
+export interface NodePool {
+  readonly name: string;
+  config: Record<string, unknown>;
+  version: number;
+  busyUntil: number;
+  isGoing: boolean;
+  readonly group: Group;
+}

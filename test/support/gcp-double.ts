@@ -8,6 +8,9 @@ import {
   NodePoolUpdate,
   SetSizeBody,
   TemplateBody,
+  type Group,
+  type Instance,
+  type NodePool,
 } from './gcp-double-shapes.ts';
 import { aggregated, GcpOperations, missing, OPERATION_MS, page, type OperationError } from './gcp-double-operations.ts';
 import { DoubleRefusal, HttpDouble, strictly, type DoubleAnswer, type DoubleRequest, type DoubleRoute } from './http-double.ts';
@@ -17,38 +20,6 @@ export const TOKEN = 'google-token';
 const [COMPUTE, CONTAINER] = [`/compute/projects/${PROJECT}`, `/container/projects/${PROJECT}`];
 /** Machines come and go in so long. */
 const MACHINE_MS = 30_000;
-
-interface Instance {
-  readonly name: string;
-  readonly zone: string;
-  readonly createdAt: number;
-  /** There was no room: the group tries for ever. */
-  failure: 'ZONE_RESOURCE_POOL_EXHAUSTED_WITH_DETAILS' | 'QUOTA_EXCEEDED' | null;
-  leavesAt: number | null;
-  /** Google takes it: then it is gone, and the group lists it without an instance. */
-  takenAt: number | null;
-}
-
-interface Group {
-  readonly id: string;
-  readonly place: string;
-  readonly name: string;
-  version: number;
-  template: string;
-  metadata: Record<string, string>;
-  labels: Record<string, string>;
-  instances: Instance[];
-  goneAt: number | null; // being deleted until then
-}
-
-interface NodePool {
-  readonly name: string;
-  config: Record<string, unknown>;
-  version: number;
-  busyUntil: number;
-  isGoing: boolean;
-  readonly group: Group;
-}
 
 export class GcpDouble {
   readonly http: HttpDouble;
@@ -86,6 +57,11 @@ export class GcpDouble {
       operationType: 'compute.instances.preempted',
       target: instanceLink(instance),
     });
+  }
+
+  /** A spot machine of somebody else, in a group of theirs. */
+  addStranger(name: string): void {
+    this.#add(this.#newGroup('zones/us-central1-b', 'theirs', ''), name);
   }
 
   #tick(): void {
@@ -227,18 +203,19 @@ export class GcpDouble {
     for (const { name } of strictly(CreateInstancesBody, body).instances) {
       if (group.instances.some((one) => one.name === name))
         throw new DoubleRefusal(400, 'invalid', `${name} is in the group already`);
-      this.#add(group, name);
+      this.#add(group, name, OPERATION_MS);
     }
     return this.#groupOperation(group, 'compute.instanceGroupManagers.createInstances');
   }
 
-  #add(group: Group, name: string): void {
+  /** It shows after so long. */
+  #add(group: Group, name: string, lateMs = 0): void {
     const rented = this.#rented().filter(({ failure }) => failure === null).length;
     const failure =
       rented >= this.quota ? 'QUOTA_EXCEEDED' : rented >= this.stock ? 'ZONE_RESOURCE_POOL_EXHAUSTED_WITH_DETAILS' : null;
     const [kind = '', where = ''] = group.place.split('/');
     const zone = kind === 'zones' ? where : `${where}-a`;
-    group.instances.push({ name, zone, createdAt: this.now, failure, leavesAt: null, takenAt: null });
+    group.instances.push({ name, zone, createdAt: this.now + lateMs, failure, leavesAt: null, takenAt: null });
   }
 
   #deleteInstances({ names, body }: DoubleRequest): DoubleAnswer {
@@ -254,7 +231,7 @@ export class GcpDouble {
   }
 
   #managed(request: DoubleRequest): DoubleAnswer {
-    const { instances } = this.#group(request.names);
+    const instances = this.#group(request.names).instances.filter(({ createdAt }) => createdAt <= this.now);
     return page(
       request,
       'managedInstances',
@@ -379,7 +356,7 @@ export class GcpDouble {
   }
 
   #groupOf(group: Group) {
-    const staying = group.instances.filter(({ leavesAt }) => leavesAt === null).length;
+    const staying = group.instances.filter(({ leavesAt, createdAt }) => leavesAt === null && createdAt <= this.now).length;
     return {
       ...{ id: group.id, name: group.name, fingerprint: String(group.version), targetSize: staying },
       ...{ selfLink: `${this.http.url}${linkOf(group)}`, instanceTemplate: group.template },

@@ -59,6 +59,7 @@ export class HttpDouble {
   readonly #server: Server;
   #trouble: CloudTrouble | null = null;
   #loses: 'request' | 'answer' | null = null;
+  #spares = 0;
   #throttled = 0;
   readonly seen: string[] = [];
   url = '';
@@ -94,9 +95,10 @@ export class HttpDouble {
     this.#trouble = how;
   }
 
-  /** The next call that changes something gets no answer. */
-  lose(what: 'request' | 'answer'): void {
+  /** The next call that changes something gets no answer, or the one after so many of them. */
+  lose(what: 'request' | 'answer', after = 0): void {
     this.#loses = what;
+    this.#spares = after;
   }
 
   /** The next calls are turned away, and told to come back at once. */
@@ -128,13 +130,19 @@ export class HttpDouble {
       throw new DoubleRefusal(401, 'AuthenticationFailed', 'who are you?');
     const route = this.#routeOf(method, url);
     const changes = method !== 'GET' && route.isRead !== true;
-    const loses = changes ? this.#loses : null;
-    if (changes) this.#loses = null;
+    const loses = changes ? this.#lost() : null;
     if (loses === 'request') return 'lost';
     const names = namesIn(route, url);
     const body = text === '' ? undefined : (JSON.parse(text) as unknown);
     const answer = route.answer({ method, path: url.pathname, names, query: url.searchParams, headers, body });
     return loses === 'answer' ? 'lost' : answer;
+  }
+
+  #lost(): 'request' | 'answer' | null {
+    const loses = this.#spares === 0 ? this.#loses : null;
+    if (this.#spares === 0) this.#loses = null;
+    else this.#spares -= 1;
+    return loses;
   }
 
   #routeOf(method: string, url: URL): DoubleRoute {
