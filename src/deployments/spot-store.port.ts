@@ -4,7 +4,7 @@ import type { SpotMemory } from './plan-live-spot.ts';
 
 /** What was lived through with spot capacity. Every method is one statement. */
 export interface SpotStore {
-  /** Deployments that have a workload on spot capacity. */
+  /** Live deployments whose wish allows spot capacity. */
   deploymentsOnSpot(tx: Transaction): Promise<Id[]>;
   /** Deployments on one kind of capacity whose replicas gave way to others and are still fewer than wished. */
   gaveWay(tx: Transaction): Promise<Id[]>;

@@ -3,13 +3,15 @@ import type { DecisionsService } from '../decisions/decisions.service.ts';
 import { record } from '../events/event-log.ts';
 import { capacityKeyOf, isSameCapacity } from '../fleet/capacity-answer.ts';
 import type { CapacityStore } from '../fleet/capacity-store.port.ts';
+import type { Cluster, Pool } from '../fleet/cluster.ts';
 import type { ClusterStore } from '../fleet/cluster-store.port.ts';
 import type { NodeStore } from '../fleet/node-store.port.ts';
 import type { Clock } from '../kernel/clock.ts';
-import type { Id } from '../kernel/id.ts';
+import { newId, type Id } from '../kernel/id.ts';
 import type { Instant } from '../kernel/instant.ts';
 import { invariant } from '../kernel/invariant.ts';
 import type { PicoUsdPerHour } from '../kernel/money.ts';
+import type { Random } from '../kernel/random.ts';
 import type { Scope, Transaction } from '../kernel/transaction.ts';
 import type { Database } from '../persistence/database.ts';
 import { fencedWrite } from '../persistence/fenced-write.ts';
@@ -24,6 +26,7 @@ import { planLiveSpot, type LiveSpotPlan, type LiveSpotWorld } from './plan-live
 import type { Workload } from './replica.ts';
 import type { Revision } from './revision.ts';
 import type { Rollout } from './rollout.ts';
+import { sparePools } from './spare-pools.ts';
 import type { SpotStore } from './spot-store.port.ts';
 import type { WishWriter } from './wish-writer.service.ts';
 
@@ -33,11 +36,12 @@ export interface SpotReconcilerDeps {
   readonly spot: SpotStore;
   readonly capacity: Pick<CapacityStore, 'answers'>;
   readonly nodes: Pick<NodeStore, 'scalings'>;
-  readonly clusters: Pick<ClusterStore, 'present' | 'pools'>;
+  readonly clusters: Pick<ClusterStore, 'present' | 'pools' | 'lockPools'>;
   readonly prices: Pick<PricesService, 'priced'>;
   readonly writer: Pick<WishWriter, 'checkQuotas'>;
   readonly decisions: Pick<DecisionsService, 'record'>;
   readonly clock: Clock;
+  readonly random: Random;
   readonly logger: Logger;
   /** Null while another instance leads. */
   readonly lease: () => Lease | null;
@@ -92,7 +96,7 @@ export class SpotReconciler implements Reconciliation<SpotPassInput, SpotPassPla
   }
 
   async #load(tx: Transaction): Promise<Spread[]> {
-    const { store, spot, prices, clock } = this.#deps;
+    const { store, spot, prices, clusters, clock } = this.#deps;
     const now = clock.now();
     const ids = await spot.deploymentsOnSpot(tx);
     if (ids.length === 0) return [];
@@ -103,39 +107,63 @@ export class SpotReconciler implements Reconciliation<SpotPassInput, SpotPassPla
     const replicas = Map.groupBy(await store.replicas(tx, ids), ({ deploymentId }) => deploymentId);
     const noticed = await spot.noticed(tx);
     const memories = await spot.memories(tx, ids);
-    const offeringIds = new Set([...workloads.values()].flat().map(({ offeringId }) => offeringId));
-    const priced = await prices.priced(tx, [...offeringIds], now);
+    const present = await clusters.present(tx);
+    const pools = await clusters.pools(
+      tx,
+      present.map((cluster) => cluster.id),
+    );
+    const offeringIds = [
+      ...[...workloads.values()].flat().map(({ offeringId }) => offeringId),
+      ...pools.flatMap(({ offeringId }) => offeringId ?? []),
+    ];
+    const priced = await prices.priced(tx, [...new Set(offeringIds)], now);
     const offerings = new Map(priced.map(({ offering }) => [offering.id, offering]));
     const rates = new Map(priced.flatMap(({ offering, price }) => (price ? [[offering.id, price.effective] as const] : [])));
-    const refused = await this.#refused(tx, offerings, now);
+    const refused = await this.#refused(tx, { pools, offerings }, now);
     return deployments.flatMap((deployment) => {
       const { id, spec } = deployment;
-      const own = steady(
-        { deployment, rollout: rollouts.get(id) ?? null, revisions: revisions.get(id) ?? [] },
-        workloads.get(id) ?? [],
-      );
+      const steadily = { deployment, rollout: rollouts.get(id) ?? null, revisions: revisions.get(id) ?? [] };
+      const own = steady(steadily, workloads.get(id) ?? []);
+      const [first] = own;
+      const resources = steadily.revisions.find((revision) => revision.id === first?.revisionId)?.spec.resources;
+      if (!first || !resources) return [];
+      const spare = sparePools({ spec, resources, workloads: workloads.get(id) ?? [], clusters: present, pools, offerings });
+      const all = [...own, ...spare.map((pool) => this.#emptyWorkload(first, pool, present))];
       const facts = { replicas: replicas.get(id) ?? [], memory: memories.get(id) ?? null };
-      return own.length === 0
-        ? []
-        : [{ deployment, world: { spec, workloads: own, ...facts, noticed, offerings, rates, refused } }];
+      return [{ deployment, world: { spec, workloads: all, ...facts, noticed, offerings, rates, refused } }];
     });
   }
 
+  /** Of the same revision in a pool that it is not on: it is written once it gets replicas. */
+  #emptyWorkload(like: Workload, pool: Pool, clusters: readonly Cluster[]): Workload {
+    const { clock, random } = this.#deps;
+    const now = clock.now();
+    return {
+      ...like,
+      ...{
+        id: newId(now, random),
+        clusterId: pool.clusterId,
+        poolId: pool.id,
+        poolName: pool.name,
+        capacityType: pool.capacityType,
+      },
+      clusterName: clusters.find(({ id }) => id === pool.clusterId)?.name ?? '',
+      ...{ nodeSelector: pool.nodeSelector, offeringId: pool.offeringId ?? like.offeringId, replicas: 0, generation: 0 },
+      ...{ createdAt: now, seenGeneration: null, seenProblem: null },
+    };
+  }
+
   /** Pools whose provider has nothing more of their kind. */
-  async #refused(tx: Transaction, offerings: ReadonlyMap<Id, Offering>, now: Instant): Promise<ReadonlySet<Id>> {
-    const { capacity, clusters, nodes } = this.#deps;
+  async #refused(
+    tx: Transaction,
+    { pools, offerings }: { readonly pools: readonly Pool[]; readonly offerings: ReadonlyMap<Id, Offering> },
+    now: Instant,
+  ): Promise<ReadonlySet<Id>> {
+    const { capacity, nodes } = this.#deps;
     const answers = (await capacity.answers(tx)).filter(({ until }) => now < until);
     if (answers.length === 0) return new Set();
-    const ids = (await clusters.present(tx)).map(({ id }) => id);
-    const pools = await clusters.pools(tx, ids);
-    const scalings = new Map(
-      (
-        await nodes.scalings(
-          tx,
-          pools.map(({ id }) => id),
-        )
-      ).map((scaling) => [scaling.poolId, scaling]),
-    );
+    const ids = pools.map(({ id }) => id);
+    const scalings = new Map((await nodes.scalings(tx, ids)).map((scaling) => [scaling.poolId, scaling]));
     const refused = pools.filter((pool) => {
       const scaling = scalings.get(pool.id);
       const key = scaling && capacityKeyOf(pool, scaling, offerings.get(pool.offeringId ?? '') ?? null);
@@ -150,13 +178,22 @@ export class SpotReconciler implements Reconciliation<SpotPassInput, SpotPassPla
     await store.lockTeam(tx, deployment.teamId);
     const locked = await store.lockDeployment(tx, deployment.id);
     if (locked?.version !== deployment.version) return;
+    if (!(await this.#arePresent(tx, plan))) return;
     const changes = await this.#allowed(tx, deployment, { world, plan });
     const memory = changes === plan.changes ? plan.memory : { ...plan.memory, held: world.memory?.held ?? plan.memory.held };
-    await spot.saveMemory(tx, { deploymentId: deployment.id, teamId: deployment.teamId }, memory);
+    if (plan.isNews || changes.length > 0)
+      await spot.saveMemory(tx, { deploymentId: deployment.id, teamId: deployment.teamId }, memory);
     if (changes.length > 0) await this.#spread(tx, deployment, { world, plan, changes });
   }
 
-  /** Where a quota forbids more, only what makes it smaller is done. */
+  /** Pools that it was not on could be taken out meanwhile: whoever places something there has them first. */
+  async #arePresent(tx: Transaction, { changes }: LiveSpotPlan): Promise<boolean> {
+    const added = changes.filter(({ workload }) => workload.generation === 0).map(({ workload }) => workload.poolId);
+    if (added.length === 0) return true;
+    return (await this.#deps.clusters.lockPools(tx, added, 'use')).length === added.length;
+  }
+
+  /** Where a quota forbids more, nothing is changed. */
   async #allowed(
     tx: Transaction,
     { id, teamId, projectId }: Deployment,

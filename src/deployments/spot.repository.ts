@@ -8,8 +8,7 @@ import type { SpotStore } from './spot-store.port.ts';
 export class SpotRepository implements SpotStore {
   async deploymentsOnSpot(tx: Transaction): Promise<Id[]> {
     const rows = await sqlOf(tx).query<{ id: Id }>(
-      `select distinct w.deployment_id as id from workload w join pool p on p.id = w.pool_id
-       where w.removed_at is null and p.capacity_type = 'spot' order by 1`,
+      `select id from deployment where deleted_at is null and spec #> '{placement,capacityTypes}' ? 'spot' order by id`,
     );
     return rows.map(({ id }) => id);
   }

@@ -110,14 +110,6 @@ export async function makeSpotWorld({ database }: Pick<TestDatabase, 'database'>
   const deployed = await plane.deploy(1, { ...placed, ...wish });
   if (!deployed.ok) throw new Error(deployed.error.message);
   const { id } = await plane.look();
-  await database.write(SYSTEM, async (tx) => {
-    const [first] = await plane.store.workloads(tx, [id]);
-    for (const pool of pools) {
-      if (!first || pool.id === first.poolId) continue;
-      const other = { ...first, id: newId(clock.now(), random), poolId: pool.id, offeringId: pool.offeringId ?? '', replicas: 0 };
-      await plane.store.saveWorkload(tx, other);
-    }
-  });
   const rows = <R>(text: string, values: readonly unknown[] = []) =>
     database.read(SYSTEM, (tx) => sqlOf(tx).query<R>(text, values));
   const signal = new AbortController().signal;

@@ -1,0 +1,50 @@
+import type { Offering } from '../clouds/offering.ts';
+import { regionOf } from '../clouds/offering-key.ts';
+import type { Cluster, Pool } from '../fleet/cluster.ts';
+import type { Id } from '../kernel/id.ts';
+import type { Resources } from '../kernel/resources.ts';
+import { meansAnyRegion } from '../scheduler/region-pattern.ts';
+import type { DeploymentSpec } from './deployment.ts';
+import { isPlaced } from './placement.ts';
+import type { Workload } from './replica.ts';
+
+export interface SparePoolsQuestion {
+  readonly spec: Pick<DeploymentSpec, 'placement'>;
+  /** What one replica needs. */
+  readonly resources: Resources;
+  /** Those that it has. */
+  readonly workloads: readonly Workload[];
+  readonly clusters: readonly Cluster[];
+  readonly pools: readonly Pool[];
+  /** Of the pools, by id. */
+  readonly offerings: ReadonlyMap<Id, Offering>;
+}
+
+/**
+ * Pools that a deployment is not on and that its wish allows: where it could go while there is nothing where it is. Of the clusters that it is on, and
+ * only where it is known what their nodes are.
+ */
+export function sparePools(question: SparePoolsQuestion): Pool[] {
+  const { spec, workloads, clusters, pools, offerings } = question;
+  const here = new Set(workloads.map(({ clusterId }) => clusterId));
+  const used = new Set(workloads.map(({ poolId }) => poolId));
+  return pools.filter((pool) => {
+    const cluster = clusters.find(({ id }) => id === pool.clusterId);
+    const offering = offerings.get(pool.offeringId ?? '');
+    if (!cluster || !offering || cluster.cordoned || !here.has(pool.clusterId) || used.has(pool.id)) return false;
+    return isPlaced(spec, { clusterName: cluster.name, poolName: pool.name }) && isAllowed(pool, offering, question);
+  });
+}
+
+const isAllowed = ({ capacityType }: Pool, offering: Offering, { spec: { placement }, resources }: SparePoolsQuestion): boolean =>
+  placement.capacityTypes.includes(capacityType) &&
+  meansAnyRegion(placement.regions, regionOf(offering)) &&
+  isLargeEnough(offering, resources);
+
+function isLargeEnough(
+  { cpuMilli, memoryMib, accelerator: has }: Offering,
+  { accelerator: needs, ...needed }: Resources,
+): boolean {
+  if (cpuMilli < needed.cpuMilli || (memoryMib ?? 0) < needed.memoryMib) return false;
+  return needs === null || (has?.model === needs.model && has.countMilli >= needs.countMilli && has.memoryMib >= needs.memoryMib);
+}
