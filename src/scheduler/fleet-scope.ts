@@ -29,7 +29,7 @@ export function scopeOf(
   greedyCost: PicoUsdPerHour,
   solver: FleetSolver,
 ): FleetScope {
-  const known = lossesOf(fleet, withoutDominated(fleet, counts));
+  const known = lossesOf(withoutDominated(fleet, counts));
   const lean = known.filter(({ loss }) => loss <= 0).map(({ choice }) => choice);
   const relaxed = solver.relax(makeFleetRelaxation(fleet, lean));
   if (!relaxed) return { choices: [], bound: -Infinity, complete: false };
@@ -50,20 +50,11 @@ export function scopeOf(
  * What taking one lot of a choice loses at least against the cheapest choice that is always open to the same replicas. The relaxation needs no choice
  * that loses: the other could take its place.
  */
-function lossesOf(
-  fleet: CompiledFleet,
-  choices: readonly FleetChoice[],
-): { readonly choice: FleetChoice; readonly loss: number }[] {
-  const groups = Map.groupBy(choices, (choice) => groupOf(fleet, choice));
+function lossesOf(choices: readonly FleetChoice[]): { readonly choice: FleetChoice; readonly loss: number }[] {
+  const groups = Map.groupBy(choices, ({ demand, alike }) => `${demand}/${alike}`);
   return [...groups.values()].flatMap((group) => {
     const open = group.filter(({ way }) => way.use === 'divided' && way.limits.length === 0);
     const least = Math.min(...open.map(costOfLot));
     return group.map((choice) => ({ choice, loss: costOfLot(choice) - choice.lot * least }));
   });
-}
-
-/** Choices that count the same for everything that the demand asks. */
-function groupOf({ demands }: CompiledFleet, { demand, way: { offering } }: FleetChoice): string {
-  const { minOnDemand = 0, maxPerZone = null } = demands[demand] ?? {};
-  return `${demand}/${maxPerZone === null ? '' : offering.zone}/${minOnDemand > 0 && offering.capacityType === 'spot' ? 'spot' : ''}`;
 }

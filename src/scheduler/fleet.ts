@@ -1,6 +1,7 @@
 import type { CapacityType } from '../clouds/offering.ts';
 import type { PicoUsdPerHour } from '../kernel/money.ts';
 import type { Resources } from '../kernel/resources.ts';
+import { acceleratorMisfit } from './demand.ts';
 
 /** Machines that can be rented, all alike. */
 export interface FleetOffering {
@@ -72,6 +73,8 @@ export interface FleetChoice {
   readonly perMachine: number;
   /** Lots at most. */
   readonly most: number;
+  /** The same for choices of a demand that count the same for its policy. */
+  readonly alike: string;
 }
 
 /** The input with every pair worked out, in the order of keys. */
@@ -79,7 +82,7 @@ export interface CompiledFleet {
   readonly demands: readonly FleetDemand[];
   readonly ways: readonly Way[];
   readonly choices: readonly FleetChoice[];
-  /** By demand. */
+  /** By demand, the cheapest per replica first. */
   readonly choicesOf: readonly (readonly FleetChoice[])[];
   /** Machines at most, by limit. */
   readonly limits: readonly number[];
@@ -103,22 +106,19 @@ export function compileFleet(input: FleetInput): CompiledFleet {
       const parts = use === 'alone' ? 1 : Math.max(...own.map(({ perMachine }) => perMachine));
       const way: Way = { index: ways.length, offering, use, parts, limits: limits.of[at] ?? [] };
       ways.push(way);
-      for (const { demand, perMachine, lot, most } of own)
-        choices.push({
-          index: choices.length,
-          demand,
-          way,
-          lot,
-          most,
-          perMachine,
-          units: use === 'alone' ? 1 : parts / perMachine,
-        });
+      for (const member of own) {
+        const units = use === 'alone' ? 1 : parts / member.perMachine;
+        choices.push({ ...member, index: choices.length, way, units });
+      }
     }
   }
-  const choicesOf = demands.map((): FleetChoice[] => []);
-  for (const choice of choices) choicesOf[choice.demand]?.push(choice);
+  const byDemand = Map.groupBy(choices, ({ demand }) => demand);
+  const choicesOf = demands.map((_, demand) => (byDemand.get(demand) ?? []).sort(byPricePerReplica));
   return { demands, ways, choices, choicesOf, limits: limits.most, budgetPerHour: input.budgetPerHour };
 }
+
+const byPricePerReplica = (a: FleetChoice, b: FleetChoice): number =>
+  Number(a.way.offering.pricePerHour) / a.perMachine - Number(b.way.offering.pricePerHour) / b.perMachine || a.index - b.index;
 
 function limitsOf({ limits }: FleetInput, offerings: readonly FleetOffering[]) {
   const most = limits.map(({ maxMachines }) => maxMachines);
@@ -129,7 +129,7 @@ function limitsOf({ limits }: FleetInput, offerings: readonly FleetOffering[]) {
   return { most, of };
 }
 
-type Division = Pick<FleetChoice, 'demand' | 'perMachine' | 'lot' | 'most'> & { readonly use: Way['use'] };
+type Division = Pick<FleetChoice, 'demand' | 'perMachine' | 'lot' | 'most' | 'alike'> & { readonly use: Way['use'] };
 
 /** A demand's replicas share machines that are divided by halves, and fill machines alone where more fit than that. */
 function divisionsOf(offering: FleetOffering, wanted: FleetDemand, demand: number): Division[] {
@@ -140,10 +140,14 @@ function divisionsOf(offering: FleetOffering, wanted: FleetDemand, demand: numbe
   if (fit === 0 || most === 0) return [];
   const halved = 2 ** Math.floor(Math.log2(fit));
   const full = Math.min(fit, most);
-  const divided: Division = { demand, use: 'divided', perMachine: halved, lot: 1, most };
+  const alike = alikeIn(offering, wanted);
+  const divided: Division = { demand, use: 'divided', perMachine: halved, lot: 1, most, alike };
   if (full <= halved) return [divided];
-  return [divided, { demand, use: 'alone', perMachine: full, lot: full, most: Math.floor(most / full) }];
+  return [divided, { demand, use: 'alone', perMachine: full, lot: full, most: Math.floor(most / full), alike }];
 }
+
+const alikeIn = ({ zone, capacityType }: FleetOffering, { minOnDemand, maxPerZone }: FleetDemand): string =>
+  `${maxPerZone === null ? '' : zone}/${minOnDemand > 0 && capacityType === 'spot' ? 'spot' : ''}`;
 
 /** Replicas that the policy lets sit in one place. */
 const mostIn = ({ capacityType }: FleetOffering, { replicas, minOnDemand, maxPerZone }: FleetDemand): number =>
@@ -158,7 +162,7 @@ export function timesIn(machine: Resources, replica: Resources): number {
 /** A share stays on one device; several devices are whole. */
 function timesOn({ accelerator: has }: Resources, { accelerator: wanted }: Resources): number {
   if (!wanted || wanted.countMilli === 0) return Infinity;
-  if (has?.model !== wanted.model || has.memoryMib < wanted.memoryMib) return 0;
+  if (!has || acceleratorMisfit({ ...wanted, countMilli: 0 }, has)) return 0;
   if (wanted.countMilli > 1000) return Math.floor(has.countMilli / (Math.ceil(wanted.countMilli / 1000) * 1000));
   return Math.floor(has.countMilli / 1000) * Math.floor(1000 / wanted.countMilli);
 }

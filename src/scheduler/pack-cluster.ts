@@ -13,7 +13,7 @@ export interface PackPod extends PodNeed {
   readonly name: string;
 }
 
-/** All pods with the same need; numbered so that scores can be kept in a list. */
+/** All pods with the same need; numbered in the order in which they were first seen. */
 export interface PodKind {
   readonly index: number;
   readonly need: PodNeed;
@@ -34,15 +34,20 @@ export interface Place {
   readonly gpus: readonly number[];
 }
 
+/** The devices of a room that suit a pod best, and how well: lower is better. */
+export interface ScoredPlace {
+  readonly score: number;
+  readonly gpus: readonly number[];
+}
+
 /** All nodes with the same free room: what holds for one holds for all, so it is scored once. */
 export interface RoomClass {
   readonly room: FreeRoom;
   readonly key: string;
   /** Ranks of the nodes in the order of their names. */
   readonly nodes: Set<number>;
-  /** By kind: what a policy worked out for this room, under its own stamp. */
-  readonly scores: (number | undefined)[];
-  readonly choices: (readonly number[] | undefined)[];
+  /** What a policy worked out for this room, under its own stamp. */
+  readonly scores: Map<PodKind, ScoredPlace>;
   stamp: number;
 }
 
@@ -164,7 +169,13 @@ export class PackedCluster {
 
   #join(rank: number, room: FreeRoom): RoomClass {
     const key = roomKeyOf(room);
-    const rooms = this.#rooms.get(key) ?? { room, key, nodes: new Set<number>(), scores: [], choices: [], stamp: -1 };
+    const rooms = this.#rooms.get(key) ?? {
+      room,
+      key,
+      nodes: new Set<number>(),
+      scores: new Map<PodKind, ScoredPlace>(),
+      stamp: -1,
+    };
     this.#rooms.set(key, rooms);
     rooms.nodes.add(rank);
     return rooms;

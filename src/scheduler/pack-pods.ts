@@ -1,5 +1,5 @@
 import { PodMix, type TypicalNeed } from './pack-mix.ts';
-import type { PackedCluster, PackPod, Place, PodKind, RoomClass } from './pack-cluster.ts';
+import type { PackedCluster, PackPod, Place, PodKind, RoomClass, ScoredPlace } from './pack-cluster.ts';
 import { fitsIn, gpuDemandOf, placesFor, roomAfter, type FreeRoom, type PodNeed } from './pack-room.ts';
 import { strandedIn } from './pack-stranding.ts';
 
@@ -33,33 +33,38 @@ export function packPods(cluster: PackedCluster, pods: readonly PackPod[], polic
   return { refused };
 }
 
-/** Scores every room once for each kind and keeps the score until `version` changes. Lower is better. */
+/** Scores every room once for each kind and keeps the score until `version` changes. */
 export interface RoomScore {
   readonly version: () => number;
-  readonly score: (room: FreeRoom, need: PodNeed) => { readonly score: number; readonly gpus: readonly number[] };
+  /** Of a room that the pod fits in. */
+  readonly score: (room: FreeRoom, need: PodNeed) => ScoredPlace;
 }
 
 /** The lowest score; of equals the first by the room's key. */
 export function bestPlace(kind: PodKind, rooms: Iterable<RoomClass>, by: RoomScore): Place | null {
   let best: RoomClass | null = null;
   let lowest = Infinity;
+  let gpus: readonly number[] = [];
   for (const room of rooms) {
-    if (kind.need.cpuMilli > room.room.cpuMilli) continue;
-    const value = scoreIn(room, kind, by);
-    if (value < lowest || (value === lowest && best !== null && room.key < best.key)) [best, lowest] = [room, value];
+    if (!fitsIn(room.room, kind.need)) continue;
+    const scored = scoreIn(room, kind, by);
+    if (scored.score > lowest || (scored.score === lowest && best !== null && room.key > best.key)) continue;
+    [best, lowest, gpus] = [room, scored.score, scored.gpus];
   }
-  return best && { room: best, gpus: best.choices[kind.index] ?? [] };
+  return best && { room: best, gpus };
 }
 
-/** Infinity where the pod does not fit. */
-export function scoreIn(rooms: RoomClass, kind: PodKind, { version, score }: RoomScore): number {
+export function scoreIn(rooms: RoomClass, kind: PodKind, { version, score }: RoomScore): ScoredPlace {
   const stamp = version();
-  if (rooms.stamp !== stamp) [rooms.stamp, rooms.scores.length, rooms.choices.length] = [stamp, 0, 0];
-  const known = rooms.scores[kind.index];
-  if (known !== undefined) return known;
-  const { score: value, gpus } = fitsIn(rooms.room, kind.need) ? score(rooms.room, kind.need) : { score: Infinity, gpus: [] };
-  rooms.choices[kind.index] = gpus;
-  return (rooms.scores[kind.index] = value);
+  if (rooms.stamp !== stamp) {
+    rooms.stamp = stamp;
+    rooms.scores.clear();
+  }
+  const known = rooms.scores.get(kind);
+  if (known) return known;
+  const scored = score(rooms.room, kind.need);
+  rooms.scores.set(kind, scored);
+  return scored;
 }
 
 /**

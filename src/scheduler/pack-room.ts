@@ -39,12 +39,14 @@ export const acceptsModel = (need: PodNeed, model: string): boolean => need.mode
 
 /** The room that is left when a pod that fits takes the devices at `places` of the list. */
 export function roomAfter(room: FreeRoom, need: PodNeed, places: readonly number[]): FreeRoom {
-  const gpusMilli = room.gpusMilli.map((free, place) => (places.includes(place) ? free - need.gpuMilli : free));
+  const gpusMilli = [...room.gpusMilli];
+  for (const place of places) gpusMilli[place] = (gpusMilli[place] ?? 0) - need.gpuMilli;
+  if (places.length > 0) gpusMilli.sort((a, b) => b - a);
   return {
     model: room.model,
     cpuMilli: room.cpuMilli - need.cpuMilli,
     memoryMib: room.memoryMib - need.memoryMib,
-    gpusMilli: gpusMilli.sort((a, b) => b - a),
+    gpusMilli,
     gpuMilli: room.gpuMilli - gpuDemandOf(need),
   };
 }

@@ -29,6 +29,7 @@ const FILLED_UP = 0.3;
  * pod, where CPU and memory run out as well as devices.
  */
 export function strandedIn(room: FreeRoom, typical: readonly TypicalNeed[]): number {
+  if (room.gpuMilli === 0) return 0;
   let sum = 0;
   let devices = NO_DEVICES;
   for (const { need, weight } of typical) {

@@ -10,10 +10,12 @@ export interface View {
   readonly thrift: number;
   /** A way whose next machine costs nothing, as if somebody else needs it anyway. */
   readonly gift: Way | null;
+  /** A way that is not to be used, as if it were not there. */
+  readonly without: Way | null;
 }
 
 /** Costs as they are. */
-export const PLAIN: View = { thrift: 0, gift: null };
+export const PLAIN: View = { thrift: 0, gift: null, without: null };
 
 /**
  * The cheapest seats for one demand beside what sits already, by dynamic programming over its offerings: as many replicas as may be, then the
@@ -198,22 +200,14 @@ function merged(table: Table, more: Table, { most, spotMost }: Frame): Table {
  * Of the choices that are alike for the policy those that nothing beats: room that is paid for already, the cheapest per replica, and
  * smaller machines for the rest. What a limit may cut off beats nothing.
  */
-function worthTrying(state: FleetState, demand: number, { banned, view: { gift } }: Search): FleetChoice[] {
-  const wanted = state.fleet.demands[demand];
-  const alike = ({ way: { offering } }: FleetChoice): string =>
-    `${wanted?.maxPerZone === null ? '' : offering.zone}/${wanted?.minOnDemand && offering.capacityType === 'spot' ? 'spot' : ''}`;
-  const open = (state.fleet.choicesOf[demand] ?? []).filter((choice) => !banned.has(choice));
-  return [...Map.groupBy(open, alike).values()].flatMap((group) => {
-    let least = Infinity;
-    return group
-      .map((choice) => ({ choice, price: Number(choice.way.offering.pricePerHour) }))
-      .sort((a, b) => a.price / a.choice.perMachine - b.price / b.choice.perMachine || a.choice.index - b.choice.index)
-      .filter(({ choice, price }) => {
-        const unbeaten = price <= least;
-        if (unbeaten && choice.way.limits.length === 0) least = price;
-        return unbeaten || choice.way === gift || state.hasRoomLeft(choice.way);
-      })
-      .map(({ choice }) => choice);
+function worthTrying(state: FleetState, demand: number, { banned, view: { gift, without } }: Search): FleetChoice[] {
+  const least = new Map<string, number>();
+  return (state.fleet.choicesOf[demand] ?? []).filter((choice) => {
+    if (banned.has(choice) || choice.way === without) return false;
+    const price = Number(choice.way.offering.pricePerHour);
+    const unbeaten = price <= (least.get(choice.alike) ?? Infinity);
+    if (unbeaten && choice.way.limits.length === 0) least.set(choice.alike, price);
+    return unbeaten || choice.way === gift || state.hasRoomLeft(choice.way);
   });
 }
 

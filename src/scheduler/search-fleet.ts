@@ -1,15 +1,14 @@
-import type { CompiledFleet, Way } from './fleet.ts';
+import type { CompiledFleet, FleetChoice, Way } from './fleet.ts';
 import { FleetState, type Seats } from './fleet-state.ts';
 import { PLAIN, placeDemand, type View } from './place-demand.ts';
 
-/**
- * How often demands are seated in one search, if that is more than `TRIALS_PER_DEMAND` each. Higher finds the last savings on small fleets,
- * lower answers sooner.
- */
-const MIN_TRIALS = 3_000;
+/** How often demands are seated in one search of a small fleet. Higher finds the last savings, lower answers sooner. */
+const SMALL_TRIALS = 6_000;
+
+/** The same for each demand of a large fleet, where one trial takes longer. */
 const TRIALS_PER_DEMAND = 30;
 
-/** Fleets from this size on are started once for each thrift: starts take trials that mending needs. */
+/** Fleets from this size on are started in one order only: starts take trials that mending needs. */
 const LARGE_FLEET = 30;
 
 /** Shares of a machine's price that its empty parts are spared while others may still fill them. */
@@ -20,8 +19,9 @@ const MAX_TOGETHER = 5;
 
 /** Seats everybody from several starts; the best of them is then taken apart in places and put together anew, for as long as trials last. */
 export function searchFleet(fleet: CompiledFleet): FleetState {
-  const search = new Search(Math.max(MIN_TRIALS, fleet.demands.length * TRIALS_PER_DEMAND));
-  const orders = ordersOf(fleet).slice(0, fleet.demands.length < LARGE_FLEET ? undefined : 1);
+  const { length } = fleet.demands;
+  const search = new Search(length < LARGE_FLEET ? SMALL_TRIALS : length * TRIALS_PER_DEMAND);
+  const orders = ordersOf(fleet).slice(0, length < LARGE_FLEET ? undefined : 1);
   const states = orders.flatMap((order) => THRIFTS.map((thrift) => search.start(fleet, order, thrift)));
   const best = states.reduce((so, state) => (isBetter(state, so) ? state : so));
   search.mend(best);
@@ -58,7 +58,7 @@ class Search {
 
   start(fleet: CompiledFleet, order: readonly number[], thrift: number): FleetState {
     const state = new FleetState(fleet);
-    for (const demand of order) state.seat(this.#place(state, demand, { thrift, gift: null }));
+    for (const demand of order) state.seat(this.#place(state, demand, { ...PLAIN, thrift }));
     for (const demand of order) this.#anew(state, [demand], () => PLAIN);
     return state;
   }
@@ -69,21 +69,29 @@ class Search {
     while (this.#left > 0 && length > 0) {
       const together = 1 + this.#below(Math.min(MAX_TOGETHER, length));
       const demands = new Set(Array.from({ length: together }, () => this.#below(length)));
-      const gift = this.#below(2) === 0 ? null : this.#wayOf(state, [...demands][0] ?? 0);
-      this.#anew(state, [...demands], () => ({ thrift: THRIFTS[this.#below(THRIFTS.length)] ?? 0, gift }));
+      this.#anew(state, [...demands], this.#views(state, [...demands][0] ?? 0));
     }
   }
 
-  #wayOf({ fleet }: FleetState, demand: number): Way | null {
-    const choices = fleet.choicesOf[demand] ?? [];
+  /** As costs are but for thrift; the first as if a machine were there anyway; or all without a way that the first is on. */
+  #views(state: FleetState, first: number): (at: number) => View {
+    const { fleet, counts } = state;
+    const choices = fleet.choicesOf[first] ?? [];
+    const kind = this.#below(3);
+    const gift = kind === 1 ? this.#wayOf(choices) : null;
+    const without = kind === 2 ? this.#wayOf(choices.filter(({ index }) => (counts[index] ?? 0) > 0)) : null;
+    return (at) => ({ thrift: THRIFTS[this.#below(THRIFTS.length)] ?? 0, gift: at === 0 ? gift : null, without });
+  }
+
+  #wayOf(choices: readonly FleetChoice[]): Way | null {
     return choices[this.#below(choices.length)]?.way ?? null;
   }
 
   /** Keeps the new seats unless they are worse: an equal plan is another one to go on from. */
-  #anew(state: FleetState, demands: readonly number[], viewOf: () => View): void {
+  #anew(state: FleetState, demands: readonly number[], viewOf: (at: number) => View): void {
     const before = { missing: state.missing, cost: state.cost };
     const old = demands.map((demand) => state.remove(demand));
-    for (const demand of demands) state.seat(this.#place(state, demand, viewOf()));
+    for (const [at, demand] of demands.entries()) state.seat(this.#place(state, demand, viewOf(at)));
     if (!isBetter(before, state)) return;
     for (const demand of demands) state.remove(demand);
     for (const seats of old) state.seat(seats);

@@ -45,22 +45,23 @@ export function publishedDescent(cluster: PackedCluster, workload: readonly Pack
   const by: RoomScore = { version: () => 0, score: rounded };
   return {
     choose(kind, rooms) {
-      const best = lowest([...rooms], (one) => scoreIn(one, kind, by));
+      const fitting = [...rooms].filter(({ room }) => fitsIn(room, kind.need));
+      const best = lowest(fitting, (one) => scoreIn(one, kind, by).score);
       const room = best.sort((a, b) => Math.min(...a.nodes) - Math.min(...b.nodes))[0];
-      return room ? { room, gpus: room.choices[kind.index] ?? [] } : null;
+      return room ? { room, gpus: scoreIn(room, kind, by).gpus } : null;
     },
   };
 }
 
 const tightest = (room: FreeRoom, need: PodNeed): readonly number[] => placesFor(room, need).at(-1) ?? [];
 
-/** Those that score lowest; none where nothing has a finite score. */
+/** Those that score lowest. */
 function lowest(rooms: readonly RoomClass[], scoreOf: (room: RoomClass) => number): RoomClass[] {
   let [low, best]: [number, RoomClass[]] = [Infinity, []];
   for (const room of rooms) {
     const score = scoreOf(room);
     if (score < low) [low, best] = [score, [room]];
-    else if (score === low && score < Infinity) best.push(room);
+    else if (score === low) best.push(room);
   }
   return best;
 }
