@@ -22,11 +22,11 @@ export interface Moto {
   stop(): void;
 }
 
-/** A server that answers as AWS does, with nothing in it, on a free port. */
-export async function startMoto(program: string): Promise<Moto> {
-  const port = await freePort();
-  const child = spawn(program, ['-H', '127.0.0.1', '-p', String(port)], { stdio: 'ignore', detached: true });
-  const url = `http://127.0.0.1:${port}`;
+/** A server that answers as AWS does, with nothing in it, on a free port of an address of this machine. */
+export async function startMoto(program: string, address = '127.0.0.1'): Promise<Moto> {
+  const port = await freePort(address);
+  const child = spawn(program, ['-H', address, '-p', String(port)], { stdio: 'ignore', detached: true });
+  const url = `http://${address}:${port}`;
   const reset = async (): Promise<void> => {
     const { ok } = await fetch(`${url}/moto-api/reset`, { method: 'POST' });
     if (!ok) throw new Error('moto does not forget');
@@ -41,10 +41,10 @@ export async function startMoto(program: string): Promise<Moto> {
   };
 }
 
-function freePort(): Promise<number> {
+function freePort(address: string): Promise<number> {
   return new Promise((resolve) => {
     const server = createServer();
-    server.listen(0, '127.0.0.1', () => {
+    server.listen(0, address, () => {
       const { port } = server.address() as AddressInfo;
       server.close(() => resolve(port));
     });
