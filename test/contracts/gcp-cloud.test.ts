@@ -160,9 +160,11 @@ describe('Cloud port: machines of Google Cloud', () => {
   test('machines that were asked for and do not show yet are not asked for again, whoever repeats the wish', async () => {
     const { double, scale } = await withPool(zonal);
     double.http.lose('answer', 1);
+    double.lagMs = 60_000;
     await expect(scale(2)).rejects.toThrow(/createInstances/);
     const other = another(double);
     expect(await other.scalePool(zonal.key, { desired: 2, release: [] }, FENCE)).toEqual(ACCEPTED);
+    expect(await other.observeNodes(zonal.key)).toEqual({ desired: 2, nodes: [] });
     double.pass();
     expect((await other.observeNodes(zonal.key))?.nodes).toHaveLength(2);
   });

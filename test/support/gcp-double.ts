@@ -28,6 +28,8 @@ export class GcpDouble {
   quota = 100;
   /** A zone that does not answer: lists say so and leave it out. */
   unreachable = false;
+  /** Lists of machines show them so much later than the target does. */
+  lagMs = 0;
   touches = false; // somebody else changes each pool right after it was looked at
   readonly written = new Map<string, unknown>();
   readonly templates = new Map<string, Record<string, unknown>>();
@@ -231,7 +233,7 @@ export class GcpDouble {
   }
 
   #managed(request: DoubleRequest): DoubleAnswer {
-    const instances = this.#group(request.names).instances.filter(({ createdAt }) => createdAt <= this.now);
+    const instances = this.#group(request.names).instances.filter(({ createdAt }) => createdAt + this.lagMs <= this.now);
     return page(
       request,
       'managedInstances',
