@@ -41,6 +41,7 @@ export const REJECTION_CODES = [
   'ACCELERATOR_COUNT',
   'ACCELERATOR_MEMORY',
   'UNPRICED',
+  'PRICE_STALE',
   'ABOVE_SPEND_CAP',
   'STOCK_OUT',
   'NO_QUOTA',
@@ -185,6 +186,10 @@ const MISFITS: Readonly<Record<AcceleratorMisfit, (wanted: Accelerator, has: Acc
 
 function rejectPrice({ policy: { maxPricePerHour } }: Question, { price }: Candidate): Verdict {
   if (!price) return ['UNPRICED', 'No price of it is known.'];
+  if (price.stale) {
+    const last = `${formatUsd(price.effective)} USD per hour, of ${price.source}`;
+    return ['PRICE_STALE', `Nobody has confirmed its price for too long; the last one was ${last}.`];
+  }
   if (maxPricePerHour !== undefined && price.effective > maxPricePerHour) {
     return [
       'ABOVE_SPEND_CAP',

@@ -1,6 +1,7 @@
 import { offeringKeyText, regionOf } from '../clouds/offering-key.ts';
 import type { CapacityType } from '../clouds/offering.ts';
 import type { Accelerator } from '../kernel/resources.ts';
+import type { PriceRow } from '../pricing/price-book.ts';
 import type { Candidate } from './filter-offerings.ts';
 
 /** Rows that differ only in size and price: what they have in common is judged once for all of them. */
@@ -28,7 +29,7 @@ export interface OfferingIndex {
   readonly cpuMilli: Float64Array;
   /** −1 = unknown. */
   readonly memoryMib: Float64Array;
-  /** Pico-USD per hour, exact up to 9,007 USD; NaN = unpriced. */
+  /** Pico-USD per hour, exact up to 9,007 USD; NaN = unpriced, `STALE` = nobody confirms it any more. */
   readonly price: Float64Array;
   /** Since when the price is in force, in ms. */
   readonly from: Float64Array;
@@ -96,13 +97,18 @@ function orderBy(classOf: Int32Array, classes: number): { readonly order: Int32A
   return { order, bounds };
 }
 
+/** No price is below nothing. */
+export const STALE = -1;
+
+const amountOf = ({ effective, stale }: PriceRow): number => (stale ? STALE : Number(effective));
+
 function columnsOf(candidates: readonly Candidate[]) {
   const column = (): Float64Array => new Float64Array(candidates.length);
   const columns = { cpuMilli: column(), memoryMib: column(), price: column(), from: column() };
   for (const [row, { offering, price }] of candidates.entries()) {
     columns.cpuMilli[row] = offering.cpuMilli;
     columns.memoryMib[row] = offering.memoryMib ?? -1;
-    columns.price[row] = price?.state === 'believed' ? Number(price.effective) : NaN;
+    columns.price[row] = price?.state === 'believed' ? amountOf(price) : NaN;
     columns.from[row] = price?.effectiveFrom ?? 0;
   }
   return columns;

@@ -101,6 +101,7 @@ const NEARNESS: readonly (readonly RejectionCode[])[] = [
   ['NOT_RENTABLE_HERE'],
   ['NO_QUOTA', 'STOCK_OUT'],
   ['ABOVE_SPEND_CAP'],
+  ['PRICE_STALE'],
   ['UNPRICED'],
   ['ACCELERATOR_MEMORY', 'ACCELERATOR_COUNT'],
   ['ACCELERATOR_MODEL'],

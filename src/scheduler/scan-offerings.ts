@@ -14,7 +14,7 @@ import {
   type RejectionCode,
   type Verdict,
 } from './filter-offerings.ts';
-import type { OfferingClass, OfferingIndex } from './offering-index.ts';
+import { STALE, type OfferingClass, type OfferingIndex } from './offering-index.ts';
 import { rentableIn } from './place-facts.ts';
 
 export interface Scan {
@@ -211,6 +211,7 @@ function judgeSize({ cpuMilli, memoryMib }: OfferingIndex, { neededCpu, neededMe
 function judgePrice({ price, from }: OfferingIndex, { now, cap }: Tables, row: number): Code {
   const amount = num(price, row);
   if (Number.isNaN(amount) || num(from, row) > now) return CODE.UNPRICED;
+  if (amount === STALE) return CODE.PRICE_STALE;
   return amount > cap ? CODE.ABOVE_SPEND_CAP : 0;
 }
 
@@ -281,7 +282,7 @@ export function cheapestRejected(
   for (let row = 0; row < byRow.length; row += 1) {
     if (isWanted[byRow[row] ?? 0] !== 1) continue;
     const price = num(index.price, row);
-    best.offer(row, Number.isNaN(price) ? Number.MAX_VALUE : price);
+    best.offer(row, price >= 0 ? price : Number.MAX_VALUE);
   }
   return best.rows;
 }

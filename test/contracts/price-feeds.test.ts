@@ -1,11 +1,12 @@
 // Feeds that are told what to say, read by the real loop into a real database; what counts is what the price book believes afterwards, and
 // how many rows were written for it.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { offeringIdOf } from '../../src/clouds/offering-key.ts';
+import { offeringIdOf, offeringKeyText } from '../../src/clouds/offering-key.ts';
 import { CloudUnknown } from '../../src/clouds/cloud-provider.port.ts';
 import type { ObservedPrice } from '../../src/clouds/price-feed.port.ts';
 import { parseUsd } from '../../src/kernel/money.ts';
 import { sqlOf } from '../../src/persistence/sql.ts';
+import { planPlacement } from '../../src/scheduler/plan-placement.ts';
 import {
   FEED_INTERVAL_MS,
   openPriceWorld,
@@ -54,6 +55,19 @@ const open = () =>
 
 const feedState = async (name: string) =>
   (await world.db.database.read(SCOPE, (tx) => world.store.feeds(tx))).find((feed) => feed.name === name);
+
+/** Where a small model would go, and which reasons were left after size, place and kind. */
+const chosen = () =>
+  world.db.database.read(SCOPE, async (tx) => {
+    const regions = ['aws/us-east-1'];
+    const demand = { resources: { cpuMilli: 1, memoryMib: 1, accelerator: null }, capacityTypes: ['on_demand'] as const };
+    const candidates = (await world.service.candidates(tx, { regions })).filter(
+      ({ offering }) => offering.capacityType === 'on_demand' && offering.architecture === 'amd64' && offering.memoryMib !== null,
+    );
+    const placement = planPlacement({ demand, policy: { regions }, candidates }, world.world.now);
+    const key = placement.chosen && offeringKeyText(placement.chosen.offering);
+    return { chosen: key, codes: Object.keys(placement.rejectedCounts) };
+  });
 
 /** The next time that every feed is due. */
 const nextPass = async (): Promise<void> => {
@@ -175,10 +189,12 @@ describe('Price gate: a silent feed freezes decisions', () => {
     for (let at = 0; at < STALE_AFTER_MS; at += FEED_INTERVAL_MS) await nextPass();
     await nextPass();
     expect((await effective())?.stale).toBe(true);
+    expect(await chosen()).toEqual({ chosen: null, codes: ['PRICE_STALE'] });
     first.trouble = null;
     second.trouble = null;
     await nextPass();
     expect((await effective())?.stale).toBeUndefined();
+    expect(await chosen()).toMatchObject({ chosen: expect.stringMatching(/^aws\/us-east-1\//) as string });
     await nextPass();
     const told = (await events(before)).filter((type) => type.startsWith('price_feed.'));
     expect(told).toEqual(['price_feed.stale', 'price_feed.stale', 'price_feed.heard', 'price_feed.heard']);

@@ -23,6 +23,12 @@ const GPU: Demand = {
 };
 const POLICY: PlacementPolicy = { regions: ['aws/us-east-1'] };
 
+/** One whose price nobody has confirmed for too long. */
+function staleCandidate(): Candidate {
+  const { offering, price } = candidate();
+  return { offering, price: price && { ...price, stale: true } };
+}
+
 function candidate(change: Partial<Offering> = {}, effective: bigint | null = 96_000_000_000n): Candidate {
   const key = {
     provider: 'aws',
@@ -72,6 +78,7 @@ const REASONS: readonly [string, Candidate, Demand, PlacementPolicy, PlaceFacts?
   ['ACCELERATOR_COUNT', candidate({ accelerator: { ...T4, countMilli: 125 } }), GPU, POLICY],
   ['ACCELERATOR_MEMORY', candidate({ accelerator: { ...T4, memoryMib: 0 } }), GPU, POLICY],
   ['UNPRICED', candidate({}, null), DEMAND, POLICY],
+  ['PRICE_STALE', staleCandidate(), DEMAND, POLICY],
   ['ABOVE_SPEND_CAP', candidate(), DEMAND, { ...POLICY, maxPricePerHour: 95_999_999_999n }],
   ['STOCK_OUT', candidate(), DEMAND, POLICY, { refusals: [{ ...REFUSED, code: 'STOCK_OUT' }] }],
   ['NO_QUOTA', candidate(), DEMAND, POLICY, { refusals: [{ ...REFUSED, code: 'NO_QUOTA' }] }],
