@@ -19,6 +19,7 @@ import {
   ReplicaResolver,
   RevisionResolver,
 } from '../deployments/deployment.resolver.ts';
+import { FleetPlanResolver } from '../deployments/fleet-plan.resolver.ts';
 import { RebuildResolver } from '../deployments/rebuild.resolver.ts';
 import { ModelVersionServedResolver, ServingIntervalResolver } from '../deployments/served.resolver.ts';
 import { ClusterResolver } from '../fleet/cluster.resolver.ts';
@@ -52,6 +53,7 @@ const RESOLVERS: NonEmptyArray<ClassType> = [
   DeploymentResolver,
   DeploymentMutationsResolver,
   DeploymentStatusResolver,
+  FleetPlanResolver,
   RebuildResolver,
   RevisionResolver,
   ReplicaResolver,

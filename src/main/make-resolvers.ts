@@ -21,6 +21,7 @@ import {
   deploymentNodes,
 } from '../deployments/deployment.resolver.ts';
 import { DeploymentStatusResolver } from '../deployments/deployment-status.resolver.ts';
+import { FleetPlanResolver } from '../deployments/fleet-plan.resolver.ts';
 import { RebuildResolver } from '../deployments/rebuild.resolver.ts';
 import { ModelVersionServedResolver, ServingIntervalResolver } from '../deployments/served.resolver.ts';
 import { ClusterResolver, fleetNodes } from '../fleet/cluster.resolver.ts';
@@ -84,6 +85,7 @@ function operationResolvers(services: Services): [unknown, object][] {
     [DeploymentResolver, new DeploymentResolver({ deployments, decisions, routerUrl: config.publicRouterUrl })],
     [DeploymentStatusResolver, new DeploymentStatusResolver(deployments)],
     [DeploymentMutationsResolver, new DeploymentMutationsResolver({ deploy, deployments, decisions })],
+    [FleetPlanResolver, new FleetPlanResolver(services.fleetPlans, services.identity)],
     [RebuildResolver, new RebuildResolver(services.rebuilds, services.fleet)],
     [RevisionResolver, new RevisionResolver(models)],
     [ReplicaResolver, new ReplicaResolver(deployments, (clusterId) => clusters.get(clusterId) ?? null)],

@@ -21,6 +21,7 @@ import { ClusterUseRepository } from '../deployments/cluster-use.repository.ts';
 import { DeployService, type DeploySettings } from '../deployments/deploy.service.ts';
 import { DeploymentRepository } from '../deployments/deployment.repository.ts';
 import { DeploymentsService } from '../deployments/deployments.service.ts';
+import { FleetPlanService } from '../deployments/fleet-plan.service.ts';
 import { Market } from '../deployments/market.service.ts';
 import { RebuildService } from '../deployments/rebuild.service.ts';
 import { RentedPlaces } from '../deployments/rented-places.service.ts';
@@ -60,6 +61,7 @@ import { DiskBlobStore } from '../registry/disk-blob-store.adapter.ts';
 import { S3BlobStore } from '../registry/s3-blob-store.adapter.ts';
 import { ModelRepository } from '../registry/model.repository.ts';
 import { ModelsService } from '../registry/models.service.ts';
+import type { FleetSolver } from '../scheduler/fleet-solver.port.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import { makeMetricRegistry } from '../telemetry/metrics.ts';
 import type { Config } from './config.ts';
@@ -186,6 +188,7 @@ export function makeOperations(shared: Foundation, catalogue: Catalogue) {
     rebuilds: new RebuildService({ ...wishes, quotas, clusterOf: (id) => clusters.get(id) ?? null }),
     deploy: new DeployService({ ...wishes, writer, rented, market, settings: deploySettings(config) }),
     deployments: new DeploymentsService({ ...wishes, writer }),
+    fleetPlans: new FleetPlanService({ ...wishes, market, openSolver }),
     served: new ServedService(new ServedRepository()),
     routeTable: new RouteTableService({
       ...shared,
@@ -214,6 +217,12 @@ export function makeServices(deps: ComposeDeps) {
 }
 
 export type Services = ReturnType<typeof makeServices>;
+
+/** What a request may wait for a proof: the process answers nobody else meanwhile. */
+const SOLVER = { timeLimitMs: 500, gap: 0.01 };
+
+const openSolver = async (): Promise<FleetSolver> =>
+  (await import('../scheduler/highs-fleet-solver.adapter.ts')).openHighsSolver(SOLVER);
 
 const deploySettings = ({ regions, allowProcess, publicRouterUrl, s3 }: Config): DeploySettings => ({
   regions,

@@ -61,4 +61,15 @@ describe('Placement: on the command line', () => {
     expect(stdout).toMatch(/Did not fit:\n {2}[A-Z_]+ \d+/);
     expect(stdout).toMatch(/Happened since then:\n.*deployment\.created/);
   });
+
+  test('purser plan --all shows what everything would come to together, beside what it costs', async () => {
+    const args = ['plan', '--all', 'crew/deck', '--exact'];
+    const { code, stdout } = await cli.run(args);
+    expect(code).toBe(EXIT.OK);
+    expect(stdout).toMatch(/crew\/deck\/vision +1 +\w+\//);
+    expect(stdout).toMatch(/Together \$[0-9.]+ per hour \(\w+\); as it is, .* \$[0-9.]+\./);
+    expect(stdout).toMatch(/No plan that seats everybody costs less than \$[0-9.]+\./);
+    expect((await cli.run(['plan', '--all', 'crew/nothing'])).code).toBe(EXIT.NOT_FOUND);
+    expect((await cli.run(['plan'])).code).toBe(EXIT.USAGE);
+  });
 });

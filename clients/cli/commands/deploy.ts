@@ -8,6 +8,7 @@ import { CommandFailure, EXIT } from '../exit-codes.ts';
 import { wholeNumber } from '../output.ts';
 import { candidateTable, costLine, peakLine, placeLines } from '../plans.ts';
 import { found, refuse } from '../refusals.ts';
+import { showJointPlan, type JointOptions } from '../joint-plan.ts';
 import { inputOf, withWishOptions, type WishOptions } from '../wish-options.ts';
 
 const Deploy = graphql(`
@@ -128,8 +129,18 @@ export function addDeployCommand(program: Command, cli: () => Cli): void {
     .option('--timeout <seconds>', 'how long --wait waits', '120')
     .action((path: string, options: DeployOptions) => deploy(cli(), path, options));
   withWishOptions(
-    program.command('plan <deployment>').description('what a wish would come to, where and at which price; changes nothing'),
-  ).action((path: string, options: WishOptions) => deploy(cli(), path, { ...options, plan: true, timeout: '0' }));
+    program.command('plan [deployment]').description('what a wish would come to, where and at which price; changes nothing'),
+  )
+    .option('--all [project]', 'a joint plan over everything that runs, of team/project or all: machines shared')
+    .option('--exact', 'with --all: better and bound it by a solver')
+    .action((path: string | undefined, options: WishOptions & JointOptions) =>
+      options.all ? showJointPlan(cli(), options) : deploy(cli(), named(path), { ...options, plan: true, timeout: '0' }),
+    );
+}
+
+function named(path: string | undefined): string {
+  if (path !== undefined) return path;
+  throw new CommandFailure('Name a deployment, team/project/name, or give --all.', EXIT.USAGE);
 }
 
 async function deploy(cli: Cli, path: string, options: DeployOptions): Promise<void> {

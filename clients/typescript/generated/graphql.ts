@@ -1570,6 +1570,14 @@ export type DemoReadyQueryVariables = Exact<{
 
 export type DemoReadyQuery = { deployment: { status: { phase: DeploymentPhase, conditions: Array<{ status: string, message: string }> }, costs: { total: { amount: string } } } | null };
 
+export type FleetPlanQueryVariables = Exact<{
+  project?: ProjectBy | null | undefined;
+  exact: boolean;
+}>;
+
+
+export type FleetPlanQuery = { fleetPlan: { method: string, machines: Array<{ offering: string, count: number }>, seats: Array<{ deployment: string, offering: string, replicas: number }>, unplaced: Array<{ deployment: string, replicas: number, reason: string }>, hourly: { amount: string }, hourlyNow: { amount: string }, lowerBound: { amount: string } | null } | null };
+
 export type PlanOfChangeFragment = { hash: string, expiresAt: string | null, peakReplicas: number, risks: Array<string>, actions: Array<{ kind: string, message: string }>, costDelta: { amount: string }, monthlyEstimate: { amount: string } };
 
 export type RefusalFragment = { code: UserErrorCode, message: string, path: Array<string> | null, hint: string | null };
@@ -3380,6 +3388,36 @@ export const DemoReadyDocument = new TypedDocumentString(`
   }
 }
     `) as unknown as TypedDocumentString<DemoReadyQuery, DemoReadyQueryVariables>;
+export const FleetPlanDocument = new TypedDocumentString(`
+    query FleetPlan($project: ProjectBy, $exact: Boolean!) {
+  fleetPlan(project: $project, exact: $exact) {
+    machines {
+      offering
+      count
+    }
+    seats {
+      deployment
+      offering
+      replicas
+    }
+    unplaced {
+      deployment
+      replicas
+      reason
+    }
+    hourly {
+      amount
+    }
+    hourlyNow {
+      amount
+    }
+    lowerBound {
+      amount
+    }
+    method
+  }
+}
+    `) as unknown as TypedDocumentString<FleetPlanQuery, FleetPlanQueryVariables>;
 export const SignedInDocument = new TypedDocumentString(`
     query SignedIn {
   viewer {

@@ -1,0 +1,161 @@
+import { offeringKeyText, regionOf } from '../clouds/offering-key.ts';
+import type { ClusterStore } from '../fleet/cluster-store.port.ts';
+import type { Cluster } from '../fleet/cluster.ts';
+import { visibleTo } from '../identity/authorize.ts';
+import type { Clock } from '../kernel/clock.ts';
+import type { Id } from '../kernel/id.ts';
+import type { PicoUsdPerHour } from '../kernel/money.ts';
+import type { Principal } from '../kernel/principal.ts';
+import type { Transaction } from '../kernel/transaction.ts';
+import type { PricesService } from '../pricing/prices.service.ts';
+import type { FleetDemand, FleetInput, FleetLimit, FleetOffering } from '../scheduler/fleet.ts';
+import type { FleetSolver } from '../scheduler/fleet-solver.port.ts';
+import { planFleetExactly } from '../scheduler/plan-fleet-exactly.ts';
+import { planFleet, type FleetPlan } from '../scheduler/plan-fleet.ts';
+import { planPlacement } from '../scheduler/plan-placement.ts';
+import type { ScoredOffering } from '../scheduler/score-offerings.ts';
+import { deploymentPath, type Deployment } from './deployment.ts';
+import type { DeploymentStore } from './deployment-store.port.ts';
+import type { Market } from './market.service.ts';
+import type { Revision } from './revision.ts';
+import { sourcesOf, type Source } from './rented-pool.ts';
+
+export interface FleetPlanDeps {
+  readonly store: DeploymentStore;
+  readonly clusters: Pick<ClusterStore, 'present'>;
+  readonly prices: Pick<PricesService, 'believedAt'>;
+  readonly market: Market;
+  readonly clock: Clock;
+  /** Loads the solver once; asked only for exact plans. */
+  readonly openSolver: () => Promise<FleetSolver>;
+}
+
+/** A joint plan, with what the same deployments cost now. */
+export interface JointPlan {
+  readonly plan: FleetPlan;
+  readonly hourlyNow: PicoUsdPerHour;
+  readonly deployments: number;
+}
+
+/** Deployments of one joint plan. Higher: a plan takes longer than somebody waits; lower: large projects are planned in parts. */
+const MAX_DEPLOYMENTS = 100;
+
+/** What all deployments together would come to if each were placed anew, machines shared: shows what is to be gained, and changes nothing. */
+export class FleetPlanService {
+  readonly #deps: FleetPlanDeps;
+
+  constructor(deps: FleetPlanDeps) {
+    this.#deps = deps;
+  }
+
+  /** Over what the caller may read, of one project or (null) of all; the first 100 by path. */
+  async plan(
+    tx: Transaction,
+    principal: Principal,
+    { projectId, exact }: { readonly projectId: Id | null; readonly exact: boolean },
+  ): Promise<JointPlan> {
+    const { store, clusters } = this.#deps;
+    const question = {
+      projectId,
+      phases: null,
+      nameContains: null,
+      visible: visibleTo(principal, 'deployment.read'),
+      after: null,
+    };
+    const found = (await store.deployments(tx, { ...question, limit: MAX_DEPLOYMENTS })).slice(0, MAX_DEPLOYMENTS);
+    const deployments = found.filter(({ spec, deletedAt }) => deletedAt === null && spec.replicas > 0);
+    const ids = deployments.map(({ id }) => id);
+    const revisions = Map.groupBy(await store.revisions(tx, ids), ({ deploymentId }) => deploymentId);
+    const input = await this.#input(tx, { deployments, revisions, clusters: await clusters.present(tx) });
+    const plan = exact ? planFleetExactly(input, await this.#deps.openSolver()) : planFleet(input);
+    return { plan, hourlyNow: await this.#hourlyNow(tx, ids), deployments: deployments.length };
+  }
+
+  async #input(
+    tx: Transaction,
+    {
+      deployments,
+      revisions,
+      clusters,
+    }: {
+      readonly deployments: readonly Deployment[];
+      readonly revisions: ReadonlyMap<Id, readonly Revision[]>;
+      readonly clusters: readonly Cluster[];
+    },
+  ): Promise<FleetInput> {
+    const sources = sourcesOf(clusters, 'onnx');
+    const offerings = new Map<string, FleetOffering>();
+    const demands: FleetDemand[] = [];
+    for (const deployment of deployments) {
+      const revision = servingOf(deployment, revisions.get(deployment.id) ?? []);
+      const { allowed, demand } = revision ? await this.#demand(tx, deployment, { revision, sources }) : NOTHING;
+      for (const one of allowed) offerings.set(one.key, one);
+      if (demand) demands.push(demand);
+    }
+    const limits = sources.map(({ key, source }): FleetLimit => {
+      const there = [...offerings.values()].filter((one) => one.key.startsWith(`${source.region}/`));
+      return { key, offerings: there.map((one) => one.key), maxMachines: source.maxNodes };
+    });
+    return { demands, offerings: [...offerings.values()], limits, budgetPerHour: null };
+  }
+
+  /** What one deployment needs, and the best offerings that its policy allows. */
+  async #demand(
+    tx: Transaction,
+    deployment: Deployment,
+    { revision, sources }: { readonly revision: Revision; readonly sources: readonly Source[] },
+  ): Promise<{ readonly allowed: readonly FleetOffering[]; readonly demand: FleetDemand }> {
+    const { placement, replicas } = deployment.spec;
+    const { index, places } = await this.#deps.market.view(tx, placement.regions);
+    const { resources } = revision.spec;
+    const { residency, zones = 1, minOnDemandPercent = 0 } = placement.policy ?? {};
+    const policy = { regions: placement.regions, ...(residency ? { residency } : {}) };
+    const facts = { ...places, ...(sources.length > 0 ? { rentable: sources.map(rentableAt) } : {}) };
+    const asked = { demand: { resources, capacityTypes: placement.capacityTypes }, policy, candidates: index, facts };
+    const { best } = planPlacement(asked, this.#deps.clock.now());
+    const zonesAt = (one: ScoredOffering) => (zones > 1 ? (places.zonesOf.get(regionOf(one.offering)) ?? []) : []);
+    const allowed = best.flatMap((one) => inZones(one, zonesAt(one)));
+    const demand = {
+      ...{ key: deploymentPath(deployment), replicas, resources, offerings: allowed.map(({ key }) => key) },
+      minOnDemand: Math.ceil((replicas * minOnDemandPercent) / 100),
+      maxPerZone: zones > 1 ? Math.ceil(replicas / zones) : null,
+    };
+    return { allowed, demand };
+  }
+
+  async #hourlyNow(tx: Transaction, ids: readonly Id[]): Promise<PicoUsdPerHour> {
+    const { store, prices, clock } = this.#deps;
+    const workloads = (await store.workloads(tx, ids)).filter(({ removedAt }) => removedAt === null);
+    const rates = await prices.believedAt(tx, [...new Set(workloads.map(({ offeringId }) => offeringId))], clock.now());
+    return workloads.reduce(
+      (all, { offeringId, replicas }) => all + (rates.get(offeringId)?.effective ?? 0n) * BigInt(replicas),
+      0n,
+    );
+  }
+}
+
+const NOTHING = { allowed: [], demand: null };
+
+const rentableAt = ({ key, source }: Source) => ({
+  ...{ source: key, region: source.region, zones: source.zones, machines: source.maxNodes },
+});
+
+/** The revision with most of the traffic: what its replicas need is what is planned for. */
+function servingOf({ spec }: Deployment, revisions: readonly Revision[]): Revision | undefined {
+  const [heaviest] = [...spec.traffic].sort((a, b) => b.weight - a.weight);
+  return revisions.find(({ number }) => number === heaviest?.revision);
+}
+
+/** Where replicas are to be spread, an offering that is had in every zone is one of each. */
+function inZones({ offering, price }: ScoredOffering, zones: readonly string[]): FleetOffering[] {
+  const key = offeringKeyText(offering);
+  const { cpuMilli, memoryMib, accelerator, capacityType } = offering;
+  const machine = {
+    pricePerHour: price.effective,
+    resources: { cpuMilli, memoryMib: memoryMib ?? 0, accelerator },
+    capacityType,
+  };
+  if (offering.zone !== '' || zones.length === 0)
+    return [{ key, ...machine, zone: offering.zone || regionOf(offering), maxMachines: null }];
+  return zones.map((zone) => ({ key: `${key}@${zone}`, ...machine, zone, maxMachines: null }));
+}
