@@ -81,9 +81,9 @@ const CLOUDS: Readonly<Record<string, Kind>> = {
     return { machines: gcp, feed: gcp, bill: settings.bill && gcp, check: gcp };
   }),
   command: kindOf(CommandSettings, (settings, { name }) => commanded(new CommandCloud(name, settings))),
-  machines: kindOf(MachinesSettings, ({ machines, region, capacityType, power }, entry) => {
+  machines: kindOf(MachinesSettings, ({ machines, region, capacityType, power, state }, entry) => {
     const list = { cloud: entry.name, region, capacityType, machines: machinesOf(machines, entry) };
-    const own = new MachinesCloud({ ...entry.deps, list, power: power ?? null, name: entry.name, state: stateOf(entry) });
+    const own = new MachinesCloud({ ...entry.deps, list, power: power ?? null, name: entry.name, state: stateOf(entry, state) });
     return { machines: own, feed: own, check: own };
   }),
   simulated: kindOf(SimulatedSettings, (settings, entry) => {
@@ -93,7 +93,8 @@ const CLOUDS: Readonly<Record<string, Kind>> = {
 };
 
 /** What a provider that has nobody else to remember it must know after a restart. */
-const stateOf = ({ name, deps }: Entry): FileState => new FileState(join(deps.config.dataDir, 'clouds', name));
+const stateOf = ({ name, deps }: Entry, folder?: string): FileState =>
+  new FileState(folder === undefined ? join(deps.config.dataDir, 'clouds', name) : beside(folder, deps));
 
 /** As they are written in the settings, or in the file that those name. */
 function machinesOf(written: string | unknown[], { name, deps }: Entry): OwnMachine[] {

@@ -1,5 +1,5 @@
 // Writes files as an operator would and opens what they name; nobody is asked anything.
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
@@ -83,6 +83,25 @@ describe('Clouds by configuration: the file', () => {
       ]);
       expect((await feed?.observePrices(['rack/here']))?.prices).toMatchObject([{ amount: '0.35', unit: 'hour' }]);
     }
+  });
+
+  test('what is taken of them is kept in the data folder, or where the file says', async () => {
+    const machines = [{ name: 'n1', type: 'big', cpu: 4, memoryGib: 16 }];
+    const { providers } = opened({
+      rack: { kind: 'machines', machines },
+      cellar: { kind: 'machines', machines, state: 'cellar' },
+    });
+    const pool = {
+      key: 'k',
+      region: null,
+      zone: null,
+      instanceType: 'big',
+      capacityType: 'on_demand' as const,
+      labels: {},
+      config: {},
+    };
+    for (const provider of providers.values()) await provider.ensurePool(pool, { epoch: 1 });
+    expect(readdirSync(join(folder, 'clouds', 'rack'))).toEqual(readdirSync(join(folder, 'cellar')));
   });
 
   test.each([

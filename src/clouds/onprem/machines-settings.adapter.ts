@@ -52,4 +52,6 @@ export const MachinesSettings = z.strictObject({
   capacityType: z.enum(['on_demand', 'reserved']).default('on_demand'),
   /** Wakes a machine that is rented, and puts one to rest that was given back. */
   power: CommandSettings.optional(),
+  /** Folder where what is taken is kept; absent = in the data folder. */
+  state: z.string().min(1).optional(),
 });
