@@ -151,6 +151,42 @@ describe('Packing: any cluster', () => {
   });
 });
 
+describe('Packing: room made by moves', () => {
+  const half = { cpuMilli: 1_000, memoryMib: 0, gpus: 1, gpuMilli: 500, models: [] };
+  const whole = { ...half, gpus: 2, gpuMilli: 1000 };
+  /** On A two halves on a device each; on B and C half a device is free, and nothing else. */
+  const crowded = () => {
+    const cluster = new PackedCluster(
+      ['A', 'B', 'C'].map((name) => ({ name, cpuMilli: 9_000, memoryMib: 0, gpus: name === 'A' ? 2 : 1, model: 'T4' })),
+    );
+    const seat = (pod: string, node: string) => {
+      cluster.take(pod, cluster.kindOf(half), { room: cluster.roomOf(node), gpus: [0] }, node);
+    };
+    for (const [pod, node] of ['A', 'A', 'B', 'C'].entries()) seat(`pod-${pod}`, node);
+    return cluster;
+  };
+  const steps = (maxMoves: number, waiting = ['wide']) => {
+    const cluster = crowded();
+    const kind = cluster.kindOf(whole);
+    const queue = waiting.map((pod) => ({ pod, kind }));
+    return planMoves(cluster, queue, { maxMoves, policy: bestFit }).steps.map(
+      ({ pod, from, to }) => `${pod} ${from ?? '-'} ${to}`,
+    );
+  };
+
+  test.each([
+    [0, []],
+    [1, []],
+    [2, ['pod-0 A B', 'pod-1 A C', 'wide - A']],
+  ])('%i moves at most: who must leave goes first, each to a node of its own', (maxMoves, expected) => {
+    expect(steps(maxMoves)).toEqual(expected);
+  });
+
+  test('of equal pods who came first is seated', () => {
+    expect(steps(2, ['first', 'second']).at(-1)).toBe('first - A');
+  });
+});
+
 function reasonOf(nodes: readonly PackNode[], need: Omit<PackPod, 'name'>): string {
   const able = nodes.filter(({ model }) => need.gpus === 0 || acceptsModel(need, model));
   if (able.length === 0) return 'NO_SUCH_DEVICE';
