@@ -26,7 +26,8 @@ interface SpotOptions {
   readonly replicas: number;
   readonly onDemandRatio: number;
   readonly launchDelay: number;
-  readonly prices?: string;
+  /** True = the bundled ones. */
+  readonly prices?: string | true;
   readonly market?: number;
   readonly chart?: string;
   readonly json?: true;
@@ -47,7 +48,7 @@ export async function simulate(): Promise<void> {
         .argParser(durationOf)
         .default(180_000, '180s'),
     )
-    .addOption(new Option('--prices [folder]', 'prices.csv: bill spot at the price of the moment').preset(PRICES))
+    .addOption(new Option('--prices [folder]', 'prices.csv (default: the bundled ones): bill spot at the price of the moment'))
     .addOption(
       new Option('--market <seed>', 'made-up markets instead of traces').argParser(seedOf).conflicts(['traces', 'prices']),
     )
@@ -68,7 +69,7 @@ function simulateSpot({ replicas, onDemandRatio, launchDelay, json, chart, ...ma
 function groupsOf({ traces, prices, market }: Pick<SpotOptions, 'traces' | 'prices' | 'market'>): SpotGroup[] {
   if (market !== undefined)
     return MARKETS.map((shape, n) => makeMarket(shape, seededRandom(market + n), `made up ${market}.${n + 1}`));
-  const recorded = prices === undefined ? undefined : named('--prices', () => readSpotPrices(prices));
+  const recorded = prices === undefined ? undefined : named('--prices', () => readSpotPrices(prices === true ? PRICES : prices));
   return named('--traces', () => readSpotTraces(traces, recorded));
 }
 
