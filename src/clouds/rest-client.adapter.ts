@@ -165,10 +165,16 @@ export class RestClient {
   }
 
   async #tokenOf(token: () => Promise<string>): Promise<string> {
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<never>((_, reject) => {
+      timer = setTimeout(() => reject(new Error(`none within ${this.limits.timeoutMs} ms`)), this.limits.timeoutMs);
+    });
     try {
-      return await token();
+      return await Promise.race([token(), late]);
     } catch (error) {
       throw new NoCredentials(`there are no credentials: ${(error as Error).message}`, { cause: error });
+    } finally {
+      clearTimeout(timer);
     }
   }
 

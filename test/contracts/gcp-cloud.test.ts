@@ -27,7 +27,8 @@ const regional: CloudPool = { ...zonal, key: 'here/east/anywhere', zone: null };
 
 const settings = ({ http: { url } }: GcpDouble) =>
   GcpSettings.parse({
-    ...{ projectId: PROJECT, clusters: [{ name: 'east', location: 'us-central1' }], deadlineMs: 200 },
+    ...{ projectId: PROJECT, deadlineMs: 200 },
+    clusters: ['east', 'not-made'].map((name) => ({ name, location: 'us-central1' })),
     endpoints: { compute: `${url}/compute`, container: `${url}/container` },
   });
 
@@ -195,6 +196,7 @@ describe('Cloud port: machines of Google Cloud', () => {
 
   test.each<[string, CloudPool]>([
     ['names no cluster nowhere', { ...nodePool, config: { cluster: 'nowhere' } }],
+    ['no such cluster', { ...nodePool, config: { cluster: 'not-made' } }],
     ['no zone', { ...nodePool, zone: null }],
     ['no setting image', { ...zonal, config: {} }],
     ['no zone and no region', { ...zonal, zone: null, region: null }],

@@ -88,6 +88,14 @@ describe('Cloud port: providers asked by REST', () => {
     });
   });
 
+  test('a sign-in that fails or never ends leaves nothing known', async () => {
+    const failing = await opened([], { token: () => Promise.reject(new Error('sign in first')) });
+    await expect(failing.client.ask({ path: '/things' }, Shape)).rejects.toThrow(/no credentials: sign in first/);
+    const hanging = await opened([], { token: () => new Promise(() => undefined) });
+    await expect(hanging.client.ask({ path: '/things' }, Shape)).rejects.toThrow(CloudUnknown);
+    expect(hanging.double.seen).toEqual([]);
+  });
+
   test('the token goes to no other host', async () => {
     const { client, double } = await opened([{ body: { n: 1 } }]);
     await expect(client.ask({ path: 'http://127.0.0.1:1/things' }, Shape)).rejects.toThrow(/another host/);

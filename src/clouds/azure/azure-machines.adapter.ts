@@ -48,13 +48,14 @@ export class AzureMachines implements MachineProvider {
     const [listed, ...others] = await this.#all(pool.key);
     const kind = settingOf(pool, 'cluster') === null ? this.#kinds[1] : this.#kinds[0];
     const paths = kind.pathsFor(pool, this.#clock.now());
-    if (typeof paths === 'string') return { outcome: 'refused', reason: 'INVALID', message: paths, retryAfterMs: null };
+    if (typeof paths === 'string') return invalid(paths);
     // Made by a call whose answer was lost, and by its repeat before lists showed it.
     for (const one of others.filter(({ count }) => count === 0)) await this.#kindOf(one).remove(one);
     const found = listed ?? (await this.#unlisted(pool.key, [paths.now, paths.before], kind));
     const tags = tagsFor(pool, fence);
     if (found) return this.#describe(await this.#settled(found), pool, tags);
     const outcome = await kind.create(pool, paths.now, tags);
+    if (outcome === 'absent') return invalid(`there is no place for ${pool.key}: no such resource group or cluster`);
     return typeof outcome === 'string' ? this.#knows(pool.key, { kind: kind.kind, path: paths.now }) : outcome;
   }
 
@@ -106,7 +107,7 @@ export class AzureMachines implements MachineProvider {
     if (epochOf(found) > epoch) return STALE;
     this.#knows(pool.key, found);
     const isTold = epochOf(found) === epoch && found.tags[TAG.description] === tags[TAG.description];
-    return isTold ? ACCEPTED : resultOf(await this.#kindOf(found).describe(found, pool, tags));
+    return isTold ? ACCEPTED : changedOf(await this.#kindOf(found).describe(found, pool, tags));
   }
 
   /** A pool that was just made: lists do not show it yet. */
@@ -160,7 +161,7 @@ export class AzureMachines implements MachineProvider {
     // Giving machines back changed it.
     const found = await kind.at(turn.found.path);
     if (!found) throw new CloudUnknown('the pool went away meanwhile');
-    const outcome = resultOf(await kind.resize(found, wish.desired, { [TAG.epoch]: String(fence.epoch) }));
+    const outcome = changedOf(await kind.resize(found, wish.desired, { [TAG.epoch]: String(fence.epoch) }));
     if (outcome.outcome !== 'refused' || outcome.reason !== 'STOCK_OUT') return outcome;
     // Some may have come and others not.
     const has = (await kind.machines(found)).filter(isWanted).length;
@@ -192,9 +193,16 @@ export class AzureMachines implements MachineProvider {
 const ACCEPTED: CloudResult = { outcome: 'accepted' };
 const STALE: CloudResult = { outcome: 'stale_epoch' };
 
+const invalid = (message: string): CloudResult => ({ outcome: 'refused', reason: 'INVALID', message, retryAfterMs: null });
+
 const noSuchPool = (key: string): CloudResult => ({
   ...{ outcome: 'refused', reason: 'NO_SUCH_POOL', message: `there is no pool ${key}`, retryAfterMs: null },
 });
 
 /** What is not there any more was given back. */
 const resultOf = (change: PoolChange): CloudResult => (typeof change === 'string' ? ACCEPTED : change);
+
+function changedOf(change: PoolChange): CloudResult {
+  if (change === 'absent') throw new CloudUnknown('the pool went away meanwhile');
+  return resultOf(change);
+}

@@ -59,7 +59,7 @@ export class GcpMachines implements MachineProvider {
     if (found?.state === 'deleting') throw new CloudUnknown(`${pool.key} is still being deleted`);
     if (found) return this.#describe(await this.#settled(pool.key, found), pool, marks);
     const kind = settingOf(pool, 'cluster') === null ? this.#kinds[1] : this.#kinds[0];
-    return resultOf(await kind.create(pool, marks));
+    return madeOf(await kind.create(pool, marks), pool.key);
   }
 
   async scalePool(key: string, wish: Wish, fence: CloudFence): Promise<CloudResult> {
@@ -109,7 +109,7 @@ export class GcpMachines implements MachineProvider {
   async #describe(found: GcpPool, pool: CloudPool, marks: Marks): Promise<CloudResult> {
     if (epochOf(found) > Number(marks[MARK.epoch])) return STALE;
     const isTold = [MARK.epoch, MARK.description].every((mark) => found.marks[mark] === marks[mark]);
-    return isTold ? ACCEPTED : resultOf(await this.#kindOf(found).describe(found, pool, marks));
+    return isTold ? ACCEPTED : changedOf(await this.#kindOf(found).describe(found, pool, marks));
   }
 
   async #release(key: string, found: GcpPool, machines: readonly GcpMachine[]): Promise<PoolChange> {
@@ -134,7 +134,7 @@ export class GcpMachines implements MachineProvider {
     readonly before: Members;
   }): Promise<CloudResult> {
     const { key, found, wish, fence, more, before } = turn;
-    const outcome = resultOf(await this.#kindOf(found).grow(found, { desired: wish.desired, more }, fence));
+    const outcome = changedOf(await this.#kindOf(found).grow(found, { desired: wish.desired, more }, fence));
     if (outcome.outcome === 'refused' && outcome.reason !== 'STOCK_OUT' && outcome.reason !== 'QUOTA') return outcome;
     const known = before.machines.map(({ instanceId }) => instanceId);
     const fresh = (await this.#members(found)).machines.filter(({ instanceId }) => !known.includes(instanceId));
@@ -189,6 +189,22 @@ const noSuchPool = (key: string): CloudResult => ({
 
 /** What is not there any more was given back; what exists already was made by a repeat. */
 const resultOf = (change: PoolChange): CloudResult => (typeof change === 'string' ? ACCEPTED : change);
+
+/** Where it should be made is nothing. */
+const madeOf = (change: PoolChange, key: string): CloudResult =>
+  change === 'absent'
+    ? {
+        outcome: 'refused',
+        reason: 'INVALID',
+        message: `there is no place for ${key}: no such cluster, zone or region`,
+        retryAfterMs: null,
+      }
+    : resultOf(change);
+
+function changedOf(change: PoolChange): CloudResult {
+  if (change === 'absent') throw new CloudUnknown('the pool went away meanwhile');
+  return resultOf(change);
+}
 
 const scarcityOf = ({ scarce, instanceId }: GcpMachine): CloudResult => {
   const code = scarce === 'QUOTA' ? 'QUOTA_EXCEEDED' : 'ZONE_RESOURCE_POOL_EXHAUSTED';
