@@ -17,7 +17,7 @@ import type { DeploymentStore } from './deployment-store.port.ts';
 import { wishDiffers, type CurrentDeployment } from './plan-deployment.ts';
 import type { Shortage } from './plan-preemption.ts';
 import { Preemption, type Claimant } from './preemption.service.ts';
-import { presentPools, type PricedPool } from './placement.ts';
+import { presentPools, spreadAsNow, type PricedPool } from './placement.ts';
 import type { Workload } from './replica.ts';
 import type { Revision } from './revision.ts';
 import { effectiveWeights, supersede, type Rollout } from './rollout.ts';
@@ -86,7 +86,8 @@ export class WishWriter {
     const clusters = await table.present(tx);
     const clusterIds = clusters.map((cluster) => cluster.id);
     const pools = await table.pools(tx, clusterIds);
-    const placed = presentPools({ clusters, pools, spec, workloads }).flatMap((place) => {
+    const present = presentPools({ clusters, pools, spec, workloads });
+    const placed = spreadAsNow(present, { workloads, pools, spec }).flatMap((place) => {
       const same = workloads.findLast(({ poolId }) => poolId === place.pool.id);
       const offeringId = same?.offeringId ?? place.pool.offeringId ?? workloads.at(-1)?.offeringId;
       return offeringId === undefined ? [] : [{ ...place, offeringId }];

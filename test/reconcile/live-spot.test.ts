@@ -73,4 +73,20 @@ describe('Spot: replicas follow the market', () => {
     const { wished, ready } = await world.state();
     expect([wished['steady'], ready]).toEqual([WISHED, WISHED]);
   });
+
+  test('scaled, replicas stay spread as they are; at 0 nothing is left in any pool', async () => {
+    const world = await makeSpotWorld(db, 'scaled', { replicas: WISHED, maxReplicas: 9 });
+    for (let n = 0; n < 40; n += 1) await world.tick();
+    const spread = await world.state();
+    expect([spread.wished['steady'], spread.ready]).toEqual([0, WISHED]);
+    const scale = (replicas: number) =>
+      world.plane.deployments.scale(world.plane.caller, { deployment: { id: world.id }, expectedVersion: null }, replicas);
+    expect(await scale(6)).toMatchObject({ ok: true });
+    const more = await world.state();
+    expect([more.total, more.wished['steady']]).toEqual([6, 0]);
+    for (const [pool, count] of Object.entries(spread.wished)) expect(more.wished[pool]).toBeGreaterThanOrEqual(count);
+    expect(await scale(0)).toMatchObject({ ok: true });
+    for (let n = 0; n < 5; n += 1) await world.tick();
+    expect(await world.state()).toMatchObject({ total: 0, ready: 0 });
+  });
 });
