@@ -57,7 +57,7 @@ export class CostManagementBill implements BillSource {
     const totals = await this.#ask({ ...days, cost: 'ActualCost', by: ['ChargeType'] });
     const kinds = Map.groupBy(totals.rows, ({ names: [kind = ''] }) => kind);
     const lines: BillLine[] = [];
-    const unreadable = [...totals.unreadable];
+    const unreadable: UnreadableRow[] = [];
     for (const [chargeType, rows] of kinds) {
       const billed = await this.#ask({ ...days, cost: 'ActualCost', by: NAMES, chargeType });
       const effective = await this.#ask({ ...days, cost: 'AmortizedCost', by: NAMES, chargeType });
@@ -65,6 +65,8 @@ export class CostManagementBill implements BillSource {
       lines.push(...linesOf(chargeType, billed.rows, effective.rows));
       unreadable.push(...billed.unreadable);
     }
+    // A kind of which nothing can be read was not asked for apart.
+    if (unreadable.length === 0) unreadable.push(...totals.unreadable);
     return { lines, unreadable, isFinal: isFinal(to, this.#clock.now()) };
   }
 
