@@ -14,7 +14,7 @@ const RARE_SHARE = 0.05;
  * The estimate is renewed when this many times as many pods have arrived. Lower forgets all scores more often, higher stays longer with a
  * first impression.
  */
-const RENEWAL_GROWTH = 2;
+const RENEWAL_GROWTH = 4;
 
 /**
  * A pod of n devices weighs n to the minus this. At 0 the few large pods keep whole nodes free for themselves and strand what smaller ones

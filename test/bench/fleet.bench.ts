@@ -18,7 +18,7 @@ export async function run(): Promise<BenchRow[]> {
 
 /** The time that the solver has is what search and proof leave of a second. */
 async function large(): Promise<BenchRow[]> {
-  const solver = await openHighsSolver({ timeLimitMs: 400, gap: 0.005 });
+  const solver = await openHighsSolver({ timeLimitMs: 250, gap: 0.005 });
   planFleetExactly(randomFleet(seededRandom(0), LARGE), solver);
   const plans = LARGE_SEEDS.map((seed) => {
     const input = randomFleet(seededRandom(seed), LARGE);
