@@ -53,6 +53,7 @@ export function interruptionsPpb({
 export class CostModel {
   readonly #demand: Demand;
   readonly #present: PresentPlace | null;
+  readonly #answersFrom = new Map<string, PicoUsdPerHour>();
 
   constructor(demand: Demand, present: PresentPlace | null) {
     this.#demand = demand;
@@ -72,12 +73,18 @@ export class CostModel {
 
   /** Of answers, for so many of the replicas. */
   traffic(region: string, replicas: number): PicoUsdPerHour {
+    return (this.#answers(region) * BigInt(replicas)) / BigInt(Math.max(1, replicasOfDemand(this.#demand)));
+  }
+
+  /** Of all answers; asked for the same few regions again and again. */
+  #answers(region: string): PicoUsdPerHour {
+    const known = this.#answersFrom.get(region);
+    if (known !== undefined) return known;
     const { callers = [] } = this.#demand;
-    const all = callers.reduce(
-      (sum, caller) => sum + (egressPerGib(region, caller.region) * BigInt(caller.mibPerHour)) / MIB_PER_GIB,
-      0n,
-    );
-    return (all * BigInt(replicas)) / BigInt(Math.max(1, replicasOfDemand(this.#demand)));
+    const costs = callers.map((caller) => (egressPerGib(region, caller.region) * BigInt(caller.mibPerHour)) / MIB_PER_GIB);
+    const all = costs.reduce((sum, cost) => sum + cost, 0n);
+    this.#answersFrom.set(region, all);
+    return all;
   }
 
   /** Of the artifact, per machine. */

@@ -149,21 +149,33 @@ function bestRented(fill: Fill, state: State, turn: Turn, replicas: number): Ren
   const { index, model } = fill;
   const question = questionOf(fill, state, turn, replicas);
   const isFirst = state.placed.length === 0 && replicas === replicasOfDemand(fill.question.demand) && !turn.part.kept;
-  const scan = isFirst ? fill.first : scanOfferings(index, question, { replicas, model, now: turn.now, shown: 1 });
+  const scan = isFirst ? fill.first : scanOfferings(index, question, { replicas, model, now: turn.now, shown: TIES });
   const scoring = { index, question, model, replicas };
-  const found = [...scan.bestOfPlace].flatMap(([place, row]) => {
+  const found = rowsOf(fill, scan).flatMap(({ row, zones }) => {
     const scored = scoreRow(scoring, row);
-    return zonesOf(fill, index.places[place]).map((zone) => ({ ...scored, zone }));
+    return zones.map((zone) => ({ ...scored, zone }));
   });
   return found
     .filter((one) => isZoneWanted(fill, state, zoneKey(one)))
     .sort((a, b) => compare(a.score, b.score) || compare(index.keyOf(a.row), index.keyOf(b.row)) || compare(a.zone, b.zone))[0];
 }
 
+/** The best row of each provider, or where replicas are to be spread that of each place, with the zones that it can be had in. */
+function rowsOf(fill: Fill, { best, bestOfPlace }: Scan): { readonly row: number; readonly zones: readonly string[] }[] {
+  const { index, question } = fill;
+  if (spreads(question)) return [...bestOfPlace].map(([place, row]) => ({ row, zones: zonesOf(fill, index.places[place]) }));
+  return [...best.values()].flatMap((rows) =>
+    rows.slice(0, TIES).map((row) => ({ row, zones: [index.candidates[row]?.offering.zone ?? ''] })),
+  );
+}
+
+/** Beyond 9,007 USD per hour so many are compared exactly. */
+const TIES = 4;
+
 /** Zones that an offering of a place can be had in; any zone is one where nothing is to be spread. */
 function zonesOf({ question }: Fill, place: OfferingIndex['places'][number] | undefined): readonly string[] {
   if (!place) return [];
-  if (place.zone !== '' || !spreads(question)) return [place.zone];
+  if (place.zone !== '') return [place.zone];
   const zones = question.facts.zonesOf?.get(place.region) ?? [];
   const only = (question.facts.rentable ?? []).filter((one) => one.region === place.region && one.machines > 0);
   return zones.filter((zone) => only.length === 0 || only.some((one) => one.zones.length === 0 || one.zones.includes(zone)));

@@ -70,12 +70,16 @@ function classNumber(
   offering: Candidate['offering'],
 ): number {
   const { provider, zone, capacityType, architecture, accelerator, interruptionBand } = offering;
-  const region = regions.of(provider, offering.region, () => ({ provider, region: regionOf(offering) }));
-  const kind = kinds.of(capacityType, architecture, () => ({ capacityType, architecture }));
-  const device = devices.of(accelerator?.model ?? '', deviceKey(accelerator), () => accelerator);
-  const risk = risks.of(capacityType, interruptionBand ?? '', () => ({ capacityType, interruptionBand }));
-  const place = places.of(region, zone, () => ({ region: regionOf(offering), zone }));
-  return classes.of(place * MANY + kind, device * MANY + risk, () => ({ region, kind, device, risk, place }));
+  const region =
+    regions.find(provider, offering.region) ?? regions.add(provider, offering.region, { provider, region: regionOf(offering) });
+  const kind = kinds.find(capacityType, architecture) ?? kinds.add(capacityType, architecture, { capacityType, architecture });
+  const [model, size] = [accelerator?.model ?? '', deviceKey(accelerator)];
+  const device = devices.find(model, size) ?? devices.add(model, size, accelerator);
+  const band = interruptionBand ?? '';
+  const risk = risks.find(capacityType, band) ?? risks.add(capacityType, band, { capacityType, interruptionBand });
+  const place = places.find(region, zone) ?? places.add(region, zone, { region: regionOf(offering), zone });
+  const [outer, inner] = [place * MANY + kind, device * MANY + risk];
+  return classes.find(outer, inner) ?? classes.add(outer, inner, { region, kind, device, risk, place });
 }
 
 /** More kinds and risks than there can be. */
@@ -134,13 +138,15 @@ class Distinct<A, B, T> {
   readonly values: T[] = [];
   readonly #numbers = new Map<A, Map<B, number>>();
 
-  of(a: A, b: B, make: () => T): number {
+  find(a: A, b: B): number | undefined {
+    return this.#numbers.get(a)?.get(b);
+  }
+
+  add(a: A, b: B, value: T): number {
     const inner = this.#numbers.get(a) ?? new Map<B, number>();
     if (inner.size === 0) this.#numbers.set(a, inner);
-    const known = inner.get(b);
-    if (known !== undefined) return known;
     inner.set(b, this.values.length);
-    return this.values.push(make()) - 1;
+    return this.values.push(value) - 1;
   }
 }
 

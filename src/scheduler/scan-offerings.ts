@@ -76,6 +76,7 @@ function scanClass(
   const code = int(tables.region, one.region) || int(tables.kind, one.kind);
   if (code !== 0) {
     found.codes.fill(code, start, end);
+    found.counts[code] = num(found.counts, code) + end - start;
     return;
   }
   const fixed = fixedOf(tables, one);
@@ -84,6 +85,7 @@ function scanClass(
   for (let row = start; row < end; row += 1) {
     const verdict = judge(index, tables, fixed, row);
     found.codes[row] = verdict;
+    found.counts[verdict] = num(found.counts, verdict) + 1;
     if (verdict !== 0 && verdict !== CODE.NOT_RENTABLE_HERE) continue;
     const rows = verdict === 0 ? best : elsewhere;
     if (isHopeless(num(index.price, row), rows, num(found.placeValue, one.place))) continue;
@@ -173,6 +175,8 @@ interface Findings {
   readonly placeRow: Int32Array;
   readonly placeValue: Float64Array;
   readonly codes: Uint8Array;
+  /** By code. */
+  readonly counts: Float64Array;
 }
 
 interface ByProvider {
@@ -194,11 +198,12 @@ function makeFindings(index: OfferingIndex, shown: number): Findings {
     placeRow: new Int32Array(places.length).fill(-1),
     placeValue: new Float64Array(places.length).fill(Infinity),
     codes: new Uint8Array(index.size),
+    counts: new Float64Array(REJECTION_CODES.length + 1),
   };
 }
 
 /** Reads beyond a column do not happen; the types cannot know. */
-const int = (column: Int32Array, at: number): number => column[at] ?? 0;
+const int = (column: Int32Array | Uint8Array, at: number): number => column[at] ?? 0;
 const num = (column: Float64Array, at: number): number => column[at] ?? 0;
 
 function judgeSize({ cpuMilli, memoryMib }: OfferingIndex, { neededCpu, neededMemory }: Tables, row: number): Code {
@@ -249,8 +254,7 @@ function keepInPlace(
 const rowsOf = ({ rows }: ByProvider): ReadonlyMap<string, readonly number[]> =>
   new Map([...rows].map(([provider, best]) => [provider, best.rows]));
 
-function toScan({ places }: OfferingIndex, { best, elsewhere, placeRow, codes: byRow }: Findings): Scan {
-  const counts = countCodes(byRow);
+function toScan({ places }: OfferingIndex, { best, elsewhere, placeRow, codes: byRow, counts }: Findings): Scan {
   return {
     best: rowsOf(best),
     elsewhere: rowsOf(elsewhere),
@@ -260,14 +264,11 @@ function toScan({ places }: OfferingIndex, { best, elsewhere, placeRow, codes: b
   };
 }
 
-function countCodes(byRow: Uint8Array): Float64Array {
-  const counts = new Float64Array(REJECTION_CODES.length + 1);
-  for (let row = 0; row < byRow.length; row += 1) {
-    const code = byRow[row] ?? 0;
-    counts[code] = num(counts, code) + 1;
-  }
-  return counts;
-}
+/** Neither unpriced nor stale. */
+const pricedOr = (price: number, other: number): number => (price >= 0 ? price : other);
+
+/** Codes up to this one are of whole classes: of their region and their kind. */
+const LAST_OF_CLASS = CODE.ARCHITECTURE;
 
 /** The cheapest of what these codes rejected, the unpriced last; ties by key. */
 export function cheapestRejected(
@@ -279,10 +280,12 @@ export function cheapestRejected(
   const best = new BestRows(limit, index.keyOf);
   const isWanted = new Uint8Array(REJECTION_CODES.length + 1);
   for (const code of wanted) isWanted[CODE[code]] = 1;
-  for (let row = 0; row < byRow.length; row += 1) {
-    if (isWanted[byRow[row] ?? 0] !== 1) continue;
-    const price = num(index.price, row);
-    best.offer(row, price >= 0 ? price : Number.MAX_VALUE);
+  for (const { start, end } of index.classes) {
+    // What is wrong with a whole class is wrong with its first row, too.
+    const code = int(byRow, start);
+    if (code <= LAST_OF_CLASS && code !== 0 && isWanted[code] !== 1) continue;
+    for (let row = start; row < end; row += 1)
+      if (isWanted[int(byRow, row)] === 1) best.offer(row, pricedOr(num(index.price, row), Number.MAX_VALUE));
   }
   return best.rows;
 }
