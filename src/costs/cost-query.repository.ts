@@ -54,7 +54,7 @@ export class CostQueryRepository implements CostQuery {
           ${of(`x.state = 'starting'`)} as starting, ${of(`x.state = 'draining'`)} as draining, ${of(`x.state = 'unready'`)} as unready,
           ${of(`x.kind = 'node_idle'`)} as "nodeIdle", ${of(`x.kind = 'shared'`)} as shared,
           ${of(`x.kind = 'unallocated'`)} as unattributed,
-          ${of(`p.source <> '${OVERRIDE_SOURCE}' and (l.kind = 'local' or (l.kind = 'kubernetes' and x.node_id = '${NO_NODE}'))`)} as estimated,
+          ${of(`p.source <> '${OVERRIDE_SOURCE}' and (l.kind = 'local' or (l.kind = 'kubernetes' and x.node_id = '${NO_NODE}') or ${UNCONFIRMED})`)} as estimated,
           coalesce(sum(x.ms) filter (where x.price_id = '${UNPRICED}'), 0)::text as "unpricedMs"
         from (${spreadLines(question.asOf === null ? LINES : LINES_AS_OF, question.spreading)}) x left join price p on p.id = x.price_id
           left join cluster l on l.id = x.cluster_id where ${where} group by 1, 2`,
@@ -113,6 +113,12 @@ function partsOf({ groupBy, step, filter, access }: CostQuestion) {
 /** No node is told as nothing. */
 const textOf = (name: CostDimension): string =>
   name === 'NODE' ? `nullif(x.node_id, '${NO_NODE}')::text` : `x.${COLUMN[name]}::text`;
+
+/** The feeds that speak of it were all silent in that hour. Where none ever was, that is known at once. */
+const SILENT = `select 1 from price_feed_silence s where s.feed = c.feed and s.since < x.at + ${HOUR_MS} and (s.until is null or s.until > x.at)`;
+const UNCONFIRMED = `((select count(*) from price_feed_silence) > 0
+  and exists (select 1 from price_claim c where c.offering_id = p.offering_id and exists (${SILENT}))
+  and not exists (select 1 from price_claim c where c.offering_id = p.offering_id and not exists (${SILENT})))`;
 
 const FIELDS = `price_id, state, group_key, node_id, resource_id, kind, team_id, project_id, deployment_id, revision_id, model_id, model_version_id,
   cluster_id, offering_id, caller_team_id, caller, ms, list, effective`;

@@ -284,7 +284,9 @@ const COSTED_REPLICAS = `
       from replica_transition t where t.replica_id = r.id), '[]'::jsonb) as transitions,
     coalesce((select jsonb_agg(jsonb_build_object('id', p.id, 'offeringId', p.offering_id, 'list', p.list::text,
         'contracted', p.contracted::text, 'effective', p.effective::text, 'effectiveFrom', p.effective_from,
-        'observedAt', p.observed_at, 'source', p.source, 'state', p.state) order by p.observed_at, p.id)
+        'observedAt', p.observed_at, 'source', p.source, 'state', p.state, 'stale', p.source <> '${OVERRIDE_SOURCE}' and
+          exists (select 1 from price_claim c where c.offering_id = p.offering_id) and not exists (select 1 from price_claim c
+            join price_feed f on f.name = c.feed and f.stale_since is null where c.offering_id = p.offering_id)) order by p.observed_at, p.id)
       from price p where p.offering_id = r.offering_id and p.state = 'believed'), '[]'::jsonb) as prices,
     coalesce((select jsonb_agg(jsonb_build_object('from', p.placed_from, 'nodeFrom', m.capacity_from, 'nodeUntil', m.capacity_until)
       order by p.placed_from) ${PLACED_ON} where p.pod_id = r.id), '[]'::jsonb) as places
@@ -311,7 +313,7 @@ function toCostedReplica(row: ReplicaJson, range: { from: Instant; to: Instant }
       return price ? [{ from, to, priceId, list: price.list, contracted: price.contracted, effective: price.effective }] : [];
     }),
     pricesFrom: rows.map(({ effectiveFrom }) => effectiveFrom),
-    assumedPrices: new Set(ASSUMING.has(clusterKind) ? rows.filter(isAssumed).map(({ id }) => id) : []),
+    assumedPrices: new Set(rows.filter((row) => row.stale || (ASSUMING.has(clusterKind) && isAssumed(row))).map(({ id }) => id)),
     seen: { transitions: transitions.length, capacityUntil, prices: rows.length },
   };
 }

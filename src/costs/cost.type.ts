@@ -7,7 +7,7 @@ import { CostDimensionName } from './cost.input.ts';
 import type { Breakdown, LabelledRow } from './costs.service.ts';
 
 const ESTIMATED =
-  'Part of the cost at a price that is assumed: replicas on your own machine are priced like the offering that they fit, until a price is set, and so are those on nodes that are not known.';
+  'Part of the cost at a price that is assumed: replicas on your own machine are priced like the offering that they fit, until a price is set, and so are those on nodes that are not known; and everything at prices whose feeds were all silent for too long.';
 
 @ObjectType('CostKey', { description: 'One value of one dimension.' })
 export class CostKeyType {
