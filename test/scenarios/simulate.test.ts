@@ -18,8 +18,10 @@ beforeAll(async () => {
 });
 afterAll(() => rmSync(folder, { recursive: true }));
 
-const simulate = async (...args: string[]) =>
-  promisify(execFile)(builtNode, [builtEntry, 'simulate', 'spot', ...args]).then(
+const simulate = (...args: string[]) => purserSimulate('spot', ...args);
+
+const purserSimulate = async (...args: string[]) =>
+  promisify(execFile)(builtNode, [builtEntry, 'simulate', ...args]).then(
     ({ stdout }) => ({ code: 0, stdout, stderr: '' }),
     (error: unknown) => error as { code: number; stdout: string; stderr: string },
   );
@@ -75,5 +77,37 @@ describe('purser simulate spot', () => {
     const refused = await simulate(...args);
     expect(refused.code).toBe(code);
     expect(refused.stderr).toMatch(message);
+  });
+});
+
+describe('purser simulate packing', () => {
+  const nodes = join(folder, 'nodes.csv');
+  const pods = join(folder, 'pods.csv');
+  const packing = (...args: string[]) => purserSimulate('packing', '--nodes', nodes, '--pods', pods, ...args);
+
+  beforeAll(() => {
+    writeFileSync(nodes, 'sn,cpu_milli,memory_mib,gpu,model\nn,8000,8192,2,T4\n');
+    writeFileSync(pods, 'name,cpu_milli,memory_mib,num_gpu,gpu_milli\np,1000,1024,1,500\n');
+  });
+
+  test('prints a row for each policy; the same seed prints the same', async () => {
+    const { stdout } = await packing('--demand', '2', '--seed', '7', '--json');
+    const { rows, ...rest } = JSON.parse(stdout) as { rows: { policy: string; allocatedShare: number; refused: object }[] };
+    expect(rest).toEqual({ seed: 7, demand: 2 });
+    expect(rows.map(({ policy }) => policy)).toEqual(['purser', 'purser with moves', 'fgd as published', 'best fit', 'random']);
+    expect(rows[0]).toMatchObject({ allocatedShare: 1, movedShare: 0, arrived: 8, placed: 4, refused: { NO_ROOM: 4 } });
+  });
+
+  test('prints a table for people', async () => {
+    const { stdout } = await packing();
+    expect(stdout).toMatch(/^POLICY +ALLOCATED +MOVED +ARRIVED +PLACED +REFUSED +DECISIONS\/S\npurser +100\.00 %/);
+  });
+
+  test.each([
+    [['--demand', '0'], 2, 'A number above 0, at most 10.'],
+    [['--seed', 'x'], 2, 'A whole number from 0 to 2147483647.'],
+    [['--nodes', '/none.csv'], 1, '--nodes: /none.csv is no file; name a CSV file, plain or gzipped.'],
+  ])('%j is refused', async (args, code, message) => {
+    expect(await packing(...args)).toMatchObject({ code, stderr: expect.stringContaining(message) as string });
   });
 });
