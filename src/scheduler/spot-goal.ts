@@ -7,7 +7,7 @@ export type SpotGoal =
   | { readonly kind: 'thrifty' }
   /** Cheaper yet: a shortage waits for one look whether spot returns before on-demand is launched. */
   | { readonly kind: 'patient' }
-  /** So many instances more than wished, on spot wherever there is some. */
+  /** So many instances more than wished, on spot wherever there is some; who is missing gets on-demand beside the spot that is launched. */
   | { readonly kind: 'spares'; readonly spares: number }
   /** Share of the wished replica time that must be ready, 0 to 1. What may be missing is an error budget. 1 = on-demand only: spot promises nothing. */
   | { readonly kind: 'filled'; readonly share: number };
@@ -34,7 +34,7 @@ interface Wish {
   readonly goal: SpotGoal;
 }
 
-/** With a set number of spares: which pools they are in, and whether a launch is backed up. Higher: always the calmest pools and every launch; lower: neither. */
+/** With a set number of spares this price says only which pools they are in. Higher: always the calmest ones, whatever moving there costs. */
 const SPREAD_PRICE = 60;
 
 /** The price of missing time for a share that must be filled, before anything was missing: this over the share that may be missing. */
@@ -55,7 +55,7 @@ export function spotTerms(wish: Wish, record: SpotRecord, now: Instant): SpotTer
     case 'patient':
       return { ...terms, waiting: replicas };
     case 'spares':
-      return { ...terms, missingPrice: SPREAD_PRICE, spares: goal.spares, patienceMs: lookMs };
+      return { ...terms, missingPrice: SPREAD_PRICE, spares: goal.spares, patienceMs: 0 };
     case 'filled':
       return {
         ...terms,
