@@ -2,7 +2,10 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { FailoverReconciler } from '../../src/deployments/failover.reconciler.ts';
 import { CONFIRM_MS, planFailover, type FailoverWorld } from '../../src/deployments/plan-failover.ts';
+import type { DeploymentSpec } from '../../src/deployments/deployment.ts';
+import type { Workload } from '../../src/deployments/replica.ts';
 import { WishWriter } from '../../src/deployments/wish-writer.service.ts';
+import type { Cluster } from '../../src/fleet/cluster.ts';
 import { ClusterRepository } from '../../src/fleet/cluster.repository.ts';
 import { QuotasService } from '../../src/identity/quotas.service.ts';
 import { IdentityRepository } from '../../src/identity/identity.repository.ts';
@@ -145,24 +148,21 @@ describe('Failover: what a person declares lost is wished elsewhere', () => {
 });
 
 describe('Failover: the plan', () => {
-  const cluster = (name: string, status: 'True' | 'False', since: number, lostAt: number | null = null) => ({
-    ...{ name, lostAt, conditions: [{ type: 'Reachable', status, reason: '', message: '', lastTransitionTime: since }] },
-  });
-  const workload = (clusterName: string, replicas: number) => ({ id: clusterName, clusterName, replicas, offeringId: 'o' });
-  const planned = (change: object) =>
+  const cluster = (name: string, status: 'True' | 'False', since: number, lostAt: number | null = null): Cluster =>
+    ({
+      name,
+      lostAt,
+      conditions: [{ type: 'Reachable', status, reason: '', message: '', lastTransitionTime: since }],
+    }) as Partial<Cluster> as Cluster;
+  const workload = (clusterName: string, replicas: number): Workload =>
+    ({ id: clusterName, clusterName, replicas, offeringId: 'o' }) as Partial<Workload> as Workload;
+  const SPEC = {
+    ...{ replicas: 4, maxReplicas: 10, maxSpendPerHour: 100n * PICO_PER_USD, model: 'm' },
+    placement: { regions: ['aws/us-east-1'], capacityTypes: ['on_demand'], ...on(['a', 4], ['b', 1, 1]) },
+  } as Partial<DeploymentSpec> as DeploymentSpec;
+  const planned = (change: Pick<FailoverWorld, 'clusters'> & Partial<FailoverWorld>) =>
     planFailover(
-      {
-        spec: {
-          replicas: 4,
-          maxReplicas: 10,
-          maxSpendPerHour: 100n * PICO_PER_USD,
-          model: 'm',
-          placement: on(['a', 4], ['b', 1, 1]),
-        },
-        workloads: [workload('a', 4), workload('b', 1)],
-        rates: new Map([['o', PICO_PER_USD]]),
-        ...change,
-      } as unknown as FailoverWorld,
+      { spec: SPEC, workloads: [workload('a', 4), workload('b', 1)], rates: new Map([['o', PICO_PER_USD]]), ...change },
       1_000_000,
     ).changes.map(({ workload: { clusterName }, replicas, gone }) => `${clusterName} ${gone ? 'gone' : replicas}`);
   const [longAgo, justNow] = [1_000_000 - CONFIRM_MS, 999_999];
@@ -179,13 +179,7 @@ describe('Failover: the plan', () => {
 
   test('money that is not there is not spent', () => {
     const clusters = [cluster('a', 'False', longAgo), cluster('b', 'True', longAgo)];
-    const spec = {
-      replicas: 4,
-      maxReplicas: 10,
-      maxSpendPerHour: 6n * PICO_PER_USD,
-      model: 'm',
-      placement: on(['a', 4], ['b', 1, 1]),
-    };
+    const spec = { ...SPEC, maxSpendPerHour: 6n * PICO_PER_USD };
     expect(planned({ clusters, spec })).toEqual(['b 2']);
   });
 });
