@@ -3,6 +3,8 @@ import type { FeedState } from './price-feed-store.port.ts';
 
 /** The wait after a first failure; each further one doubles it, up to the feed's interval. Higher: outages last; lower: hammers what is down. */
 const FIRST_RETRY_MS = 15_000;
+/** A second read that is waited for comes so soon. Higher: honest jumps are believed late; lower: it may be answered from the same cache. */
+const SECOND_READ_MS = 60_000;
 /** Share of the interval by which feeds are spread, so that those with one interval do not all come at once. */
 const SPREAD = 0.1;
 
@@ -25,10 +27,14 @@ export function planPriceFeeds(feeds: readonly FeedState[], now: Instant): Feeds
 }
 
 /** When it is to be read next. */
-export function dueAt({ name, attemptedAt, intervalMs, failures }: FeedState): Instant {
-  if (attemptedAt === null) return 0;
-  const wait = failures === 0 ? intervalMs : Math.min(intervalMs, FIRST_RETRY_MS * 2 ** Math.min(failures - 1, 20));
-  return attemptedAt + Math.round(wait * (1 - SPREAD * fractionOf(name)));
+export function dueAt(feed: FeedState): Instant {
+  if (feed.attemptedAt === null) return 0;
+  return feed.attemptedAt + Math.round(waitOf(feed) * (1 - SPREAD * fractionOf(feed.name)));
+}
+
+function waitOf({ intervalMs, failures, awaitsSecondRead }: FeedState): number {
+  if (failures > 0) return Math.min(intervalMs, FIRST_RETRY_MS * 2 ** Math.min(failures - 1, 20));
+  return awaitsSecondRead ? Math.min(intervalMs, SECOND_READ_MS) : intervalMs;
 }
 
 /** Since when nothing that it says may decide anything; null = it is heard. */

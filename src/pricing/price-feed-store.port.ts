@@ -29,6 +29,8 @@ export interface FeedState extends FeedPace {
   readonly rows: number;
   /** Rows that wait for a person or a second read. */
   readonly quarantined: number;
+  /** The last reading said something that only a second one can confirm. */
+  readonly awaitsSecondRead: boolean;
   /** The first of those that could not be read. */
   readonly unreadable: readonly UnreadableRow[];
   /** Why the last attempt failed; null = it did not. */

@@ -45,6 +45,7 @@ interface FeedRow {
   readonly failures: number;
   readonly stale_since: Instant | null;
   readonly version: number;
+  readonly awaits_second_read: boolean;
 }
 
 type KnownSql = OfferingRow &
@@ -92,7 +93,12 @@ export class PriceFeedRepository implements PriceFeedStore {
   }
 
   async feeds(tx: Transaction): Promise<FeedState[]> {
-    return (await sqlOf(tx).query<FeedRow>(`select * from price_feed order by name collate "C"`)).map(toFeed);
+    const rows = await sqlOf(tx).query<FeedRow>(
+      `select f.*, exists (select 1 from quarantined_price q where q.feed = f.name and q.state = 'open' and q.observed_at = f.read_at
+           and q.code in ('UNCONFIRMED_JUMP', 'FIRST_SEEN')) as awaits_second_read
+         from price_feed f order by f.name collate "C"`,
+    );
+    return rows.map(toFeed);
   }
 
   async known(tx: Transaction, feed: string, regions: readonly string[], now: Instant): Promise<KnownRow[]> {
@@ -316,6 +322,7 @@ const toFeed = (row: FeedRow): FeedState => ({
   rowsByRegion: row.rows_by_region,
   rows: row.rows,
   quarantined: row.quarantined,
+  awaitsSecondRead: row.awaits_second_read,
   unreadable: row.unreadable,
   errorCode: row.error_code,
   errorMessage: row.error_message,
