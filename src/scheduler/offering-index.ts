@@ -49,7 +49,7 @@ export function makeOfferingIndex(unordered: readonly Candidate[]): OfferingInde
   const distinct = makeDistinct();
   const classes = makeClasses();
   const classOf = new Int32Array(unordered.length);
-  for (const [at, { offering }] of unordered.entries()) classOf[at] = classNumber(distinct, classes, offering);
+  unordered.forEach(({ offering }, at) => (classOf[at] = classNumber(distinct, classes, offering)));
   const { order, bounds } = orderBy(classOf, classes.values.length);
   const candidates: Candidate[] = [];
   for (const at of order) {
@@ -109,12 +109,12 @@ const amountOf = ({ effective, stale }: PriceRow): number => (stale ? STALE : Nu
 function columnsOf(candidates: readonly Candidate[]) {
   const column = (): Float64Array => new Float64Array(candidates.length);
   const columns = { cpuMilli: column(), memoryMib: column(), price: column(), from: column() };
-  for (const [row, { offering, price }] of candidates.entries()) {
+  candidates.forEach(({ offering, price }, row) => {
     columns.cpuMilli[row] = offering.cpuMilli;
     columns.memoryMib[row] = offering.memoryMib ?? -1;
     columns.price[row] = price?.state === 'believed' ? amountOf(price) : NaN;
     columns.from[row] = price?.effectiveFrom ?? 0;
-  }
+  });
   return columns;
 }
 
