@@ -90,30 +90,34 @@ describe('Price gate: ten thousand mutants of real rows move nothing', () => {
   });
   afterAll(() => world.db.close());
 
-  test('row by row: nothing, negative, unreadable, ×1000, ÷1000, other units, other currencies, old dates; said once and said again', async () => {
-    const [before, prices] = [await placements(), await book()];
-    const random = seededRandom(7);
-    let mutants = 0;
-    for (let reading = 0; reading < MUTANTS / PER_READING; reading += 1) {
-      const from = Math.floor(random.fraction() * truth.length);
-      const damaged = new Map(
-        Array.from({ length: PER_READING }, (_, index) => {
-          const row = truth[(from + index * 3) % truth.length];
-          const damage = DAMAGE[(reading + index) % DAMAGE.length];
-          return row && damage ? [[offeringIdOf(row.key), { ...row, ...damage(row) }] as const] : [];
-        }).flat(),
-      );
-      mutants += damaged.size;
-      broken.says(truth.map((row) => damaged.get(offeringIdOf(row.key)) ?? row));
-      await nextPass();
-      expect(await quarantined()).toBe(damaged.size);
-      // A source that is broken for good says it again and again.
-      if (reading === 0) await nextPass();
-    }
-    expect(mutants).toBe(MUTANTS);
-    expect(await book()).toEqual(prices);
-    expect(await placements()).toEqual(before);
-  });
+  test(
+    'row by row: nothing, negative, unreadable, ×1000, ÷1000, other units, other currencies, old dates; said once and said again',
+    { timeout: 240_000 },
+    async () => {
+      const [before, prices] = [await placements(), await book()];
+      const random = seededRandom(7);
+      let mutants = 0;
+      for (let reading = 0; reading < MUTANTS / PER_READING; reading += 1) {
+        const from = Math.floor(random.fraction() * truth.length);
+        const damaged = new Map(
+          Array.from({ length: PER_READING }, (_, index) => {
+            const row = truth[(from + index * 3) % truth.length];
+            const damage = DAMAGE[(reading + index) % DAMAGE.length];
+            return row && damage ? [[offeringIdOf(row.key), { ...row, ...damage(row) }] as const] : [];
+          }).flat(),
+        );
+        mutants += damaged.size;
+        broken.says(truth.map((row) => damaged.get(offeringIdOf(row.key)) ?? row));
+        await nextPass();
+        expect(await quarantined()).toBe(damaged.size);
+        // A source that is broken for good says it again and again.
+        if (reading === 0) await nextPass();
+      }
+      expect(mutants).toBe(MUTANTS);
+      expect(await book()).toEqual(prices);
+      expect(await placements()).toEqual(before);
+    },
+  );
 
   test('two feeds that disagree, in ever other ways: neither moves a price', async () => {
     broken.says(truth);
