@@ -80,7 +80,11 @@ export class KarpenterClient {
     const prices = [];
     let after: string | null = null;
     do {
-      const { offerings }: KarpenterPricesQuery = await this.#client.request(Prices, { regions: [region], types: [...instanceTypes], after });
+      const { offerings }: KarpenterPricesQuery = await this.#client.request(Prices, {
+        regions: [region],
+        types: [...instanceTypes],
+        after,
+      });
       for (const { instanceType, zone, capacityType, price } of offerings.nodes)
         if (price)
           prices.push({ instanceType, zone: zone ?? null, capacityType: wordOf(capacityType), amount: price.perHour.amount });

@@ -105,7 +105,12 @@ describe('Install: what the Helm chart makes', () => {
 
   test('every pod is restricted, and only those that ask the API server for something have a token', async () => {
     const pods = (await read(await render(EVERYTHING))).filter(({ kind }) => KINDS_WITH_PODS.includes(kind));
-    expect(pods.map(({ metadata }) => metadata.name).sort()).toEqual(['purser', 'purser-extender', 'purser-operator', 'purser-router']);
+    expect(pods.map(({ metadata }) => metadata.name).sort()).toEqual([
+      'purser',
+      'purser-extender',
+      'purser-operator',
+      'purser-router',
+    ]);
     for (const { metadata, spec } of pods) {
       const pod = spec.template.spec;
       expect(pod.securityContext).toMatchObject({
