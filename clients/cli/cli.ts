@@ -44,6 +44,8 @@ Processes (run on a server):
   serve          the control plane
   router         the router
   runtime        the local runtime
+  operator       keeps the objects of a cluster in step with the API
+  extender       tells a cluster's scheduler what its nodes cost
   migrate        bring the database up to date and stop
   new-token      print a token for a file that you keep yourself
   simulate       try policies on recorded markets (purser simulate spot --help)

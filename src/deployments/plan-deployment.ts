@@ -257,13 +257,15 @@ function candidatesOf({ placement, prices, wish }: PlanInput, pools: readonly Pr
   return [...kept, ...lost];
 }
 
-const loses = (score: bigint, chosen: bigint): PlanCandidate['rejectedBecause'] =>
-  score >= chosen
+const loses = (score: bigint, chosen: bigint): PlanCandidate['rejectedBecause'] => {
+  if (score === chosen) return { code: 'SAME_COST', message: 'It costs the same; of equals the first by name is chosen.' };
+  return score > chosen
     ? { code: 'DEARER', message: `It costs ${formatUsd(score - chosen)} USD per hour more than the chosen one.` }
     : {
         code: 'NOT_WORTH_MOVING',
         message: `It costs ${formatUsd(chosen - score)} USD per hour less now; a wish that asks for nothing else does not move for that.`,
       };
+};
 
 const offeringsOf = ({ best, places }: Placement): ReadonlyMap<Id, Offering> =>
   new Map([...best, ...places].map(({ offering }) => [offering.id, offering]));

@@ -37,7 +37,7 @@ export interface PlanCandidate {
 }
 
 /** Why one that fits is not taken. */
-export type LosingCode = 'DEARER' | 'NOT_WORTH_MOVING';
+export type LosingCode = 'DEARER' | 'SAME_COST' | 'NOT_WORTH_MOVING';
 
 /** A pool that replicas go to. */
 export interface PlanPlace {

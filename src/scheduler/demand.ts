@@ -56,7 +56,7 @@ export const ANY_GPU = 'any';
 const OTHER_DEVICES = /^(Inferentia|Trainium|Gaudi|Qualcomm|Radeon|MI\d|TPU)/;
 
 /** Memory that one device gives, in MiB: of a share of a device that share. */
-const memoryOfDevice = ({ memoryMib, countMilli }: Accelerator): number =>
+export const memoryOfDevice = ({ memoryMib, countMilli }: Accelerator): number =>
   Math.floor((memoryMib * Math.min(1000, countMilli)) / 1000);
 
 /** Why what a machine has does not do; null = it does. */

@@ -37,7 +37,7 @@ function losers({ chosen, best, places }: Explained): string[] {
       const what = offeringKeyText(loser.offering);
       return below === null
         ? `${what} would not win at any price: what it costs besides is more than ${formatUsd(chosen.score)} USD per hour.`
-        : `${what} wins below ${formatUsd(below)} USD per hour; it costs ${formatUsd(loser.price.effective)}.`;
+        : `${what} wins ${bound(below)}; it costs ${formatUsd(loser.price.effective)}.`;
     });
 }
 
@@ -69,4 +69,10 @@ function cheaperElsewhere({ index, question, model, chosen, elsewhere }: Explain
       const saving = chosen ? `, ${formatUsd(chosen.score - score)} less than what was chosen` : '';
       return `${offeringKeyText(offering)} would cost ${formatUsd(score)} USD per hour${saving}, if a cluster could rent in ${regionOf(offering)}.`;
     });
+}
+
+/** The last price that wins where that is the rounder number. */
+function bound(below: bigint): string {
+  const [least, last] = [formatUsd(below), formatUsd(below - 1n)];
+  return last.length < least.length ? `at ${last} USD per hour or less` : `below ${least} USD per hour`;
 }

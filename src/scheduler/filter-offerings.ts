@@ -6,6 +6,7 @@ import type { PriceRow } from '../pricing/price-book.ts';
 import {
   acceleratorMisfit,
   ANY_GPU,
+  memoryOfDevice,
   replicasOfDemand,
   replicasPerAccelerators,
   type AcceleratorMisfit,
@@ -178,11 +179,15 @@ const MISFITS: Readonly<Record<AcceleratorMisfit, (wanted: Accelerator, has: Acc
   MISSING: (wanted) => `It has no accelerator; ${describe(wanted)} is needed.`,
   MODEL: (wanted, has) => `It has ${has?.model ?? 'none'}; ${nameOf(wanted)} is needed.`,
   COUNT: (wanted, has) => `It has ${has ? describe(has) : 'none'}; ${describe(wanted)} is needed.`,
-  MEMORY: (wanted, has) => {
-    const share = has && wanted.model === ANY_GPU && has.countMilli < 1000 ? `${describe(has)} of ` : '';
-    return `One ${has?.model ?? 'device'} has ${share}${has?.memoryMib || 'unknown'} MiB; ${wanted.memoryMib} are needed.`;
-  },
+  MEMORY: (wanted, has) => `${memoryShown(wanted, has)}; ${wanted.memoryMib} MiB are needed.`,
 };
+
+function memoryShown({ model: wanted }: Accelerator, has: Accelerator | null): string {
+  if (!has?.memoryMib) return `The memory of its ${has?.model ?? 'accelerator'} is unknown`;
+  return wanted === ANY_GPU && has.countMilli < 1000
+    ? `Its share of one ${has.model} has ${memoryOfDevice(has)} MiB`
+    : `One ${has.model} has ${has.memoryMib} MiB`;
+}
 
 function rejectPrice({ policy: { maxPricePerHour } }: Question, { price }: Candidate): Verdict {
   if (!price) return ['UNPRICED', 'No price of it is known.'];

@@ -161,7 +161,7 @@ describe('Placement: a wish goes where it is cheapest, and the pool is made', ()
       expect(cost && cost.price + cost.egress + cost.interruptions + cost.move).toBe(score);
     const chosen = plan.candidates.find((one) => one.chosen)!;
     expect(plan.places).toHaveLength(1);
-    expect(plan.wouldChange[0]).toMatch(/wins below [0-9.]+ USD per hour/);
+    expect(plan.wouldChange[0]).toMatch(/wins (below [0-9.]+ USD per hour|at [0-9.]+ USD per hour or less)/);
     expect(plan.actions.map(({ kind }) => kind)).toEqual([
       ...['CREATE_DEPLOYMENT', 'MAKE_POOL', 'PLACE', 'CREATE_REVISION', 'START_ROLLOUT'],
     ]);

@@ -97,11 +97,11 @@ describe('Scheduler core: filter, score, fill', () => {
       fc.property(made, ({ demand, policy, market }) => {
         const { best, places, wouldChange } = plan(demand, policy, market);
         const loser = best[1];
-        const below = /wins below ([0-9.]+) USD/.exec(wouldChange[0] ?? '')?.[1];
-        if (!loser || below === undefined || places.length !== 1) return;
+        const [, word, bound] = /wins (below|at) ([0-9.]+) USD/.exec(wouldChange[0] ?? '') ?? [];
+        if (!loser || bound === undefined || places.length !== 1) return;
         told += 1;
-        const [whole = '0', part = ''] = below.split('.');
-        const price = BigInt(whole) * PICO_PER_USD + BigInt(part.padEnd(12, '0'));
+        const [whole = '0', part = ''] = bound.split('.');
+        const price = BigInt(whole) * PICO_PER_USD + BigInt(part.padEnd(12, '0')) + (word === 'at' ? 1n : 0n);
         const winnerAt = (amount: bigint) => {
           const repriced = market.map((one) =>
             one.offering.id === loser.offering.id && one.price ? { ...one, price: { ...one.price, effective: amount } } : one,

@@ -93,7 +93,7 @@ export function addCloudCommands(program: Command, cli: () => Cli): void {
 
 async function list({ client, output }: Cli): Promise<void> {
   const { clouds } = await client().request(Clouds);
-  output.result(clouds, () => (clouds.length > 0 ? cloudTable(clouds) : 'No clouds are configured (PURSER_CLOUDS_FILE).'));
+  output.result(clouds, () => (clouds.length > 0 ? cloudTable(clouds) : NONE));
 }
 
 const cloudTable = (clouds: CloudsQuery['clouds']): string =>
@@ -106,6 +106,8 @@ const cloudTable = (clouds: CloudsQuery['clouds']): string =>
   );
 
 /** Ends as refused if something failed, so that a script can wait until all is well. */
+const NONE = 'No clouds are configured (PURSER_CLOUDS_FILE).';
+
 async function check({ client, output }: Cli, name: string | undefined): Promise<void> {
   const { clouds } = await client().request(CheckClouds);
   const asked =
@@ -117,7 +119,7 @@ async function check({ client, output }: Cli, name: string | undefined): Promise
             `cloud ${name}`,
           ),
         ];
-  output.result(asked, () => findingTable(asked));
+  output.result(asked, () => (asked.length > 0 ? findingTable(asked) : NONE));
   const failed = asked.flatMap((one) => one.check).filter(({ status }) => status === 'FAILED').length;
   if (failed > 0) throw new CommandFailure(`${failed} findings need a mend.`, EXIT.REFUSED);
 }
