@@ -26,6 +26,8 @@ const EVERYTHING: Values = {
   'router.maxTableAgeSeconds': 600,
   'operator.enabled': true,
   'operator.existingSecret': 'purser-operator',
+  'clouds.here.kind': 'aws',
+  'clouds.here.region': 'us-east-1',
   'operator.karpenter.enabled': true,
   'extender.enabled': true,
   'extender.existingSecret': 'purser-extender',
