@@ -29,8 +29,7 @@ export class KeptRentals {
   async #load(): Promise<RentalBook> {
     const saved = await this.#store?.load().catch(unknown);
     // What was saved was checked when it was made: nobody else writes there.
-    if (saved && saved.version !== this.#kept.version)
-      this.#kept = { version: saved.version, book: JSON.parse(saved.text) as RentalBook };
+    if (saved && saved.version !== this.#kept.version) this.#kept = { version: saved.version, book: bookIn(saved.text) };
     return this.#kept.book;
   }
 
@@ -45,6 +44,15 @@ export class KeptRentals {
     const mine = this.#turn.then(body);
     this.#turn = mine.catch(() => undefined);
     return mine;
+  }
+}
+
+/** Books of before there was all of it lack some. */
+function bookIn(text: string): RentalBook {
+  try {
+    return { ...EMPTY_BOOK, ...(JSON.parse(text) as Partial<RentalBook>) };
+  } catch (error) {
+    return unknown(error as Error);
   }
 }
 

@@ -1,5 +1,5 @@
 import { HOUR_MS, type Instant } from '../kernel/instant.ts';
-import type { CloudNode, CloudPool, CloudPoolState, CloudRefusal, CloudResult } from './cloud-provider.port.ts';
+import type { CloudFence, CloudNode, CloudPool, CloudPoolState, CloudRefusal, CloudResult } from './cloud-provider.port.ts';
 import type { OfferingKey } from './offering-key.ts';
 import { planScale, type ScaleInput, type ScalePlan } from './plan-scale.ts';
 
@@ -32,8 +32,8 @@ export interface RentedPool {
 
 /** Everything that such a provider remembers. */
 export interface RentalBook {
-  /** The highest that was seen. */
-  readonly epoch: number;
+  /** The highest that was seen, by cluster: each has a leader of its own, whose epochs say nothing about another's. */
+  readonly epochs: Readonly<Record<string, number>>;
   /** Machines that were ever rented: numbers them. */
   readonly made: number;
   readonly pools: Readonly<Record<string, RentedPool>>;
@@ -41,7 +41,7 @@ export interface RentalBook {
   readonly past: readonly Rental[];
 }
 
-export const EMPTY_BOOK: RentalBook = { epoch: 0, made: 0, pools: {}, past: [] };
+export const EMPTY_BOOK: RentalBook = { epochs: {}, made: 0, pools: {}, past: [] };
 
 export type Refused = Extract<CloudResult, { outcome: 'refused' }>;
 
@@ -51,6 +51,14 @@ export const refused = (reason: CloudRefusal, message: string, retryAfterMs: num
   outcome: 'refused',
   ...{ reason, message, retryAfterMs },
 });
+
+/** The book under this leader of the pool's cluster; null = a later one was seen. */
+export function ledBy(book: RentalBook, key: string, { epoch }: CloudFence): RentalBook | null {
+  const cluster = key.slice(0, key.lastIndexOf('/'));
+  const seen = book.epochs[cluster] ?? 0;
+  if (epoch < seen) return null;
+  return epoch === seen ? book : { ...book, epochs: { ...book.epochs, [cluster]: epoch } };
+}
 
 export const isThere = ({ stoppedAt }: Rental): boolean => stoppedAt === null;
 

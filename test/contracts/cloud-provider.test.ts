@@ -1,5 +1,5 @@
 // Providers of machines that need nothing but this machine: the suite of the port, and what each of them does beyond it.
-import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
@@ -61,7 +61,7 @@ const COMMAND = `
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 const [file, verb] = process.argv.slice(2);
 const input = JSON.parse(readFileSync(0, 'utf8'));
-const state = existsSync(file) ? JSON.parse(readFileSync(file, 'utf8')) : { made: 0, epoch: 0, pools: {} };
+const state = existsSync(file) ? JSON.parse(readFileSync(file, 'utf8')) : { made: 0, epochs: {}, pools: {} };
 const refuse = (reason) => ({ outcome: 'refused', reason, message: 'no', retryAfterMs: null });
 const there = (node) => node.phase === 'running';
 const verbs = {
@@ -81,8 +81,10 @@ const verbs = {
     return { outcome: 'accepted' };
   },
 };
-const stale = input.epoch < state.epoch;
-state.epoch = Math.max(state.epoch, input.epoch ?? 0);
+const cluster = (input.key ?? input.pool?.key ?? '').split('/').slice(0, 2).join('/');
+const seen = state.epochs[cluster] ?? 0;
+const stale = input.epoch < seen;
+state.epochs[cluster] = Math.max(seen, input.epoch ?? 0);
 const answer = stale ? { outcome: 'stale_epoch' } : verbs[verb]();
 writeFileSync(file, JSON.stringify(state));
 process.stdout.write(JSON.stringify(answer));
@@ -230,6 +232,16 @@ describe('Nodes scale: a command that misbehaves', () => {
     await expect(provider.observeNodes(pool.key)).rejects.toThrow(/SIGKILL/);
   });
 
+  test('one that ends and leaves a child behind, which holds its output open, is not waited for longer', async () => {
+    const place = folder();
+    const file = join(place, 'rent');
+    writeFileSync(file, `#!/bin/sh\nsleep 20 &\necho $! > '${join(place, 'pid')}'\necho '[]'\n`);
+    chmodSync(file, 0o755);
+    const provider = new CommandCloud('command', CommandSettings.parse({ command: [file], timeoutMs: 300 }));
+    await expect(provider.interruptions()).rejects.toThrow(/no whole answer within 300 ms/);
+    process.kill(Number(readFileSync(join(place, 'pid'), 'utf8')));
+  });
+
   test('one that is not there leaves the effect unknown', async () => {
     const provider = new CommandCloud('command', CommandSettings.parse({ command: ['/nowhere/rent'] }));
     await expect(provider.interruptions()).rejects.toThrow(CloudUnknown);
@@ -243,6 +255,12 @@ describe("Cloud port: machines of one's own, beyond it", () => {
   };
   const nodesOf = async (provider: MachinesCloud, phase: string) =>
     ((await provider.observeNodes(own.key))?.nodes ?? []).filter((node) => node.phase === phase);
+
+  test('books that cannot be read leave all unknown', async () => {
+    const place = folder();
+    writeFileSync(join(place, 'state-000000001.json'), '{"pools":');
+    await expect(machines(null, place).provider.observeNodes(own.key)).rejects.toThrow(CloudUnknown);
+  });
 
   test('there are as many as the list has, and a pool of one zone has those of that zone', async () => {
     const { provider } = machines();

@@ -175,6 +175,16 @@ export function machineProviderSuite(
         expect(await machines(subject)).toEqual(first);
       });
 
+    if (can.includes('epochs'))
+      test('a leader of another cluster is not held up by this one', async () => {
+        const { provider, pool } = await withMachines(1);
+        const other = { ...pool, key: 'here/west/burst' };
+        const earlier = { epoch: FENCE.epoch - 1 };
+        expect(await provider.ensurePool(other, earlier)).toEqual(ACCEPTED);
+        expect(await provider.scalePool(other.key, { desired: 1, release: [] }, earlier)).toEqual(ACCEPTED);
+        expect(await provider.deletePool(other.key, earlier)).toEqual(ACCEPTED);
+      });
+
     if (can.includes('stock'))
       test('out of stock keeps what there is, and the wish said again finds what came back', async () => {
         const subject = await withMachines(2);

@@ -17,6 +17,7 @@ import {
   ACCEPTED,
   EMPTY_BOOK,
   isThere,
+  ledBy,
   machinesOf,
   planRentals,
   refused,
@@ -69,7 +70,7 @@ export class MachinesCloud implements MachineProvider, PriceFeed, CloudCheck {
   }
 
   ensurePool(pool: CloudPool, fence: CloudFence): Promise<CloudResult> {
-    return this.#change(fence, (book) => {
+    return this.#change({ key: pool.key, fence }, (book) => {
       const problem = this.#problemWith(pool);
       return problem === null ? { book: withPool(book, pool), answer: ACCEPTED } : { book, answer: refused('INVALID', problem) };
     });
@@ -80,7 +81,7 @@ export class MachinesCloud implements MachineProvider, PriceFeed, CloudCheck {
     wish: { readonly desired: number; readonly release: readonly string[] },
     fence: CloudFence,
   ): Promise<CloudResult> {
-    const result = await this.#change(fence, (book) => {
+    const result = await this.#change({ key, fence }, (book) => {
       const known = book.pools[key];
       if (!known) return { book, answer: refused('NO_SUCH_POOL', `there is no pool ${key}`) };
       return this.#scale(book, known, wish);
@@ -90,7 +91,7 @@ export class MachinesCloud implements MachineProvider, PriceFeed, CloudCheck {
   }
 
   async deletePool(key: string, fence: CloudFence): Promise<CloudResult> {
-    const result = await this.#change(fence, (book) => ({
+    const result = await this.#change({ key, fence }, (book) => ({
       book: withoutPool(book, key, (machine) => this.#stopped(machine)),
       answer: ACCEPTED,
     }));
@@ -185,13 +186,13 @@ export class MachinesCloud implements MachineProvider, PriceFeed, CloudCheck {
   }
 
   #change(
-    fence: CloudFence,
+    { key, fence }: { readonly key: string; readonly fence: CloudFence },
     body: (book: RentalBook) => { readonly book: RentalBook; readonly answer: CloudResult },
   ): Promise<CloudResult> {
     return this.#books.change<CloudResult>((kept) => {
-      if (fence.epoch < kept.epoch) return { book: kept, answer: { outcome: 'stale_epoch' } };
+      const led = ledBy(kept, key, fence);
+      if (!led) return { book: kept, answer: { outcome: 'stale_epoch' } };
       const now = this.#deps.clock.now();
-      const led = fence.epoch === kept.epoch ? kept : { ...kept, epoch: fence.epoch };
       return body(tidied(led, { now, before: now - REMEMBERED_MS, isKept: hasNode }));
     });
   }

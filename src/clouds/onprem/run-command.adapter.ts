@@ -27,9 +27,15 @@ export function runCommand({ command, timeoutMs }: CommandSettings, verb: string
   return new Promise((resolve, reject) => {
     const child = spawn(program, [...first, verb], {
       stdio: ['pipe', 'pipe', 'pipe'],
-      timeout: timeoutMs,
-      killSignal: 'SIGKILL',
     });
+    let isLate = false;
+    // Its own children may hold its output open when it is gone: they are not waited for either.
+    const timer = setTimeout(() => {
+      isLate = true;
+      child.kill('SIGKILL');
+      child.stdout.destroy();
+      child.stderr.destroy();
+    }, timeoutMs);
     const answer: Buffer[] = [];
     let bytes = 0;
     let words = '';
@@ -39,9 +45,14 @@ export function runCommand({ command, timeoutMs }: CommandSettings, verb: string
       else answer.push(chunk);
     });
     child.stderr.on('data', (chunk: Buffer) => (words = `${words}${chunk.toString()}`.slice(-MAX_WORDS)));
-    child.once('error', (error) => reject(new CloudUnknown(`${verb}: ${error.message}`, { cause: error })));
+    child.once('error', (error) => {
+      clearTimeout(timer);
+      reject(new CloudUnknown(`${verb}: ${error.message}`, { cause: error }));
+    });
     child.once('close', (code, signal) => {
-      if (code === 0) resolve(Buffer.concat(answer).toString());
+      clearTimeout(timer);
+      if (isLate && signal === null) reject(new CloudUnknown(`${verb}: no whole answer within ${timeoutMs} ms`));
+      else if (code === 0) resolve(Buffer.concat(answer).toString());
       else reject(new CloudUnknown(`${verb}: the command ended with ${signal ?? `status ${code}`}. ${words.trim()}`.trim()));
     });
     // A command that ends without reading its input says so by its exit status.

@@ -19,6 +19,7 @@ import { nameMachines } from '../plan-scale.ts';
 import {
   ACCEPTED,
   isThere,
+  ledBy,
   machinesOf,
   nodeOf,
   planRentals,
@@ -111,7 +112,7 @@ export class SimulatedCloud implements CloudProvider, CloudCheck {
   }
 
   ensurePool(pool: CloudPool, fence: CloudFence): Promise<CloudResult> {
-    return this.#change(fence, (book) => {
+    return this.#change({ key: pool.key, fence }, (book) => {
       const kind = kindToRent(this.#deps.priced, pool, this.#deps.clock.now());
       if ('outcome' in kind && kind.reason === 'INVALID') return { book, answer: kind };
       return { book: withPool(book, pool), answer: ACCEPTED };
@@ -123,7 +124,7 @@ export class SimulatedCloud implements CloudProvider, CloudCheck {
     wish: { readonly desired: number; readonly release: readonly string[] },
     fence: CloudFence,
   ): Promise<CloudResult> {
-    return this.#change(fence, (book) => {
+    return this.#change({ key, fence }, (book) => {
       const known = book.pools[key];
       if (!known) return { book, answer: refused('NO_SUCH_POOL', `there is no pool ${key}`) };
       return this.#scale(book, known, wish);
@@ -131,7 +132,7 @@ export class SimulatedCloud implements CloudProvider, CloudCheck {
   }
 
   deletePool(key: string, fence: CloudFence): Promise<CloudResult> {
-    return this.#change(fence, (book) => ({
+    return this.#change({ key, fence }, (book) => ({
       book: withoutPool(book, key, (machine) => this.#stopped(machine)),
       answer: ACCEPTED,
     }));
@@ -243,16 +244,16 @@ export class SimulatedCloud implements CloudProvider, CloudCheck {
 
   /** A lost call may have had its effect: half of them have. */
   async #change(
-    fence: CloudFence,
+    { key, fence }: { readonly key: string; readonly fence: CloudFence },
     body: (book: RentalBook) => { readonly book: RentalBook; readonly answer: CloudResult },
   ): Promise<CloudResult> {
     this.#refuseInTrouble();
     const loses = this.#whatIsLost();
     if (loses === 'request') throw new CloudUnknown('the simulated call was lost');
     const result = await this.#books.change<CloudResult>((kept) => {
-      if (fence.epoch < kept.epoch) return { book: kept, answer: { outcome: 'stale_epoch' } };
+      const led = ledBy(kept, key, fence);
+      if (!led) return { book: kept, answer: { outcome: 'stale_epoch' } };
       const now = this.#deps.clock.now();
-      const led = fence.epoch === kept.epoch ? kept : { ...kept, epoch: fence.epoch };
       return body(tidied(this.#seen(led, now), { now, before: now - BILLED_MS }));
     });
     if (loses === 'answer') throw new CloudUnknown('the answer of the simulated call was lost');
