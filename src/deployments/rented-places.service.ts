@@ -27,22 +27,27 @@ import type { PlacedPool } from './placement.ts';
 import type { CurrentDeployment } from './plan-deployment.ts';
 import type { Workload } from './replica.ts';
 import {
+  allowedOf,
   configOf,
   freeOf,
+  growthOf,
+  isGivenBack,
+  isRentedFrom,
   makePool,
-  maxNodesFor,
   nameOfPool,
   refusalsOf,
   rentableOf,
   shareOf,
   sourcesOf,
+  type AskedGrowth,
   type PoolsThere,
+  type RentedCapacity,
   type Source,
 } from './rented-pool.ts';
 
 export interface RentedPlacesDeps {
   readonly clusters: Pick<ClusterStore, 'pools' | 'insertPool' | 'lockSources'>;
-  readonly nodes: Pick<NodeStore, 'scalings' | 'saveScaling' | 'lockScaling' | 'presentNodes'>;
+  readonly nodes: Pick<NodeStore, 'scalings' | 'saveScaling' | 'saveScalingStatus' | 'lockScaling' | 'presentNodes'>;
   readonly capacity: Pick<CapacityStore, 'answers'>;
   readonly prices: Pick<PricesService, 'priced'>;
   readonly clock: Clock;
@@ -107,21 +112,28 @@ export class RentedPlaces {
 
   /** Makes the pools that are missing and lets the others grow as far as is needed. */
   async make(tx: Transaction, pools: readonly PlacedPool[], cause: Cause): Promise<void> {
-    const { clusters, nodes } = this.#deps;
     for (const { pool, rented } of pools) {
       if (!rented) continue;
       if (rented.isNew) {
-        invariant(await clusters.insertPool(tx, pool, cause.principal), `pool ${pool.name} is made once`);
+        invariant(await this.#deps.clusters.insertPool(tx, pool, cause.principal), `pool ${pool.name} is made once`);
         record(tx, poolChanged(null, pool, cause));
       }
-      const before = await nodes.lockScaling(tx, pool.id);
-      if (before && before.maxNodes >= rented.scaling.maxNodes) continue;
-      const blank = { desiredNodes: null, scaledAt: null, conditions: [], emptying: null, emptiedAt: null, version: 0 };
-      const known = before ?? blank;
-      const after: PoolScaling = { ...known, ...rented.scaling, poolId: pool.id, version: known.version + 1 };
-      await nodes.saveScaling(tx, after, cause);
-      record(tx, poolScalingChanged(before, after, { ...cause, pool }));
+      await this.#allow(tx, pool, rented, cause);
     }
+  }
+
+  async #allow(tx: Transaction, pool: Pool, { scaling, machines }: RentedCapacity, cause: Cause): Promise<void> {
+    const { nodes } = this.#deps;
+    const before = await nodes.lockScaling(tx, pool.id);
+    const isBack = before !== null && machines > 0 && isGivenBack(before);
+    // It holds machines of its source again, and no more of them than are left.
+    if (isBack) await nodes.saveScalingStatus(tx, { ...before, desiredNodes: null });
+    if (before && (isBack ? before.maxNodes === scaling.maxNodes : before.maxNodes >= scaling.maxNodes)) return;
+    const blank = { desiredNodes: null, scaledAt: null, conditions: [], emptying: null, emptiedAt: null, version: 0 };
+    const known = before ?? blank;
+    const after: PoolScaling = { ...known, ...scaling, poolId: pool.id, version: known.version + 1 };
+    await nodes.saveScaling(tx, after, cause);
+    record(tx, poolScalingChanged(before, after, { ...cause, pool }));
   }
 
   async #look(tx: Transaction, question: PlacesQuestion, sources: readonly Source[]): Promise<World> {
@@ -153,29 +165,32 @@ export class RentedPlaces {
   }
 
   #pools(world: World, places: readonly PlacedReplicas[]): PlacedPool[] {
-    return places.map((place) => {
+    const placed = places.map((place): Growing => {
       const replicas = world.replicas === 0 ? 0 : place.replicas;
-      if (place.poolId !== null) return this.#withRoom(world, place, replicas);
+      if (place.poolId !== null) return { placed: this.#withRoom(world, place, replicas), growth: null };
       const from = world.sources.find(({ key }) => key === place.source);
       invariant(from, `source ${place.source} of a place`);
-      return { ...this.#rented(world, from, place), clusterName: from.cluster.name, replicas };
+      return this.#rented(world, from, place, replicas);
     });
+    return withGrowth(world, placed);
   }
 
-  #rented(world: World, from: Source, place: PlacedReplicas): Required<Pick<PlacedPool, 'pool' | 'rented'>> {
+  #rented(world: World, from: Source, place: PlacedReplicas, replicas: number): Growing {
     const { there, own } = world;
     const { offering, zone, machines, cost } = place;
     const name = nameOfPool(from, offering, zone);
     const existing = there.pools.find((pool) => pool.clusterId === from.cluster.id && pool.name === name);
     const pool = existing ?? makePool(from, { name, offering }, { now: this.#deps.clock.now(), random: this.#deps.random });
-    const before = there.scalings.get(pool.id)?.maxNodes ?? 0;
-    // Those of others that share the pool keep what they were allowed.
-    const others = own.has(pool.id) ? 0 : before;
-    const maxNodes = Math.max(before, others + maxNodesFor(machines, 0, leftOf(world, from) ?? machines));
-    const scaling = { provider: from.source.provider, config: configOf(from, offering, zone), minNodes: 0, maxNodes };
+    const before = allowedOf(there.scalings.get(pool.id));
+    // What others that share the pool were allowed is not among what is left, and stays.
+    const [others, its] = own.has(pool.id) ? [0, before] : [before, 0];
+    const scaling = { provider: from.source.provider, config: configOf(from, offering, zone), minNodes: 0, maxNodes: others };
     const rate = shareOf(priceOf(place), machines, place.replicas);
     const rented = { isNew: !existing, machines: world.replicas === 0 ? 0 : machines, zone, rate, cost, scaling };
-    return { pool, rented };
+    return {
+      placed: { pool, clusterName: from.cluster.name, replicas, rented },
+      growth: { source: from.key, before: its, machines },
+    };
   }
 
   #withRoom({ there, clusters }: World, { poolId }: PlacedReplicas, replicas: number): PlacedPool {
@@ -199,12 +214,43 @@ export class RentedPlaces {
     const placed = held.map(({ poolId, offeringId }) =>
       staysOn(world, { poolId, one: priced.get(offeringId), replicas: Number(counts.get(poolId) ?? 0n) }),
     );
-    return placed.every((one) => one !== null) ? placed : null;
+    return placed.every((one) => one !== null) && hasRoom(world, placed) ? withGrowth(world, placed) : null;
   }
 }
 
-const leftOf = ({ facts }: World, from: Source): number | undefined =>
-  facts.rentable?.find(({ source }) => source === from.key)?.machines;
+/** A place with the machines that its pool is to be allowed beyond what others have of it; null = its pool does not grow. */
+interface Growing {
+  readonly placed: PlacedPool;
+  readonly growth: AskedGrowth | null;
+}
+
+const leftOf = ({ facts }: World): Map<string, number> =>
+  new Map((facts.rentable ?? []).map(({ source, machines }) => [source, machines]));
+
+/** True if sources have what their pools would grow by, all of them together. */
+function hasRoom(world: World, places: readonly Growing[]): boolean {
+  const left = leftOf(world);
+  const bySource = Map.groupBy(
+    places.flatMap(({ growth }) => growth ?? []),
+    ({ source }) => source,
+  );
+  return [...bySource].every(
+    ([source, all]) =>
+      all.every(({ before, machines }) => machines <= before) ||
+      all.reduce((sum, { before, machines }) => sum + Math.max(before, machines), 0) <= (left.get(source) ?? 0),
+  );
+}
+
+function withGrowth(world: World, places: readonly Growing[]): PlacedPool[] {
+  const asked = places.flatMap(({ growth }) => growth ?? []);
+  const granted = growthOf(asked, leftOf(world));
+  return places.map(({ placed, growth }): PlacedPool => {
+    const { rented } = placed;
+    if (!rented || !growth) return placed;
+    const maxNodes = rented.scaling.maxNodes + (granted[asked.indexOf(growth)] ?? 0);
+    return { ...placed, rented: { ...rented, scaling: { ...rented.scaling, maxNodes } } };
+  });
+}
 
 interface Staying {
   readonly poolId: Id;
@@ -213,23 +259,24 @@ interface Staying {
 }
 
 /** Null = its pool, its price or what it may rent is gone, or it may not grow that far. */
-function staysOn(world: World, { poolId, one, replicas }: Staying): PlacedPool | null {
+function staysOn(world: World, { poolId, one, replicas }: Staying): Growing | null {
   const pool = world.there.pools.find(({ id }) => id === poolId);
   const scaling = world.there.scalings.get(poolId);
   const from = world.sources.find(
-    ({ cluster, source }) => cluster.id === pool?.clusterId && source.provider === scaling?.provider,
+    (one) => one.cluster.id === pool?.clusterId && scaling !== undefined && isRentedFrom(one, scaling),
   );
   if (!pool || !scaling || !one?.price || !from) return null;
   const perMachine = Math.max(1, replicasPerMachine(world, one.offering));
   const machines = machinesFor(replicas, perMachine);
-  const left = leftOf(world, from) ?? machines;
-  if (machines > Math.max(scaling.maxNodes, left)) return null;
   const cost = new CostModel(world.demand, null).parts(one.offering, one.price.effective, { replicas, machines });
   const { provider, config, minNodes } = scaling;
   const rate = shareOf(one.price.effective, machines, replicas);
-  const wanted = { provider, config, minNodes, maxNodes: maxNodesFor(machines, scaling.maxNodes, left) };
+  const wanted = { provider, config, minNodes, maxNodes: 0 };
   const rented = { isNew: false, machines, zone: config['zone'] ?? '', rate, cost, scaling: wanted };
-  return { pool, clusterName: from.cluster.name, replicas, rented };
+  return {
+    placed: { pool, clusterName: from.cluster.name, replicas, rented },
+    growth: { source: from.key, before: allowedOf(scaling), machines },
+  };
 }
 
 /** The workloads of the newest revision: one per pool. */

@@ -54,15 +54,21 @@ export const sourcesOf = (clusters: readonly Cluster[], format: string): Source[
     );
 
 /** Of a source: what its pools have been allowed, those that were given back and those of `own` left out. */
-function promisedOf({ cluster, source }: Source, { pools, scalings }: PoolsThere, own: ReadonlySet<Id>): number {
-  const its = pools.filter((pool) => pool.clusterId === cluster.id && pool.offeringId !== null && !own.has(pool.id));
+function promisedOf(from: Source, { pools, scalings }: PoolsThere, own: ReadonlySet<Id>): number {
+  const its = pools.filter((pool) => pool.clusterId === from.cluster.id && pool.offeringId !== null && !own.has(pool.id));
   return its.reduce((all, { id }) => {
     const scaling = scalings.get(id);
-    const isHere = scaling?.provider === source.provider && scaling.config['region'] === nameOfRegion(source.region);
-    const isGivenBack = scaling?.scaledAt !== null && scaling?.desiredNodes === 0;
-    return all + (isHere && !isGivenBack ? scaling.maxNodes : 0);
+    return all + (scaling && isRentedFrom(from, scaling) ? allowedOf(scaling) : 0);
   }, 0);
 }
+
+export const isRentedFrom = ({ source }: Source, { provider, config }: Pick<PoolScaling, 'provider' | 'config'>): boolean =>
+  provider === source.provider && config['region'] === nameOfRegion(source.region);
+
+/** Machines that a pool holds of what its source may rent: none once it has given them back, until it is asked for again. */
+export const allowedOf = (scaling: PoolScaling | undefined): number => (!scaling || isGivenBack(scaling) ? 0 : scaling.maxNodes);
+
+export const isGivenBack = ({ scaledAt, desiredNodes }: PoolScaling): boolean => scaledAt !== null && desiredNodes === 0;
 
 /** Machines that each source may still rent. */
 export const rentableOf = (sources: readonly Source[], there: PoolsThere, own: ReadonlySet<Id>): RentableRegion[] =>
@@ -145,9 +151,26 @@ export const configOf = ({ source }: Source, offering: Offering, zone: string): 
   ...(zone === '' ? {} : { zone }),
 });
 
-/** While a rollout is under way both sides run: twice the machines, as far as the source goes. */
-export const maxNodesFor = (machines: number, before: number, left: number): number =>
-  Math.max(before, Math.min(2 * machines, Math.max(machines, left)));
+/** Machines that a pool was allowed before, and those that it needs now. */
+export interface AskedGrowth {
+  readonly source: string;
+  readonly before: number;
+  readonly machines: number;
+}
+
+/** While a rollout is under way both sides run: twice the machines, as far as the source goes for all of its pools together. */
+export function growthOf(asked: readonly AskedGrowth[], left: ReadonlyMap<string, number>): number[] {
+  const spare = new Map(left);
+  const take = (source: string, machines: number): void => void spare.set(source, (spare.get(source) ?? 0) - machines);
+  const needed = asked.map(({ before, machines }) => Math.max(before, machines));
+  for (const [at, { source }] of asked.entries()) take(source, needed[at] ?? 0);
+  return asked.map(({ source, machines }, at) => {
+    const least = needed[at] ?? 0;
+    const more = Math.max(0, Math.min(2 * machines - least, spare.get(source) ?? 0));
+    take(source, more);
+    return least + more;
+  });
+}
 
 /** Rounded up, so that what the owner allows is never exceeded by a rounding. */
 export const shareOf = (price: PicoUsdPerHour, machines: number, replicas: number): PicoUsdPerHour =>

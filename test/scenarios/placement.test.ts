@@ -236,6 +236,25 @@ describe('Placement: a wish goes where it is cheapest, and the pool is made', ()
     expect((await scalings()).reduce((all, { maxNodes }) => all + maxNodes, 0)).toBeLessThanOrEqual(3);
   });
 
+  test('pools of one deployment share what their source may rent, also while both sides of a rollout run', async () => {
+    await rent([{ ...source('aws', 'aws/us-east-1', 3), zones: ['us-east-1a', 'us-east-1b'] }]);
+    expect(await deploy({ regions: ['aws/us-east-1'], policy: { zones: 2 } })).toMatchObject({ ok: true });
+    const pools = await scalings();
+    expect(pools).toHaveLength(2);
+    expect(pools.reduce((all, { maxNodes }) => all + maxNodes, 0)).toBeLessThanOrEqual(3);
+  });
+
+  test('a pool that gave its machines back holds them again as soon as something is placed there', async () => {
+    await rent([source('aws', 'aws/us-east-1', 3)]);
+    const regions = ['aws/us-east-1'];
+    expect(await deploy({ regions })).toMatchObject({ ok: true });
+    await db.database.write(SCOPE, (tx) => sqlOf(tx).execute(`update pool_scaling set desired_nodes = 0, scaled_at = 1`));
+    expect(await plane.deploy(1, { ...wish, regions, name: 'second' })).toMatchObject({ ok: true });
+    const third = await plane.deploy(1, { ...wish, regions, name: 'third' });
+    expect(third).toMatchObject({ ok: false, error: { code: 'NO_CAPACITY' } });
+    expect((await scalings()).reduce((all, { maxNodes }) => all + maxNodes, 0)).toBeLessThanOrEqual(3);
+  });
+
   test('near to one deployment and apart from another', async () => {
     expect(await deploy()).toMatchObject({ ok: true });
     const [{ provider, config } = { provider: '', config: {} as Record<string, string> }] = await scalings();
