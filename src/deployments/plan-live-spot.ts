@@ -34,10 +34,14 @@ export interface LiveSpotWorld {
   readonly refused: ReadonlySet<Id>;
   /** Null = this is the first look. */
   readonly memory: SpotMemory | null;
+  /** Of the replicas, those that shall be on-demand whatever spot is like; absent = none. */
+  readonly minOnDemand?: number;
 }
 
 export interface LiveSpotPlan {
   readonly memory: SpotMemory;
+  /** Replicas by pool that nobody takes away: what is remembered as held if the changes are not made. */
+  readonly here: ReadonlyMap<Id, number>;
   /** True if what is remembered says more than before, so that it is to be kept. */
   readonly isNews: boolean;
   /** Workloads that get another number of replicas. */
@@ -57,12 +61,12 @@ const LEAVES_MS = 2 * MINUTE_MS;
 /**
  * How many replicas each pool shall have: spread over pools that are lost independently, with spares where the record says so, on-demand while spot is
  * short, and back. Successors are started before what will be taken away goes. Never more than the wish's own limits allow. Null = there is nothing to
- * choose: one pool, no spot, a price that nobody knows, or a wish of none.
+ * choose: one pool, no spot, a price that nobody knows, a wish of none, or one that leaves none to spot.
  */
 export function planLiveSpot(world: LiveSpotWorld, now: Instant): LiveSpotPlan | null {
   const { workloads, spec, rates } = world;
   const isSpotted = workloads.some(({ capacityType }) => capacityType === 'spot');
-  if (!isSpotted || workloads.length < 2 || spec.replicas === 0) return null;
+  if (!isSpotted || workloads.length < 2 || spec.replicas <= (world.minOnDemand ?? 0)) return null;
   if (workloads.some(({ offeringId }) => (rates.get(offeringId) ?? 0n) <= 0n)) return null;
   const parts = workloads.map((workload) => partOf(workload, world));
   const seen = seenNow(world, parts, now);
@@ -76,7 +80,8 @@ export function planLiveSpot(world: LiveSpotWorld, now: Instant): LiveSpotPlan |
     parts.map(({ workload, staying }) => [workload.poolId, Math.min(staying.length, targets.get(workload.id) ?? 0)]),
   );
   const memory = { record, held, ready: seen.ready };
-  return { memory, isNews: isNews(world.memory, memory, seen), changes, reasons };
+  const here = new Map(parts.map(({ workload, staying }) => [workload.poolId, staying.length]));
+  return { memory, here, isNews: isNews(world.memory, memory, seen), changes, reasons };
 }
 
 /** A workload with what is there of it. */
@@ -142,26 +147,35 @@ function targetsOf(world: LiveSpotWorld, { parts, record, launchMs }: Deciding, 
   const onDemand = parts
     .filter(({ workload }) => workload.capacityType !== 'spot')
     .sort((a, b) => rateOf(world, a.workload) - rateOf(world, b.workload));
+  const held = parts.flatMap((part) => heldOf(part, launchMs, now));
+  const fixed = fixedOf(world, held);
   const plan = planSpot(
     {
       policy: {
-        replicas: spec.replicas,
+        replicas: spec.replicas - (world.minOnDemand ?? 0),
         onDemandRatio: onDemand[0] ? rateOf(world, onDemand[0].workload) / cheapest : UNAFFORDABLE,
         ...{ launchMs, lookMs: LOOK_MS, goal: GOAL },
       },
       record,
-      held: parts.flatMap((part) => heldOf(part, launchMs, now)),
+      held: held.filter(({ id }) => !fixed.has(id)),
       pools: parts.flatMap(({ workload }) => (workload.capacityType === 'spot' ? [poolOf(world, workload, cheapest)] : [])),
       refused,
     },
     now,
   );
   const given = onDemand.find(({ workload }) => !refused.has(workload.poolId));
-  const launched = plan.launches.flatMap((poolId) => {
+  const lacking = Array<null>(Math.max(0, (world.minOnDemand ?? 0) - fixed.size)).fill(null);
+  const launched = [...lacking, ...plan.launches].flatMap((poolId) => {
     const part = poolId === null ? given : parts.find(({ workload }) => workload.poolId === poolId);
     return part ? [part.workload] : [];
   });
   return fillTargets(world, { parts, launched, stops: new Set(plan.stops) });
+}
+
+/** Those that are on-demand because the wish says so, whatever is planned for the others: the first that serve. */
+function fixedOf({ minOnDemand = 0 }: LiveSpotWorld, held: readonly HeldInstance[]): ReadonlySet<string> {
+  const lasting = held.filter(({ pool, leavesAt }) => pool === null && leavesAt === null).sort((a, b) => a.readyAt - b.readyAt);
+  return new Set(lasting.slice(0, minOnDemand).map(({ id }) => id));
 }
 
 /** Over spot, where there is no on-demand pool: it is never the cheaper way. */

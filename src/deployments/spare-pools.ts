@@ -36,10 +36,23 @@ export function sparePools(question: SparePoolsQuestion): Pool[] {
   });
 }
 
-const isAllowed = ({ capacityType }: Pool, offering: Offering, { spec: { placement }, resources }: SparePoolsQuestion): boolean =>
-  placement.capacityTypes.includes(capacityType) &&
-  meansAnyRegion(placement.regions, regionOf(offering)) &&
-  isLargeEnough(offering, resources);
+function isAllowed({ capacityType, name }: Pool, offering: Offering, question: SparePoolsQuestion): boolean {
+  const { regions, capacityTypes, pool: named = name } = question.spec.placement;
+  if (named !== name || !capacityTypes.includes(capacityType)) return false;
+  return (
+    meansAnyRegion(regions, regionOf(offering)) && isInPolicy(offering, question) && isLargeEnough(offering, question.resources)
+  );
+}
+
+/** How far callers and neighbours are was weighed for the regions that it is in: where that matters it stays in these. */
+function isInPolicy(offering: Offering, { spec, workloads, offerings }: SparePoolsQuestion): boolean {
+  const { residency, latencyMs, near = [], apart = [] } = spec.placement.policy ?? {};
+  const region = regionOf(offering);
+  if (residency && !meansAnyRegion(residency, region)) return false;
+  if (latencyMs === undefined && near.length === 0 && apart.length === 0) return true;
+  const known = workloads.flatMap(({ offeringId }) => offerings.get(offeringId) ?? []);
+  return known.some((one) => regionOf(one) === region);
+}
 
 function isLargeEnough(
   { cpuMilli, memoryMib, accelerator: has }: Offering,

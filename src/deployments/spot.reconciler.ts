@@ -3,7 +3,7 @@ import type { DecisionsService } from '../decisions/decisions.service.ts';
 import { record } from '../events/event-log.ts';
 import { capacityKeyOf, isSameCapacity } from '../fleet/capacity-answer.ts';
 import type { CapacityStore } from '../fleet/capacity-store.port.ts';
-import type { Cluster, Pool } from '../fleet/cluster.ts';
+import { isLost, isUnreachable, type Cluster, type Pool } from '../fleet/cluster.ts';
 import type { ClusterStore } from '../fleet/cluster-store.port.ts';
 import type { NodeStore } from '../fleet/node-store.port.ts';
 import type { Clock } from '../kernel/clock.ts';
@@ -122,14 +122,14 @@ export class SpotReconciler implements Reconciliation<SpotPassInput, SpotPassPla
     const refused = await this.#refused(tx, { pools, offerings }, now);
     return deployments.flatMap((deployment) => {
       const { id, spec } = deployment;
-      const steadily = { deployment, rollout: rollouts.get(id) ?? null, revisions: revisions.get(id) ?? [] };
+      const steadily = { deployment, rollout: rollouts.get(id) ?? null, revisions: revisions.get(id) ?? [], clusters: present };
       const own = steady(steadily, workloads.get(id) ?? []);
       const [first] = own;
       const resources = steadily.revisions.find((revision) => revision.id === first?.revisionId)?.spec.resources;
       if (!first || !resources) return [];
       const spare = sparePools({ spec, resources, workloads: workloads.get(id) ?? [], clusters: present, pools, offerings });
       const all = [...own, ...spare.map((pool) => this.#emptyWorkload(first, pool, present))];
-      const facts = { replicas: replicas.get(id) ?? [], memory: memories.get(id) ?? null };
+      const facts = { replicas: replicas.get(id) ?? [], memory: memories.get(id) ?? null, minOnDemand: minOnDemandOf(spec) };
       return [{ deployment, world: { spec, workloads: all, ...facts, noticed, offerings, rates, refused } }];
     });
   }
@@ -180,7 +180,7 @@ export class SpotReconciler implements Reconciliation<SpotPassInput, SpotPassPla
     if (locked?.version !== deployment.version) return;
     if (!(await this.#arePresent(tx, plan))) return;
     const changes = await this.#allowed(tx, deployment, { world, plan });
-    const memory = changes === plan.changes ? plan.memory : { ...plan.memory, held: world.memory?.held ?? plan.memory.held };
+    const memory = changes === plan.changes ? plan.memory : { ...plan.memory, held: plan.here };
     if (plan.isNews || changes.length > 0)
       await spot.saveMemory(tx, { deploymentId: deployment.id, teamId: deployment.teamId }, memory);
     if (changes.length > 0) await this.#spread(tx, deployment, { world, plan, changes });
@@ -240,21 +240,32 @@ export class SpotReconciler implements Reconciliation<SpotPassInput, SpotPassPla
   }
 }
 
-/** Workloads of the one revision that has all traffic; none while a rollout is under way. */
-function steady(
-  {
-    deployment,
-    rollout,
-    revisions,
-  }: { readonly deployment: Deployment; readonly rollout: Rollout | null; readonly revisions: readonly Revision[] },
-  workloads: readonly Workload[],
-): Workload[] {
-  const [only, ...others] = deployment.spec.traffic.filter(({ weight }) => weight > 0);
+interface Steadily {
+  readonly deployment: Deployment;
+  readonly rollout: Rollout | null;
+  readonly revisions: readonly Revision[];
+  readonly clusters: readonly Cluster[];
+}
+
+/**
+ * Workloads of the one revision that has all traffic; none while a rollout is under way, where the wish itself shares replicas out over clusters (some of
+ * them stand by), and while a cluster is out of sight: whether its replicas serve, nobody knows.
+ */
+function steady({ deployment, rollout, revisions, clusters }: Steadily, workloads: readonly Workload[]): Workload[] {
+  const { traffic, placement } = deployment.spec;
+  const [only, ...others] = traffic.filter(({ weight }) => weight > 0);
   if (!only || others.length > 0 || (rollout !== null && rollout.endedAt === null)) return [];
+  if (new Set((placement.clusters ?? []).map(({ cluster }) => cluster)).size > 1) return [];
   const live = workloads.filter(({ removedAt }) => removedAt === null);
+  const seen = clusters.filter((cluster) => !isLost(cluster) && !isUnreachable(cluster)).map(({ id }) => id);
+  if (!live.every(({ clusterId }) => seen.includes(clusterId))) return [];
   const revision = revisions.find(({ number }) => number === only.revision);
   return live.every(({ revisionId }) => revisionId === revision?.id) ? live : [];
 }
+
+/** Replicas that the wish never leaves to spot. */
+const minOnDemandOf = ({ replicas, placement: { policy } }: Deployment['spec']): number =>
+  Math.min(replicas, Math.ceil((replicas * (policy?.minOnDemandPercent ?? 0)) / 100));
 
 const leavingOf = ({ workloads, noticed }: LiveSpotWorld): number =>
   workloads.reduce((all, { id }) => all + (noticed.get(id) ?? 0), 0);

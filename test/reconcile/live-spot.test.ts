@@ -2,6 +2,7 @@
 // control plane on a real database, ten seconds at a time.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { PICO_PER_USD } from '../../src/kernel/money.ts';
+import { sqlOf } from '../../src/persistence/sql.ts';
 import { openTestDatabase, type TestDatabase } from '../support/database.ts';
 import { makeSpotWorld } from '../support/spot-world.ts';
 
@@ -72,6 +73,32 @@ describe('Spot: replicas follow the market', () => {
     }
     const { wished, ready } = await world.state();
     expect([wished['steady'], ready]).toEqual([WISHED, WISHED]);
+  });
+
+  describe('what it does not touch', () => {
+    const update = (text: string, value: unknown) =>
+      db.database.write({ kind: 'reconciler', loop: 'test' }, (tx) => sqlOf(tx).execute(text, [value]));
+    /** Deployed through, and then without any replica: whoever follows the market starts some. */
+    const empty = async (team: string, wish: Parameters<typeof makeSpotWorld>[2] = {}) => {
+      const world = await makeSpotWorld(db, team, { replicas: WISHED, maxReplicas: 20, ...wish });
+      await update(`update rollout set ended_at = started_at where deployment_id = $1`, world.id);
+      await update(`update workload set replicas = 0 where deployment_id = $1`, world.id);
+      return world;
+    };
+
+    test('what the wish itself shares out over clusters: some of them stand by', async () => {
+      const clusters = ['standby-nodes', 'standby'].map((cluster, order) => ({ cluster, weight: 1, order }));
+      const world = await empty('standby', { clusters });
+      expect(await world.changes()).toEqual([]);
+    });
+
+    test('what is on a cluster out of sight: nobody knows whether it serves', async () => {
+      const world = await empty('unseen');
+      expect(await world.changes()).not.toEqual([]);
+      const condition = { type: 'Reachable', status: 'False', reason: 'Unreachable', message: '', lastTransitionTime: 0 };
+      await update(`update cluster set conditions = $1 where name = 'unseen-nodes'`, JSON.stringify([condition]));
+      expect(await world.changes()).toEqual([]);
+    });
   });
 
   test('scaled, replicas stay spread as they are; at 0 nothing is left in any pool', async () => {

@@ -95,6 +95,26 @@ describe('Spot: where the replicas of one deployment shall be', () => {
     expect(lossesOf(shrunk.memory)).toBe(lossesOf(calm.memory));
   });
 
+  test('what the wish keeps on-demand stays there while the rest follows spot, and is made up for when it goes', () => {
+    const settled = worldOf(four(1, 1, 0, 2), { minOnDemand: 2 });
+    expect(after(settled)?.['pool4']).toBe(2);
+    expect(totalOf(after(settled))).toBeLessThanOrEqual(5);
+    expect(after(worldOf(four(2, 1, 1, 2)))?.['pool4']).toBe(0);
+    expect(after(worldOf(four(2, 1, 1, 2), { minOnDemand: 2 }))).toMatchObject({ pool4: 2 });
+    expect(after(worldOf(four(2, 1, 1, 0), { minOnDemand: 2 }))?.['pool4']).toBe(2);
+    expect(planLiveSpot({ ...settled, minOnDemand: 4 }, NOW)).toBeNull();
+  });
+
+  test('what could not be changed is remembered as it is: a loss without a successor is none once more at the next look', () => {
+    const calm = planLiveSpot(worldOf(four(2, 1, 1, 0)), NOW)!;
+    const world = { ...worldOf(four(2, 1, 1, 0)), memory: calm.memory };
+    const fewer = { ...world, replicas: world.replicas.slice(1), refused: new Set([uid(101)]) };
+    const lost = planLiveSpot(fewer, NOW + 10_000)!;
+    expect([lost.isNews, lost.changes.length > 0]).toEqual([true, true]);
+    const again = planLiveSpot({ ...fewer, memory: { ...lost.memory, held: lost.here } }, NOW + 20_000)!;
+    expect([again.isNews, again.here.get(uid(101))]).toEqual([false, 1]);
+  });
+
   test('a storm of notices is one plan: a thousand of them at once, all pools, as many successors as the limits allow', () => {
     const spec = { replicas: 1_000, maxReplicas: 1_500, maxSpendPerHour: 1_000_000n };
     const workloads = four(400, 300, 300, 0);
