@@ -114,6 +114,16 @@ describe('Cloud port: bills of Azure Cost Management', () => {
     expect(isFinal).toBe(false);
   });
 
+  test('what was reserved and not used is charged in effect, though nobody bills it', async () => {
+    const unused = charge('2026-05-02', 'Virtual Machines', 0, { ChargeType: 'UnusedReservation', amortized: 3.5 });
+    const { lines } = await fetched((facts) => facts.charges.push(unused));
+    const effective = lines.reduce((sum, line) => sum + line.effectiveCost, 0n);
+    expect(effective).toBe(parseUsd('31.250012345678'));
+    expect(lines).toContainEqual(
+      expect.objectContaining({ chargeCategory: 'Usage', billedCost: 0n, effectiveCost: parseUsd('3.5') }),
+    );
+  });
+
   test('a page that is lost shows in the total of its kind', async () => {
     await expect(fetched((facts) => (facts.losesPages = true))).rejects.toThrow(/do not sum to its total/);
   });

@@ -105,15 +105,20 @@ export class AzureFacts {
     const [from, to] = [timePeriod.from.slice(0, 10), timePeriod.to.slice(0, 10)];
     const wanted = dataset.filter?.dimensions;
     const names = dataset.grouping.map(({ name }) => name as keyof ChargedRow);
+    const costOf = (row: ChargedRow): number => (type === 'ActualCost' ? row.actual : row.amortized);
+    // What is paid in advance is in one of the two only, and so is what was not used of it.
     const mine = this.charges.filter(
       (row) =>
-        row.day >= from && row.day <= to && (!wanted || wanted.values.includes(String(row[wanted.name as keyof ChargedRow]))),
+        costOf(row) !== 0 &&
+        row.day >= from &&
+        row.day <= to &&
+        (!wanted || wanted.values.includes(String(row[wanted.name as keyof ChargedRow]))),
     );
     const groups = Map.groupBy(mine, (row) => JSON.stringify([row.day, row.currency, ...names.map((name) => row[name])]));
     const rows = [...groups.values()].map((group) => {
       const [first] = group;
       // Azure adds floats.
-      const cost = group.reduce((sum, row) => sum + (type === 'ActualCost' ? row.actual : row.amortized), 0);
+      const cost = group.reduce((sum, row) => sum + costOf(row), 0);
       return [cost, Number(first?.day.replaceAll('-', '')), ...names.map((name) => first?.[name]), first?.currency ?? 'USD'];
     });
     const from0 = Number(request.query.get('$skiptoken') ?? 0);

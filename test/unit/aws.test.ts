@@ -1,12 +1,24 @@
 // The pure parts of the AWS adapter, by tables: what an error of the SDK means, what a message of the queue says, what names and tokens are.
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { AwsApi } from '../../src/clouds/aws/aws-api.adapter.ts';
 import { AwsRefusal, refusalIn, resultOf } from '../../src/clouds/aws/aws-errors.ts';
+import { AwsSettings } from '../../src/clouds/aws/aws-settings.adapter.ts';
+import { CloudUnknown } from '../../src/clouds/cloud-provider.port.ts';
 import { noticeText, readEvent, readNotice, strongest, type OpenNotice } from '../../src/clouds/aws/open-notice.ts';
 import { batchText, clientTokenOf, nameOf, readBatch } from '../../src/clouds/aws/pool-tags.ts';
 
 const sdkError = (name: string, status?: number): Error =>
   Object.assign(new Error('words'), { name, $metadata: status === undefined ? {} : { httpStatusCode: status } });
+
+describe('Cloud port: how long AWS is waited for', () => {
+  test('a sign-in that never ends is given up, though no request was sent that could be ended', async () => {
+    const settings = AwsSettings.parse({ regions: ['us-east-1'] });
+    const api = new AwsApi(settings, { use: 'pools', deadline: () => AbortSignal.timeout(20) });
+    const asked = api.ask('RunInstances', () => new Promise(() => undefined));
+    await expect(asked).rejects.toThrow(CloudUnknown);
+  });
+});
 
 describe('Cloud port: what an error of AWS means', () => {
   test.each([

@@ -99,7 +99,8 @@ export class AwsApi {
   /** One request. Throws `AwsRefusal` where AWS said no, and `CloudUnknown` for everything else that is no answer. */
   async ask<T>(what: string, send: (abortSignal: AbortSignal) => Promise<T>): Promise<T> {
     try {
-      return await send(this.#deadline(this.#settings.deadlineMs));
+      const signal = this.#deadline(this.#settings.deadlineMs);
+      return await within(signal, send(signal));
     } catch (error) {
       const refusal = refusalIn(error);
       if (refusal) throw refusal;
@@ -121,5 +122,17 @@ export class AwsApi {
       seen.add(next);
     } while (seen.size < MAX_PAGES);
     throw new CloudUnknown(`AWS, ${what}: more than ${MAX_PAGES} pages`);
+  }
+}
+
+/** The SDK ends requests by the signal, but not what comes before them: credentials that never come would never be given up. */
+async function within<T>(signal: AbortSignal, answer: Promise<T>): Promise<T> {
+  const { promise: late, reject } = Promise.withResolvers<never>();
+  const giveUp = (): void => reject(signal.reason as Error);
+  signal.addEventListener('abort', giveUp, { once: true });
+  try {
+    return await Promise.race([answer, late]);
+  } finally {
+    signal.removeEventListener('abort', giveUp);
   }
 }

@@ -36,7 +36,10 @@ interface Read {
 }
 
 const NAMES = ['ServiceName', 'ResourceLocation'] as const;
-const CATEGORIES: Readonly<Record<string, string>> = { Usage: 'Usage', Purchase: 'Purchase', Tax: 'Tax', Refund: 'Credit' };
+const CATEGORIES: Readonly<Record<string, string>> = {
+  ...{ Usage: 'Usage', UnusedReservation: 'Usage', UnusedSavingsPlan: 'Usage' },
+  ...{ Purchase: 'Purchase', Tax: 'Tax', Refund: 'Credit' },
+};
 
 /**
  * Bills by Cost Management: whole UTC days, by service and location. It groups by two things only, so that each kind of charge is asked for
@@ -54,20 +57,28 @@ export class CostManagementBill implements BillSource {
   async fetchBill(from: Instant, to: Instant): Promise<Bill> {
     const days = daysIn(from, to);
     if (!days) return { lines: [], unreadable: [], isFinal: true };
-    const totals = await this.#ask({ ...days, cost: 'ActualCost', by: ['ChargeType'] });
-    const kinds = Map.groupBy(totals.rows, ({ names: [kind = ''] }) => kind);
+    const billed = await this.#ask({ ...days, cost: 'ActualCost', by: ['ChargeType'] });
+    const effective = await this.#ask({ ...days, cost: 'AmortizedCost', by: ['ChargeType'] });
     const lines: BillLine[] = [];
     const unreadable: UnreadableRow[] = [];
-    for (const [chargeType, rows] of kinds) {
-      const billed = await this.#ask({ ...days, cost: 'ActualCost', by: NAMES, chargeType });
-      const effective = await this.#ask({ ...days, cost: 'AmortizedCost', by: NAMES, chargeType });
-      if (billed.unreadable.length === 0) checkSum(chargeType, rows, billed.rows);
-      lines.push(...linesOf(chargeType, billed.rows, effective.rows));
-      unreadable.push(...billed.unreadable);
+    // What was reserved and not used is charged in effect only.
+    for (const chargeType of new Set([...billed.rows, ...effective.rows].map(kindOf))) {
+      const paid = await this.#part({ ...days, cost: 'ActualCost', by: NAMES, chargeType }, billed);
+      const spread = await this.#part({ ...days, cost: 'AmortizedCost', by: NAMES, chargeType }, effective);
+      lines.push(...linesOf(chargeType, paid.rows, spread.rows));
+      unreadable.push(...toldOnce(paid, spread));
     }
     // A kind of which nothing can be read was not asked for apart.
-    if (unreadable.length === 0) unreadable.push(...totals.unreadable);
+    if (unreadable.length === 0) unreadable.push(...toldOnce(billed, effective));
     return { lines, unreadable, isFinal: isFinal(to, this.#clock.now()) };
+  }
+
+  async #part(question: Question & { readonly chargeType: string }, totals: Read): Promise<Read> {
+    const part = await this.#ask(question);
+    const { chargeType } = question;
+    const total = totals.rows.filter((row) => kindOf(row) === chargeType);
+    if (part.unreadable.length === 0) checkSum(chargeType, total, part.rows);
+    return part;
   }
 
   async #ask(question: Question): Promise<Read> {
@@ -104,6 +115,12 @@ function bodyOf({ first, last, cost, by, chargeType }: Question) {
     },
   };
 }
+
+const kindOf = ({ names: [kind = ''] }: CostRow): string => kind;
+
+/** A charge that cannot be read is in both answers. */
+const toldOnce = (paid: Read, spread: Read): readonly UnreadableRow[] =>
+  paid.unreadable.length > 0 ? paid.unreadable : spread.unreadable;
 
 const sumOf = (rows: readonly CostRow[]): PicoUsd => rows.reduce((sum, { cost }) => sum + cost, 0n);
 
