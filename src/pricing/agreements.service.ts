@@ -7,6 +7,7 @@ import type { Clock } from '../kernel/clock.ts';
 import { failure, notFound, type Failure } from '../kernel/failure.ts';
 import { newId, type Id } from '../kernel/id.ts';
 import type { Instant } from '../kernel/instant.ts';
+import type { PicoUsdPerHour } from '../kernel/money.ts';
 import type { Principal } from '../kernel/principal.ts';
 import type { Random } from '../kernel/random.ts';
 import { err, ok, type Result } from '../kernel/result.ts';
@@ -15,11 +16,19 @@ import type { Commands } from '../persistence/commands.ts';
 import type { Database } from '../persistence/database.ts';
 import { writeSpec } from './agreement-json.ts';
 import type { AgreementStore, ObservedOffering } from './agreement-store.port.ts';
-import { agreedPrices, hourlyCostOf, isInForce, paidKeyOf, type Agreement, type AgreementSpec } from './agreements.ts';
+import {
+  agreedPrices,
+  isInForce,
+  paidKeyOf,
+  paidPrices,
+  type Agreement,
+  type AgreementSpec,
+  type Commitment,
+} from './agreements.ts';
 import { checkAgreement } from './check-agreement.ts';
 import { priceAgreementChanged } from './price.events.ts';
 import { sourceOf } from './plan-reading.ts';
-import { believedRowAt } from './price-book.ts';
+import { believedRowAt, OVERRIDE_CLEARED_SOURCE, OVERRIDE_SOURCE } from './price-book.ts';
 import type { PriceDraft } from './price-feed-store.port.ts';
 import type { PriceStore } from './price-store.port.ts';
 
@@ -102,7 +111,7 @@ export class AgreementsService {
       await this.#deps.prices.lockBook(tx);
       await store.remove(tx, after, { at, principal: caller.principal.id });
       record(tx, priceAgreementChanged(found, null, { at, principal: caller.principal.id }));
-      await this.#end(tx, found.spec, at);
+      await this.#reprice(tx, found.spec, at);
       return ok({ id: found.id });
     });
   }
@@ -137,42 +146,36 @@ export class AgreementsService {
     if (missing) return err(missing);
     await this.#deps.store.save(tx, agreement, by);
     record(tx, priceAgreementChanged(before, agreement, by));
-    if (agreement.spec.kind === 'discount') await this.#discountAll(tx, by.at);
+    // What it was for before may be something else.
+    if (before) await this.#reprice(tx, before.spec, by.at);
+    await this.#reprice(tx, agreement.spec, by.at);
     return ok({ id: agreement.id });
   }
 
-  /** What is reserved or owned is an offering of its own, with the price that was agreed. */
-  async #makeOffering(tx: Transaction, { spec, validFrom, validUntil }: Agreement, now: Instant): Promise<Failure | null> {
+  /** What is reserved or owned is an offering of its own. */
+  async #makeOffering(tx: Transaction, { spec }: Agreement, now: Instant): Promise<Failure | null> {
     if (spec.kind === 'discount') return null;
     const { prices } = this.#deps;
     if (spec.kind === 'own_hardware') {
       const offering = offeringOf(paidKeyOf(spec), spec.shape);
       await prices.saveOfferings(tx, [offering]);
-      const rate = hourlyCostOf(spec);
-      await this.#append(tx, offering, [{ effectiveFrom: validFrom, list: rate, contracted: rate, effective: rate }], now);
       return null;
     }
     const [covered] = await prices.byIds(tx, [offeringIdOf(spec.covers)], now);
     if (!covered?.price) return notFound('priced offering', ['input', 'covers']);
-    const offering = offeringOf(paidKeyOf(spec), covered.offering);
-    await prices.saveOfferings(tx, [offering]);
-    const { list } = covered.price;
-    const agreed = { effectiveFrom: validFrom, list, contracted: spec.ratePerHour, effective: spec.ratePerHour };
-    // When it ends, what it covered costs what it costs everybody.
-    const end = validUntil === null ? [] : [{ effectiveFrom: validUntil, list, contracted: list, effective: list }];
-    await this.#append(tx, offering, [agreed, ...end], now);
+    await prices.saveOfferings(tx, [offeringOf(paidKeyOf(spec), covered.offering)]);
     return null;
   }
 
   async #append(
     tx: Transaction,
-    offering: Offering,
+    offeringId: Id,
     prices: readonly Pick<PriceDraft, 'effectiveFrom' | 'list' | 'contracted' | 'effective'>[],
     at: Instant,
   ): Promise<void> {
     const { store, random } = this.#deps;
     const source = sourceOf(OWN_SOURCE, at);
-    const drafts = prices.map((price) => ({ ...price, id: newId(at, random), offeringId: offering.id, source }));
+    const drafts = prices.map((price) => ({ ...price, id: newId(at, random), offeringId, source }));
     await store.appendPrices(tx, drafts, at);
   }
 
@@ -187,14 +190,29 @@ export class AgreementsService {
     });
   }
 
-  /** What was covered costs from now on what it costs everybody; a machine of one's own keeps its last price. */
-  async #end(tx: Transaction, spec: AgreementSpec, at: Instant): Promise<void> {
-    if (spec.kind === 'discount') await this.#discountAll(tx, at);
-    if (spec.kind === 'discount' || spec.kind === 'own_hardware') return;
-    const [reserved] = await this.#deps.prices.byIds(tx, [offeringIdOf(paidKeyOf(spec))], at);
-    const list = reserved?.price?.list;
-    if (reserved && list !== undefined)
-      await this.#append(tx, reserved.offering, [{ effectiveFrom: at, list, contracted: list, effective: list }], at);
+  /**
+   * What an agreement is for costs from now on what all those that are in force say. Where none of them is, what was covered costs what it costs
+   * everybody, and a machine of one's own keeps its last price.
+   */
+  async #reprice(tx: Transaction, spec: AgreementSpec, at: Instant): Promise<void> {
+    if (spec.kind === 'discount') {
+      await this.#discountAll(tx, at);
+      return;
+    }
+    const offeringId = offeringIdOf(paidKeyOf(spec));
+    const agreements = (await this.#deps.store.inForce(tx, at)).filter((one) => isFor(one.spec, offeringId));
+    const rows = await this.#deps.prices.rowsOf(tx, [offeringId], Number.MAX_SAFE_INTEGER);
+    const list = spec.kind === 'own_hardware' ? null : await this.#listOf(tx, spec, at);
+    const observed = rows.filter(({ source }) => source !== OVERRIDE_SOURCE && source !== OVERRIDE_CLEARED_SOURCE);
+    const last = list ?? believedRowAt(observed, at)?.list ?? null;
+    const alsoAt = rows.map(({ effectiveFrom }) => effectiveFrom);
+    const otherwise = (begun: boolean) => (begun || rows.length > 0 ? last : null);
+    await this.#append(tx, offeringId, paidPrices(agreements, at, { alsoAt, list, otherwise }), at);
+  }
+
+  async #listOf(tx: Transaction, { covers }: Commitment, at: Instant): Promise<PicoUsdPerHour | null> {
+    const [covered] = await this.#deps.prices.byIds(tx, [offeringIdOf(covers)], at);
+    return covered?.price?.list ?? null;
   }
 
   async #discountAll(tx: Transaction, at: Instant): Promise<number> {
@@ -222,6 +240,9 @@ export class AgreementsService {
     });
   }
 }
+
+const isFor = (spec: AgreementSpec, offeringId: Id): boolean =>
+  spec.kind !== 'discount' && offeringIdOf(paidKeyOf(spec)) === offeringId;
 
 const offeringOf = (key: OfferingKey, shape: Omit<Offering, 'id' | 'capacityType' | 'interruptionBand'>): Offering => ({
   ...shape,

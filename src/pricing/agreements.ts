@@ -89,6 +89,35 @@ export function agreedPrices(
   });
 }
 
+/**
+ * What paid capacity costs from `at` on, at that instant and at each later one at which something changes: the rate that is in force, of several
+ * the dearest, else `otherwise`; nothing where that is null.
+ */
+export function paidPrices(agreements: readonly Agreement[], at: Instant, { alsoAt, list, otherwise }: PaidTerms): AgreedPrice[] {
+  const bounds = agreements.flatMap(({ validFrom, validUntil }) => [validFrom, ...(validUntil === null ? [] : [validUntil])]);
+  const instants = [...new Set([at, ...[...bounds, ...alsoAt].filter((one) => one > at)])].sort((a, b) => a - b);
+  return instants.flatMap((effectiveFrom) => {
+    const rates = agreements.flatMap((one) => (isInForce(one, effectiveFrom) ? rateOf(one.spec) : []));
+    const begun = agreements.some(({ validFrom }) => validFrom <= effectiveFrom);
+    const rate = rates.length > 0 ? rates.reduce((a, b) => (a > b ? a : b)) : otherwise(begun);
+    return rate === null ? [] : [{ effectiveFrom, list: list ?? rate, contracted: rate, effective: rate }];
+  });
+}
+
+export interface PaidTerms {
+  /** Of prices that were written for later. */
+  readonly alsoAt: readonly Instant[];
+  /** Null = the rate itself. */
+  readonly list: PicoUsdPerHour | null;
+  /** Where nothing is in force: after something was, or before. */
+  readonly otherwise: (begun: boolean) => PicoUsdPerHour | null;
+}
+
+const rateOf = (spec: AgreementSpec): PicoUsdPerHour[] => {
+  if (spec.kind === 'discount') return [];
+  return [spec.kind === 'own_hardware' ? hourlyCostOf(spec) : spec.ratePerHour];
+};
+
 /** Less so many thousandths of a percent; a fraction of a pico-dollar is rounded up. */
 const discounted = (list: PicoUsdPerHour, percentMilli: number): PicoUsdPerHour =>
   ceilDiv(list * (WHOLE - BigInt(percentMilli)), WHOLE);

@@ -9,7 +9,7 @@ import { Commands } from '../../src/persistence/commands.ts';
 import type { AgreementsService } from '../../src/pricing/agreements.service.ts';
 import { PriceFeedRepository } from '../../src/pricing/price-feed.repository.ts';
 import { PriceRepository } from '../../src/pricing/price.repository.ts';
-import { seededRandom } from '../support/actors.ts';
+import { principalOf, seededRandom } from '../support/actors.ts';
 import { startApi, type TestApi } from '../support/api.ts';
 import { openCli, type TestCli } from '../support/cli.ts';
 import { loadPriceBook } from '../support/price-book.ts';
@@ -179,6 +179,27 @@ describe('Prices on the command line: what was agreed', () => {
     expect(paid).toContainEqual({ offeringId: offeringIdOf({ ...KEY, capacityType: 'reserved' }), count: 10 });
     await admin.run(['prices', 'end', 'base']);
     expect(await priceOf(admin, '--capacity', 'reserved')).toEqual(['0.6', '0.6']);
+  });
+
+  test('what is agreed anew counts, whatever was written for later; of two agreements the other one still counts when one ends', async () => {
+    const offering = { ...KEY, instanceType: 'm5.xlarge' };
+    const id = offeringIdOf({ ...offering, capacityType: 'reserved' });
+    const at = Date.now() + 3_600_000;
+    const priceAt = (when: number) =>
+      api.db.database.read(SYSTEM, async (tx) => (await new PriceRepository().byIds(tx, [id], when))[0]?.price?.effective);
+    const caller = { principal: principalOf('platform_admin', null), idempotencyKey: null };
+    const set = (name: string, rate: string, validUntil: number | null) =>
+      paidCapacity.set(caller, {
+        ...{ name, validFrom: null, validUntil, expectedVersion: null },
+        spec: { kind: 'reservation', covers: offering, count: 2, ratePerHour: parseUsd(rate)! },
+      });
+    expect(await set('longer', '0.1', at)).toMatchObject({ ok: true });
+    expect(await set('longer', '0.1', null)).toMatchObject({ ok: true });
+    expect(await priceAt(at + 1)).toBe(parseUsd('0.1'));
+    expect(await set('other', '0.09', null)).toMatchObject({ ok: true });
+    expect(await paidCapacity.remove(caller, { name: 'longer', expectedVersion: null })).toMatchObject({ ok: true });
+    expect(await priceAt(Date.now())).toBe(parseUsd('0.09'));
+    expect(await priceAt(at + 1)).toBe(parseUsd('0.09'));
   });
 
   test('a machine of your own costs what it loses, draws and rents', async () => {
