@@ -4,9 +4,11 @@ export interface Decimal {
   readonly scale: number;
 }
 
-const NUMBER = /^(-?)(\d+)(?:\.(\d+))?(?:[eE]([+-]?\d{1,3}))?$/;
+/** Digits before the point and behind it. Higher: a text without an end is reckoned with for minutes; lower: exact sums are refused. */
+const MAX_DIGITS = 100;
+const NUMBER = new RegExp(`^(-?)(\\d{1,${MAX_DIGITS}})(?:\\.(\\d{1,${MAX_DIGITS}}))?(?:[eE]([+-]?\\d{1,3}))?$`);
 
-/** Reads a number as JSON writes it (`0.096`, `4.5E-05`); null if it is not one. */
+/** Reads a number as JSON writes it (`0.096`, `4.5E-05`); null if it is not one, or has more digits than any price. */
 export function parseDecimal(text: string): Decimal | null {
   const match = NUMBER.exec(text);
   if (!match) return null;

@@ -234,8 +234,16 @@ function readAs<T>(call: RestCall, { body }: RestAnswer, shape: z.ZodType<T>): T
 
 /** Status and the provider's own words, without any of ours. */
 function toldBy({ status, body }: RestAnswer): string {
-  const words = typeof body === 'string' ? body : JSON.stringify(body ?? '');
-  return `it answered ${status} ${words.slice(0, MAX_WORDS)}`;
+  return `it answered ${status} ${textOf(body).slice(0, MAX_WORDS)}`;
+}
+
+function textOf(body: unknown): string {
+  try {
+    return typeof body === 'string' ? body : JSON.stringify(body ?? '');
+  } catch {
+    // What is nested too deeply can be read, and not be written.
+    return 'in words that cannot be told';
+  }
 }
 
 const flat = (headers: Readonly<Record<string, string | string[] | undefined>>): Record<string, string> =>

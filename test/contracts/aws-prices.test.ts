@@ -3,6 +3,7 @@
 import { expect, afterEach, describe, test } from 'vitest';
 import { AwsCloud } from '../../src/clouds/aws/aws-cloud.adapter.ts';
 import { AwsSettings } from '../../src/clouds/aws/aws-settings.adapter.ts';
+import { SpotAdvisor } from '../../src/clouds/aws/spot-advisor.adapter.ts';
 import { CloudUnknown } from '../../src/clouds/cloud-provider.port.ts';
 import { offeringKeyText } from '../../src/clouds/offering-key.ts';
 import { parseUsd } from '../../src/kernel/money.ts';
@@ -117,6 +118,12 @@ describe('Offerings: of AWS', () => {
     const { double, cloud } = await open();
     double.edit = (call, answer) => (call.path.startsWith('/spot') ? { ...answer, body: '{"ranges":[]}' } : answer);
     await expect(cloud.listOfferings([`aws/${EAST}`])).rejects.toThrow(CloudUnknown);
+  });
+
+  test('a Spot Advisor that says too much is not heard to the end', async () => {
+    const { double } = await open();
+    const advisor = new SpotAdvisor({ url: `${double.url}/spot-advisor-data.json`, deadlineMs: DEADLINE_MS, maxBytes: 100 });
+    await expect(advisor.bands()).rejects.toThrow(/says too much/);
   });
 });
 

@@ -64,6 +64,12 @@ describe('Cloud port: providers asked by REST', () => {
     await expect(asked).rejects.not.toThrow(/secret/);
   });
 
+  test('a refusal that is nested too deeply to be told is one all the same', async () => {
+    const body = `${'['.repeat(50_000)}${']'.repeat(50_000)}`;
+    const { client } = await opened([{ status: 400, body }], { limits: { maxBytes: 200_000 } });
+    await expect(client.ask({ path: '/things' }, Shape)).rejects.toThrow(/it answered 400/);
+  });
+
   test('what is not there is null where that is an answer', async () => {
     const { client } = await opened([{ status: 404, body: {} }]);
     expect(await client.askIfThere({ path: '/things' }, Shape)).toBeNull();

@@ -41,6 +41,12 @@ describe('Cloud port: exact decimals', () => {
     expect([decimalText(read), roundedTo(read, 12)]).toEqual([written, pico]);
   });
 
+  test('a text of more digits than any price is no number', () => {
+    expect(parseDecimal('9'.repeat(100))).not.toBeNull();
+    expect(parseDecimal('9'.repeat(101))).toBeNull();
+    expect(parseDecimal(`0.${'9'.repeat(101)}`)).toBeNull();
+  });
+
   test.each(['', 'NaN', 'Infinity', '1,5', '0x10', '.5', '1e9999', 'null'])('%j is no number', (text) => {
     expect(parseDecimal(text)).toBeNull();
   });

@@ -15,6 +15,8 @@ export interface SpotAdvisorOptions {
   readonly url: string;
   readonly deadlineMs: number;
   readonly deadline?: Deadline | undefined;
+  /** Of the file, unpacked. */
+  readonly maxBytes?: number;
 }
 
 /** How often spot machines were taken away in the trailing month, as AWS publishes it for everybody. */
@@ -41,11 +43,22 @@ export class SpotAdvisor {
     try {
       const answer = await fetch(url, { signal: deadline(deadlineMs), redirect: 'error' });
       if (!answer.ok) throw new CloudUnknown(`the Spot Advisor answers ${answer.status}`);
-      if (Number(answer.headers.get('content-length') ?? 0) > MAX_BYTES) throw new CloudUnknown('the Spot Advisor says too much');
-      return Advice.parse(await answer.json());
+      return Advice.parse(JSON.parse(await this.#textOf(answer)));
     } catch (error) {
       if (error instanceof CloudUnknown) throw error;
       throw new CloudUnknown('the Spot Advisor did not say what it should', { cause: error });
     }
+  }
+  /** What it says of its length is not believed: it may be packed, or be sent in pieces. */
+  async #textOf({ body }: Response): Promise<string> {
+    const { maxBytes = MAX_BYTES } = this.#options;
+    const chunks: Uint8Array[] = [];
+    let bytes = 0;
+    for await (const chunk of (body ?? []) as AsyncIterable<Uint8Array>) {
+      bytes += chunk.length;
+      if (bytes > maxBytes) throw new CloudUnknown('the Spot Advisor says too much');
+      chunks.push(chunk);
+    }
+    return Buffer.concat(chunks).toString('utf8');
   }
 }
