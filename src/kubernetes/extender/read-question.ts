@@ -12,25 +12,35 @@ export const MAX_PRICE_ANNOTATION = 'purser.dev/max-price-per-hour';
 
 const CAPACITY_TYPES: readonly CapacityType[] = ['on_demand', 'spot', 'reserved'];
 
-const Quantities = z.record(z.string(), z.string());
+/** Of one kind in a pod. Higher: a question that is none takes long to refuse; lower: odd pods are refused. */
+const MAX_CONTAINERS = 1_000;
+
+const isText = (value: unknown): boolean => typeof value === 'string';
+const isTexts = (value: unknown): boolean =>
+  typeof value === 'object' && value !== null && !Array.isArray(value) && Object.values(value).every(isText);
+
+// Wrong as a whole or not at all: a million wrong entries are no million sentences.
+const Texts = z.custom<Record<string, string>>(isTexts, 'must be texts by name');
+const Names = z.custom<string[]>((value) => Array.isArray(value) && value.every(isText), 'must be a list of texts');
 const Container = z.object({
   name: z.string(),
   restartPolicy: z.string().optional(),
-  resources: z.object({ requests: Quantities.optional(), limits: Quantities.optional() }).optional(),
+  resources: z.object({ requests: Texts.optional(), limits: Texts.optional() }).optional(),
 });
+const Containers = z.array(z.unknown()).max(MAX_CONTAINERS).pipe(z.array(Container));
 
 /** What the scheduler sends (`k8s.io/kube-scheduler/extender/v1`, ExtenderArgs), as far as it is read. */
 const Question = z.object({
   Pod: z.object({
-    metadata: z.object({ name: z.string().default(''), annotations: z.record(z.string(), z.string()).optional() }),
+    metadata: z.object({ name: z.string().default(''), annotations: Texts.optional() }),
     spec: z.object({
       priority: z.number().optional(),
-      containers: z.array(Container),
-      initContainers: z.array(Container).optional(),
-      overhead: Quantities.optional(),
+      containers: Containers,
+      initContainers: Containers.optional(),
+      overhead: Texts.optional(),
     }),
   }),
-  NodeNames: z.array(z.string()).nullish(),
+  NodeNames: Names.nullish(),
 });
 
 export interface NodesQuestion {
