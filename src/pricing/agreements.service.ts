@@ -28,7 +28,7 @@ import {
 import { checkAgreement } from './check-agreement.ts';
 import { priceAgreementChanged } from './price.events.ts';
 import { sourceOf } from './plan-reading.ts';
-import { believedRowAt, OVERRIDE_CLEARED_SOURCE, OVERRIDE_SOURCE } from './price-book.ts';
+import { believedRowAt, isOverride } from './price-book.ts';
 import type { PriceDraft } from './price-feed-store.port.ts';
 import type { PriceStore } from './price-store.port.ts';
 
@@ -203,7 +203,7 @@ export class AgreementsService {
     const agreements = (await this.#deps.store.inForce(tx, at)).filter((one) => isFor(one.spec, offeringId));
     const rows = await this.#deps.prices.rowsOf(tx, [offeringId], Number.MAX_SAFE_INTEGER);
     const list = spec.kind === 'own_hardware' ? null : await this.#listOf(tx, spec, at);
-    const observed = rows.filter(({ source }) => source !== OVERRIDE_SOURCE && source !== OVERRIDE_CLEARED_SOURCE);
+    const observed = rows.filter((row) => !isOverride(row));
     const last = list ?? believedRowAt(observed, at)?.list ?? null;
     const alsoAt = rows.map(({ effectiveFrom }) => effectiveFrom);
     const otherwise = (begun: boolean) => (begun || rows.length > 0 ? last : null);

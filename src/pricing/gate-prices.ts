@@ -3,7 +3,7 @@ import type { ObservedPrice, PriceReading } from '../clouds/price-feed.port.ts';
 import type { Id } from '../kernel/id.ts';
 import { DAY_MS, type Instant } from '../kernel/instant.ts';
 import type { PicoUsdPerHour } from '../kernel/money.ts';
-import { judgePrice, saidOf, type Doubt, type DoubtCode, type KnownOffering } from './judge-price.ts';
+import { agree, isCredible, judgePrice, saidOf, type Doubt, type DoubtCode, type KnownOffering } from './judge-price.ts';
 
 /** A reading with less than this share of the rows of the last one is torn. Higher refuses honest clean-ups, lower believes half a page. */
 const MIN_SHARE = 0.7;
@@ -37,8 +37,10 @@ export interface BelievedPrice {
   readonly amount: PicoUsdPerHour;
   readonly effectiveFrom: Instant | null;
   readonly said: string;
-  /** True where it differs from the last good one: a change point. */
+  /** True where it differs from the last good one, or from what was announced: a change point. */
   readonly moves: boolean;
+  /** When what the feed announced before, and thought better of, would have come into force. */
+  readonly cancels: Instant | null;
 }
 
 export interface DoubtedPrice extends Doubt {
@@ -155,14 +157,17 @@ function judgeRow(id: Id, row: ObservedPrice, { known, isTwice, ...rest }: RowQu
   if (known.own?.said === said && known.own.code === null) return null;
   const judged = judgePrice({ row, known, ...rest });
   if (judged.doubt) return { ...judged.doubt, id, row, said, amount: judged.amount };
-  return {
-    id,
-    key: row.key,
-    amount: judged.amount,
-    effectiveFrom: row.effectiveFrom,
-    said,
-    moves: judged.amount !== known.lastGood,
-  };
+  const { amount } = judged;
+  const cancels = announcedFor(known, amount, rest.now);
+  const moves = amount !== known.lastGood || cancels !== null;
+  return { id, key: row.key, amount, effectiveFrom: row.effectiveFrom, said, moves, cancels };
+}
+
+/** When another price, which the feed announced and which is in the book, will come into force; null = none, or others say otherwise. */
+function announcedFor({ own, others }: KnownOffering, amount: PicoUsdPerHour, now: Instant): Instant | null {
+  if (!own || (own.code !== null && isCredible(own.code))) return null;
+  const isAhead = own.effectiveFrom !== null && own.effectiveFrom > now && own.amount !== amount;
+  return isAhead && others.every((other) => agree(other, amount)) ? own.effectiveFrom : null;
 }
 
 /** One row per offering; `twice` are those that the reading contradicts itself on. */

@@ -159,7 +159,7 @@ const isFar = (amount: bigint, from: bigint): boolean => amount * MAX_FACTOR < f
 const isJump = (amount: bigint, from: bigint): boolean =>
   amount * JUMP.denominator > from * JUMP.numerator || amount * JUMP.numerator < from * JUMP.denominator;
 
-const agree = (a: bigint, b: bigint): boolean => (a > b ? a - b : b - a) * AGREEMENT <= (a > b ? b : a);
+export const agree = (a: bigint, b: bigint): boolean => (a > b ? a - b : b - a) * AGREEMENT <= (a > b ? b : a);
 
 const usd = (amount: PicoUsdPerHour): string => `${formatUsd(amount)} USD per hour`;
 

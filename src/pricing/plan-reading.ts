@@ -100,7 +100,8 @@ function priceDrafts(price: BelievedPrice, known: KnownRow | undefined, input: R
   const from = price.effectiveFrom ?? now;
   const effectiveFrom = known.lastGood === null ? Math.min(from, now) : Math.max(from, now);
   const source = sourceOf(input.feed.name, input.reading.asOf ?? now);
-  const prices = agreedPrices(known.offering, () => price.amount, input.agreements, { from: effectiveFrom });
+  const when = { from: effectiveFrom, alsoAt: price.cancels === null ? [] : [price.cancels] };
+  const prices = agreedPrices(known.offering, () => price.amount, input.agreements, when);
   return prices.map((agreed) => ({ ...agreed, id: input.newId(), offeringId: price.id, source }));
 }
 

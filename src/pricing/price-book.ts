@@ -66,7 +66,7 @@ export function believedRowAt(rows: readonly PriceRow[], at: Instant): PriceRow 
   return latest(inForce.filter((row) => !isOverride(row)));
 }
 
-const isOverride = (row: PriceRow): boolean => row.source === OVERRIDE_SOURCE || row.source === OVERRIDE_CLEARED_SOURCE;
+export const isOverride = (row: PriceRow): boolean => row.source === OVERRIDE_SOURCE || row.source === OVERRIDE_CLEARED_SOURCE;
 
 const latest = (rows: readonly PriceRow[]): PriceRow | null =>
   rows.reduce<PriceRow | null>((best, row) => (best === null || isLater(row, best) ? row : best), null);

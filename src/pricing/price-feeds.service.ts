@@ -14,6 +14,7 @@ import type { AgreementStore } from './agreement-store.port.ts';
 import { agreedPrices } from './agreements.ts';
 import type { DoubtCode } from './judge-price.ts';
 import { sourceOf } from './plan-reading.ts';
+import { isOverride } from './price-book.ts';
 import { priceAccepted, priceChanged, priceDismissed } from './price.events.ts';
 import type { FeedState, PriceFeedStore, QuarantinedPrice, QuarantineQuestion } from './price-feed-store.port.ts';
 import type { PricedOffering, PriceStore } from './price-store.port.ts';
@@ -109,7 +110,10 @@ export class PriceFeedsService {
     const list = row.amount;
     const inForce = await agreements.inForce(tx, at);
     const facts = { observedAt: at, source: sourceOf(row.feed, at), state: 'believed', offeringId: before.offering.id } as const;
-    for (const agreed of agreedPrices(before.offering, () => list, inForce, { from: at }))
+    // It counts from now on: whatever was announced for later is over.
+    const later = await prices.rowsOf(tx, [before.offering.id], Number.MAX_SAFE_INTEGER);
+    const alsoAt = later.filter((one) => !isOverride(one)).map(({ effectiveFrom }) => effectiveFrom);
+    for (const agreed of agreedPrices(before.offering, () => list, inForce, { from: at, alsoAt }))
       await prices.append(tx, { ...agreed, ...facts, id: newId(at, random) }, principal.id);
     await this.#tellChange(tx, before, { at, principal: principal.id });
   }

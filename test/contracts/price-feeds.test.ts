@@ -165,6 +165,36 @@ describe('Price gate: feeds move the book only by what is believed', () => {
   });
 });
 
+describe('Price gate: what was announced', () => {
+  const day = 86_400_000;
+  const told = new ToldFeed('told');
+  let announced: PriceWorld;
+  const says = (amount: string, effectiveFrom: number) =>
+    told.says(
+      announced.book.map(toObserved).map((row) => (offeringIdOf(row.key) === ID ? { ...row, amount, effectiveFrom } : row)),
+    );
+  const priceAt = (at: number) =>
+    announced.db.database.read(SCOPE, async (tx) => (await announced.service.believedAt(tx, [ID], at)).get(ID)?.effective);
+  beforeAll(async () => {
+    announced = await openPriceWorld(START, [told], ['aws/us-east-1']);
+  });
+  afterAll(() => announced.db.close());
+
+  test('a price comes into force when it was announced for; a feed that thinks better of it before is heard', async () => {
+    says('0.096', START - day);
+    await announced.pass();
+    says('0.12', START + 2 * day);
+    announced.world.now += FEED_INTERVAL_MS;
+    await announced.pass();
+    expect(await priceAt(announced.world.now)).toBe(parseUsd('0.096'));
+    expect(await priceAt(START + 3 * day)).toBe(parseUsd('0.12'));
+    says('0.096', START - day);
+    announced.world.now += FEED_INTERVAL_MS;
+    await announced.pass();
+    expect(await priceAt(START + 3 * day)).toBe(parseUsd('0.096'));
+  });
+});
+
 describe('Price gate: a silent feed freezes decisions', () => {
   beforeAll(async () => {
     first.says(truth);
