@@ -135,8 +135,13 @@ export class PriceRepository implements PriceStore {
   }
 
   async version(tx: Transaction): Promise<string> {
-    const [row] = await sqlOf(tx).query<{ prices: number }>(`select count(*)::int as prices from price`);
-    return String(row?.prices ?? 0);
+    // Ids begin with milliseconds: only the rows of the newest are counted. What was read for long before it was written, the feeds tell.
+    const [row] = await sqlOf(tx).query<{ version: string }>(
+      `select n.id || ' ' || (select count(*) from price p where p.id >= (left(n.id::text, 13) || '-0000-0000-000000000000')::uuid)
+           || ' ' || coalesce((select max(read_at) from price_feed), 0) as version
+         from (select id from price order by id desc limit 1) n`,
+    );
+    return row?.version ?? '';
   }
 
   zoneItems(tx: Transaction): Promise<ZoneItem[]> {

@@ -144,6 +144,28 @@ describe('Price book: bundled prices, loaded once, with source and date', () => 
     expect(below).toMatchObject({ ok: false, error: { code: 'INVALID_INPUT', path: ['input', 'pricePerHour'] } });
   });
 
+  test('whether a price was added is told without reading all that ever were', async () => {
+    const version = () => db.database.read(SYSTEM, (tx) => store.version(tx));
+    const before = await version();
+    expect(await version()).toBe(before);
+    now += 60_000;
+    const set = { principal: admin, idempotencyKey: null };
+    await service().setOverride(set, { key: KEY, pricePerHour: 2n });
+    const after = await version();
+    expect(after).not.toBe(before);
+    const read = await db.database.read(SYSTEM, async (tx) => {
+      await store.version(tx);
+      const [row] = await sqlOf(tx).query<{ rows: number }>(
+        `select (seq_tup_read + coalesce(idx_tup_fetch, 0))::int as rows from pg_stat_xact_user_tables where relname = 'price'`,
+      );
+      return row?.rows;
+    });
+    expect(read).toBeLessThan(100);
+    now += 1;
+    await service().setOverride(set, { key: KEY, pricePerHour: null });
+    expect(await version()).not.toBe(after);
+  });
+
   test('SQL and code believe the same price at every instant', async () => {
     const rows = await db.database.read(SYSTEM, (tx) => store.rowsOf(tx, [ID], now + 1));
     for (const at of rows.flatMap((row) => [row.effectiveFrom - 1, row.effectiveFrom, row.effectiveFrom + 1])) {
