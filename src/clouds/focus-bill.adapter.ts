@@ -13,7 +13,12 @@ export interface FocusBillOptions {
   readonly file: string;
   /** Names in `ProviderName` (`ServiceProviderName` from 1.3) whose charges are meant; absent = all of the file. */
   readonly providers?: readonly string[];
+  /** Default `MAX_ROWS`. */
+  readonly maxRows?: number;
 }
+
+/** Charges of one answer. Higher: memory, about a kilobyte for each; lower: a month of a large account has to be asked for by days. */
+const MAX_ROWS = 1_000_000;
 
 /** Bills by a FOCUS export, whoever wrote it. Read anew each time: an export is replaced as a whole. */
 export class FocusBill implements BillSource {
@@ -35,12 +40,19 @@ export class FocusBill implements BillSource {
         if (typeof line === 'string') unreadable.push({ ref: `row ${number}`, reason: line });
         else lines.push(line);
         if (!row.has('InvoiceId')) open += 1;
+        this.#checkRoom(lines.length + unreadable.length);
       }
     } catch (error) {
       if (error instanceof CloudUnknown) throw error;
       throw new CloudUnknown(`the FOCUS file cannot be read: ${(error as Error).message}`, { cause: error });
     }
     return { lines, unreadable, isFinal: lines.length > 0 && open === 0 };
+  }
+
+  #checkRoom(rows: number): void {
+    const { maxRows = MAX_ROWS } = this.#options;
+    if (rows > maxRows)
+      throw new CloudUnknown(`the FOCUS file has more than ${maxRows} charges in this range: ask for a shorter one`);
   }
 
   #isMeant(row: FocusRow): boolean {

@@ -126,7 +126,9 @@ export function tidied(
 ): RentalBook {
   const shows = (machine: Rental): boolean => isShown(machine, now) || isKept(machine);
   const left = machinesOf(book).filter((one) => !shows(one));
-  const past = [...book.past, ...left].filter(({ stoppedAt }) => stoppedAt === null || stoppedAt >= before);
+  // One that is not gone yet still has to be put to rest, however long ago it was given back.
+  const stays = ({ stoppedAt, goneAt }: Rental): boolean => stoppedAt === null || goneAt === null || stoppedAt >= before;
+  const past = [...book.past, ...left].filter(stays);
   if (left.length === 0 && past.length === book.past.length) return book;
   const pools = Object.entries(book.pools).map(([key, one]) => [key, { ...one, machines: one.machines.filter(shows) }] as const);
   return { ...book, pools: Object.fromEntries(pools), past };

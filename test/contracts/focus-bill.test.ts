@@ -54,6 +54,16 @@ billSuite('a packed FOCUS file of several providers', [], () => ({
 }));
 
 describe('Cloud port: what a FOCUS row says', () => {
+  test('more charges than memory has room for are not read to the end', async () => {
+    const file = fileOf([COLUMNS, row('1'), row('2'), row('3'), ''].join('\n'));
+    await expect(new FocusBill({ file, maxRows: 3 }).fetchBill(PERIOD.from, PERIOD.to)).resolves.toMatchObject({
+      lines: { length: 3 },
+    });
+    const asked = new FocusBill({ file, maxRows: 2 }).fetchBill(PERIOD.from, PERIOD.to);
+    await expect(asked).rejects.toThrow(CloudUnknown);
+    await expect(asked).rejects.toThrow(/more than 2 charges/);
+  });
+
   test('finer decimals are rounded to the pico-dollar, exponents are read, and tags that are damaged cost nothing', async () => {
     const { lines } = await billOf(
       row('0.0000000000015'),

@@ -4,6 +4,7 @@ import { describe, expect, test } from 'vitest';
 import { decimalText, halved, parseDecimal, plus, roundedTo, times } from '../../src/clouds/decimal.ts';
 import { MachineMemory } from '../../src/clouds/machine-memory.ts';
 import { planScale, type ListedMachine, type ScaleInput } from '../../src/clouds/plan-scale.ts';
+import { EMPTY_BOOK, tidied, type Rental } from '../../src/clouds/rentals.ts';
 import { agentPoolNames, machineIdOf, scaleSetNames } from '../../src/clouds/azure/pool-names.ts';
 import { resultOf as azureResult } from '../../src/clouds/azure/azure-refusals.ts';
 import { machineNames, nameOf } from '../../src/clouds/gcp/gcp-pool.ts';
@@ -49,6 +50,18 @@ describe('Cloud port: exact decimals', () => {
 
   test.each(['', 'NaN', 'Infinity', '1,5', '0x10', '.5', '1e9999', 'null'])('%j is no number', (text) => {
     expect(parseDecimal(text)).toBeNull();
+  });
+});
+
+describe("Cloud port: machines of one's own", () => {
+  test('one that was given back with its pool is remembered until it is at rest, however long that takes', () => {
+    const stopped = (instanceId: string, goneAt: number | null): Rental => ({
+      ...{ instanceId, nodeName: null, startedAt: 0, runningAt: 0, stoppedAt: 10, goneAt, notice: null },
+      kind: { region: 'here', zone: 'a', instanceType: 'big', capacityType: 'on_demand' },
+    });
+    const book = { ...EMPTY_BOOK, past: [stopped('at-rest.1', 20), stopped('awake.2', null)] };
+    const { past } = tidied(book, { now: 9 * HOUR_MS, before: 8 * HOUR_MS });
+    expect(past.map(({ instanceId }) => instanceId)).toEqual(['awake.2']);
   });
 });
 
