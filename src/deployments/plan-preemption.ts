@@ -16,7 +16,14 @@ export interface Holder {
   readonly projectId: Id;
   readonly priority: DeploymentPriority;
   readonly createdAt: Instant;
-  readonly workloads: readonly { readonly id: Id; readonly replicas: number; readonly rate: PicoUsdPerHour }[];
+  readonly workloads: readonly HeldWorkload[];
+}
+
+export interface HeldWorkload {
+  readonly id: Id;
+  readonly revisionId: Id;
+  readonly replicas: number;
+  readonly rate: PicoUsdPerHour;
 }
 
 /** Workloads that get fewer replicas. */
@@ -25,12 +32,12 @@ export interface GivenWay {
   readonly workloads: readonly { readonly id: Id; readonly from: number; readonly to: number }[];
 }
 
-/** What every deployment keeps that has replicas: it goes on serving, if slower. */
+/** What every revision keeps that has replicas: the deployment goes on serving, if slower, also in the middle of a rollout or with traffic on several. */
 const GUARANTEED = 1;
 
 /**
  * Which replicas of lower priority give way so that nothing is short any more: of the lowest priority first, of those the newest deployment, of that the
- * dearest replica, and never a deployment's last one. Null = that would not be enough, and nobody gives way in vain.
+ * dearest replica, and never a revision's last one. Null = that would not be enough, and nobody gives way in vain.
  */
 export function planPreemption(
   shortages: readonly Shortage[],
@@ -61,14 +68,18 @@ export function planPreemption(
 function takeFrom({ projectId, workloads }: Holder, shortages: readonly Shortage[]) {
   const replicas = new Map(workloads.map((workload) => [workload.id, workload.replicas]));
   const dearest = [...workloads].sort((a, b) => (a.rate === b.rate ? (a.id < b.id ? 1 : -1) : a.rate < b.rate ? 1 : -1));
-  let total = workloads.reduce((all, workload) => all + workload.replicas, 0);
+  const countOf = (id: Id): number => replicas.get(id) ?? 0;
+  const heldBy = (revision: Id): number =>
+    workloads.reduce((all, { id, revisionId }) => all + (revisionId === revision ? countOf(id) : 0), 0);
   let left = shortages;
-  while (total > GUARANTEED && left.some((one) => one.by > 0n && concerns(one, projectId))) {
-    const next = dearest.find(({ id }) => (replicas.get(id) ?? 0) > 0);
-    if (!next) break;
-    replicas.set(next.id, (replicas.get(next.id) ?? 0) - 1);
-    total -= 1;
-    left = left.map((one) => (concerns(one, projectId) ? { ...one, by: one.by - freed(one, next.rate) } : one));
+  const helps = (rate: PicoUsdPerHour): boolean =>
+    left.some((one) => one.by > 0n && concerns(one, projectId) && freed(one, rate) > 0n);
+  const isSpare = ({ id, revisionId, rate }: HeldWorkload): boolean =>
+    countOf(id) > 0 && heldBy(revisionId) > GUARANTEED && helps(rate);
+  for (let next = dearest.find(isSpare); next; next = dearest.find(isSpare)) {
+    const { id, rate } = next;
+    replicas.set(id, countOf(id) - 1);
+    left = left.map((one) => (concerns(one, projectId) ? { ...one, by: one.by - freed(one, rate) } : one));
   }
   return { replicas, left };
 }

@@ -49,7 +49,7 @@ export class Preemption {
     const holders = live.map((deployment): Holder => {
       const own = workloads.filter(({ deploymentId }) => deploymentId === deployment.id);
       const { id: deploymentId, projectId, createdAt, spec } = deployment;
-      const held = own.map(({ id, replicas, offeringId }) => ({ id, replicas, rate: rates.get(offeringId) ?? 0n }));
+      const held = own.map(({ offeringId, ...one }) => ({ ...one, rate: rates.get(offeringId) ?? 0n }));
       return { deploymentId, projectId, createdAt, priority: priorityOf(spec), workloads: held };
     });
     const given = planPreemption(shortages, holders, claimant.priority);

@@ -6,7 +6,7 @@ import { uid } from '../support/nodes.ts';
 
 const holder = (n: number, replicas: number, more: Partial<Holder> = {}): Holder => ({
   ...{ deploymentId: uid(n), projectId: uid(90), priority: 'low', createdAt: n },
-  workloads: [{ id: uid(100 + n), replicas, rate: 2n }],
+  workloads: [{ id: uid(100 + n), revisionId: uid(200), replicas, rate: 2n }],
   ...more,
 });
 const short = (by: number, more: Partial<Shortage> = {}): Shortage => ({
@@ -55,20 +55,34 @@ describe('Preemption: lower priority gives way where a quota is short', () => {
       [
         holder(1, 0, {
           workloads: [
-            { id: uid(1), replicas: 3, rate: 1n },
-            { id: uid(2), replicas: 3, rate: 5n },
+            { id: uid(1), revisionId: uid(200), replicas: 3, rate: 1n },
+            { id: uid(2), revisionId: uid(200), replicas: 3, rate: 5n },
           ],
         }),
       ],
       'normal',
       ['1: 3 to 2'],
     ],
+    [
+      'in the middle of a rollout both revisions keep one: the dearer may be the only one that serves',
+      [short(2)],
+      [
+        holder(1, 0, {
+          workloads: [
+            { id: uid(1), revisionId: uid(200), replicas: 1, rate: 5n },
+            { id: uid(2), revisionId: uid(201), replicas: 3, rate: 1n },
+          ],
+        }),
+      ],
+      'normal',
+      ['1: 3 to 1'],
+    ],
     ['nothing is short', [], [holder(1, 4)], 'normal', []],
   ])('%s', (...[, shortages, holders, priority, expected]) => {
     expect(words(shortages, holders, priority)).toEqual(expected);
   });
 
-  test('whatever is short: what gives way is enough, of lower priority, and leaves everybody one', () => {
+  test('whatever is short: what gives way is enough, of lower priority, and leaves every revision one', () => {
     const someone = fc.record({
       priority: fc.constantFrom<Holder['priority']>('low', 'normal', 'high'),
       projectId: fc.constantFrom(uid(90), uid(91)),
@@ -85,7 +99,7 @@ describe('Preemption: lower priority gives way where a quota is short', () => {
         const holders = all.map(({ counts, rate, ...one }, n) => ({
           ...one,
           ...{ deploymentId: uid(n), createdAt: n },
-          workloads: counts.map((replicas, at) => ({ id: uid(1_000 * n + at + 1_000), replicas, rate })),
+          workloads: counts.map((replicas, at) => ({ id: uid(1_000 * n + at + 1_000), revisionId: uid(at % 2), replicas, rate })),
         }));
         const given = planPreemption(shortages, holders, 'high');
         if (!given) return;
@@ -93,7 +107,13 @@ describe('Preemption: lower priority gives way where a quota is short', () => {
           const of = holders.find((one) => one.deploymentId === deploymentId)!;
           expect(of.priority).not.toBe('high');
           const left = of.workloads.map((one) => workloads.find(({ id }) => id === one.id)?.to ?? one.replicas);
-          expect(left.reduce((sum, count) => sum + count, 0)).toBeGreaterThanOrEqual(1);
+          for (const revision of [uid(0), uid(1)]) {
+            const its = of.workloads.flatMap(({ revisionId, replicas }, at) =>
+              revisionId === revision ? [[replicas, left[at]!]] : [],
+            );
+            const [had, kept] = [0, 1].map((side) => its.reduce((sum, pair) => sum + pair[side]!, 0));
+            expect(kept).toBeGreaterThanOrEqual(Math.min(1, had!));
+          }
           return workloads.map(({ from, to }) => ({
             of,
             replicas: BigInt(from - to),
