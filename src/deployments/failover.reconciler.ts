@@ -3,6 +3,7 @@ import { record } from '../events/event-log.ts';
 import type { ClusterStore } from '../fleet/cluster-store.port.ts';
 import { isLost, isUnreachable, type Cluster } from '../fleet/cluster.ts';
 import type { Clock } from '../kernel/clock.ts';
+import type { Id } from '../kernel/id.ts';
 import type { Instant } from '../kernel/instant.ts';
 import { invariant } from '../kernel/invariant.ts';
 import type { Principal } from '../kernel/principal.ts';
@@ -92,7 +93,9 @@ export class FailoverReconciler implements Reconciliation<FailoverInput, Failove
     const { store, clusters: table, prices, clock } = this.#deps;
     const clusters = await table.present(tx);
     if (!clusters.some((one) => isLost(one) || isUnreachable(one)) && !(await this.#someStandBy(tx))) return [];
-    const deployments = (await store.liveDeployments(tx)).filter(({ spec }) => isConcerned(spec.placement, clusters));
+    const live = await store.liveDeployments(tx);
+    const stranded = await this.#stranded(tx, live, clusters);
+    const deployments = live.filter(({ id, spec }) => stranded.has(id) || isConcerned(spec.placement, clusters));
     const ids = deployments.map(({ id }) => id);
     const rollouts = new Map((await store.rollouts(tx, ids)).map((one) => [one.deploymentId, one]));
     const revisions = await store.revisions(tx, ids);
@@ -113,6 +116,15 @@ export class FailoverReconciler implements Reconciliation<FailoverInput, Failove
       const world = { spec: deployment.spec, workloads: own, clusters, rates };
       return [{ deployment, world, modelVersion: isLostPlace ? revision.spec.modelVersionNumber : null }];
     });
+  }
+
+  /** Those of which something is wished on a lost cluster, also where the wish does not name it any more. */
+  async #stranded(tx: Transaction, live: readonly Deployment[], clusters: readonly Cluster[]): Promise<ReadonlySet<Id>> {
+    const lost = clusters.filter(isLost).map(({ id }) => id);
+    if (lost.length === 0) return new Set();
+    const ids = live.map(({ id }) => id);
+    const left = (await this.#deps.store.workloads(tx, ids)).filter(({ removedAt }) => removedAt === null);
+    return new Set(left.filter(({ clusterId }) => lost.includes(clusterId)).map(({ deploymentId }) => deploymentId));
   }
 
   async #someStandBy(tx: Transaction): Promise<boolean> {

@@ -40,14 +40,14 @@ export function planFailover(world: FailoverWorld, now: Instant): FailoverPlan {
   const byName = new Map(world.clusters.map((cluster) => [cluster.name, cluster]));
   const named = (world.spec.placement.clusters ?? []).filter(({ cluster }) => byName.has(cluster));
   const alive = named.filter(({ cluster }) => !isLost(byName.get(cluster) ?? NOT_LOST));
-  if (alive.length === 0) return NOTHING;
+  const gone = world.workloads.filter(({ clusterName }) => isLost(byName.get(clusterName) ?? NOT_LOST));
+  const kept = world.workloads.filter((workload) => !gone.includes(workload));
+  if (alive.length === 0) return named.length === 0 && kept.length > 0 ? givingUp(world, gone) : NOTHING;
   const isDark = ({ cluster }: PlacedCluster): boolean => stateOf(byName.get(cluster), now) === 'dark';
   const isSeen = ({ cluster }: PlacedCluster): boolean => stateOf(byName.get(cluster), now) === 'seen';
   const hasLost = alive.length < named.length;
   const standing = servingFrom(alive, isDark);
   const split = splitReplicas(world.spec.replicas, standing);
-  const gone = world.workloads.filter(({ clusterName }) => isLost(byName.get(clusterName) ?? NOT_LOST));
-  const kept = world.workloads.filter((workload) => !gone.includes(workload));
   const raise = hasLost || standing.length < alive.length;
   const first = Math.min(...alive.map(({ order }) => order));
   const settled = alive.filter(({ order }) => order === first).some(isSeen);
@@ -58,12 +58,17 @@ export function planFailover(world: FailoverWorld, now: Instant): FailoverPlan {
     const may = replicas > workload.replicas ? raise : settled && !raise && place.order > first;
     return may ? [{ workload, replicas, gone: false }] : [];
   });
-  const changes = [
-    ...gone.map((workload) => ({ workload, replicas: workload.replicas, gone: true })),
-    ...within(world, kept, wanted),
-  ];
+  const changes = [...gone.map(asGone), ...within(world, kept, wanted)];
   return { changes, reasons: changes.length === 0 ? [] : reasonsOf({ world, gone, dark: alive.filter(isDark), raise }) };
 }
+
+const asGone = (workload: Workload): FailoverChange => ({ workload, replicas: workload.replicas, gone: true });
+
+/** The wish names no clusters, and another place was found: what was wished on a lost one holds quotas for nothing. */
+const givingUp = (world: FailoverWorld, gone: readonly Workload[]): FailoverPlan => ({
+  changes: gone.map(asGone),
+  reasons: gone.length === 0 ? [] : reasonsOf({ world, gone, dark: [], raise: true }),
+});
 
 const NOTHING: FailoverPlan = { changes: [], reasons: [] };
 const NOT_LOST = { lostAt: null };

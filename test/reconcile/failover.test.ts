@@ -144,6 +144,8 @@ describe('Failover: what a person declares lost is wished elsewhere', () => {
       `select spec->'placement'->'places' as places from deployment`,
     );
     expect(places.map(({ cluster }) => cluster)).toEqual(['south']);
+    await pass(plane);
+    expect(await counts()).toEqual({ south: 2 });
   });
 });
 
