@@ -2,6 +2,7 @@ import { offeringKeyText } from '../clouds/offering-key.ts';
 import type { Offering } from '../clouds/offering.ts';
 import type { Pool } from '../fleet/cluster.ts';
 import { digestOfJson } from '../kernel/digest.ts';
+import type { Json } from '../kernel/event.ts';
 import { failure, type Failure } from '../kernel/failure.ts';
 import type { Id } from '../kernel/id.ts';
 import { formatUsd, type PicoUsdPerHour } from '../kernel/money.ts';
@@ -131,7 +132,10 @@ function makePlan(input: PlanInput, revision: PlannedRevision, pools: readonly P
   }));
   return {
     path,
-    hash: digestOfJson({ path, actions: actions.map(({ kind, message }) => ({ kind, message })), generation, places }),
+    hash: digestOfJson({
+      ...{ path, actions: actions.map(({ kind, message }) => ({ kind, message })), generation, places },
+      asked: askedIn(input.wish, revision.spec),
+    }),
     actions,
     generation,
     candidates: candidatesOf(input, pools),
@@ -223,15 +227,18 @@ function rolloutMessage(current: CurrentDeployment | null, { number }: PlannedRe
 }
 
 /** True if anything but the traffic differs, which a plan does not take from its caller. */
-export function wishDiffers(a: DeploymentSpec, b: DeploymentSpec): boolean {
-  const text = (spec: DeploymentSpec) => {
-    const { maxSpendPerHour, ...rest } = { ...spec, traffic: [] };
-    return digestOfJson(
-      JSON.parse(JSON.stringify({ ...rest, maxSpendPerHour: maxSpendPerHour.toString() })) as Parameters<typeof digestOfJson>[0],
-    );
-  };
-  return text(a) !== text(b);
+export const wishDiffers = (a: DeploymentSpec, b: DeploymentSpec): boolean => digestOfWish(a) !== digestOfWish(b);
+
+const digestOfWish = ({ maxSpendPerHour, ...rest }: DeploymentSpec): string =>
+  digestOfJson(plain({ ...rest, traffic: [], maxSpendPerHour: maxSpendPerHour.toString() }));
+
+/** Everything that the caller asks for, its own limits and what is taken over included; where that goes is said by the places. */
+function askedIn({ placement: { places: _, ...placement }, ...wish }: DeploymentSpec, { adopt = null }: RevisionSpec): string {
+  return digestOfJson(plain({ wish: digestOfWish({ ...wish, placement }), adopt }));
 }
+
+/** As JSON: fields that are undefined play no part. */
+const plain = (value: object): Json => JSON.parse(JSON.stringify(value)) as Json;
 
 /** The share of a machine that one replica is charged, all that must be shown of what was looked at. */
 function candidatesOf({ placement, prices, wish }: PlanInput, pools: readonly PricedPool[]): PlanCandidate[] {

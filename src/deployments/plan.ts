@@ -56,7 +56,7 @@ export interface PlanPlace {
 
 export interface Plan {
   readonly path: string;
-  /** Over actions, generations and offerings, never over prices. */
+  /** Over what is asked for, actions, generations and offerings, never over prices. */
   readonly hash: string;
   readonly actions: readonly PlanAction[];
   /** Generation of the deployment that the plan was made against; 0 = it does not exist. */

@@ -81,6 +81,13 @@ describe('Deployments: dry run and plan hash', () => {
       return outcome.error;
     };
     expect(planFromJson((await refused({ replicas: 2 })).details?.plan as never).peakReplicas).toBe(2);
+    for (const more of [
+      { maxReplicas: 9 },
+      { maxSpendPerHour: 9n * PICO_PER_USD },
+      { hosts: ['other.acme.example'] },
+      { concurrency: 7 },
+    ])
+      await refused(more);
     await setPrice(0, (PICO_PER_USD * 11n) / 100n);
     const { details } = await refused();
     expect(planFromJson(details?.shown as never).hourlyPerReplica).toBe(PICO_PER_USD / 10n);
