@@ -75,7 +75,7 @@ export class NodesService {
       const pool = mayWrite ? await this.#deps.clusters.pool(tx, wish.poolId) : null;
       if (!pool) return err(notFound('pool', ['input', 'pool']));
       const before = await this.#deps.store.lockScaling(tx, pool.id);
-      const wrong = check(wish, this.#deps.providers) ?? checkVersion(before, expectedVersion);
+      const wrong = check(wish, this.#deps.providers) ?? checkVersion(before, expectedVersion) ?? checkMove(before, wish);
       if (wrong) return err(wrong);
       if (before && isSame(before, wish)) return ok({ poolId: pool.id });
       const blank = { desiredNodes: null, scaledAt: null, conditions: [], emptying: null, emptiedAt: null, version: 0 };
@@ -136,6 +136,17 @@ function check({ provider, minNodes, maxNodes }: Wish, providers: readonly strin
   if (maxNodes > MAX_NODES)
     return failure('LIMIT_EXCEEDED', `A pool has at most ${MAX_NODES} nodes.`, { path: ['input', 'maxNodes'] });
   return null;
+}
+
+/** Machines are only found where they were rented: elsewhere nobody would give them back. */
+function checkMove(before: PoolScaling | null, { provider, config }: Wish): Failure | null {
+  if (!before || (before.desiredNodes ?? 0) === 0) return null;
+  if (before.provider === provider && before.config['region'] === config['region']) return null;
+  return failure(
+    'PRECONDITION_FAILED',
+    `${before.desiredNodes} machines are rented for this pool by ${before.provider}: it cannot go elsewhere.`,
+    { path: ['input', 'provider'], hint: 'Make another pool, and take this one out: its machines are given back then.' },
+  );
 }
 
 const isSame = (before: PoolScaling, wish: Wish): boolean =>

@@ -85,7 +85,7 @@ const service = (book: NodesDeps['prices'] = prices): NodesService =>
     capacity,
     clusters,
     prices: book,
-    providers: ['simulated'],
+    providers: ['simulated', 'second'],
   });
 
 async function pass(): Promise<string[]> {
@@ -241,6 +241,14 @@ describe('Nodes scale: asked for at a provider', () => {
     for (let n = 0; n < 20; n += 1) await pass();
     market.change({ lost: 0 });
     expect(await market.observeNodes('here/east/burst')).toMatchObject({ desired: 2 });
+  });
+
+  test('a pool with machines goes nowhere else: nobody would give them back', async () => {
+    const set = (more: object) => service().setScaling(admin, { ...wish, expectedVersion: null, ...more });
+    const region = { ...wish.config, region: 'elsewhere' };
+    for (const more of [{ provider: 'second' }, { config: region }])
+      expect(await set(more)).toMatchObject({ ok: false, error: { code: 'PRECONDITION_FAILED' } });
+    expect(await scaling()).toMatchObject({ provider: 'simulated', config: wish.config });
   });
 
   test('idle nodes are marked and given back, and those whose machine is gone are forgotten', async () => {
