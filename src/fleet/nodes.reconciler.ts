@@ -81,6 +81,8 @@ const PRINCIPAL = 'reconciler:nodes';
 const ASK_EVERY_MS = 5_000;
 /** A provider that takes longer is unknown to this pass, and heard by the next. Higher: the notices of the others wait for it; lower: slow ones are heard late. */
 const ANSWER_MS = 5_000;
+/** An answer that nobody came for in this time is of another world. Higher: pools grow by what was long ago; lower: those of slow providers are never heard. */
+const FORGOTTEN_MS = 120_000;
 
 /** Past prices are read this often: they say what lasted for days. Higher: a new price counts late; lower: reads for nothing. */
 const HISTORY_MS = 600_000;
@@ -91,7 +93,9 @@ type CloudSight = Pick<NodesWorld, 'clouds' | 'interruptions'>;
 export class NodesReconciler implements Reconciliation<NodesInput, NodesTurn> {
   readonly #deps: NodesReconcilerDeps;
   readonly #scaler: PoolScaler;
-  readonly #questions: PatientQuestions;
+  #questions: PatientQuestions;
+  /** When providers were asked last, and under which lease. */
+  #turn: { readonly at: Instant; readonly epoch: number } | null = null;
   /** Since when released pods have been without a successor. */
   #alone = new Map<Id, Instant>();
   #seenAt: Instant | null = null;
@@ -131,7 +135,7 @@ export class NodesReconciler implements Reconciliation<NodesInput, NodesTurn> {
     });
     const { cluster, rates, sold, ...world } = rows;
     if (!cluster) return null;
-    const sight = observation ? await this.#askProviders(cluster, world) : NO_SIGHT;
+    const sight = observation ? await this.#askProviders(cluster, world, held) : NO_SIGHT;
     const since = observation && sinceRegistered(observation, cluster);
     const mine = { clusterId, observation: since, seenAt, alone: this.#alone, refusedUntil: this.#scaler.refusedUntil };
     return { lease: held, cluster, rates, sold, world: { ...world, ...sight, ...mine } };
@@ -193,9 +197,11 @@ export class NodesReconciler implements Reconciliation<NodesInput, NodesTurn> {
   async #askProviders(
     cluster: Cluster,
     { pools, scalings }: { readonly pools: readonly Pool[]; readonly scalings: readonly PoolScaling[] },
+    { epoch }: Lease,
   ): Promise<CloudSight> {
     if (scalings.length === 0) return NO_SIGHT;
     const now = this.#deps.clock.now();
+    this.#forgetOldQuestions(now, epoch);
     if (this.#asked && now - this.#asked.at < ASK_EVERY_MS) return this.#asked.sight;
     const clouds = new Map<Id, ScaledPool['cloud']>();
     // At once: a provider that is slow holds up its own pools only.
@@ -212,6 +218,15 @@ export class NodesReconciler implements Reconciliation<NodesInput, NodesTurn> {
     const sight = { clouds, interruptions };
     this.#asked = { at: now, sight };
     return sight;
+  }
+
+  /** What was asked before somebody else led, or while the cluster could not be seen, is asked anew. */
+  #forgetOldQuestions(at: Instant, epoch: number): void {
+    const last = this.#turn;
+    this.#turn = { at, epoch };
+    if (last === null || (last.epoch === epoch && at - last.at <= FORGOTTEN_MS)) return;
+    this.#questions = new PatientQuestions(this.#deps.answerMs ?? ANSWER_MS);
+    this.#asked = null;
   }
 
   async #interruptionsOf(name: string): Promise<readonly CloudInterruption[]> {

@@ -92,6 +92,21 @@ describe('Faults of providers: a provider that says 429 or 500, or nothing', () 
     expect(await one.there()).toHaveLength(2);
   });
 
+  test('what it was asked before nobody came for an answer for long is asked anew', async () => {
+    const one = await opened('forgets');
+    one.want(2);
+    await one.pass(5);
+    one.restart({ providers: new Map([[one.provider.name, one.provider]]), velocity, answerMs: 10 });
+    one.provider.hangs = true;
+    await one.pass(1);
+    one.provider.hangs = false;
+    one.provider.calls.splice(0);
+    await one.pass(1);
+    expect(one.provider.calls).not.toContain(`observeNodes ${keyOf('forgets', one.pool)}`);
+    await one.pass(1, 10 * MINUTE_MS);
+    expect(one.provider.calls).toContain(`observeNodes ${keyOf('forgets', one.pool)}`);
+  });
+
   test.each([
     ['late', 3 * MINUTE_MS, 1],
     ['twice', 0, 2],
