@@ -104,7 +104,7 @@ function leaveStarting({ rollout, facts, pace, now }: Question): Rollout {
   if (facts.lost) return to(rollout, 'starting', now);
   if (facts.failing !== null) return giveUp(rollout, facts.failing, now);
   const waited = now - rollout.stepStartedAt;
-  // After an outage of the cluster the time starts anew: what nobody tried has not failed.
+  // After an outage of the cluster the time starts anew, give or take half of it: what nobody tried has not failed.
   if (!facts.told) return waited * 2 >= pace.progressDeadlineMs ? to(rollout, 'starting', now) : rollout;
   const late = waited >= pace.progressDeadlineMs;
   return late ? giveUp(rollout, `It was not ready within ${Math.round(pace.progressDeadlineMs / 1000)} s.`, now) : rollout;
