@@ -60,10 +60,10 @@ export class Restoration {
     if (next) await this.#write(tx, before, { live, next, pools });
   }
 
-  /** As many as are wished for if quotas have room for them, else one more, else none. */
+  /** As many as are wished for if quotas and the wish's own limits, at the prices of now, have room for them, else one more, else none. */
   async #fitting(
     tx: Transaction,
-    { teamId, projectId, id }: Deployment,
+    { teamId, projectId, id, spec }: Deployment,
     {
       live,
       missing,
@@ -74,6 +74,7 @@ export class Restoration {
       if (some.length === 0) return null;
       const next = live.map((workload) => withMore(workload, some.filter((one) => one === workload.id).length));
       const wanted = { replicas: countOf(next), hourly: hourlyOf(next, pools) };
+      if (wanted.replicas > spec.maxReplicas || wanted.hourly > spec.maxSpendPerHour) continue;
       if (!(await this.#deps.writer.checkQuotas(tx, { teamId, projectId, deploymentId: id }, wanted))) return next;
     }
     return null;

@@ -6,6 +6,7 @@ import { SpotRepository } from '../../src/deployments/spot.repository.ts';
 import { IdentityRepository } from '../../src/identity/identity.repository.ts';
 import { newId } from '../../src/kernel/id.ts';
 import { acquireLease } from '../../src/persistence/lease.ts';
+import { sqlOf } from '../../src/persistence/sql.ts';
 import { openTestDatabase, type TestDatabase } from '../support/database.ts';
 import { eventTypes, makeControlPlane, makeGround, rows } from '../support/deployments-world.ts';
 
@@ -76,7 +77,17 @@ describe('Preemption: lower priority gives way where a quota is short', () => {
     await restore();
     expect(await held()).toEqual({ batch: 2, site: 2, urgent: 1 });
     expect(await plane.deployments.scale(plane.caller, ref, 0)).toMatchObject({ ok: true });
+    const limit = (maxReplicas: number) =>
+      database.write(SYSTEM, (tx) =>
+        sqlOf(tx).execute(`update deployment set spec = jsonb_set(spec, '{maxReplicas}', $1::jsonb) where name = 'batch'`, [
+          String(maxReplicas),
+        ]),
+      );
+    await limit(3);
     await restore();
+    await restore();
+    expect(await held()).toEqual({ batch: 3, site: 2, urgent: 0 });
+    await limit(4);
     await restore();
     expect(await held()).toEqual({ batch: 4, site: 2, urgent: 0 });
     expect((await eventTypes(database, teamId)).filter((type) => type === 'scaling.restored').length).toBeGreaterThan(1);
