@@ -1,9 +1,10 @@
 import { offeringKeyText, regionOf } from '../clouds/offering-key.ts';
 import type { ClusterStore } from '../fleet/cluster-store.port.ts';
 import type { Cluster } from '../fleet/cluster.ts';
-import { visibleTo } from '../identity/authorize.ts';
+import { visibleTo, type Visible } from '../identity/authorize.ts';
 import type { Clock } from '../kernel/clock.ts';
 import type { Id } from '../kernel/id.ts';
+import type { Instant } from '../kernel/instant.ts';
 import type { PicoUsdPerHour } from '../kernel/money.ts';
 import type { Principal } from '../kernel/principal.ts';
 import type { Transaction } from '../kernel/transaction.ts';
@@ -40,28 +41,64 @@ export interface JointPlan {
 /** Deployments of one joint plan. Higher: a plan takes longer than somebody waits; lower: large projects are planned in parts. */
 const MAX_DEPLOYMENTS = 100;
 
+/** An answer is the same for so long. Higher: changes are shown late; lower: repeats keep everybody else waiting. */
+const KEPT_MS = 10_000;
+/** The solver is not asked more often: while it works nothing else does. Higher: more plans are greedy; lower: one caller can hold up the rest. */
+const SOLVER_PAUSE_MS = 5_000;
+/** Answers that are held. Higher: memory; lower: many callers at a time are planned for anew. */
+const MAX_HELD = 16;
+
 /** What all deployments together would come to if each were placed anew, machines shared: shows what is to be gained, and changes nothing. */
 export class FleetPlanService {
   readonly #deps: FleetPlanDeps;
+  readonly #held = new Map<string, { readonly until: Instant; readonly answer: Promise<JointPlan> }>();
+  #solverFrom: Instant = 0;
 
   constructor(deps: FleetPlanDeps) {
     this.#deps = deps;
   }
 
-  /** Over what the caller may read, of one project or (null) of all; the first 100 by path. */
-  async plan(
+  /**
+   * Over what the caller may read, of one project or (null) of all; the first 100 by path. Asked for an exact plan while the solver rests it answers
+   * the greedy one.
+   */
+  plan(
     tx: Transaction,
     principal: Principal,
     { projectId, exact }: { readonly projectId: Id | null; readonly exact: boolean },
   ): Promise<JointPlan> {
+    const visible = visibleTo(principal, 'deployment.read');
+    const now = this.#deps.clock.now();
+    const keyOf = (solved: boolean): string => JSON.stringify([visible, projectId, solved]);
+    const solve = exact && now >= this.#solverFrom;
+    const held = this.#heldAt(keyOf(exact), now) ?? (solve ? null : this.#heldAt(keyOf(false), now));
+    if (held) return held;
+    if (solve) this.#solverFrom = now + SOLVER_PAUSE_MS;
+    const answer = this.#plan(tx, { projectId, visible }, solve);
+    this.#hold(keyOf(solve), answer, now + KEPT_MS);
+    return answer;
+  }
+
+  #heldAt(key: string, now: Instant): Promise<JointPlan> | null {
+    const held = this.#held.get(key);
+    return held && now < held.until ? held.answer : null;
+  }
+
+  #hold(key: string, answer: Promise<JointPlan>, until: Instant): void {
+    this.#held.delete(key);
+    this.#held.set(key, { until, answer });
+    const [oldest] = this.#held.keys();
+    if (this.#held.size > MAX_HELD && oldest !== undefined) this.#held.delete(oldest);
+    answer.catch(() => this.#held.delete(key));
+  }
+
+  async #plan(
+    tx: Transaction,
+    whose: { readonly projectId: Id | null; readonly visible: Visible | null },
+    exact: boolean,
+  ): Promise<JointPlan> {
     const { store, clusters } = this.#deps;
-    const question = {
-      projectId,
-      phases: null,
-      nameContains: null,
-      visible: visibleTo(principal, 'deployment.read'),
-      after: null,
-    };
+    const question = { ...whose, phases: null, nameContains: null, after: null };
     const found = (await store.deployments(tx, { ...question, limit: MAX_DEPLOYMENTS })).slice(0, MAX_DEPLOYMENTS);
     const deployments = found.filter(({ spec, deletedAt }) => deletedAt === null && spec.replicas > 0);
     const ids = deployments.map(({ id }) => id);

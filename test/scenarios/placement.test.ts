@@ -1,10 +1,14 @@
 // Wishes that name no cluster, against a real database with the whole bundled price book: services as composed in production, clusters that
 // may rent from simulated clouds, and the loop of their nodes.
+import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { MachineProvider } from '../../src/clouds/cloud-provider.port.ts';
 import { SimulatedCloud } from '../../src/clouds/simulated/simulated-cloud.adapter.ts';
 import { DecisionRepository } from '../../src/decisions/decision.repository.ts';
 import { DecisionsService } from '../../src/decisions/decisions.service.ts';
+import { DeploymentRepository } from '../../src/deployments/deployment.repository.ts';
+import { FleetPlanService } from '../../src/deployments/fleet-plan.service.ts';
+import { Market } from '../../src/deployments/market.service.ts';
 import type { DeployInput, DeployOptions } from '../../src/deployments/deploy.service.ts';
 import { planFromJson } from '../../src/deployments/plan-json.ts';
 import type { Plan } from '../../src/deployments/plan.ts';
@@ -18,9 +22,14 @@ import { VELOCITY_LIMITS } from '../../src/fleet/velocity-breaker.ts';
 import type { Json } from '../../src/kernel/event.ts';
 import { newId } from '../../src/kernel/id.ts';
 import { PICO_PER_USD } from '../../src/kernel/money.ts';
+import { packageRoot } from '../../src/main/package-root.ts';
+import { Commands } from '../../src/persistence/commands.ts';
 import { acquireLease } from '../../src/persistence/lease.ts';
 import { sqlOf } from '../../src/persistence/sql.ts';
+import { BundledCatalogue } from '../../src/pricing/bundled-catalogue.adapter.ts';
 import { PriceRepository } from '../../src/pricing/price.repository.ts';
+import { PricesService } from '../../src/pricing/prices.service.ts';
+import { openHighsSolver } from '../../src/scheduler/highs-fleet-solver.adapter.ts';
 import { seededRandom } from '../support/actors.ts';
 import { openAccount } from '../support/aws-world.ts';
 import { openTestDatabase, type TestDatabase } from '../support/database.ts';
@@ -265,6 +274,35 @@ describe('Placement: a wish goes where it is cheapest, and the pool is made', ()
     const placeOf = (json: Json) => planFromJson(json).places[0]!.offering;
     expect(placeOf(near.value.plan).startsWith(`${here}/`)).toBe(true);
     expect(placeOf(apart.value.plan).startsWith(`${here}/`)).toBe(false);
+  });
+});
+
+describe('Joint plans: what everything would come to together', () => {
+  test('the solver is not asked for the same twice, nor by one after the other: it holds up all others', async () => {
+    expect(await deploy()).toMatchObject({ ok: true });
+    let asked = 0;
+    const openSolver = () => {
+      asked += 1;
+      return openHighsSolver({ timeLimitMs: 500, gap: 0.01 });
+    };
+    const catalogue = new BundledCatalogue(join(packageRoot, 'deploy', 'price-book'));
+    const prices = new PricesService({
+      ...{ ...ground, catalogue, store: new PriceRepository() },
+      commands: new Commands({ database: db.database, clock: ground.clock }),
+    });
+    const market = new Market({ prices, clock: ground.clock });
+    const [store, clusters] = [new DeploymentRepository(), new ClusterRepository()];
+    const service = new FleetPlanService({ store, clusters, prices, market, clock: ground.clock, openSolver });
+    const plan = (projectId: string | null) =>
+      db.database.read(SCOPE, (tx) => service.plan(tx, plane.caller.principal, { projectId, exact: true }));
+    const first = await plan(null);
+    expect(first.plan.seats).not.toEqual([]);
+    expect(await plan(null)).toBe(first);
+    expect((await plan(ground.projectId)).plan.method).toBe('greedy');
+    expect(asked).toBe(1);
+    ground.clock.advance(10_000);
+    expect(await plan(null)).not.toBe(first);
+    expect(asked).toBe(2);
   });
 });
 
