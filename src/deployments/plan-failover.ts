@@ -53,13 +53,25 @@ export function planFailover(world: FailoverWorld, now: Instant): FailoverPlan {
   const settled = alive.filter(({ order }) => order === first).some(isSeen);
   const wanted = kept.flatMap((workload): FailoverChange[] => {
     const place = standing.find(({ cluster }) => cluster === workload.clusterName);
-    const replicas = split.get(workload.clusterName) ?? workload.replicas;
+    const replicas = wantedOf(workload, kept, split);
     if (!place || replicas === workload.replicas) return [];
     const may = replicas > workload.replicas ? raise : settled && !raise && place.order > first;
     return may ? [{ workload, replicas, gone: false }] : [];
   });
   const changes = [...gone.map(asGone), ...within(world, kept, wanted)];
   return { changes, reasons: changes.length === 0 ? [] : reasonsOf({ world, gone, dark: alive.filter(isDark), raise }) };
+}
+
+/** What its cluster shall have and its other pools there do not; the largest of a cluster takes it all. */
+function wantedOf(
+  { id, clusterName, replicas }: Workload,
+  kept: readonly Workload[],
+  split: ReadonlyMap<string, number>,
+): number {
+  const here = kept.filter((one) => one.clusterName === clusterName);
+  const largest = here.reduce((a, b) => (b.replicas > a.replicas ? b : a));
+  const sum = here.reduce((all, one) => all + one.replicas, 0);
+  return largest.id === id ? Math.max(0, (split.get(clusterName) ?? sum) - sum + replicas) : replicas;
 }
 
 const asGone = (workload: Workload): FailoverChange => ({ workload, replicas: workload.replicas, gone: true });

@@ -156,8 +156,8 @@ describe('Failover: the plan', () => {
       lostAt,
       conditions: [{ type: 'Reachable', status, reason: '', message: '', lastTransitionTime: since }],
     }) as Partial<Cluster> as Cluster;
-  const workload = (clusterName: string, replicas: number): Workload =>
-    ({ id: clusterName, clusterName, replicas, offeringId: 'o' }) as Partial<Workload> as Workload;
+  const workload = (clusterName: string, replicas: number, pool = ''): Workload =>
+    ({ id: `${clusterName}${pool}`, clusterName, replicas, offeringId: 'o' }) as Partial<Workload> as Workload;
   const SPEC = {
     ...{ replicas: 4, maxReplicas: 10, maxSpendPerHour: 100n * PICO_PER_USD, model: 'm' },
     placement: { regions: ['aws/us-east-1'], capacityTypes: ['on_demand'], ...on(['a', 4], ['b', 1, 1]) },
@@ -178,6 +178,13 @@ describe('Failover: the plan', () => {
     ['a loss', [cluster('a', 'False', justNow, 1), cluster('b', 'True', longAgo)], ['a gone', 'b 4']],
     ['a loss of all', [cluster('a', 'False', justNow, 1), cluster('b', 'False', justNow, 1)], []],
   ])('%s', (_what, clusters, changes) => expect(planned({ clusters })).toEqual(changes));
+
+  test('a cluster with several pools gets what it needs once', () => {
+    const clusters = [cluster('a', 'False', longAgo), cluster('b', 'True', longAgo)];
+    const workloads = [workload('a', 4), workload('b', 0, 'spare'), workload('b', 1)];
+    expect(planned({ clusters, workloads })).toEqual(['b 4']);
+    expect(planned({ clusters, workloads: [workload('a', 4), workload('b', 2, 'spare'), workload('b', 1)] })).toEqual(['b 3']);
+  });
 
   test('money that is not there is not spent', () => {
     const clusters = [cluster('a', 'False', longAgo), cluster('b', 'True', longAgo)];
