@@ -21,6 +21,9 @@ const KEPT_MS = 30_000;
 /** Sets of regions whose offerings are held. Higher: memory; lower: deployments with policies of their own read the book each time. */
 const MAX_HELD = 8;
 
+/** Offerings that are held in all sets together. Higher: memory, about a kB each; lower: large sets are read from the book for each plan. */
+const MAX_ROWS = 100_000;
+
 interface Held {
   readonly version: string;
   readonly until: Instant;
@@ -41,7 +44,7 @@ export class Market {
     const { prices, clock } = this.#deps;
     const now = clock.now();
     const version = await prices.version(tx);
-    const key = patterns.join(' ');
+    const key = [...new Set(patterns)].sort().join(' ');
     const held = this.#held.get(key);
     if (held?.version === version && now < held.until) return held.view;
     const places = await prices.places(tx);
@@ -51,8 +54,18 @@ export class Market {
     const view = { places, index: makeOfferingIndex(await prices.candidates(tx, { regions })) };
     this.#held.delete(key);
     this.#held.set(key, { version, until: now + KEPT_MS, view });
-    const [oldest] = this.#held.keys();
-    if (this.#held.size > MAX_HELD && oldest !== undefined) this.#held.delete(oldest);
+    this.#forget();
     return view;
+  }
+
+  /** The oldest sets, but never the newest. */
+  #forget(): void {
+    const sizes = [...this.#held].map(([key, { view }]) => [key, view.index.size] as const);
+    let rows = sizes.reduce((all, [, size]) => all + size, 0);
+    for (const [key, size] of sizes.slice(0, -1)) {
+      if (this.#held.size <= MAX_HELD && rows <= MAX_ROWS) return;
+      this.#held.delete(key);
+      rows -= size;
+    }
   }
 }

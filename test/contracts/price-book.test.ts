@@ -4,6 +4,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { offeringIdOf, offeringKeyText } from '../../src/clouds/offering-key.ts';
 import { parseUsd } from '../../src/kernel/money.ts';
 import type { Principal } from '../../src/kernel/principal.ts';
+import { Market } from '../../src/deployments/market.service.ts';
 import { packageRoot } from '../../src/main/package-root.ts';
 import { Commands } from '../../src/persistence/commands.ts';
 import { sqlOf } from '../../src/persistence/sql.ts';
@@ -103,6 +104,17 @@ describe('Price book: bundled prices, loaded once, with source and date', () => 
     const candidates = await db.database.read(SYSTEM, (tx) => service().candidates(tx, { regions: ['aws/us-east-1'] }));
     expect(candidates.length).toBeGreaterThan(500);
     expect(candidates.every(({ offering, price }) => offering.region === 'us-east-1' && price !== null)).toBe(true);
+  });
+
+  test('what is held of the market has a bound: the same regions once, however they are said, and not every set', async () => {
+    const market = new Market({ prices: service(), clock: { now: () => now } });
+    const view = (...patterns: string[]) => db.database.read(SYSTEM, (tx) => market.view(tx, patterns));
+    const all = ['aws/*', 'azure/*', 'gcp/*'];
+    const first = await view(...all);
+    expect(await view(...all.toReversed(), 'gcp/*')).toBe(first);
+    for (const other of ['a', 'b', 'c', 'd', 'e']) await view(...all, `other/${other}`);
+    expect(await view(...all, 'other/e')).not.toBe(first);
+    expect(await view(...all)).not.toBe(first);
   });
 
   test('a newer book writes only what changed and leaves the past alone', async () => {
