@@ -47,8 +47,10 @@ export function filterNodes(ask: PodAsk, names: readonly string[], nodes: Readon
   const fitting = verdicts.filter(({ problem }) => problem === null).map(({ name }) => name);
   const lasting = fitting.filter((name) => (nodes.get(name)?.notice ?? null) === null);
   const kept = lasting.length > 0 ? lasting : fitting;
-  const told = lasting.length > 0 ? fitting.map((name) => [name, nodes.get(name)?.notice ?? null] as const) : [];
-  const leaving = told.filter(([, notice]) => notice !== null);
+  const leaving = (lasting.length > 0 ? fitting : []).flatMap((name) => {
+    const notice = nodes.get(name)?.notice ?? null;
+    return notice === null ? [] : [[name, notice] as const];
+  });
   const failed = verdicts.flatMap(({ name, problem }) => (problem === null ? [] : [[name, problem] as const]));
   return { kept, failed: Object.fromEntries([...failed, ...leaving]) };
 }
