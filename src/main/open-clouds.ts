@@ -199,7 +199,7 @@ interface Written {
 }
 
 function openOne({ kind, settings, prices, path, kinds }: Written, entry: Entry): ConfiguredCloud {
-  const found = kinds[kind];
+  const found = Object.hasOwn(kinds, kind) ? kinds[kind] : undefined;
   if (!found) throw wrong(path, `kind: there is no "${kind}": one of ${Object.keys(kinds).join(', ')}`);
   const { feed, ...opened } = parsed(path, () => found.open(settings, entry));
   if (prices && !feed) throw wrong(path, `prices: ${kind} says no prices: leave them out`);

@@ -227,6 +227,17 @@ describe('Nodes scale: a command that misbehaves', () => {
     await expect(call).rejects.toThrow(words);
   });
 
+  test('one that asks after its surroundings is not told of the database', async () => {
+    const own = 'PURSER_DATABASE_URL';
+    const body = `process.stderr.write(JSON.stringify([process.env.PATH !== undefined, process.env.${own} ?? null])); process.exit(1);`;
+    process.env[own] = 'postgres://somebody:secret@localhost/purser';
+    try {
+      await expect(command(body).provider.observeNodes(pool.key)).rejects.toThrow('[true,null]');
+    } finally {
+      delete process.env[own];
+    }
+  });
+
   test('one that hangs is ended', async () => {
     const { provider } = command('setInterval(() => undefined, 1_000);', 300);
     await expect(provider.observeNodes(pool.key)).rejects.toThrow(/SIGKILL/);

@@ -19,7 +19,7 @@ interface Answered {
 }
 
 /**
- * Pools of plain EC2 instances. Machines come in batches with numbers: number, pool and count make the client token, so that whoever asks
+ * Pools of plain EC2 instances. Machines come in batches with numbers: number and pool make the client token, so that whoever asks
  * for a batch again, at once or after a crash, gets the machines that came the first time. A pool has as many machines as EC2 shows of
  * it, whoever asked for them: none is overlooked, and each is given back by its name.
  */

@@ -27,6 +27,7 @@ export function runCommand({ command, timeoutMs }: CommandSettings, verb: string
   return new Promise((resolve, reject) => {
     const child = spawn(program, [...first, verb], {
       stdio: ['pipe', 'pipe', 'pipe'],
+      env: surroundings(),
     });
     let isLate = false;
     // Its own children may hold its output open when it is gone: they are not waited for either.
@@ -60,3 +61,7 @@ export function runCommand({ command, timeoutMs }: CommandSettings, verb: string
     child.stdin.end(JSON.stringify(input));
   });
 }
+
+/** What this process was started with, less what is its own: its database and its keys are nobody else's business. */
+const surroundings = (): NodeJS.ProcessEnv =>
+  Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('PURSER_')));
