@@ -98,7 +98,8 @@ interface Seen {
 }
 
 function scaledPool(pool: Pool, scaling: PoolScaling, { world, observation, rows }: Seen): ScaledPool {
-  const answer = world.answers.get(pool.id) ?? null;
+  // That there are no more machines keeps nobody from giving back those of a removed pool.
+  const answer = pool.removedAt === null ? (world.answers.get(pool.id) ?? null) : null;
   const nodes = observation.nodes.filter((node) => poolOf(node, world.pools)?.id === pool.id);
   return {
     ...{ pool, scaling, nodes },

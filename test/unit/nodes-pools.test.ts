@@ -127,6 +127,21 @@ describe('Nodes scale: pools grow for pods that wait and give idle nodes back', 
       expect(wordsOf(goes({ cloud: running(1), nodes: [marked(1)], refusedUntil: NOW + 1 }).steps)).toEqual([]);
     });
 
+    test('is given back also while its provider has no more machines of its kind', () => {
+      const key = { provider: 'sim', region: '', zone: '', instanceType: 'm', capacityType: 'on_demand' as const };
+      const none = { key, reason: 'STOCK_OUT' as const, message: 'None.', refusals: 1, since: NOW, until: NOW + 1 };
+      const { pools: plans } = planNodes(
+        {
+          ...{ clusterId: uid(80), seenAt: null, known: [], pools: [removed], scalings: [scaling], offerings: new Set<string>() },
+          ...{ observation: seen([marked(1)]), clouds: new Map([[pool.id, running(1)]]), interruptions: [], holds: [] },
+          ...{ refusedUntil: new Map(), answers: new Map([[pool.id, none]]), history: new Map(), alone: new Map() },
+        },
+        POOL_PACE,
+        NOW,
+      );
+      expect(wordsOf(plans[0]?.steps)).toEqual(['1 to 0 i-1']);
+    });
+
     test('is forgotten by its provider once every machine and its node are gone', () => {
       const gone = { desired: 0, nodes: running(1).nodes.map((one) => ({ ...one, phase: 'gone' as const })) };
       const stopping = { desired: 0, nodes: running(1).nodes.map((one) => ({ ...one, phase: 'stopping' as const })) };
