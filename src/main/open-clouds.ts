@@ -14,7 +14,7 @@ import { CommandCloud } from '../clouds/onprem/command-cloud.adapter.ts';
 import { MachinesCloud } from '../clouds/onprem/machines-cloud.adapter.ts';
 import { MachineRows, MachinesSettings } from '../clouds/onprem/machines-settings.adapter.ts';
 import { problemWith, rowsOfCsv, type OwnMachine } from '../clouds/onprem/machine-list.ts';
-import { CommandSettings } from '../clouds/onprem/run-command.adapter.ts';
+import { CommandSettings, type OwnProgram } from '../clouds/onprem/run-command.adapter.ts';
 import type { PriceFeed } from '../clouds/price-feed.port.ts';
 import { SimulatedCloud } from '../clouds/simulated/simulated-cloud.adapter.ts';
 import { SimulatedSettings } from '../clouds/simulated/simulated-settings.adapter.ts';
@@ -80,10 +80,16 @@ const CLOUDS: Readonly<Record<string, Kind>> = {
     const gcp = new GcpCloud({ ...deps, name, settings });
     return { machines: gcp, feed: gcp, bill: settings.bill && gcp, check: gcp };
   }),
-  command: kindOf(CommandSettings, (settings, { name }) => commanded(new CommandCloud(name, settings))),
+  command: kindOf(CommandSettings, (settings, { name }) => commanded(new CommandCloud(name, ownProgram(settings)))),
   machines: kindOf(MachinesSettings, ({ machines, region, capacityType, power, state }, entry) => {
     const list = { cloud: entry.name, region, capacityType, machines: machinesOf(machines, entry) };
-    const own = new MachinesCloud({ ...entry.deps, list, power: power ?? null, name: entry.name, state: stateOf(entry, state) });
+    const own = new MachinesCloud({
+      ...entry.deps,
+      list,
+      power: power ? ownProgram(power) : null,
+      name: entry.name,
+      state: stateOf(entry, state),
+    });
     return { machines: own, feed: own, check: own };
   }),
   simulated: kindOf(SimulatedSettings, (settings, entry) => {
@@ -162,10 +168,16 @@ export function openClouds(deps: OpenCloudsDeps): Clouds {
 
 const NOTHING = { machines: null, prices: null, bill: null, check: null };
 
+/** Programs of the operator know what this process was started with, less its own settings: its database and its keys are nobody else's business. */
+const ownProgram = (settings: CommandSettings): OwnProgram => ({
+  ...settings,
+  env: Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('PURSER_'))),
+});
+
 const commanded = (command: CommandCloud) => ({ machines: command, check: command });
 
 const commandCloud = (program: string): ConfiguredCloud => {
-  const command = new CommandCloud('command', CommandSettings.parse({ command: [program] }));
+  const command = new CommandCloud('command', ownProgram(CommandSettings.parse({ command: [program] })));
   return { ...NOTHING, name: command.name, kind: 'command', ...commanded(command) };
 };
 

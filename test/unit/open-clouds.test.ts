@@ -2,7 +2,7 @@
 import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, describe, expect, test } from 'vitest';
+import { afterAll, describe, expect, test, vi } from 'vitest';
 import { ConfigError } from '../../src/main/config.ts';
 import { openClouds, type Clouds } from '../../src/main/open-clouds.ts';
 import { seededRandom } from '../support/actors.ts';
@@ -33,6 +33,14 @@ describe('Clouds by configuration: the file', () => {
       logger: quietLogger,
     });
     expect(none).toEqual({ clouds: [], providers: new Map(), feeds: new Map() });
+  });
+
+  test("a program of the operator's own is told nothing of the database", async () => {
+    vi.stubEnv('PURSER_DATABASE_URL', 'postgres://somebody:secret@localhost/purser');
+    const shown = 'echo "$PURSER_DATABASE_URL;${PATH:+path}" >&2; exit 1';
+    const { providers } = opened({ rack: { kind: 'command', command: ['/bin/sh', '-c', shown] } });
+    vi.unstubAllEnvs();
+    await expect(providers.get('rack')?.observeNodes('a/b/c')).rejects.toThrow(/status 1\. ;path$/);
   });
 
   test('a provider has the name that pools give; the command of the environment stays what it was', () => {

@@ -10,7 +10,7 @@ import {
   type MachineProvider,
   type CloudResult,
 } from '../cloud-provider.port.ts';
-import { runCommand, type CommandSettings } from './run-command.adapter.ts';
+import { runCommand, type OwnProgram } from './run-command.adapter.ts';
 
 const Result = z.discriminatedUnion('outcome', [
   z.object({ outcome: z.literal('accepted') }),
@@ -52,11 +52,11 @@ const Interruptions = z.array(
 /** Machines by a program of the operator's own: it is run once per verb, and answers with JSON. */
 export class CommandCloud implements MachineProvider, CloudCheck {
   readonly name: string;
-  readonly #settings: CommandSettings;
+  readonly #program: OwnProgram;
 
-  constructor(name: string, settings: CommandSettings) {
+  constructor(name: string, program: OwnProgram) {
     this.name = name;
-    this.#settings = settings;
+    this.#program = program;
   }
 
   ensurePool(pool: CloudPool, fence: CloudFence): Promise<CloudResult> {
@@ -95,7 +95,7 @@ export class CommandCloud implements MachineProvider, CloudCheck {
   }
 
   async #run<T>(verb: string, input: object, shape: z.ZodType<T>): Promise<T> {
-    const output = await runCommand(this.#settings, verb, input);
+    const output = await runCommand(this.#program, verb, input);
     try {
       return shape.parse(JSON.parse(output));
     } catch (error) {

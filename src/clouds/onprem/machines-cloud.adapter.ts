@@ -32,7 +32,7 @@ import {
 } from '../rentals.ts';
 import type { StateStore } from '../state-store.port.ts';
 import { machinesFor, offeringsOf, type MachineList, type OwnMachine } from './machine-list.ts';
-import { runCommand, type CommandSettings } from './run-command.adapter.ts';
+import { runCommand, type OwnProgram } from './run-command.adapter.ts';
 
 /** When it is worth asking again for a machine, while all are taken. Higher: one that came back is noticed late; lower: asked in vain. */
 const RETRY_MS = MINUTE_MS;
@@ -43,7 +43,7 @@ export interface MachinesCloudDeps {
   readonly name: string;
   readonly clock: Clock;
   readonly list: MachineList;
-  readonly power: CommandSettings | null;
+  readonly power: OwnProgram | null;
   readonly state: StateStore | null;
 }
 
@@ -205,13 +205,13 @@ export class MachinesCloud implements MachineProvider, PriceFeed, CloudCheck {
     void this.#power(power).finally(() => (this.#isPowering = false));
   }
 
-  async #power(program: CommandSettings): Promise<void> {
+  async #power(program: OwnProgram): Promise<void> {
     const book = await this.#books.read().catch(() => EMPTY_BOOK);
     const waiting = [...machinesOf(book), ...book.past].filter(isWaiting);
     await Promise.all(waiting.map((machine) => this.#powerOne(program, machine)));
   }
 
-  async #powerOne(program: CommandSettings, { instanceId, stoppedAt }: Rental): Promise<void> {
+  async #powerOne(program: OwnProgram, { instanceId, stoppedAt }: Rental): Promise<void> {
     const verb = stoppedAt === null ? 'wake' : 'rest';
     try {
       await runCommand(program, verb, { machine: machineOf(instanceId) });

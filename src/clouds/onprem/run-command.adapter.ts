@@ -18,16 +18,21 @@ export const CommandSettings = z.strictObject({
 
 export type CommandSettings = z.infer<typeof CommandSettings>;
 
+/** The program with what it may know of its surroundings: never what is this process's own, such as its database. */
+export interface OwnProgram extends CommandSettings {
+  readonly env: Readonly<Record<string, string | undefined>>;
+}
+
 /**
  * Runs it once, with the verb as last argument and one JSON object on its standard input; what it prints is the answer if it ends with status 0.
  * Anything else leaves the effect unknown.
  */
-export function runCommand({ command, timeoutMs }: CommandSettings, verb: string, input: object): Promise<string> {
+export function runCommand({ command, timeoutMs, env }: OwnProgram, verb: string, input: object): Promise<string> {
   const [program = '', ...first] = command;
   return new Promise((resolve, reject) => {
     const child = spawn(program, [...first, verb], {
       stdio: ['pipe', 'pipe', 'pipe'],
-      env: surroundings(),
+      env,
     });
     let isLate = false;
     // Its own children may hold its output open when it is gone: they are not waited for either.
@@ -61,7 +66,3 @@ export function runCommand({ command, timeoutMs }: CommandSettings, verb: string
     child.stdin.end(JSON.stringify(input));
   });
 }
-
-/** What this process was started with, less what is its own: its database and its keys are nobody else's business. */
-const surroundings = (): NodeJS.ProcessEnv =>
-  Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('PURSER_')));
