@@ -18,6 +18,8 @@ export interface AgreementStore {
   inForce(tx: Transaction, now: Instant): Promise<Agreement[]>;
   /** Locked until the transaction ends; removed ones are not found. */
   lockByName(tx: Transaction, name: string): Promise<Agreement | null>;
+  /** The one of that name that was ended last, if it stands for nothing any more. */
+  ended(tx: Transaction, name: string): Promise<Pick<Agreement, 'id' | 'version'> | null>;
   byIds(tx: Transaction, ids: readonly Id[]): Promise<Agreement[]>;
   /** Inserts it or, with a higher version, changes it; its history says who did. */
   save(tx: Transaction, agreement: Agreement, by: { readonly principal: string; readonly at: Instant }): Promise<void>;

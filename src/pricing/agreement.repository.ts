@@ -35,6 +35,12 @@ export class AgreementRepository implements AgreementStore {
     return row ? toAgreement(row) : null;
   }
 
+  async ended(tx: Transaction, name: string): Promise<Pick<Agreement, 'id' | 'version'> | null> {
+    const text = `select id, version from price_agreement where name = $1 and removed_at is not null for update`;
+    const [row] = await sqlOf(tx).query<Pick<AgreementRow, 'id' | 'version'>>(text, [name]);
+    return row ?? null;
+  }
+
   async byIds(tx: Transaction, ids: readonly Id[]): Promise<Agreement[]> {
     const text = `select * from price_agreement where id = any ($1::uuid[])`;
     return (await sqlOf(tx).query<AgreementRow>(text, [ids])).map(toAgreement);
@@ -45,7 +51,7 @@ export class AgreementRepository implements AgreementStore {
     await sqlOf(tx).execute(
       `insert into price_agreement (id, kind, name, spec, valid_from, valid_until, version) values ($1, $2, $3, $4::jsonb, $5, $6, $7)
        on conflict (id) do update set kind = excluded.kind, spec = excluded.spec, valid_from = excluded.valid_from,
-         valid_until = excluded.valid_until, version = excluded.version`,
+         valid_until = excluded.valid_until, version = excluded.version, removed_at = null`,
       [id, spec.kind, name, JSON.stringify(writeSpec(spec)), validFrom, validUntil, version],
     );
     await this.#remember(tx, agreement, by);

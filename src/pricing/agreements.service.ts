@@ -131,8 +131,10 @@ export class AgreementsService {
     const before = await store.lockByName(tx, input.name);
     const refusal = refuseChange(before, input.spec, expectedVersion);
     if (refusal) return err(refusal);
-    const id = before?.id ?? newId(at, random);
-    const version = (before?.version ?? 0) + 1;
+    // One that was ended may be made again: it goes on with its history.
+    const former = before ?? (await store.ended(tx, input.name));
+    const id = former?.id ?? newId(at, random);
+    const version = (former?.version ?? 0) + 1;
     return this.#save(tx, before, { ...input, id, validFrom, version }, { at, principal: principal.id });
   }
 

@@ -151,6 +151,9 @@ describe('Prices on the command line: what was agreed', () => {
     expect((await admin.run(['prices', 'end', 'ours'])).stdout).toBe('ours has ended.\n');
     expect(await shown()).toMatchObject({ perHour: { amount: '0.189999' } });
     expect((await admin.run(['prices', 'end', 'ours'])).code).toBe(EXIT.NOT_FOUND);
+    expect((await admin.run(['prices', 'discount', 'ours', '--percent', '50', '--types', 'n1-standard-4'])).code).toBe(EXIT.OK);
+    expect(await shown()).toMatchObject({ perHour: { amount: '0.0949995' } });
+    await admin.run(['prices', 'end', 'ours']);
     expect((await viewer.run(['prices', 'discount', 'theirs', '--percent', '99'])).code).toBe(EXIT.NOT_FOUND);
     expect((await admin.run(['prices', 'discount', 'all', '--percent', '101'])).code).toBe(EXIT.REFUSED);
   });
