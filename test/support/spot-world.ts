@@ -127,8 +127,11 @@ export async function makeSpotWorld({ database }: Pick<TestDatabase, 'database'>
   return {
     ...{ ground, plane, market, nodes, id, rows, state, clock },
     restart: () => (spot = makeSpot()),
-    /** What the loop that follows the market would change now. */
-    changes: async () => (spot.plan(await spot.prepare(), clock.now())?.steps ?? []).flatMap(({ plan }) => plan.changes),
+    /** What the loop that follows the market would change of it now. */
+    changes: async () => {
+      const pass = spot.plan(await spot.prepare(), clock.now());
+      return (pass?.steps ?? []).flatMap(({ deployment, plan }) => (deployment.id === id ? plan.changes : []));
+    },
     /** Every loop once, ten seconds later. */
     tick: async () => {
       clock.advance(10_000);
