@@ -233,8 +233,8 @@ const digestOfWish = ({ maxSpendPerHour, ...rest }: DeploymentSpec): string =>
   digestOfJson(plain({ ...rest, traffic: [], maxSpendPerHour: maxSpendPerHour.toString() }));
 
 /** Everything that the caller asks for, its own limits and what is taken over included; where that goes is said by the places. */
-function askedIn({ placement: { places: _, ...placement }, ...wish }: DeploymentSpec, { adopt = null }: RevisionSpec): string {
-  return digestOfJson(plain({ wish: digestOfWish({ ...wish, placement }), adopt }));
+function askedIn({ placement: { places: _, ...placement }, ...wish }: DeploymentSpec, { adopt }: RevisionSpec): string {
+  return digestOfJson(plain({ wish: digestOfWish({ ...wish, placement }), adopt: adopt ?? null }));
 }
 
 /** As JSON: fields that are undefined play no part. */
