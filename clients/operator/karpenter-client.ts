@@ -5,6 +5,9 @@ import type { PurserClient } from '../typescript/purser-client.ts';
 const Pools = graphql(`
   query KarpenterPools($cluster: String!) {
     cluster(by: { path: $cluster }) {
+      config {
+        namespacePrefix
+      }
       pools {
         name
         capacityType
@@ -63,7 +66,7 @@ export class KarpenterClient {
   async pools() {
     const { cluster } = await this.#client.request(Pools, { cluster: this.#cluster });
     if (!cluster) throw new Error(`There is no cluster ${this.#cluster} that this token may see.`);
-    return cluster.pools.flatMap(({ name, capacityType, nodeSelector, scaling }) =>
+    const pools = cluster.pools.flatMap(({ name, capacityType, nodeSelector, scaling }) =>
       scaling?.provider === KARPENTER
         ? [
             {
@@ -74,6 +77,7 @@ export class KarpenterClient {
           ]
         : [],
     );
+    return { installation: cluster.config?.namespacePrefix ?? 'purser', pools };
   }
 
   async prices(region: string, instanceTypes: readonly string[]) {

@@ -13,7 +13,7 @@ import { pruneOutcomes } from '../persistence/commands.ts';
 import { PriceFeedsReconciler } from '../pricing/price-feeds.reconciler.ts';
 import { makePricingMetrics } from '../pricing/pricing.metrics.ts';
 import { LeaseKeeper } from '../reconcile/lease-keeper.ts';
-import { Loop, once } from '../reconcile/loop.ts';
+import { inOrder, Loop, once } from '../reconcile/loop.ts';
 import { ClusterLoops, type OpenCluster } from './cluster-loops.ts';
 import type { Parts } from './compose.ts';
 import { listenError } from './start-error.ts';
@@ -180,11 +180,7 @@ export class ControlPlane {
     const spreading = once(new SpotReconciler({ ...spotDeps, lease: () => keeper.current() }), clock);
     const failover = once(new FailoverReconciler({ ...spotDeps, deploy, lease: () => keeper.current() }), clock);
     const restoration = new Restoration(spotDeps);
-    const body = async (signal: AbortSignal) => {
-      await failover(signal);
-      await spreading(signal);
-      await restoration.pass(keeper.current(), signal);
-    };
+    const body = inOrder(failover, spreading, (signal) => restoration.pass(keeper.current(), signal));
     const loop = new Loop({ name: 'spot', everyMs: LOOK_MS, body, random, logger });
     wakes.add(wake);
     keeper.start();

@@ -10,7 +10,7 @@ export async function operator(): Promise<void> {
   const deployments = new DeploymentsClient(client);
   const instance = new Operator({ ...shared, api, deployments, clusterName: config.clusterName });
   const karpenter = new KarpenterSync({
-    ...{ ...shared, api, clusterName: config.clusterName },
+    ...{ ...shared, api },
     pools: new KarpenterClient(client, config.clusterName),
   });
   const start = (): Promise<void> => {

@@ -26,6 +26,18 @@ export const once =
     await steps.execute(plan, signal);
   };
 
+/** One body of several: one that fails does not keep the later ones; its failure is thrown at the end. */
+export const inOrder =
+  (...bodies: readonly ((signal: AbortSignal) => Promise<unknown>)[]) =>
+  async (signal: AbortSignal): Promise<void> => {
+    const failures: unknown[] = [];
+    for (const body of bodies) {
+      signal.throwIfAborted();
+      await body(signal).catch((error: unknown) => failures.push(error));
+    }
+    if (failures.length > 0) throw failures[0];
+  };
+
 export interface LoopOptions {
   /** For logs and metrics. */
   readonly name: string;

@@ -227,11 +227,15 @@ describe.runIf(canBuildKarpenter())("In other clusters' schedulers: Karpenter re
     expect((await toldPrices()).every((one) => one.startsWith('c5.xlarge@'))).toBe(true);
   });
 
-  test('a pool that was taken out is taken from Karpenter', async () => {
+  test('a pool that was taken out is taken from Karpenter; what is of others stays', async () => {
+    const [ours] = await itemsOf<{ spec: object }>(NODE_POOLS);
+    const theirs = { apiVersion: 'karpenter.sh/v1', kind: 'NodePool', metadata: { name: 'purser-theirs' }, spec: ours?.spec };
+    await cluster.api.create(NODE_POOLS, theirs);
     await cluster.kubectl('delete', 'pods', '--all', '--wait=false');
     await cli('clusters', 'update', 'east', '--pool', 'other', '--remove-pool', 'burst');
     await readAgain();
-    await eventually(async () => (await itemsOf<object>(NODE_POOLS)).length === 0, 60_000);
+    await eventually(async () => (await itemsOf<object>(NODE_POOLS)).length === 1, 60_000);
+    expect(await itemsOf<object>(NODE_POOLS)).toMatchObject([{ metadata: { name: 'purser-theirs' } }]);
     expect(await toldPrices()).toEqual([]);
   });
 });

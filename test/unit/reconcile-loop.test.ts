@@ -2,7 +2,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { backoffMs } from '../../src/reconcile/backoff.ts';
-import { Loop, once } from '../../src/reconcile/loop.ts';
+import { inOrder, Loop, once } from '../../src/reconcile/loop.ts';
 import { eventually } from '../support/eventually.ts';
 import { quietLogger } from '../support/quiet-logger.ts';
 
@@ -101,6 +101,29 @@ describe('Loop: runs by timer and signal, never twice at once', () => {
     expect(steps).toEqual(['prepare', 'plan 1 at 7']);
     await expect(body(AbortSignal.abort())).rejects.toThrow();
     expect(steps).toEqual(['prepare', 'plan 1 at 7', 'prepare']);
+  });
+});
+
+describe('Loop: a body of several', () => {
+  it('one that fails does not keep the later ones, and its failure is told at the end', async () => {
+    const ran: string[] = [];
+    const body = inOrder(
+      () => Promise.reject(new Error('the first')),
+      () => Promise.resolve(ran.push('second')),
+      () => Promise.reject(new Error('the third')),
+      () => Promise.resolve(ran.push('fourth')),
+    );
+    await expect(body(new AbortController().signal)).rejects.toThrow('the first');
+    expect(ran).toEqual(['second', 'fourth']);
+  });
+
+  it('who is told to stop begins no other one', async () => {
+    const stopping = new AbortController();
+    const stop = (): Promise<void> => {
+      stopping.abort(new Error('enough'));
+      return Promise.resolve();
+    };
+    await expect(inOrder(stop, () => Promise.reject(new Error('never')))(stopping.signal)).rejects.toThrow('enough');
   });
 });
 

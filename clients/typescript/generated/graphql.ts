@@ -1649,7 +1649,7 @@ export type KarpenterPoolsQueryVariables = Exact<{
 }>;
 
 
-export type KarpenterPoolsQuery = { cluster: { pools: Array<{ name: string, capacityType: CapacityType, nodeSelector: Array<{ key: string, value: string }>, scaling: { provider: string, maxNodes: number, settings: Array<{ name: string, value: string }> } | null }> } | null };
+export type KarpenterPoolsQuery = { cluster: { config: { namespacePrefix: string } | null, pools: Array<{ name: string, capacityType: CapacityType, nodeSelector: Array<{ key: string, value: string }>, scaling: { provider: string, maxNodes: number, settings: Array<{ name: string, value: string }> } | null }> } | null };
 
 export type KarpenterPricesQueryVariables = Exact<{
   regions: Array<string> | string;
@@ -3616,6 +3616,9 @@ export const OperatorNewsDocument = new TypedDocumentString(`
 export const KarpenterPoolsDocument = new TypedDocumentString(`
     query KarpenterPools($cluster: String!) {
   cluster(by: {path: $cluster}) {
+    config {
+      namespacePrefix
+    }
     pools {
       name
       capacityType

@@ -22,7 +22,11 @@ export interface MachinePrice {
 
 /** The API as an ordinary client uses it. Both throw when nobody answers: nothing is known then, so nothing is changed. */
 export interface KarpenterPools {
-  pools(): Promise<readonly KarpenterPool[]>;
+  pools(): Promise<{
+    /** What the installation is called on the cluster: its namespace prefix, so that two of them share one. */
+    readonly installation: string;
+    readonly pools: readonly KarpenterPool[];
+  }>;
   /** Prices of these instance types in a region (`provider/region`); those that nobody knows are left out. */
   prices(region: string, instanceTypes: readonly string[]): Promise<readonly MachinePrice[]>;
 }

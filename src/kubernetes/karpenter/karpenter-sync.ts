@@ -8,7 +8,7 @@ import { NODE_OVERLAYS, NODE_POOLS, type Resource } from '../api/resource.ts';
 import { isAsWanted } from '../workloads/owned-fields.ts';
 import type { KarpenterPool, KarpenterPools, MachinePrice } from './karpenter-pools.port.ts';
 import {
-  CLUSTER_LABEL,
+  INSTALLATION_LABEL,
   makeNodeOverlays,
   makeNodePool,
   nodePoolName,
@@ -23,7 +23,6 @@ const FIELD_MANAGER = 'purser-operator';
 export interface KarpenterSyncDeps {
   readonly api: KubernetesApi;
   readonly pools: KarpenterPools;
-  readonly clusterName: string;
   readonly random: Random;
   readonly logger: Logger;
 }
@@ -33,8 +32,14 @@ interface ReadPool {
   readonly settings: KarpenterSettings;
 }
 
+interface Wanted {
+  readonly wanted: readonly KubernetesManifest[];
+  /** Stays although it is not wanted, by its name. */
+  readonly isKept: (name: string) => boolean;
+}
+
 /**
- * Keeps Karpenter's NodePools and NodeOverlays as the pools and prices of the API are. Only objects with the label of this cluster are
+ * Keeps Karpenter's NodePools and NodeOverlays as the pools and prices of the API are. Only objects with the label of this installation are
  * touched; while the API does not answer everything stays. A cluster without Karpenter is left alone.
  */
 export class KarpenterSync {
@@ -57,17 +62,17 @@ export class KarpenterSync {
   }
 
   async #pass(signal: AbortSignal): Promise<void> {
-    const { pools: source, clusterName } = this.#deps;
-    const all = (await source.pools()).map((pool) => ({ pool, settings: readSettings(pool) }));
+    const { installation, pools: told } = await this.#deps.pools.pools();
+    const all = told.map((pool) => ({ pool, settings: readSettings(pool) }));
     this.#complain(all.flatMap(({ settings }) => (settings.ok ? [] : [settings.error])).join(' '));
     const pools = all.flatMap(({ pool, settings }) => (settings.ok ? [{ pool, settings: settings.value }] : []));
-    const overlays = makeNodeOverlays(clusterName, await this.#prices(pools));
-    const unread = all.flatMap(({ pool, settings }) => (settings.ok ? [] : [nodePoolName(pool)]));
+    const overlays = makeNodeOverlays(installation, await this.#prices(pools));
+    const unread = all.flatMap(({ pool, settings }) => (settings.ok ? [] : [nodePoolName(installation, pool)]));
     signal.throwIfAborted();
     // A pool never rents before its prices are there; one that cannot be read stays as it was, with its prices.
-    await this.#make(NODE_OVERLAYS, overlays, () => unread.length > 0);
-    const nodePools = pools.map(({ pool, settings }) => makeNodePool(clusterName, pool, settings));
-    await this.#make(NODE_POOLS, nodePools, (name) => unread.includes(name));
+    await this.#make(installation, NODE_OVERLAYS, { wanted: overlays, isKept: () => unread.length > 0 });
+    const nodePools = pools.map(({ pool, settings }) => makeNodePool(installation, pool, settings));
+    await this.#make(installation, NODE_POOLS, { wanted: nodePools, isKept: (name) => unread.includes(name) });
   }
 
   #complain(complaints: string): void {
@@ -85,9 +90,9 @@ export class KarpenterSync {
     return prices;
   }
 
-  async #make(resource: Resource, wanted: readonly KubernetesManifest[], isKept: (name: string) => boolean): Promise<void> {
+  async #make(installation: string, resource: Resource, { wanted, isKept }: Wanted): Promise<void> {
     const { api, logger } = this.#deps;
-    const there = await this.#there(resource);
+    const there = await this.#there(installation, resource);
     if (there === null) {
       if (wanted.length > 0)
         logger.warn(
@@ -100,16 +105,29 @@ export class KarpenterSync {
       const known = there.get(object.metadata.name);
       return known === undefined || !isAsWanted(object, known);
     };
-    for (const object of wanted.filter(differs)) await api.apply(resource, object, { fieldManager: FIELD_MANAGER });
+    for (const object of wanted.filter(differs)) await this.#apply(resource, object);
     const names = new Set(wanted.map(({ metadata }) => metadata.name));
     const needless = [...there.values()].filter(({ metadata }) => !names.has(metadata.name) && !isKept(metadata.name));
     for (const { metadata } of needless.filter((object) => object.metadata.deletionTimestamp === undefined))
       await api.delete(resource, { name: metadata.name }, { uid: metadata.uid });
   }
 
+  /** What somebody else wrote into an object stays theirs. */
+  async #apply(resource: Resource, object: KubernetesManifest): Promise<void> {
+    try {
+      await this.#deps.api.apply(resource, object, { fieldManager: FIELD_MANAGER, force: false });
+    } catch (error) {
+      if (!(error instanceof KubernetesError) || error.status !== 409) throw error;
+      this.#deps.logger.warn(
+        { err: error, kind: resource.kind, object: object.metadata.name },
+        'an object of Karpenter is another owner’s',
+      );
+    }
+  }
+
   /** Null = the cluster does not know this kind, or does not let the operator see it. */
-  async #there(resource: Resource): Promise<Map<string, KubernetesObject> | null> {
-    const labelSelector = `${CLUSTER_LABEL}=${this.#deps.clusterName}`;
+  async #there(installation: string, resource: Resource): Promise<Map<string, KubernetesObject> | null> {
+    const labelSelector = `${INSTALLATION_LABEL}=${installation}`;
     try {
       const { items } = await this.#deps.api.list(resource, { labelSelector });
       return new Map(items.map((object) => [object.metadata.name, object]));

@@ -6,8 +6,8 @@ import type { KubernetesManifest } from '../api/objects.ts';
 import { NODE_OVERLAYS, NODE_POOLS, apiVersionOf } from '../api/resource.ts';
 import type { KarpenterPool, MachinePrice } from './karpenter-pools.port.ts';
 
-/** Says which cluster's operator an object belongs to: only those are ever changed or removed. */
-export const CLUSTER_LABEL = 'purser.dev/cluster';
+/** Says which installation an object belongs to: only its own are ever changed or removed. */
+export const INSTALLATION_LABEL = 'purser.dev/installation';
 const POOL_LABEL = 'purser.dev/pool';
 const CAPACITY_LABEL = 'karpenter.sh/capacity-type';
 const TYPE_LABEL = 'node.kubernetes.io/instance-type';
@@ -51,15 +51,15 @@ export function readSettings({ name, settings }: KarpenterPool): Result<Karpente
   return err(`Pool ${name}: ${problems.join('; ')}.`);
 }
 
-export const nodePoolName = ({ name }: Pick<KarpenterPool, 'name'>): string => `purser-${name}`;
+export const nodePoolName = (installation: string, { name }: Pick<KarpenterPool, 'name'>): string => `${installation}-${name}`;
 
 /** The NodePool by which Karpenter rents for a pool of ours: never more than its maximum, and given back only when empty. */
-export function makeNodePool(cluster: string, pool: KarpenterPool, settings: KarpenterSettings): KubernetesManifest {
+export function makeNodePool(installation: string, pool: KarpenterPool, settings: KarpenterSettings): KubernetesManifest {
   const { zones, nodeClass, instanceTypes, idleSeconds } = settings;
   return {
     apiVersion: apiVersionOf(NODE_POOLS),
     kind: NODE_POOLS.kind,
-    metadata: { name: nodePoolName(pool), labels: labelsOf(cluster, { [POOL_LABEL]: pool.name }) },
+    metadata: { name: nodePoolName(installation, pool), labels: labelsOf(installation, { [POOL_LABEL]: pool.name }) },
     spec: {
       template: {
         metadata: { labels: { ...pool.nodeSelector, [POOL_LABEL]: pool.name } },
@@ -82,18 +82,18 @@ export function makeNodePool(cluster: string, pool: KarpenterPool, settings: Kar
  * NodeOverlays that tell Karpenter what machines cost as they are charged: one for all instance types of the same price, capacity type and
  * zone. The name follows from the content, so that a price that changes is another object and both are never half written.
  */
-export function makeNodeOverlays(cluster: string, prices: readonly MachinePrice[]): KubernetesManifest[] {
+export function makeNodeOverlays(installation: string, prices: readonly MachinePrice[]): KubernetesManifest[] {
   const groups = Map.groupBy(prices, ({ capacityType, zone, amount }) => `${capacityType} ${zone ?? ''} ${amount}`);
   return [...groups.values()].flatMap((group) => {
     const [first] = group;
     if (!first) return [];
     const types = [...new Set(group.map(({ instanceType }) => instanceType))].sort();
-    return chunksOf(types).map((some) => makeNodeOverlay(cluster, first, some));
+    return chunksOf(types).map((some) => makeNodeOverlay(installation, first, some));
   });
 }
 
 function makeNodeOverlay(
-  cluster: string,
+  installation: string,
   { capacityType, zone, amount }: MachinePrice,
   types: readonly string[],
 ): KubernetesManifest {
@@ -106,18 +106,18 @@ function makeNodeOverlay(
     price: amount,
     weight: zone === null ? REGION_WEIGHT : ZONE_WEIGHT,
   };
-  const digest = digestOf(JSON.stringify([cluster, spec])).slice('sha256:'.length, 'sha256:'.length + 16);
+  const digest = digestOf(JSON.stringify(spec)).slice('sha256:'.length, 'sha256:'.length + 16);
   return {
     apiVersion: apiVersionOf(NODE_OVERLAYS),
     kind: NODE_OVERLAYS.kind,
-    metadata: { name: `purser-${digest}`, labels: labelsOf(cluster) },
+    metadata: { name: `${installation}-${digest}`, labels: labelsOf(installation) },
     spec,
   };
 }
 
-const labelsOf = (cluster: string, more: Readonly<Record<string, string>> = {}): Readonly<Record<string, string>> => ({
+const labelsOf = (installation: string, more: Readonly<Record<string, string>> = {}): Readonly<Record<string, string>> => ({
   'app.kubernetes.io/managed-by': 'purser',
-  [CLUSTER_LABEL]: cluster,
+  [INSTALLATION_LABEL]: installation,
   ...more,
 });
 
