@@ -100,7 +100,7 @@ function servingFrom(alive: readonly PlacedCluster[], isDark: (one: PlacedCluste
   return first === undefined ? alive : alive.filter(({ order }) => order >= first);
 }
 
-/** What is asked for more, as far as maxReplicas and maxSpendPerHour go: what cannot be seen still counts. */
+/** What is asked for more, as far as maxReplicas and maxSpendPerHour go: what cannot be seen still counts, and nothing is added whose price nobody knows. */
 function within({ spec, rates }: FailoverWorld, kept: readonly Workload[], wanted: readonly FailoverChange[]): FailoverChange[] {
   const rateOf = ({ offeringId }: Workload): PicoUsdPerHour => rates.get(offeringId) ?? 0n;
   let replicas = kept.reduce((all, workload) => all + workload.replicas, 0);
@@ -110,7 +110,8 @@ function within({ spec, rates }: FailoverWorld, kept: readonly Workload[], wante
     let to = change.replicas;
     const beyond = (): boolean =>
       to > workload.replicas &&
-      (replicas + to - workload.replicas > spec.maxReplicas ||
+      (!rates.has(workload.offeringId) ||
+        replicas + to - workload.replicas > spec.maxReplicas ||
         hourly + rateOf(workload) * BigInt(to - workload.replicas) > spec.maxSpendPerHour);
     while (beyond()) to -= 1;
     replicas += to - workload.replicas;

@@ -190,5 +190,6 @@ describe('Failover: the plan', () => {
     const clusters = [cluster('a', 'False', longAgo), cluster('b', 'True', longAgo)];
     const spec = { ...SPEC, maxSpendPerHour: 6n * PICO_PER_USD };
     expect(planned({ clusters, spec })).toEqual(['b 2']);
+    expect(planned({ clusters, rates: new Map() })).toEqual([]);
   });
 });
