@@ -62,10 +62,10 @@ export class KarpenterClient {
     this.#cluster = cluster;
   }
 
-  /** Throws for a cluster that is not there or may not be seen, and when nobody answers. */
+  /** Null for a cluster that is not there or may not be seen; throws when nobody answers. */
   async pools() {
     const { cluster } = await this.#client.request(Pools, { cluster: this.#cluster });
-    if (!cluster) throw new Error(`There is no cluster ${this.#cluster} that this token may see.`);
+    if (!cluster) return null;
     const pools = cluster.pools.flatMap(({ name, capacityType, nodeSelector, scaling }) =>
       scaling?.provider === KARPENTER
         ? [

@@ -22,11 +22,12 @@ export interface MachinePrice {
 
 /** The API as an ordinary client uses it. Both throw when nobody answers: nothing is known then, so nothing is changed. */
 export interface KarpenterPools {
+  /** Null = there is no cluster of this name that the operator may see. */
   pools(): Promise<{
     /** What the installation is called on the cluster: its namespace prefix, so that two of them share one. */
     readonly installation: string;
     readonly pools: readonly KarpenterPool[];
-  }>;
+  } | null>;
   /** Prices of these instance types in a region (`provider/region`); those that nobody knows are left out. */
   prices(region: string, instanceTypes: readonly string[]): Promise<readonly MachinePrice[]>;
 }

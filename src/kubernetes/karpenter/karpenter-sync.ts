@@ -40,7 +40,7 @@ interface Wanted {
 
 /**
  * Keeps Karpenter's NodePools and NodeOverlays as the pools and prices of the API are. Only objects with the label of this installation are
- * touched; while the API does not answer everything stays. A cluster without Karpenter is left alone.
+ * touched; while the API does not answer, or does not show the cluster, everything stays. A cluster without Karpenter is left alone.
  */
 export class KarpenterSync {
   readonly #deps: KarpenterSyncDeps;
@@ -62,7 +62,9 @@ export class KarpenterSync {
   }
 
   async #pass(signal: AbortSignal): Promise<void> {
-    const { installation, pools: told } = await this.#deps.pools.pools();
+    const seen = await this.#deps.pools.pools();
+    if (!seen) return;
+    const { installation, pools: told } = seen;
     const all = told.map((pool) => ({ pool, settings: readSettings(pool) }));
     this.#complain(all.flatMap(({ settings }) => (settings.ok ? [] : [settings.error])).join(' '));
     const pools = all.flatMap(({ pool, settings }) => (settings.ok ? [{ pool, settings: settings.value }] : []));
