@@ -77,11 +77,11 @@ async function measure(database: Database): Promise<BenchRow[]> {
   const read = async (): Promise<{ seconds: number; written: number }> => {
     now += INTERVAL_MS;
     if (lease) await database.write(SCOPE, (tx) => renewLease(tx, lease));
-    const before = await writtenRows(database);
+    const before = await transactionNow(database);
     const started = performance.now();
     await reconciler.execute(reconciler.plan(await reconciler.prepare(), now), new AbortController().signal);
     const seconds = Math.round(performance.now() - started) / 1000;
-    return { seconds, written: (await writtenRows(database)) - before };
+    return { seconds, written: await writtenSince(database, before) };
   };
   await read();
   const confirmed = await read();
@@ -102,12 +102,21 @@ async function measure(database: Database): Promise<BenchRow[]> {
   ];
 }
 
-/** By the server's own count of what was inserted and updated. */
-async function writtenRows(database: Database): Promise<number> {
+/** The transaction that the server begins now; every later one has a higher number. */
+async function transactionNow(database: Database): Promise<number> {
+  const [row] = await database.write(SCOPE, (tx) =>
+    sqlOf(tx).query<{ id: number }>(`select pg_current_xact_id()::text::int8 as id`),
+  );
+  return row?.id ?? 0;
+}
+
+/** Rows that were inserted or updated by later transactions than this one: each says itself who wrote it. */
+async function writtenSince(database: Database, transaction: number): Promise<number> {
   const [row] = await database.read(SCOPE, (tx) =>
     sqlOf(tx).query<{ written: number }>(
-      `select pg_stat_force_next_flush(), sum(n_tup_ins + n_tup_upd)::int8 as written from pg_stat_user_tables
-         where relname in ('price', 'price_claim')`,
+      `select ((select count(*) from price where xmin::text::int8 > $1)
+             + (select count(*) from price_claim where xmin::text::int8 > $1))::int8 as written`,
+      [transaction],
     ),
   );
   return row?.written ?? 0;
