@@ -5,10 +5,10 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { builtEntry, builtNode } from '../support/build.ts';
 import { openCli } from '../support/cli.ts';
 import { eventually } from '../support/eventually.ts';
 import { startInstallation, type Installation } from '../support/installation.ts';
+import { ended, startCompanion } from './companion.ts';
 import { startBareApiServer, type BareApiServer } from './cluster/bare-api-server.ts';
 import { freePorts } from './cluster/machine.ts';
 import { kubeProgram } from './cluster/programs.ts';
@@ -23,23 +23,10 @@ let url: string;
 let scheduler: ChildProcess;
 let extender: ChildProcess;
 
-const ended = (child: ChildProcess): Promise<unknown> =>
-  child.exitCode !== null || child.signalCode !== null
-    ? Promise.resolve()
-    : new Promise((resolve) => child.once('exit', resolve));
-
 async function startExtender(port: number): Promise<ChildProcess> {
-  const child = spawn(builtNode, [builtEntry, 'extender'], {
-    env: {
-      PATH: process.env.PATH,
-      PURSER_API_URL: purser.apiUrl,
-      PURSER_TOKEN_FILE: join(purser.dataDir, 'admin-token'),
-      PURSER_KUBECONFIG: cluster.kubeconfig,
-      PURSER_CLUSTER_NAME: 'east',
-      PURSER_EXTENDER_PORT: String(port),
-      PURSER_LOG_LEVEL: 'warn',
-    },
-    stdio: ['ignore', 'inherit', 'inherit'],
+  const child = startCompanion('extender', purser, {
+    kubeconfig: cluster.kubeconfig,
+    settings: { PURSER_EXTENDER_PORT: String(port) },
   });
   await eventually(async () => (await fetch(`${url}/healthz`).catch(() => null))?.ok, 30_000);
   return child;

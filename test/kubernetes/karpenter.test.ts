@@ -1,16 +1,16 @@
 // Karpenter's own program with its kwok provider, which makes node objects without machines, told what machines cost by `purser operator` (a
 // process) out of the price book of a whole Purser. What kwok offers has other prices, so that one sees whose prices count.
-import { spawn, type ChildProcess } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { packageRoot as root } from '../../src/main/package-root.ts';
-import { builtEntry, builtNode } from '../support/build.ts';
 import { openCli } from '../support/cli.ts';
 import { eventually } from '../support/eventually.ts';
 import { startInstallation, type Installation } from '../support/installation.ts';
 import type { PolicyRule } from './cluster/access.ts';
+import { ended, startCompanion } from './companion.ts';
 import { startBareApiServer, type BareApiServer } from './cluster/bare-api-server.ts';
 import { NEEDED, render } from './install/helm.ts';
 import { canBuildKarpenter, karpenter, type RunningKarpenter } from './karpenter/karpenter.ts';
@@ -91,23 +91,7 @@ const valuesOf = ({ spec }: Overlay, key: string): string =>
 const toldPrices = async (): Promise<string[]> =>
   (await itemsOf<Overlay>(OVERLAYS)).map((one) => `${valuesOf(one, TYPE)}@${valuesOf(one, CAPACITY)}=${one.spec.price}`).sort();
 
-const startOperator = (): ChildProcess =>
-  spawn(builtNode, [builtEntry, 'operator'], {
-    env: {
-      PATH: process.env.PATH,
-      PURSER_API_URL: purser.apiUrl,
-      PURSER_TOKEN_FILE: join(purser.dataDir, 'admin-token'),
-      PURSER_KUBECONFIG: operatorKubeconfig,
-      PURSER_CLUSTER_NAME: 'east',
-      PURSER_LOG_LEVEL: 'warn',
-    },
-    stdio: ['ignore', 'inherit', 'inherit'],
-  });
-
-const ended = (child: ChildProcess): Promise<unknown> =>
-  child.exitCode !== null || child.signalCode !== null
-    ? Promise.resolve()
-    : new Promise((resolve) => child.once('exit', resolve));
+const startOperator = (): ChildProcess => startCompanion('operator', purser, { kubeconfig: operatorKubeconfig });
 
 /** The operator reads every half minute; a restart reads at once. */
 async function readAgain(): Promise<void> {

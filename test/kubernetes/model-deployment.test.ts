@@ -1,15 +1,15 @@
 // GitOps users: the custom resource on an API server of its own, the operator as a process, and a whole Purser on this machine behind it.
-import { spawn, type ChildProcess } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { readFileSync, writeFileSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { packageRoot as root } from '../../src/main/package-root.ts';
-import { builtEntry, builtNode } from '../support/build.ts';
 import { openCli } from '../support/cli.ts';
 import { eventually } from '../support/eventually.ts';
 import { startInstallation, type Installation } from '../support/installation.ts';
 import { ask, DIGITS } from '../support/live-system.ts';
+import { ended, startCompanion } from './companion.ts';
 import { startBareApiServer, type BareApiServer } from './cluster/bare-api-server.ts';
 
 const DEFINITION = join(root, 'deploy', 'helm', 'purser', 'crds', 'modeldeployments.purser.dev.yaml');
@@ -38,23 +38,8 @@ let folder: string;
 function startOperator(): ChildProcess {
   const kubeconfig = join(folder, 'kubeconfig');
   writeFileSync(kubeconfig, readFileSync(cluster.kubeconfig), { mode: 0o600 });
-  return spawn(builtNode, [builtEntry, 'operator'], {
-    env: {
-      PATH: process.env.PATH,
-      PURSER_API_URL: purser.apiUrl,
-      PURSER_TOKEN_FILE: join(purser.dataDir, 'admin-token'),
-      PURSER_KUBECONFIG: kubeconfig,
-      PURSER_CLUSTER_NAME: 'east',
-      PURSER_LOG_LEVEL: 'warn',
-    },
-    stdio: ['ignore', 'inherit', 'inherit'],
-  });
+  return startCompanion('operator', purser, { kubeconfig });
 }
-
-const ended = (child: ChildProcess): Promise<unknown> =>
-  child.exitCode !== null || child.signalCode !== null
-    ? Promise.resolve()
-    : new Promise((resolve) => child.once('exit', resolve));
 
 beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), 'purser-operator-'));
