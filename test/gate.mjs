@@ -64,7 +64,7 @@ const EXTRA = [
 
 function checkOnce(name, args) {
   const { status } = spawnSync(nodeBinary(), args, { cwd: root, stdio: 'inherit' });
-  return status === 0 ? { passed: 1, failed: 0, skipped: [] } : { passed: 0, failed: 1, skipped: [] };
+  return { passed: status === 0 ? 1 : 0, failed: status === 0 ? 0 : 1, broken: [], skipped: [] };
 }
 
 function vitest(name, args) {
@@ -78,15 +78,19 @@ function vitest(name, args) {
     `--outputFile.json=${file}`,
   ];
   const { status } = spawnSync(nodeBinary(), command, { cwd: root, stdio: 'inherit' });
-  if (!existsSync(file)) return { passed: 0, failed: 1, skipped: [] };
+  if (!existsSync(file)) return { passed: 0, failed: 1, broken: [], skipped: [] };
   const report = JSON.parse(readFileSync(file, 'utf8'));
   const tests = report.testResults.flatMap((result) => result.assertionResults);
-  const failed = tests.filter((test) => test.status === 'failed').length;
+  const names = (...wanted) => tests.filter((test) => wanted.includes(test.status)).map((test) => test.fullName);
+  // With what it said: what was printed while it ran may be far above the summary.
+  const said = (test) => (test.failureMessages?.[0] ?? '').split('\n', 3).join(' ').slice(0, 300);
+  const broken = tests.filter((test) => test.status === 'failed').map((test) => `${test.fullName}: ${said(test)}`);
   return {
-    passed: tests.filter((test) => test.status === 'passed').length,
+    passed: names('passed').length,
     // A suite that could not even load fails without a failed test in it.
-    failed: failed === 0 && status !== 0 ? 1 : failed,
-    skipped: tests.filter((test) => ['pending', 'skipped', 'todo'].includes(test.status)).map((test) => test.fullName),
+    failed: broken.length === 0 && status !== 0 ? 1 : broken.length,
+    broken,
+    skipped: names('pending', 'skipped', 'todo'),
   };
 }
 
@@ -118,9 +122,11 @@ function close(outcomes) {
   const sum = (key) => outcomes.reduce((all, outcome) => all + outcome[key], 0);
   const skipped = outcomes.flatMap((outcome) => outcome.skipped);
   for (const name of skipped) process.stdout.write(`skipped: ${name}\n`);
-  const broken = outcomes.filter((outcome) => outcome.failed > 0).map((outcome) => outcome.name);
-  if (broken.length > 0) process.stdout.write(`\nfailing: ${broken.join(', ')}\n`);
-  const total = { passed: sum('passed'), failed: sum('failed'), skipped: skipped.length };
+  const broken = outcomes.flatMap(({ name, failed, broken }) =>
+    broken.length > 0 ? broken.map((test) => `${name}: ${test}`) : failed > 0 ? [name] : [],
+  );
+  for (const test of broken) process.stdout.write(`failing: ${test}\n`);
+  const total = { passed: sum('passed'), failed: sum('failed'), skipped: skipped.length, broken };
   if (process.env.PURSER_GATE_RESULT) writeFileSync(process.env.PURSER_GATE_RESULT, JSON.stringify(total));
   process.stdout.write(
     `\n${total.passed} passed, ${total.failed} failed${skipped.length ? `, ${skipped.length} skipped` : ''}\n`,
