@@ -31,6 +31,7 @@ const FleetPlan = graphql(`
         amount
       }
       method
+      shortOf
     }
   }
 `);
@@ -57,6 +58,7 @@ function textOf({
   hourlyNow,
   lowerBound,
   method,
+  shortOf,
 }: NonNullable<FleetPlanQuery['fleetPlan']>): string {
   return [
     table(
@@ -71,6 +73,11 @@ function textOf({
     ...unplaced.map(({ deployment, replicas, reason }) => `${deployment}: no place for ${replicas} replicas (${reason}).`),
     '',
     `Together ${money(hourly.amount)} per hour (${method}); as it is, each replica on a machine of its own, ${money(hourlyNow.amount)}.`,
-    ...(lowerBound ? [`No plan that seats everybody costs less than ${money(lowerBound.amount)}.`] : []),
+    ...(lowerBound
+      ? [
+          `No plan that seats everybody on these offerings, machines shared by halves, costs less than ${money(lowerBound.amount)}.`,
+        ]
+      : []),
+    ...(shortOf === null ? [] : [shortOf]),
   ].join('\n');
 }

@@ -1,6 +1,7 @@
 import { ApolloServer, type ApolloServerPlugin, type GraphQLRequestContext } from '@apollo/server';
 import { ApolloServerPluginLandingPageDisabled } from '@apollo/server/plugin/disabled';
 import { OperationTypeNode, type GraphQLSchema } from 'graphql';
+import type { Estimate } from '../graphql/cost.ts';
 import { isBeyondLimits, limitsRule, MAX_TOKENS } from '../graphql/limits.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import type { ApiMetrics } from './api.metrics.ts';
@@ -36,7 +37,7 @@ const ELSEWHERE = 'Subscriptions run over graphql-transport-ws on this path, or 
 function costs(gatekeeper: Gatekeeper): ApolloServerPlugin<OperationContext> {
   return {
     requestDidStart: () => {
-      let requested: number | null = null;
+      let requested: Estimate | null = null;
       return Promise.resolve({
         didResolveOperation: ({ document, operation, request, contextValue }) => {
           if (operation?.operation === OperationTypeNode.SUBSCRIPTION) throw refusal(ELSEWHERE, 'BAD_REQUEST', 400);

@@ -12,6 +12,7 @@ import { LRUCache } from 'lru-cache';
 import {
   actualCost,
   estimateCost,
+  type Estimate,
   fullBucket,
   MAXIMUM_COST,
   RESTORE_PER_SECOND,
@@ -76,30 +77,31 @@ export class Gatekeeper {
   }
 
   /** Checks variables and takes the operation's points from the principal's bucket; throws a GraphQLError when it may not run. */
-  charge(principal: Principal, asked: Operation): number {
+  charge(principal: Principal, asked: Operation): Estimate {
     const wrong = checkVariables(this.#schema, asked.operation, asked.variables);
     const [first] = wrong;
     if (first) throw first;
-    if (isIntrospection(asked.document)) return 1;
+    if (isIntrospection(asked.document)) return { most: 1, work: 0 };
     const cost = estimateCost(this.#schema, asked.document, asked.operation, asked.variables);
-    if (cost > MAXIMUM_COST)
+    const { most } = cost;
+    if (most > MAXIMUM_COST)
       throw refusal(
-        `The document may cost ${cost} points; at most ${MAXIMUM_COST} are ever available. Ask for smaller pages.`,
+        `The document may cost ${most} points; at most ${MAXIMUM_COST} are ever available. Ask for smaller pages.`,
         'LIMIT_EXCEEDED',
         400,
       );
     const now = this.#clock.now();
     const bucket = this.#bucketOf(principal, now);
-    const left = take(bucket, cost, now);
-    if (!left) throw refusal('Too many points spent: wait and repeat.', 'THROTTLED', 429, waitFor(bucket, cost, now));
+    const left = take(bucket, most, now);
+    if (!left) throw refusal('Too many points spent: wait and repeat.', 'THROTTLED', 429, waitFor(bucket, most, now));
     this.#buckets.set(callerKey(principal), left);
     return cost;
   }
 
   /** Gives back what the answer did not need. */
-  settle(principal: Principal, requested: number, data: unknown): CostReport {
+  settle(principal: Principal, { most: requested, work }: Estimate, data: unknown): CostReport {
     const now = this.#clock.now();
-    const actual = Math.min(requested, Math.max(1, actualCost(data)));
+    const actual = Math.min(requested, Math.max(1, work + actualCost(data)));
     const left = take(this.#bucketOf(principal, now), actual - requested, now);
     if (left) this.#buckets.set(callerKey(principal), left);
     return { requestedQueryCost: requested, actualQueryCost: actual, throttleStatus: this.#status(principal, now) };

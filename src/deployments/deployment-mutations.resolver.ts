@@ -1,7 +1,8 @@
-import { Args, Ctx, Mutation, Resolver } from 'type-graphql';
+import { Args, Ctx, Extensions, Mutation, Resolver } from 'type-graphql';
 import type { DecisionsService } from '../decisions/decisions.service.ts';
 import { toDecisionType, type DecisionType } from '../decisions/decision.type.ts';
 import type { ApiContext } from '../graphql/context.ts';
+import { priced } from '../graphql/cost.ts';
 import { toGlobalId } from '../graphql/global-id.ts';
 import { toUserErrors } from '../graphql/payload.type.ts';
 import { callerOf, projectRef } from '../identity/identity.resolver.ts';
@@ -56,6 +57,7 @@ export class DeploymentMutationsResolver {
   @Mutation(() => DeployPayload, {
     description: 'Plans a wish with its price and carries it out: creates the deployment or rolls a new revision out.',
   })
+  @Extensions(priced({ points: 40 }))
   async deploy(
     @Ctx() context: ApiContext,
     @Args(() => DeployArgs) { input, dryRun, planHash, idempotencyKey, expectedVersion }: DeployArgs,

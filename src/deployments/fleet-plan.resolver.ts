@@ -1,5 +1,6 @@
-import { Arg, Ctx, Field, Int, ObjectType, Query, Resolver } from 'type-graphql';
+import { Arg, Ctx, Extensions, Field, Int, ObjectType, Query, Resolver } from 'type-graphql';
 import type { ApiContext } from '../graphql/context.ts';
+import { priced } from '../graphql/cost.ts';
 import { MoneyType, toMoney } from '../graphql/money.type.ts';
 import { ProjectBy } from '../identity/identity.input.ts';
 import { projectRef } from '../identity/identity.resolver.ts';
@@ -56,11 +57,18 @@ export class FleetPlanType {
   @Field(() => MoneyType, { description: 'The same deployments as they are, per hour: each replica on a machine of its own.' })
   hourlyNow!: MoneyType;
 
-  @Field(() => MoneyType, { nullable: true, description: 'No plan that seats everybody is cheaper; null = nobody proved it.' })
+  @Field(() => MoneyType, {
+    nullable: true,
+    description:
+      'No plan that seats everybody is cheaper among those that were compared: on the best 20 offerings of each deployment, machines divided by halves or given to one deployment alone. Null = nobody proved it.',
+  })
   lowerBound!: MoneyType | null;
 
   @Field(() => String, { description: 'greedy or exact.' })
   method!: string;
+
+  @Field(() => String, { nullable: true, description: 'What kept the plan from being better; null = it is what was asked for.' })
+  shortOf!: string | null;
 }
 
 @Resolver()
@@ -76,6 +84,7 @@ export class FleetPlanResolver {
     nullable: true,
     description: 'A joint plan over deployments, the first 100 by path; changes nothing. Null if there is no such project.',
   })
+  @Extensions(priced({ points: 250, when: { argument: 'exact', points: 1_000 } }))
   async fleetPlan(
     @Ctx() context: ApiContext,
     @Arg('exact', () => Boolean, { defaultValue: false, description: 'Better and bound it by a solver; takes up to a second.' })
@@ -90,7 +99,7 @@ export class FleetPlanResolver {
   }
 }
 
-const toFleetPlanType = ({ plan, hourlyNow }: JointPlan): FleetPlanType => ({
+const toFleetPlanType = ({ plan, hourlyNow, shortOf }: JointPlan): FleetPlanType => ({
   machines: plan.machines,
   seats: plan.seats.map(({ demand, offering, replicas }) => ({ deployment: demand, offering, replicas })),
   unplaced: plan.unplaced.map(({ demand, replicas, reason }) => ({ deployment: demand, replicas, reason })),
@@ -98,4 +107,5 @@ const toFleetPlanType = ({ plan, hourlyNow }: JointPlan): FleetPlanType => ({
   hourlyNow: toMoney(hourlyNow),
   lowerBound: plan.lowerBoundPerHour === null ? null : toMoney(plan.lowerBoundPerHour),
   method: plan.method,
+  shortOf,
 });

@@ -10,8 +10,7 @@ import type { Principal } from '../kernel/principal.ts';
 import type { Transaction } from '../kernel/transaction.ts';
 import type { PricesService } from '../pricing/prices.service.ts';
 import type { FleetDemand, FleetInput, FleetLimit, FleetOffering } from '../scheduler/fleet.ts';
-import type { FleetSolver } from '../scheduler/fleet-solver.port.ts';
-import { planFleetExactly } from '../scheduler/plan-fleet-exactly.ts';
+import type { FleetPlanner } from '../scheduler/fleet-planner.port.ts';
 import { planFleet, type FleetPlan } from '../scheduler/plan-fleet.ts';
 import { planPlacement } from '../scheduler/plan-placement.ts';
 import type { ScoredOffering } from '../scheduler/score-offerings.ts';
@@ -27,8 +26,7 @@ export interface FleetPlanDeps {
   readonly prices: Pick<PricesService, 'believedAt'>;
   readonly market: Market;
   readonly clock: Clock;
-  /** Loads the solver once; asked only for exact plans. */
-  readonly openSolver: () => Promise<FleetSolver>;
+  readonly planner: FleetPlanner;
 }
 
 /** A joint plan, with what the same deployments cost now. */
@@ -36,6 +34,8 @@ export interface JointPlan {
   readonly plan: FleetPlan;
   readonly hourlyNow: PicoUsdPerHour;
   readonly deployments: number;
+  /** What kept the plan from being better, in one sentence; null = it is what was asked for. */
+  readonly shortOf: string | null;
 }
 
 /** Deployments of one joint plan. Higher: a plan takes longer than somebody waits; lower: large projects are planned in parts. */
@@ -43,7 +43,7 @@ const MAX_DEPLOYMENTS = 100;
 
 /** An answer is the same for so long. Higher: changes are shown late; lower: repeats keep everybody else waiting. */
 const KEPT_MS = 10_000;
-/** The solver is not asked more often: while it works nothing else does. Higher: more plans are greedy; lower: one caller can hold up the rest. */
+/** The solver is not asked more often. Higher: more plans are greedy; lower: a core is kept busy by whoever asks. */
 const SOLVER_PAUSE_MS = 5_000;
 /** Answers that are held. Higher: memory; lower: many callers at a time are planned for anew. */
 const MAX_HELD = 16;
@@ -70,13 +70,15 @@ export class FleetPlanService {
     const visible = visibleTo(principal, 'deployment.read');
     const now = this.#deps.clock.now();
     const keyOf = (solved: boolean): string => JSON.stringify([visible, projectId, solved]);
-    const solve = exact && now >= this.#solverFrom;
-    const held = this.#heldAt(keyOf(exact), now) ?? (solve ? null : this.#heldAt(keyOf(false), now));
+    const held = this.#heldAt(keyOf(exact), now);
     if (held) return held;
-    if (solve) this.#solverFrom = now + SOLVER_PAUSE_MS;
-    const answer = this.#plan(tx, { projectId, visible }, solve);
-    this.#hold(keyOf(solve), answer, now + KEPT_MS);
-    return answer;
+    const rests = exact && now < this.#solverFrom;
+    if (exact && !rests) this.#solverFrom = now + SOLVER_PAUSE_MS;
+    const solve = exact && !rests;
+    const greedy = solve ? null : this.#heldAt(keyOf(false), now);
+    const answer = greedy ?? this.#plan(tx, { projectId, visible }, solve);
+    if (!greedy) this.#hold(keyOf(solve), answer, now + KEPT_MS);
+    return rests ? answer.then((plan) => ({ ...plan, shortOf: plan.shortOf ?? RESTS })) : answer;
   }
 
   #heldAt(key: string, now: Instant): Promise<JointPlan> | null {
@@ -104,8 +106,10 @@ export class FleetPlanService {
     const ids = deployments.map(({ id }) => id);
     const revisions = Map.groupBy(await store.revisions(tx, ids), ({ deploymentId }) => deploymentId);
     const input = await this.#input(tx, { deployments, revisions, clusters: await clusters.present(tx) });
-    const plan = exact ? planFleetExactly(input, await this.#deps.openSolver()) : planFleet(input);
-    return { plan, hourlyNow: await this.#hourlyNow(tx, ids), deployments: deployments.length };
+    const planned = await this.#deps.planner.plan({ input, exact });
+    const plan = planned.ok ? planned.value : planFleet(input, 'brief');
+    const shortOf = planned.ok ? null : planned.error;
+    return { plan, hourlyNow: await this.#hourlyNow(tx, ids), deployments: deployments.length, shortOf };
   }
 
   async #input(
@@ -170,6 +174,8 @@ export class FleetPlanService {
     );
   }
 }
+
+const RESTS = `The solver was asked less than ${SOLVER_PAUSE_MS / 1_000} s ago: ask again.`;
 
 const NOTHING = { allowed: [], demand: null };
 

@@ -69,7 +69,7 @@ export class ControlPlane {
   }
 
   async #start(options: StartOptions): Promise<{ readonly port: number; readonly linkPort: number }> {
-    const { events, prices, fleet, database, routeTable, changeWatch, api, link } = this.#parts;
+    const { events, prices, fleet, database, routeTable, changeWatch, planner, api, link } = this.#parts;
     await events.start();
     this.#running.push(events);
     await prices.loadCatalogue();
@@ -87,6 +87,7 @@ export class ControlPlane {
     const port = await api.listen(options.host, options.port).catch((error: unknown) => {
       throw listenError(error as NodeJS.ErrnoException, 'the API', options.port, 'PURSER_PORT');
     });
+    this.#running.push(planner);
     this.#running.push({ stop: () => api.close(options.stopDelayMs) });
     const linkPort = await link.listen(options.linkHost, options.linkPort).catch((error: unknown) => {
       throw listenError(error as NodeJS.ErrnoException, 'the router link', options.linkPort, 'PURSER_LINK_PORT');

@@ -1,4 +1,4 @@
-import { join } from 'node:path';
+import { extname, join } from 'node:path';
 import { CloudsService } from '../clouds/clouds.service.ts';
 import { CostQueryRepository } from '../costs/cost-query.repository.ts';
 import { CostRepository } from '../costs/cost.repository.ts';
@@ -61,7 +61,7 @@ import { DiskBlobStore } from '../registry/disk-blob-store.adapter.ts';
 import { S3BlobStore } from '../registry/s3-blob-store.adapter.ts';
 import { ModelRepository } from '../registry/model.repository.ts';
 import { ModelsService } from '../registry/models.service.ts';
-import type { FleetSolver } from '../scheduler/fleet-solver.port.ts';
+import { ThreadedFleetPlanner } from '../scheduler/threaded-fleet-planner.adapter.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import { makeMetricRegistry } from '../telemetry/metrics.ts';
 import type { Config } from './config.ts';
@@ -179,6 +179,7 @@ export function makeOperations(shared: Foundation, catalogue: Catalogue) {
   const costDeps = { ...shared, store: new CostRepository(), metrics: makeCostMetrics(shared.registry) };
   const nodeCosts = new NodeCostRepository();
   const costs = new CostsService({ ...shared, store: costDeps.store, query: new CostQueryRepository(), nodes: nodeCosts });
+  const planner = new ThreadedFleetPlanner(PLANNER);
   const clusters = new Map<Id, ClusterPort>();
   return {
     deploymentStore,
@@ -188,7 +189,8 @@ export function makeOperations(shared: Foundation, catalogue: Catalogue) {
     rebuilds: new RebuildService({ ...wishes, quotas, clusterOf: (id) => clusters.get(id) ?? null }),
     deploy: new DeployService({ ...wishes, writer, rented, market, settings: deploySettings(config) }),
     deployments: new DeploymentsService({ ...wishes, writer }),
-    fleetPlans: new FleetPlanService({ ...wishes, market, openSolver }),
+    planner,
+    fleetPlans: new FleetPlanService({ ...wishes, market, planner }),
     served: new ServedService(new ServedRepository()),
     routeTable: new RouteTableService({
       ...shared,
@@ -218,11 +220,11 @@ export function makeServices(deps: ComposeDeps) {
 
 export type Services = ReturnType<typeof makeServices>;
 
-/** What a request may wait for a proof: the process answers nobody else meanwhile. */
-const SOLVER = { timeLimitMs: 500, gap: 0.01 };
-
-const openSolver = async (): Promise<FleetSolver> =>
-  (await import('../scheduler/highs-fleet-solver.adapter.ts')).openHighsSolver(SOLVER);
+/** What a request may wait for a joint plan: two runs of the solver, its search and its start. An idle thread is ended after half a minute. */
+const PLANNER = {
+  script: new URL(`./fleet-planner${extname(import.meta.url)}`, import.meta.url),
+  ...{ answerMs: 5_000, idleMs: 30_000 },
+};
 
 const deploySettings = ({ regions, allowProcess, publicRouterUrl, s3 }: Config): DeploySettings => ({
   regions,

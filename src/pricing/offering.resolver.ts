@@ -1,9 +1,10 @@
 import DataLoader from 'dataloader';
-import { Arg, Args, Ctx, FieldResolver, Mutation, Query, Resolver, Root } from 'type-graphql';
+import { Arg, Args, Ctx, Extensions, FieldResolver, Mutation, Query, Resolver, Root } from 'type-graphql';
 import { offeringKeyText } from '../clouds/offering-key.ts';
 import { OfferingType, toOfferingType } from '../clouds/offering.type.ts';
 import { decodeCursor, toConnection } from '../graphql/connection.type.ts';
 import type { ApiContext } from '../graphql/context.ts';
+import { priced } from '../graphql/cost.ts';
 import { IDEMPOTENCY_KEY } from '../graphql/idempotency-key.ts';
 import type { NodeSource } from '../graphql/node.type.ts';
 import { badCursor, pageSize } from '../graphql/page.ts';
@@ -59,6 +60,7 @@ export class OfferingResolver {
   @Query(() => [PricePointType], {
     description: 'What was believed of the price of an offering, oldest first; a gap is unpriced.',
   })
+  @Extensions(priced({ points: 10, list: 500 }))
   async priceHistory(
     @Ctx() context: ApiContext,
     @Arg('offering', () => OfferingKeyInput, { description: 'Which.' }) offering: OfferingKeyInput,

@@ -1,6 +1,21 @@
-import { Arg, Args, ArgsType, Ctx, Field, ID, InputType, Int, Mutation, Query, registerEnumType, Resolver } from 'type-graphql';
+import {
+  Arg,
+  Args,
+  ArgsType,
+  Ctx,
+  Extensions,
+  Field,
+  ID,
+  InputType,
+  Int,
+  Mutation,
+  Query,
+  registerEnumType,
+  Resolver,
+} from 'type-graphql';
 import { DEFAULT_PAGE, toConnection } from '../graphql/connection.type.ts';
 import type { ApiContext } from '../graphql/context.ts';
+import { priced } from '../graphql/cost.ts';
 import { idOfType, NOWHERE } from '../graphql/global-id.ts';
 import { IDEMPOTENCY_KEY } from '../graphql/idempotency-key.ts';
 import type { NodeSource } from '../graphql/node.type.ts';
@@ -82,6 +97,7 @@ export class PriceFeedResolver {
   }
 
   @Query(() => [RegionType], { description: 'Regions of the price book, with zones and distances; by provider and name.' })
+  @Extensions(priced({ points: 10, list: 50 }))
   async regions(@Ctx() context: ApiContext): Promise<RegionType[]> {
     return (await this.#prices.regions(await context.read(), context.principal)).map(toRegionType);
   }

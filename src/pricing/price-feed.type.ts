@@ -1,5 +1,6 @@
-import { Field, Int, ObjectType, registerEnumType } from 'type-graphql';
+import { Extensions, Field, Int, ObjectType, registerEnumType } from 'type-graphql';
 import { connectionOf } from '../graphql/connection.type.ts';
+import { priced } from '../graphql/cost.ts';
 import { upperCaseNames } from '../graphql/enum-names.ts';
 import { toGlobalId } from '../graphql/global-id.ts';
 import { MoneyType, toMoney } from '../graphql/money.type.ts';
@@ -185,11 +186,13 @@ export class RegionType {
   location!: string;
 
   @Field(() => [RegionZoneType], { description: 'Its zones; empty where the provider names none.' })
+  @Extensions(priced({ list: 10 }))
   zones!: RegionZoneType[];
 
   @Field(() => [RoundTripType], {
     description: 'How far it is to other regions, and within itself; those that nobody measured are left out.',
   })
+  @Extensions(priced({ list: 50 }))
   roundTrips!: RoundTripType[];
 }
 

@@ -1,6 +1,6 @@
 import type { PicoUsdPerHour } from '../kernel/money.ts';
 import { compileFleet, type CompiledFleet, type FleetInput, type Way } from './fleet.ts';
-import { searchFleet } from './search-fleet.ts';
+import { searchFleet, type SearchEffort } from './search-fleet.ts';
 
 /** Why replicas of a demand have no seat. */
 export type FleetShortage = 'NO_OFFERING_FITS' | 'ON_DEMAND_OR_SPREAD' | 'LIMITS' | 'BUDGET';
@@ -23,16 +23,19 @@ export interface FleetPlan {
   /** Exact. */
   readonly costPerHour: PicoUsdPerHour;
   readonly method: 'greedy' | 'exact';
-  /** No plan that seats everybody is cheaper; null where nobody proved it. */
+  /**
+   * No plan of this kind that seats everybody is cheaper: on the offerings of the input, with machines that are divided by halves or given to one demand
+   * alone. Other ways to divide machines, and other offerings, may be. Null where nobody proved it.
+   */
   readonly lowerBoundPerHour: PicoUsdPerHour | null;
   /** (cost − bound) / cost; null without a bound. */
   readonly gap: number | null;
 }
 
 /** Numbers of machines by offering and who sits where, at the least cost that a search of bounded length finds. The order of the input does not matter. */
-export function planFleet(input: FleetInput): FleetPlan {
+export function planFleet(input: FleetInput, effort?: SearchEffort): FleetPlan {
   const fleet = compileFleet(input);
-  return planOf(searchFleet(fleet).counts, fleet, { method: 'greedy', lowerBoundPerHour: null });
+  return planOf(searchFleet(fleet, effort).counts, fleet, { method: 'greedy', lowerBoundPerHour: null });
 }
 
 interface Proof {

@@ -22,6 +22,7 @@ import { VELOCITY_LIMITS } from '../../src/fleet/velocity-breaker.ts';
 import type { Json } from '../../src/kernel/event.ts';
 import { newId } from '../../src/kernel/id.ts';
 import { PICO_PER_USD } from '../../src/kernel/money.ts';
+import { err, ok } from '../../src/kernel/result.ts';
 import { packageRoot } from '../../src/main/package-root.ts';
 import { Commands } from '../../src/persistence/commands.ts';
 import { acquireLease } from '../../src/persistence/lease.ts';
@@ -29,7 +30,10 @@ import { sqlOf } from '../../src/persistence/sql.ts';
 import { BundledCatalogue } from '../../src/pricing/bundled-catalogue.adapter.ts';
 import { PriceRepository } from '../../src/pricing/price.repository.ts';
 import { PricesService } from '../../src/pricing/prices.service.ts';
+import type { FleetPlanner, FleetQuestion } from '../../src/scheduler/fleet-planner.port.ts';
 import { openHighsSolver } from '../../src/scheduler/highs-fleet-solver.adapter.ts';
+import { planFleetExactly } from '../../src/scheduler/plan-fleet-exactly.ts';
+import { planFleet } from '../../src/scheduler/plan-fleet.ts';
 import { seededRandom } from '../support/actors.ts';
 import { openAccount } from '../support/aws-world.ts';
 import { openTestDatabase, type TestDatabase } from '../support/database.ts';
@@ -278,13 +282,18 @@ describe('Placement: a wish goes where it is cheapest, and the pool is made', ()
 });
 
 describe('Joint plans: what everything would come to together', () => {
-  test('the solver is not asked for the same twice, nor by one after the other: it holds up all others', async () => {
-    expect(await deploy()).toMatchObject({ ok: true });
-    let asked = 0;
-    const openSolver = () => {
-      asked += 1;
-      return openHighsSolver({ timeLimitMs: 500, gap: 0.01 });
-    };
+  let asked: FleetQuestion[];
+  let refused: string | null;
+  const planner: FleetPlanner = {
+    plan: async (question) => {
+      asked.push(question);
+      if (refused !== null) return Promise.resolve(err(refused));
+      const solver = await openHighsSolver({ timeLimitMs: 500, gap: 0.01 });
+      return ok(question.exact ? planFleetExactly(question.input, solver) : planFleet(question.input));
+    },
+  };
+  const planning = () => {
+    [asked, refused] = [[], null];
     const catalogue = new BundledCatalogue(join(packageRoot, 'deploy', 'price-book'));
     const prices = new PricesService({
       ...{ ...ground, catalogue, store: new PriceRepository() },
@@ -292,17 +301,35 @@ describe('Joint plans: what everything would come to together', () => {
     });
     const market = new Market({ prices, clock: ground.clock });
     const [store, clusters] = [new DeploymentRepository(), new ClusterRepository()];
-    const service = new FleetPlanService({ store, clusters, prices, market, clock: ground.clock, openSolver });
-    const plan = (projectId: string | null) =>
+    const service = new FleetPlanService({ store, clusters, prices, market, clock: ground.clock, planner });
+    return (projectId: string | null) =>
       db.database.read(SCOPE, (tx) => service.plan(tx, plane.caller.principal, { projectId, exact: true }));
+  };
+
+  test('the solver is not asked for the same twice, nor by one after the other, and the answer says so', async () => {
+    expect(await deploy()).toMatchObject({ ok: true });
+    const plan = planning();
     const first = await plan(null);
+    expect(first).toMatchObject({ plan: { method: 'exact' }, shortOf: null });
     expect(first.plan.seats).not.toEqual([]);
     expect(await plan(null)).toBe(first);
-    expect((await plan(ground.projectId)).plan.method).toBe('greedy');
-    expect(asked).toBe(1);
+    expect(await plan(ground.projectId)).toMatchObject({
+      plan: { method: 'greedy' },
+      shortOf: 'The solver was asked less than 5 s ago: ask again.',
+    });
+    expect(asked.filter(({ exact }) => exact)).toHaveLength(1);
     ground.clock.advance(10_000);
     expect(await plan(null)).not.toBe(first);
-    expect(asked).toBe(2);
+    expect(asked.filter(({ exact }) => exact)).toHaveLength(2);
+  });
+
+  test('a planner that breaks leaves a brief greedy plan, with what it said', async () => {
+    expect(await deploy()).toMatchObject({ ok: true });
+    const plan = planning();
+    refused = 'The planner had no answer within 5 s.';
+    const { plan: greedy, shortOf } = await plan(null);
+    expect([greedy.method, shortOf]).toEqual(['greedy', refused]);
+    expect(greedy.seats).not.toEqual([]);
   });
 });
 

@@ -1,12 +1,15 @@
 // Pure rules on parsed documents: shape, excess, cost and the bucket, with tables and generated documents.
 import fc from 'fast-check';
-import { buildSchema, getOperationAST, parse } from 'graphql';
+import { buildSchema, getOperationAST, parse, type GraphQLObjectType } from 'graphql';
 import { describe, expect, test } from 'vitest';
+import { makeSchema } from '../../src/api/schema.ts';
 import {
   actualCost,
   estimateCost,
+  type FieldPrice,
   fullBucket,
   MAXIMUM_COST,
+  priced,
   RESTORE_PER_SECOND,
   restored,
   take,
@@ -49,8 +52,9 @@ describe('API limits: the shape of a document', () => {
 });
 
 const schema = buildSchema(`
-  type Query { crates(first: Int): CrateConnection!  items(first: Int): ItemConnection!  byIds(ids: [ID!]!): [Item]!  one: Item  name: String }
-  type Mutation { make: Item }
+  type Query { crates(first: Int): CrateConnection!  items(first: Int): ItemConnection!  byIds(ids: [ID!]!): [Item]!  one: Item  name: String
+               plan(exact: Boolean): Item  history: [Item!]! }
+  type Mutation { make: Item  deploy: Item }
   type ItemConnection { nodes: [Item!]!  edges: [Edge!]! }
   type Edge { node: Item! }
   type CrateConnection { nodes: [Crate!]! }
@@ -62,6 +66,10 @@ const cost = (text: string, variables = {}) => {
   const document = parse(text);
   return estimateCost(schema, document, getOperationAST(document)!, variables);
 };
+const field = (type: 'Query' | 'Mutation', name: string) => (schema.getType(type) as GraphQLObjectType).getFields()[name]!;
+field('Query', 'plan').extensions = priced({ points: 250, when: { argument: 'exact', points: 1_000 } });
+field('Query', 'history').extensions = priced({ points: 10, list: 500 });
+field('Mutation', 'deploy').extensions = priced({ points: 40 });
 
 describe('API limits: points', () => {
   test.each([
@@ -78,7 +86,34 @@ describe('API limits: points', () => {
     ['query ($i: [ID!]!) { byIds(ids: $i) { items(first: 10) { nodes { id } } } }', { i: ['a', 'b'] }, 2 + 2 + 20],
     ['mutation { make { id } }', {}, 11],
   ])('%s', (text, variables, expected) => {
-    expect(cost(text, variables)).toBe(expected);
+    expect(cost(text, variables).most).toBe(expected);
+  });
+
+  test.each([
+    ['{ plan { id } }', {}, { most: 251, work: 250 }],
+    ['{ plan(exact: false) { id } }', {}, { most: 251, work: 250 }],
+    ['{ plan(exact: true) { id } }', {}, { most: 1_001, work: 1_000 }],
+    ['query ($e: Boolean) { plan(exact: $e) { id } }', { e: true }, { most: 1_001, work: 1_000 }],
+    ['query ($e: Boolean = true) { plan(exact: $e) { id } }', {}, { most: 1_001, work: 1_000 }],
+    ['{ ...two } fragment two on Query { a: plan { id } b: plan { id } }', {}, { most: 502, work: 500 }],
+    ['{ history { parent { id } } }', {}, { most: 10 + 500 + 500, work: 10 }],
+    ['query ($n: Int = 50) { items(first: $n) { nodes { id } } }', {}, { most: 51, work: 0 }],
+    ['mutation { deploy { id } }', {}, { most: 51, work: 50 }],
+  ])('what a field does is priced besides what it answers: %s', (text, variables, expected) => {
+    expect(cost(text, variables)).toEqual(expected);
+  });
+
+  test('what a plan, a list without pages and a deployment do has a price in the schema', () => {
+    const own = makeSchema({ get: () => ({}) });
+    const priceOf = (type: string, name: string) =>
+      (own.getType(type) as GraphQLObjectType).getFields()[name]?.extensions['price'] as FieldPrice | undefined;
+    expect(priceOf('Query', 'fleetPlan')?.when?.points).toBeGreaterThan(priceOf('Query', 'fleetPlan')?.points ?? Infinity);
+    expect(priceOf('Mutation', 'deploy')?.points).toBeGreaterThan(10);
+    const whole = `{ regions { zones { name items } roundTrips { to } } priceHistory(
+      offering: { provider: "aws", region: "r", zone: "", instanceType: "t", capacityType: ON_DEMAND }
+      range: { from: "2026-01-01T00:00:00Z", to: "2026-02-01T00:00:00Z" }) { price { source } } }`;
+    const document = parse(whole);
+    expect(estimateCost(own, document, getOperationAST(document)!, {}).most).toBeGreaterThan(50 + 50 * 60 + 1_000);
   });
 
   test('the estimate of what comes back is never below what it cost', () => {

@@ -1576,7 +1576,7 @@ export type FleetPlanQueryVariables = Exact<{
 }>;
 
 
-export type FleetPlanQuery = { fleetPlan: { method: string, machines: Array<{ offering: string, count: number }>, seats: Array<{ deployment: string, offering: string, replicas: number }>, unplaced: Array<{ deployment: string, replicas: number, reason: string }>, hourly: { amount: string }, hourlyNow: { amount: string }, lowerBound: { amount: string } | null } | null };
+export type FleetPlanQuery = { fleetPlan: { method: string, shortOf: string | null, machines: Array<{ offering: string, count: number }>, seats: Array<{ deployment: string, offering: string, replicas: number }>, unplaced: Array<{ deployment: string, replicas: number, reason: string }>, hourly: { amount: string }, hourlyNow: { amount: string }, lowerBound: { amount: string } | null } | null };
 
 export type PlanOfChangeFragment = { hash: string, expiresAt: string | null, peakReplicas: number, risks: Array<string>, actions: Array<{ kind: string, message: string }>, costDelta: { amount: string }, monthlyEstimate: { amount: string } };
 
@@ -3415,6 +3415,7 @@ export const FleetPlanDocument = new TypedDocumentString(`
       amount
     }
     method
+    shortOf
   }
 }
     `) as unknown as TypedDocumentString<FleetPlanQuery, FleetPlanQueryVariables>;
