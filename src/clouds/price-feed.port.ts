@@ -34,6 +34,8 @@ export interface PriceReading {
   readonly unreadable: readonly UnreadableRow[];
   /** When the source says that it was made; null = it does not say. A clock that stands still shows here. */
   readonly asOf: Instant | null;
+  /** Which edition of a source this is that is only fetched, such as a file: read again it is one reading, not two. Absent = it was asked anew. */
+  readonly edition?: string;
 }
 
 /**

@@ -103,12 +103,12 @@ export class AgreementsService {
     const body = { name, expectedVersion };
     return this.#deps.commands.run({ ...caller, mutation: 'removePriceAgreement', body }, async (tx) => {
       const { store, clock } = this.#deps;
+      await this.#deps.prices.lockBook(tx);
       const found = mayDo(caller.principal, 'price.write', PLATFORM) ? await store.lockByName(tx, name) : null;
       if (!found) return err(notFound('price agreement', ['input', 'name']));
       if (isStale(found, expectedVersion)) return err(conflict(found));
       const at = clock.now();
       const after = { ...found, version: found.version + 1, validUntil: at };
-      await this.#deps.prices.lockBook(tx);
       await store.remove(tx, after, { at, principal: caller.principal.id });
       record(tx, priceAgreementChanged(found, null, { at, principal: caller.principal.id }));
       await this.#reprice(tx, found.spec, at);

@@ -4,6 +4,7 @@ import { z } from 'zod';
 import { CloudUnknown } from '../clouds/cloud-provider.port.ts';
 import { regionOf } from '../clouds/offering-key.ts';
 import type { OfferingListing, PriceFeed, PriceReading } from '../clouds/price-feed.port.ts';
+import { digestOf } from '../kernel/digest.ts';
 import { parseOwnPrices } from './parse-own-prices.ts';
 import { parseSkypilot } from './parse-skypilot.ts';
 import type { PriceTable } from './read-price-table.ts';
@@ -33,7 +34,7 @@ export interface CsvPriceFeedOptions {
   readonly timeoutMs?: number;
 }
 
-/** Prices in a table of comma-separated values, in a file or behind an address; it is read anew each time and says of no time of its own. */
+/** Prices in a table of comma-separated values, in a file or behind an address; it is read anew each time. It says of no time of its own: what it holds tells its editions apart. */
 export class CsvPriceFeed implements PriceFeed {
   readonly name: string;
   readonly #options: CsvPriceFeedOptions;
@@ -49,13 +50,14 @@ export class CsvPriceFeed implements PriceFeed {
   }
 
   async observePrices(regions: readonly string[]): Promise<PriceReading> {
-    const { prices, unreadable } = await this.#table();
-    return { prices: prices.filter(({ key }) => regions.includes(regionOf(key))), unreadable, asOf: null };
+    const { prices, unreadable, edition } = await this.#table();
+    return { prices: prices.filter(({ key }) => regions.includes(regionOf(key))), unreadable, asOf: null, edition };
   }
 
-  async #table(): Promise<PriceTable> {
+  async #table(): Promise<PriceTable & { readonly edition: string }> {
     const { place, parse, timeoutMs = TIMEOUT_MS } = this.#options;
-    return parse(await (place.url === undefined ? fromFile(place.path ?? '') : fromAddress(place.url, timeoutMs)));
+    const text = await (place.url === undefined ? fromFile(place.path ?? '') : fromAddress(place.url, timeoutMs));
+    return { ...parse(text), edition: digestOf(text) };
   }
 }
 

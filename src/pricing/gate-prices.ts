@@ -3,7 +3,17 @@ import type { ObservedPrice, PriceReading } from '../clouds/price-feed.port.ts';
 import type { Id } from '../kernel/id.ts';
 import { DAY_MS, type Instant } from '../kernel/instant.ts';
 import type { PicoUsdPerHour } from '../kernel/money.ts';
-import { agree, isCredible, judgePrice, saidOf, type Doubt, type DoubtCode, type KnownOffering } from './judge-price.ts';
+import {
+  isSettled,
+  judgePrice,
+  saidOf,
+  type Doubt,
+  type DoubtCode,
+  type ForetoldPrice,
+  type KnownOffering,
+  type Question,
+} from './judge-price.ts';
+import { movesOf } from './move-price.ts';
 
 /** A reading with less than this share of the rows of the last one is torn. Higher refuses honest clean-ups, lower believes half a page. */
 const MIN_SHARE = 0.7;
@@ -29,6 +39,8 @@ export interface KnownPrices {
   readonly rowsByRegion: ReadonlyMap<string, number>;
   /** Of the last reading that was believed. */
   readonly asOf: Instant | null;
+  /** Likewise; null = its source has none. */
+  readonly edition: string | null;
 }
 
 export interface BelievedPrice {
@@ -37,10 +49,8 @@ export interface BelievedPrice {
   readonly amount: PicoUsdPerHour;
   readonly effectiveFrom: Instant | null;
   readonly said: string;
-  /** True where it differs from the last good one, or from what was announced: a change point. */
-  readonly moves: boolean;
-  /** When what the feed announced before, and thought better of, would have come into force. */
-  readonly cancels: Instant | null;
+  /** From when on the book must say something else, the earliest first; empty = it says that already. */
+  readonly moves: readonly ForetoldPrice[];
 }
 
 export interface DoubtedPrice extends Doubt {
@@ -124,11 +134,12 @@ function refuseDamaged(doubted: readonly DoubtedPrice[], { prices, unreadable }:
 
 function judgeAll(reading: PriceReading, known: KnownPrices, now: Instant): Omit<GateAnswer, 'refusal' | 'rowsByRegion'> {
   const isNewer = reading.asOf === null || known.asOf === null || reading.asOf > known.asOf;
+  const edition = editionOf(reading, known);
   const { rows, twice } = rowsById(reading.prices);
   const believed: BelievedPrice[] = [];
   const doubted: DoubtedPrice[] = [];
   for (const [id, row] of rows) {
-    const judged = judgeRow(id, row, { known: known.offerings.get(id) ?? null, isNewer, now, isTwice: twice.has(id) });
+    const judged = judgeRow(id, row, { known: known.offerings.get(id) ?? null, isNewer, edition, now, isTwice: twice.has(id) });
     if (judged && 'code' in judged) doubted.push(judged);
     else if (judged) believed.push(judged);
   }
@@ -139,10 +150,13 @@ function judgeAll(reading: PriceReading, known: KnownPrices, now: Instant): Omit
 const missingFrom = (rows: ReadonlyMap<Id, ObservedPrice>, { offerings }: KnownPrices): Id[] =>
   [...offerings.values()].filter(({ id, own }) => own && !rows.has(id)).map(({ id }) => id);
 
-interface RowQuestion {
+function editionOf({ edition }: PriceReading, known: KnownPrices): Question['edition'] {
+  if (edition === undefined) return 'asked';
+  return edition === known.edition ? 'same' : 'another';
+}
+
+interface RowQuestion extends Omit<Question, 'row' | 'known'> {
   readonly known: KnownOffering | null;
-  readonly isNewer: boolean;
-  readonly now: Instant;
   readonly isTwice: boolean;
 }
 
@@ -154,34 +168,32 @@ function judgeRow(id: Id, row: ObservedPrice, { known, isTwice, ...rest }: RowQu
     return { ...doubted, id: null, code: 'UNKNOWN_OFFERING', message: `Nobody knows what ${offeringKeyText(row.key)} is.` };
   if (isTwice)
     return { ...doubted, id, code: 'SAYS_TWICE', message: 'The source names it more than once, with different prices.' };
-  if (known.own?.said === said && known.own.code === null) return null;
+  if (isSettled(row, known.own, rest.now)) return null;
   const judged = judgePrice({ row, known, ...rest });
   if (judged.doubt) return { ...judged.doubt, id, row, said, amount: judged.amount };
   const { amount } = judged;
-  const cancels = announcedFor(known, amount, rest.now);
-  const moves = amount !== known.lastGood || cancels !== null;
-  return { id, key: row.key, amount, effectiveFrom: row.effectiveFrom, said, moves, cancels };
+  const { effectiveFrom } = row;
+  // Who speaks for the first time and says what is in force has not said that it will not change.
+  const isFirstWord = known.own === null && amount === known.lastGood;
+  const moves = isFirstWord ? [] : movesOf({ amount, effectiveFrom }, known, rest.now);
+  return { id, key: row.key, amount, effectiveFrom, said, moves };
 }
 
-/** When another price, which the feed announced and which is in the book, will come into force; null = none, or others say otherwise. */
-function announcedFor({ own, others }: KnownOffering, amount: PicoUsdPerHour, now: Instant): Instant | null {
-  if (!own || (own.code !== null && isCredible(own.code))) return null;
-  const isAhead = own.effectiveFrom !== null && own.effectiveFrom > now && own.amount !== amount;
-  return isAhead && others.every((other) => agree(other, amount)) ? own.effectiveFrom : null;
-}
-
-/** One row per offering; `twice` are those that the reading contradicts itself on. */
+/** One row per offering, the earliest of those that say the same; `twice` are those that the reading contradicts itself on. */
 function rowsById(prices: readonly ObservedPrice[]): { readonly rows: Map<Id, ObservedPrice>; readonly twice: ReadonlySet<Id> } {
   const rows = new Map<Id, ObservedPrice>();
   const twice = new Set<Id>();
   for (const row of prices) {
     const id = offeringIdOf(row.key);
     const first = rows.get(id);
-    if (!first) rows.set(id, row);
-    else if (saidOf(first) !== saidOf(row)) twice.add(id);
+    if (!first || isEarlier(row, first)) rows.set(id, row);
+    if (first && saidOf(first) !== saidOf(row)) twice.add(id);
   }
   return { rows, twice };
 }
+
+/** One without a date is in force. */
+const isEarlier = (row: ObservedPrice, than: ObservedPrice): boolean => (row.effectiveFrom ?? 0) < (than.effectiveFrom ?? 0);
 
 function countByRegion(prices: readonly ObservedPrice[]): Map<string, number> {
   const counts = new Map<string, number>();

@@ -52,12 +52,21 @@ export interface FeedClaim {
   readonly code: DoubtCode | null;
 }
 
+/** What will be in force from an instant on. */
+export interface ForetoldPrice {
+  readonly at: Instant;
+  readonly amount: PicoUsdPerHour;
+}
+
 /** What is known of an offering before a feed speaks of it. */
 export interface KnownOffering {
   readonly id: Id;
   readonly cpuMilli: number;
-  /** The believed one among the observed prices. */
+  /** The believed one among the observed prices, and since when it is in force. */
   readonly lastGood: PicoUsdPerHour | null;
+  readonly lastGoodFrom: Instant | null;
+  /** What the book says of later, the earliest first. */
+  readonly announced: readonly ForetoldPrice[];
   /** Of the bundled book, or of the same type in other regions. */
   readonly list: PicoUsdPerHour | null;
   readonly own: FeedClaim | null;
@@ -81,6 +90,8 @@ export interface Question {
   readonly known: KnownOffering;
   /** False: the source's clock stands where it stood at the last reading. */
   readonly isNewer: boolean;
+  /** Whether the source was asked anew, or an edition of it was fetched: the very one of the last reading, or another. */
+  readonly edition: 'asked' | 'same' | 'another';
   readonly now: Instant;
 }
 
@@ -97,8 +108,8 @@ export function judgePrice(question: Question): Judged {
   if (row.unit !== 'hour') return doubted(amount, 'WRONG_UNIT', `The amount is per ${row.unit.slice(0, 40)}, not per hour.`);
   if (row.currency !== 'USD')
     return doubted(amount, 'WRONG_CURRENCY', `The amount is in ${row.currency.slice(0, 10)}, not in USD.`);
-  // What is believed already moves nothing, whoever says it and since when.
-  if (amount === question.known.lastGood) return { amount, doubt: null };
+  // What is believed already moves nothing, whoever says it and since when, but for what was announced.
+  if (amount === question.known.lastGood) return { amount, doubt: doubtTakingBack(amount, question) };
   return { amount, doubt: doubtOrder(amount, question) ?? doubtSize(amount, question) ?? doubtChange(amount, question) };
 }
 
@@ -107,20 +118,46 @@ const doubted = (amount: PicoUsdPerHour | null, code: DoubtCode, message: string
   doubt: { code, message },
 });
 
-/** A source that changes its mind must say so with a later date. */
-function doubtOrder(amount: PicoUsdPerHour, { row, known: { own }, isNewer, now }: Question): Doubt | null {
+/** True while what the feed said last is not yet in force: until then it may think better of it. */
+const isAhead = (own: FeedClaim | null, now: Instant): own is FeedClaim & { readonly effectiveFrom: Instant } =>
+  own !== null && own.effectiveFrom !== null && own.effectiveFrom > now;
+
+/** What was announced is brought forward, or put off. */
+const isAnotherDate = (row: ObservedPrice, own: FeedClaim, now: Instant): boolean =>
+  isAhead(own, now) && own.effectiveFrom !== row.effectiveFrom;
+
+/** What the feed said is settled, and it says the same again. */
+export const isSettled = (row: ObservedPrice, own: FeedClaim | null, now: Instant): boolean =>
+  own?.code === null && own.said === saidOf(row) && !isAnotherDate(row, own, now);
+
+/** A price that stays as it is undoes what was announced: not by a clock that stands still, and not against others. */
+function doubtTakingBack(amount: PicoUsdPerHour, { known, isNewer }: Question): Doubt | null {
+  if (known.own === null || known.announced.every((step) => step.amount === amount)) return null;
+  return isNewer ? doubtAlone(amount, known) : STANDS_STILL;
+}
+
+const STANDS_STILL: Doubt = {
+  code: 'NOT_NEWER',
+  message: 'The source changed the price, but its clock stands where it stood.',
+};
+
+/** A source that changes its mind must say so with a later date than that of the price in force. */
+function doubtOrder(amount: PicoUsdPerHour, question: Question): Doubt | null {
+  const { row, known, isNewer, now } = question;
+  const { own } = known;
   if (row.effectiveFrom !== null && row.effectiveFrom > now + MAX_ANNOUNCED_MS)
     return {
       code: 'NOT_NEWER',
       message: `It would count from ${dateOf(row.effectiveFrom)}, which is too far ahead to be an announcement.`,
     };
-  if (own === null || own.amount === amount) return null;
-  if (!isNewer) return { code: 'NOT_NEWER', message: 'The source changed the price, but its clock stands where it stood.' };
-  if (row.effectiveFrom !== null && own.effectiveFrom !== null && row.effectiveFrom <= own.effectiveFrom) {
-    const dates = `${dateOf(row.effectiveFrom)}; what it said before counts from ${dateOf(own.effectiveFrom)}`;
-    return { code: 'NOT_NEWER', message: `The source changed the price, but dates it ${dates}.` };
-  }
-  return null;
+  if (own === null || (own.amount === amount && !isAnotherDate(row, own, now))) return null;
+  return isNewer ? doubtDate(row.effectiveFrom, isAhead(own, now) ? known.lastGoodFrom : own.effectiveFrom) : STANDS_STILL;
+}
+
+function doubtDate(effectiveFrom: Instant | null, before: Instant | null): Doubt | null {
+  if (effectiveFrom === null || before === null || effectiveFrom > before) return null;
+  const dates = `${dateOf(effectiveFrom)}; what it said before counts from ${dateOf(before)}`;
+  return { code: 'NOT_NEWER', message: `The source changed the price, but dates it ${dates}.` };
 }
 
 function doubtSize(amount: PicoUsdPerHour, { known: { lastGood, list, cpuMilli } }: Question): Doubt | null {
@@ -140,14 +177,22 @@ function doubtSize(amount: PicoUsdPerHour, { known: { lastGood, list, cpuMilli }
 /** What would move the price must not be contradicted, and if it moves it far, be said twice. */
 function doubtChange(amount: PicoUsdPerHour, question: Question): Doubt | null {
   const { lastGood, others } = question.known;
-  const contrary = others.find((other) => !agree(other, amount));
-  if (contrary !== undefined)
-    return { code: 'FEEDS_DISAGREE', message: `This feed says ${usd(amount)}, another one ${usd(contrary)}.` };
-  if (others.length > 0 || isSaidTwice(amount, question)) return null;
+  const alone = doubtAlone(amount, question.known);
+  if (alone || others.length > 0) return alone;
+  const isSaidAgain = isSaidTwice(amount, question);
   if (lastGood === null)
-    return { code: 'FIRST_SEEN', message: `${usd(amount)} is the first price of it; a second read must agree.` };
-  if (!isJump(amount, lastGood)) return null;
-  return { code: 'UNCONFIRMED_JUMP', message: `From ${usd(lastGood)} to ${usd(amount)} is a jump; a second read must agree.` };
+    return isSaidAgain
+      ? null
+      : { code: 'FIRST_SEEN', message: `${usd(amount)} is the first price of it; a second read must agree.` };
+  if (!isJump(amount, lastGood) || (isSaidAgain && question.edition !== 'same')) return null;
+  const whoElse = question.edition === 'asked' ? 'a second read' : 'a later edition of the source';
+  return { code: 'UNCONFIRMED_JUMP', message: `From ${usd(lastGood)} to ${usd(amount)} is a jump; ${whoElse} must agree.` };
+}
+
+function doubtAlone(amount: PicoUsdPerHour, { others }: KnownOffering): Doubt | null {
+  const contrary = others.find((other) => !agree(other, amount));
+  if (contrary === undefined) return null;
+  return { code: 'FEEDS_DISAGREE', message: `This feed says ${usd(amount)}, another one ${usd(contrary)}.` };
 }
 
 /** The same source, read again with its clock moved on, still says so. */

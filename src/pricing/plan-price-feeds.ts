@@ -16,10 +16,14 @@ export interface FeedsPlan {
   readonly silences: readonly { readonly feed: FeedState; readonly since: Instant | null }[];
 }
 
-/** Reads what is due, and tells silence from the last good reading: who answers nonsense is as silent as who does not answer. */
+/**
+ * Reads what is due, and tells silence from the last good reading: who answers nonsense is as silent as who does not answer, and so is who is not
+ * asked any more.
+ */
 export function planPriceFeeds(feeds: readonly FeedState[], now: Instant): FeedsPlan {
   const configured = feeds.filter(({ isConfigured }) => isConfigured);
-  const silences = configured.flatMap((feed) => {
+  const silences = feeds.flatMap((feed) => {
+    if (!feed.isConfigured && feed.readAt === null) return [];
     const since = silentSince(feed, now);
     return since === feed.staleSince ? [] : [{ feed, since }];
   });

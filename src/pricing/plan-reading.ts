@@ -1,11 +1,12 @@
 import { offeringKeyText } from '../clouds/offering-key.ts';
+import type { Offering } from '../clouds/offering.ts';
 import type { PriceReading } from '../clouds/price-feed.port.ts';
 import type { Id } from '../kernel/id.ts';
 import type { Instant } from '../kernel/instant.ts';
 import type { PicoUsdPerHour } from '../kernel/money.ts';
-import { agreedPrices, type Agreement } from './agreements.ts';
+import { agreedPrices, type AgreedPrice, type Agreement } from './agreements.ts';
 import { gatePrices, type BelievedPrice, type DoubtedPrice, type GateAnswer } from './gate-prices.ts';
-import { isCredible, type KnownOffering } from './judge-price.ts';
+import { isCredible, type ForetoldPrice, type KnownOffering } from './judge-price.ts';
 import type { ClaimDraft, FeedState, KnownRow, PriceDraft, QuarantineDraft, ReadingChange } from './price-feed-store.port.ts';
 
 /** Rows of one reading that are kept for people to look at. Higher: a broken source fills the table; lower: people see less of it. */
@@ -29,7 +30,8 @@ export interface ReadingPlan {
 export function planReading(input: ReadingInput, now: Instant): ReadingPlan {
   const { feed, reading, known } = input;
   const rowsByRegion = new Map(Object.entries(feed.rowsByRegion));
-  const answer = gatePrices(reading, { offerings: knownOfferings(known), rowsByRegion, asOf: feed.asOf }, now);
+  const before = { offerings: knownOfferings(known), rowsByRegion, asOf: feed.asOf, edition: feed.edition };
+  const answer = gatePrices(reading, before, now);
   const byId = new Map(known.map((row) => [row.offering.id, row]));
   const claims = answer.refusal ? [] : claimsOf(answer, byId);
   const change: ReadingChange = {
@@ -38,30 +40,53 @@ export function planReading(input: ReadingInput, now: Instant): ReadingPlan {
     claims,
     unconfirmed: answer.missing.filter((id) => byId.get(id)?.claim?.unconfirmedSince === null),
     confirmed: answer.refusal ? [] : confirmedAgain(answer, byId, claims),
-    prices: answer.believed.filter(({ moves }) => moves).flatMap((price) => priceDrafts(price, byId.get(price.id), input, now)),
+    prices: answer.believed.flatMap((price) => priceDrafts(price, byId.get(price.id), input, now)),
     ...quarantineOf(answer, input),
   };
   return { answer, change };
 }
 
-/** What is not in the bundled book is compared with the same type elsewhere. */
+/** What is not in the bundled book is compared with the same type elsewhere, or else with what it cost first: it may not drift away. */
 function knownOfferings(rows: readonly KnownRow[]): Map<Id, KnownOffering> {
-  const elsewhere = new Map<string, PicoUsdPerHour>();
-  for (const { offering, list } of rows) if (list !== null) elsewhere.set(kindOf(offering), list);
+  const elsewhere = listsByKind(rows);
   return new Map(
-    rows.map(({ offering, lastGood, list, claim, others }) => [
+    rows.map(({ offering, lastGood, announced, list, first, claim, others }) => [
       offering.id,
       {
         id: offering.id,
         cpuMilli: offering.cpuMilli,
         lastGood: lastGood?.list ?? null,
-        list: list ?? elsewhere.get(kindOf(offering)) ?? null,
+        lastGoodFrom: lastGood?.effectiveFrom ?? null,
+        announced,
+        list: list ?? elsewhere.get(kindOf(offering)) ?? first,
         own: claim,
         others,
       },
     ]),
   );
 }
+
+/** The median of each type's regions. */
+function listsByKind(rows: readonly KnownRow[]): Map<string, PicoUsdPerHour> {
+  const lists = new Map<string, PicoUsdPerHour[]>();
+  for (const { offering, list } of rows) {
+    if (list === null) continue;
+    const kind = kindOf(offering);
+    const others = lists.get(kind);
+    if (others) others.push(list);
+    else lists.set(kind, [list]);
+  }
+  return new Map(
+    [...lists].flatMap(([kind, all]) =>
+      all
+        .sort(byAmount)
+        .slice(all.length >> 1, (all.length >> 1) + 1)
+        .map((list) => [kind, list]),
+    ),
+  );
+}
+
+const byAmount = (a: PicoUsdPerHour, b: PicoUsdPerHour): number => (a < b ? -1 : Number(a > b));
 
 const kindOf = ({ provider, instanceType, capacityType }: KnownRow['offering']): string =>
   `${provider}/${instanceType}/${capacityType}`;
@@ -81,9 +106,9 @@ function claimsOf({ believed, doubted }: GateAnswer, known: ReadonlyMap<Id, Know
       : { amount: null, effectiveFrom: known.get(id)?.claim?.effectiveFrom ?? null };
     return [{ offeringId: id, said, ...heard, code }];
   });
-  return [...said, ...doubts].filter(({ offeringId, said, code }) => {
+  return [...said, ...doubts].filter(({ offeringId, said, effectiveFrom, code }) => {
     const before = known.get(offeringId)?.claim;
-    return before?.said !== said || before.code !== code;
+    return before?.said !== said || before.code !== code || (code === null && before.effectiveFrom !== effectiveFrom);
   });
 }
 
@@ -94,15 +119,23 @@ function confirmedAgain({ missing }: GateAnswer, known: ReadonlyMap<Id, KnownRow
   return waiting.map(({ offering }) => offering.id).filter((id) => !others.has(id));
 }
 
-/** The first price of an offering counts since when the source says, a later one never for the past. */
 function priceDrafts(price: BelievedPrice, known: KnownRow | undefined, input: ReadingInput, now: Instant): PriceDraft[] {
   if (!known) return [];
-  const from = price.effectiveFrom ?? now;
-  const effectiveFrom = known.lastGood === null ? Math.min(from, now) : Math.max(from, now);
   const source = sourceOf(input.feed.name, input.reading.asOf ?? now);
-  const when = { from: effectiveFrom, alsoAt: price.cancels === null ? [] : [price.cancels] };
-  const prices = agreedPrices(known.offering, () => price.amount, input.agreements, when);
+  const prices = agreedMoves(known.offering, price.moves, input.agreements);
   return prices.map((agreed) => ({ ...agreed, id: input.newId(), offeringId: price.id, source }));
+}
+
+/** Moves of the list price with what was agreed on top, at each instant at which either changes. */
+export function agreedMoves(
+  offering: Offering,
+  moves: readonly ForetoldPrice[],
+  agreements: readonly Agreement[],
+): AgreedPrice[] {
+  const [first] = moves;
+  if (!first) return [];
+  const listAt = (at: Instant) => moves.findLast((move) => move.at <= at)?.amount ?? first.amount;
+  return agreedPrices(offering, listAt, agreements, { from: first.at, alsoAt: moves.map(({ at }) => at) });
 }
 
 export const sourceOf = (feed: string, at: Instant): string => `${feed}@${new Date(at).toISOString().slice(0, 10)}`;

@@ -4,7 +4,7 @@ import type { Id } from '../kernel/id.ts';
 import type { Instant } from '../kernel/instant.ts';
 import type { PicoUsdPerHour } from '../kernel/money.ts';
 import type { Transaction } from '../kernel/transaction.ts';
-import type { DoubtCode, FeedClaim } from './judge-price.ts';
+import type { DoubtCode, FeedClaim, ForetoldPrice } from './judge-price.ts';
 import type { PriceRow } from './price-book.ts';
 
 /** How a feed is read. */
@@ -25,6 +25,8 @@ export interface FeedState extends FeedPace {
   readonly readAt: Instant | null;
   /** When the source says that it was made. */
   readonly asOf: Instant | null;
+  /** Which edition of the source that was; null = it has none. */
+  readonly edition: string | null;
   readonly rowsByRegion: Readonly<Record<string, number>>;
   readonly rows: number;
   /** Rows that wait for a person or a second read. */
@@ -46,8 +48,12 @@ export interface KnownRow {
   readonly offering: Offering;
   /** The believed one among the observed prices. */
   readonly lastGood: PriceRow | null;
+  /** What observed prices will be, the earliest first. */
+  readonly announced: readonly ForetoldPrice[];
   /** What the bundled book, or a person, said of it last. */
   readonly list: PicoUsdPerHour | null;
+  /** The first observed price of all; null = there is none. */
+  readonly first: PicoUsdPerHour | null;
   readonly claim: (FeedClaim & { readonly unconfirmedSince: Instant | null }) | null;
   readonly others: readonly PicoUsdPerHour[];
 }
@@ -111,6 +117,7 @@ export interface FeedOutcome {
   /** Null = nothing was believed, and what stood stands. */
   readonly read: {
     readonly asOf: Instant | null;
+    readonly edition: string | null;
     readonly rowsByRegion: Readonly<Record<string, number>>;
     readonly rows: number;
   } | null;
@@ -129,6 +136,8 @@ export interface QuarantineQuestion {
 export interface PriceFeedStore {
   /** Makes these the configured feeds. Writes only what differs. */
   configure(tx: Transaction, feeds: readonly (FeedPace & { readonly id: Id })[], now: Instant): Promise<void>;
+  /** Feeds that are not configured any more, and silent, speak no longer of what costs what somebody else said. Returns rows written. */
+  letGo(tx: Transaction, now: Instant): Promise<number>;
   /** By name. */
   feeds(tx: Transaction): Promise<FeedState[]>;
   known(tx: Transaction, feed: string, regions: readonly string[], now: Instant): Promise<KnownRow[]>;

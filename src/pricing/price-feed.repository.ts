@@ -3,7 +3,7 @@ import type { Id } from '../kernel/id.ts';
 import type { Instant } from '../kernel/instant.ts';
 import type { Transaction } from '../kernel/transaction.ts';
 import { sqlOf } from '../persistence/sql.ts';
-import { isCredible, DOUBT_CODES, type DoubtCode } from './judge-price.ts';
+import { isCredible, DOUBT_CODES, type DoubtCode, type ForetoldPrice } from './judge-price.ts';
 import { OVERRIDE_CLEARED_SOURCE, OVERRIDE_SOURCE } from './price-book.ts';
 import type {
   FeedOutcome,
@@ -24,6 +24,12 @@ export const AGREEMENTS_PRINCIPAL = 'reconciler:price-agreements';
 
 export const OBSERVED = `p.source not in ('${OVERRIDE_SOURCE}', '${OVERRIDE_CLEARED_SOURCE}') and p.state = 'believed'`;
 const LATEST = `order by p.effective_from desc, p.observed_at desc, p.id desc limit 1`;
+const EARLIEST = `order by p.effective_from, p.observed_at, p.id limit 1`;
+const ANNOUNCED = `
+  select jsonb_agg(jsonb_build_object('at', x.effective_from, 'amount', x.list::text) order by x.effective_from) as steps
+  from (select distinct on (p.effective_from) p.effective_from, p.list from price p
+    where p.offering_id = o.id and ${OBSERVED} and p.effective_from > $3
+    order by p.effective_from, p.observed_at desc, p.id desc) x`;
 const CREDIBLE = DOUBT_CODES.filter(isCredible);
 
 interface FeedRow {
@@ -36,6 +42,7 @@ interface FeedRow {
   readonly attempted_at: Instant | null;
   readonly read_at: Instant | null;
   readonly as_of: Instant | null;
+  readonly edition: string | null;
   readonly rows_by_region: Readonly<Record<string, number>>;
   readonly rows: number;
   readonly quarantined: number;
@@ -50,7 +57,9 @@ interface FeedRow {
 
 type KnownSql = OfferingRow &
   (PriceColumns | { readonly price_id: null }) & {
+    readonly announced: readonly { readonly at: Instant; readonly amount: string }[];
     readonly book: string | null;
+    readonly first: string | null;
     readonly said: string | null;
     readonly claimed: string | null;
     readonly claimed_from: Instant | null;
@@ -92,6 +101,15 @@ export class PriceFeedRepository implements PriceFeedStore {
     await sql.execute(`update price_feed set is_configured = false where is_configured and not name = any ($1)`, [columns[1]]);
   }
 
+  letGo(tx: Transaction, now: Instant): Promise<number> {
+    return sqlOf(tx).execute(
+      `delete from price_claim c using price_feed f where f.name = c.feed and not f.is_configured and f.stale_since is not null
+         and c.feed is distinct from (select split_part(p.source, '@', 1) from price p
+           where p.offering_id = c.offering_id and ${OBSERVED} and p.effective_from <= $1 ${LATEST})`,
+      [now],
+    );
+  }
+
   async feeds(tx: Transaction): Promise<FeedState[]> {
     const rows = await sqlOf(tx).query<FeedRow>(
       `select f.*, exists (select 1 from quarantined_price q where q.feed = f.name and q.state = 'open' and q.observed_at = f.read_at
@@ -104,13 +122,15 @@ export class PriceFeedRepository implements PriceFeedStore {
   async known(tx: Transaction, feed: string, regions: readonly string[], now: Instant): Promise<KnownRow[]> {
     const others = await this.#others(tx, feed);
     const rows = await sqlOf(tx).query<KnownSql>(
-      `select ${OFFERING_COLUMNS}, ${PRICE_COLUMNS}, l.list as book, c.said, c.amount as claimed, c.effective_from as claimed_from,
+      `select ${OFFERING_COLUMNS}, ${PRICE_COLUMNS}, coalesce(n.steps, '[]'::jsonb) as announced, l.list as book, i.list as first, c.said, c.amount as claimed, c.effective_from as claimed_from,
            c.code, c.unconfirmed_since
          from offering o
          left join lateral (select p.* from price p where p.offering_id = o.id and ${OBSERVED} and p.effective_from <= $3 ${LATEST}) b
            on true
          left join lateral (select p.list from price p where p.offering_id = o.id and ${OBSERVED} and p.effective_from <= $3
              and p.principal not in ('${FEEDS_PRINCIPAL}', '${AGREEMENTS_PRINCIPAL}') ${LATEST}) l on true
+         left join lateral (select p.list from price p where l.list is null and p.offering_id = o.id and ${OBSERVED} ${EARLIEST}) i on true
+         left join lateral (${ANNOUNCED}) n on true
          left join price_claim c on c.offering_id = o.id and c.feed = $1
          where (o.provider || '/' || o.region) = any ($2)`,
       [feed, regions, now],
@@ -155,8 +175,8 @@ export class PriceFeedRepository implements PriceFeedStore {
     );
     if (!read) return;
     await sqlOf(tx).execute(
-      `update price_feed set read_at = $2, as_of = coalesce($3, as_of), rows = $4, rows_by_region = $5::jsonb where name = $1`,
-      [name, at, read.asOf, read.rows, JSON.stringify(read.rowsByRegion)],
+      `update price_feed set read_at = $2, as_of = coalesce($3, as_of), rows = $4, rows_by_region = $5::jsonb, edition = $6 where name = $1`,
+      [name, at, read.asOf, read.rows, JSON.stringify(read.rowsByRegion), read.edition],
     );
   }
 
@@ -213,10 +233,10 @@ export class PriceFeedRepository implements PriceFeedStore {
       by,
     ]);
     // Who is dismissed has no say where feeds are compared.
-    const amount = state === 'accepted' ? 'amount' : 'null';
+    const said = state === 'accepted' ? row.amount : null;
     await sql.execute(
-      `update price_claim set code = null, amount = ${amount}, unconfirmed_since = null where feed = $1 and offering_id = $2`,
-      [row.feed, row.offeringId],
+      `update price_claim set code = null, amount = $3, effective_from = $4, unconfirmed_since = null where feed = $1 and offering_id = $2`,
+      [row.feed, row.offeringId, said?.toString() ?? null, row.row.effectiveFrom],
     );
     await sql.execute(
       `update price_feed set quarantined = (select count(*) from quarantined_price where feed = $1 and state = 'open') where name = $1`,
@@ -319,6 +339,7 @@ const toFeed = (row: FeedRow): FeedState => ({
   attemptedAt: row.attempted_at,
   readAt: row.read_at,
   asOf: row.as_of,
+  edition: row.edition,
   rowsByRegion: row.rows_by_region,
   rows: row.rows,
   quarantined: row.quarantined,
@@ -334,7 +355,9 @@ const toFeed = (row: FeedRow): FeedState => ({
 const toKnown = (row: KnownSql, others: readonly bigint[]): KnownRow => ({
   offering: toOffering(row),
   lastGood: row.price_id === null ? null : toPrice(row, row.id),
+  announced: row.announced.map(({ at, amount }): ForetoldPrice => ({ at, amount: BigInt(amount) })),
   list: row.book === null ? null : BigInt(row.book),
+  first: row.first === null ? null : BigInt(row.first),
   claim:
     row.said === null
       ? null

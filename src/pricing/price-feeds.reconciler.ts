@@ -92,7 +92,10 @@ export class PriceFeedsReconciler implements Reconciliation<readonly FeedState[]
       intervalMs,
       staleAfterMs: Math.max(staleAfterMs, 3 * intervalMs),
     }));
-    await fencedWrite(database, { scope: SCOPE, lease }, (tx) => store.configure(tx, paces, now));
+    await fencedWrite(database, { scope: SCOPE, lease }, async (tx) => {
+      await store.configure(tx, paces, now);
+      await store.letGo(tx, now);
+    });
     this.#configuredBy = lease.epoch;
   }
 
@@ -104,6 +107,7 @@ export class PriceFeedsReconciler implements Reconciliation<readonly FeedState[]
         await store.saveSilence(tx, feed.name, since, clock.now());
         record(tx, priceFeedSilence(feed, since, clock.now()));
       }
+      await store.letGo(tx, clock.now());
     });
   }
 
@@ -220,7 +224,12 @@ const outcomeOf = (
   error: answer.refusal,
   read: answer.refusal
     ? null
-    : { asOf: reading.asOf, rowsByRegion: Object.fromEntries(answer.rowsByRegion), rows: reading.prices.length },
+    : {
+        asOf: reading.asOf,
+        edition: reading.edition ?? null,
+        rowsByRegion: Object.fromEntries(answer.rowsByRegion),
+        rows: reading.prices.length,
+      },
   unreadable: unreadable
     .slice(0, MAX_UNREADABLE)
     .map(({ ref, reason }) => ({ ref: ref.slice(0, 200), reason: reason.slice(0, 200) })),

@@ -11,10 +11,9 @@ import { err, ok, type Result } from '../kernel/result.ts';
 import type { Transaction } from '../kernel/transaction.ts';
 import type { Commands } from '../persistence/commands.ts';
 import type { AgreementStore } from './agreement-store.port.ts';
-import { agreedPrices } from './agreements.ts';
 import type { DoubtCode } from './judge-price.ts';
-import { sourceOf } from './plan-reading.ts';
-import { isOverride } from './price-book.ts';
+import { movesOf, outlookOf } from './move-price.ts';
+import { agreedMoves, sourceOf } from './plan-reading.ts';
 import { priceAccepted, priceChanged, priceDismissed } from './price.events.ts';
 import type { FeedState, PriceFeedStore, QuarantinedPrice, QuarantineQuestion } from './price-feed-store.port.ts';
 import type { PricedOffering, PriceStore } from './price-store.port.ts';
@@ -67,7 +66,7 @@ export class PriceFeedsService {
     return mayDoSomewhere(principal, 'price.read') ? this.#deps.store.quarantinedById(tx, id) : null;
   }
 
-  /** Believes a quarantined price from now on, or leaves the last good one in force until the feed says something else. */
+  /** Believes a quarantined price from its date on, at the earliest from now on, or leaves the last good one in force until the feed says something else. */
   decide(
     caller: Caller,
     input: { readonly id: Id; readonly decision: QuarantineDecision },
@@ -82,7 +81,9 @@ export class PriceFeedsService {
     principal: Principal,
     { id, decision }: { readonly id: Id; readonly decision: QuarantineDecision },
   ): Promise<Result<{ id: Id }, Failure>> {
-    const { store, clock } = this.#deps;
+    const { store, clock, prices } = this.#deps;
+    // What feeds say meanwhile, and what others decide, comes before it or after.
+    await prices.lockBook(tx);
     const row = mayDo(principal, 'price.write', PLATFORM) ? await store.lockQuarantined(tx, id) : null;
     if (!row) return err(notFound('quarantined price', ['input', 'quarantinedPrice']));
     const refusal = refuse(row, decision);
@@ -107,13 +108,12 @@ export class PriceFeedsService {
     const { prices, agreements, random } = this.#deps;
     const [before] = row.offeringId === null ? [] : await prices.byIds(tx, [row.offeringId], at);
     if (!before || row.amount === null) return;
-    const list = row.amount;
+    const { amount, row: said } = row;
     const inForce = await agreements.inForce(tx, at);
     const facts = { observedAt: at, source: sourceOf(row.feed, at), state: 'believed', offeringId: before.offering.id } as const;
-    // It counts from now on: whatever was announced for later is over.
-    const later = await prices.rowsOf(tx, [before.offering.id], Number.MAX_SAFE_INTEGER);
-    const alsoAt = later.filter((one) => !isOverride(one)).map(({ effectiveFrom }) => effectiveFrom);
-    for (const agreed of agreedPrices(before.offering, () => list, inForce, { from: at, alsoAt }))
+    const outlook = outlookOf(await prices.rowsOf(tx, [before.offering.id], Number.MAX_SAFE_INTEGER), at);
+    const moves = movesOf({ amount, effectiveFrom: said.effectiveFrom }, outlook, at);
+    for (const agreed of agreedMoves(before.offering, moves, inForce))
       await prices.append(tx, { ...agreed, ...facts, id: newId(at, random) }, principal.id);
     await this.#tellChange(tx, before, { at, principal: principal.id });
   }

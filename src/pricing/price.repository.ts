@@ -32,12 +32,12 @@ export const OFFERING_COLUMNS = `o.id, o.provider, o.region, o.zone, o.instance_
 export const PRICE_COLUMNS = `b.id as price_id, b.list, b.contracted, b.effective, b.effective_from, b.observed_at, b.source, b.state`;
 
 /**
- * True where feeds speak of the offering and none of them that is heard confirms it; what no feed speaks of is never stale, nor is a
- * price that somebody set. `now` is a placeholder.
+ * True where feeds speak of the offering and none of them that is heard confirms it, whether they are still configured or not; what no feed
+ * speaks of is never stale, nor is a price that somebody set. `now` is a placeholder.
  */
 const stale = (now: string): string => `coalesce(b.source <> '${OVERRIDE_SOURCE}', false)
-  and exists (select 1 from price_claim c join price_feed f on f.name = c.feed and f.is_configured where c.offering_id = o.id)
-  and not exists (select 1 from price_claim c join price_feed f on f.name = c.feed and f.is_configured where c.offering_id = o.id
+  and exists (select 1 from price_claim c where c.offering_id = o.id)
+  and not exists (select 1 from price_claim c join price_feed f on f.name = c.feed where c.offering_id = o.id
     and f.read_at > ${now}::bigint - f.stale_after_ms
     and (c.unconfirmed_since is null or c.unconfirmed_since > ${now}::bigint - f.stale_after_ms)) as stale`;
 

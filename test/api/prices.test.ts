@@ -82,7 +82,7 @@ async function doubt(amount: string, code: 'FAR_FROM_LAST' | 'AMOUNT_UNREADABLE'
       name: 'told',
       at,
       error: null,
-      read: { asOf: null, rowsByRegion: {}, rows: 1 },
+      read: { asOf: null, edition: null, rowsByRegion: {}, rows: 1 },
       unreadable: [],
     });
   });

@@ -7,7 +7,16 @@ import type { FeedState } from '../../src/pricing/price-feed-store.port.ts';
 const T0 = Date.parse('2026-11-21T00:00:00Z');
 const feed = (change: Partial<FeedState> = {}): FeedState => ({
   ...{ id: 'feed', name: 'feed', isConfigured: true, intervalMs: HOUR_MS, staleAfterMs: 24 * HOUR_MS, createdAt: T0 },
-  ...{ attemptedAt: T0, readAt: T0, asOf: null, rowsByRegion: {}, rows: 1, quarantined: 0, awaitsSecondRead: false },
+  ...{
+    attemptedAt: T0,
+    readAt: T0,
+    asOf: null,
+    edition: null,
+    rowsByRegion: {},
+    rows: 1,
+    quarantined: 0,
+    awaitsSecondRead: false,
+  },
   ...{ unreadable: [], errorCode: null, errorMessage: null, failures: 0, staleSince: null, version: 1 },
   ...change,
 });
@@ -46,5 +55,9 @@ describe('Price gate: when feeds are read, and when they are silent', () => {
     expect(silences({ staleSince: limit }, limit + HOUR_MS)).toEqual([]);
     expect(silences({ staleSince: limit, readAt: limit + HOUR_MS }, limit + HOUR_MS)).toEqual([null]);
     expect(silences({ readAt: null }, limit)).toEqual([limit]);
+    // Who is not asked any more falls silent like everybody; who never spoke has nothing to confirm.
+    expect(silences({ isConfigured: false }, limit - 1)).toEqual([]);
+    expect(silences({ isConfigured: false }, limit)).toEqual([limit]);
+    expect(silences({ isConfigured: false, readAt: null }, limit)).toEqual([]);
   });
 });

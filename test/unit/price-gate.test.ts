@@ -38,6 +38,8 @@ const offering = (change: Partial<KnownOffering> = {}): KnownOffering => ({
   id: ID,
   cpuMilli: 2000,
   lastGood: usd('0.1'),
+  lastGoodFrom: YESTERDAY - DAY_MS,
+  announced: [],
   list: usd('0.1'),
   own: null,
   others: [],
@@ -48,6 +50,7 @@ const known = (change: Partial<KnownOffering> = {}, more: Partial<KnownPrices> =
   offerings: new Map([[ID, offering(change)]]),
   rowsByRegion: new Map(),
   asOf: null,
+  edition: null,
   ...more,
 });
 
@@ -65,7 +68,7 @@ const verdict = (row: Partial<ObservedPrice>, of: KnownPrices = known(), more: P
   const [doubt] = answer.doubted;
   if (doubt) return doubt.code;
   const [believed] = answer.believed;
-  return believed ? (believed.moves ? 'moves' : 'same') : 'unchanged';
+  return believed ? (believed.moves.length > 0 ? 'moves' : 'same') : 'unchanged';
 };
 
 describe('Price gate: no price acts before it is believed', () => {
@@ -133,6 +136,71 @@ describe('Price gate: no price acts before it is believed', () => {
     expect(verdict({ amount: '0.2' }, jumped, { asOf: NOW })).toBe('moves');
   });
 
+  test('an edition that is read twice has said it once; another edition, or another feed, confirms a jump', () => {
+    const jumped = known({ own: claim('0.2', { code: 'UNCONFIRMED_JUMP' }) }, { edition: 'one' });
+    expect(verdict({ amount: '0.2' }, jumped, { edition: 'one' })).toBe('UNCONFIRMED_JUMP');
+    expect(verdict({ amount: '0.2' }, jumped, { edition: 'two' })).toBe('moves');
+    const seconded = { own: claim('0.2', { code: 'UNCONFIRMED_JUMP' }), others: [usd('0.2')] };
+    expect(verdict({ amount: '0.2' }, known(seconded, { edition: 'one' }), { edition: 'one' })).toBe('moves');
+    // What nothing can be compared with is no jump: what was read right is read so again.
+    const fresh = { lastGood: null, list: null, own: claim('0.1', { code: 'FIRST_SEEN' }) };
+    expect(verdict({ amount: '0.1' }, known(fresh, { edition: 'one' }), { edition: 'one' })).toBe('moves');
+  });
+
+  test.each<[string, Partial<ObservedPrice>, Partial<KnownOffering>, string]>([
+    ['said again as it was', { effectiveFrom: NOW + DAY_MS }, {}, 'unchanged'],
+    ['brought forward', { effectiveFrom: NOW + HOUR_MS }, {}, 'moves 2026-11-21T13 0.12'],
+    ['brought forward to now', { effectiveFrom: null }, {}, 'moves 2026-11-21T12 0.12'],
+    ['put off', { effectiveFrom: NOW + 2 * DAY_MS }, {}, 'moves 2026-11-22T12 0.1, 2026-11-23T12 0.12'],
+    [
+      'brought forward, and lower',
+      { amount: '0.11', effectiveFrom: NOW + HOUR_MS },
+      {},
+      'moves 2026-11-21T13 0.11, 2026-11-22T12 0.11',
+    ],
+    [
+      'put off, and lower',
+      { amount: '0.11', effectiveFrom: NOW + 2 * DAY_MS },
+      {},
+      'moves 2026-11-22T12 0.1, 2026-11-23T12 0.11',
+    ],
+    ['dated before the price in force', { effectiveFrom: YESTERDAY - DAY_MS }, {}, 'NOT_NEWER'],
+    ['taken back', { amount: '0.1', effectiveFrom: YESTERDAY }, {}, 'moves 2026-11-22T12 0.1'],
+    ['taken back by one of two', { amount: '0.1', effectiveFrom: YESTERDAY }, { others: [usd('0.12')] }, 'FEEDS_DISAGREE'],
+    ['never made, by a feed that says for the first time what is in force', { amount: '0.1' }, { own: null }, 'same'],
+    [
+      'brought forward far, which was believed before',
+      { amount: '0.4', effectiveFrom: NOW + HOUR_MS },
+      { own: claim('0.4', { effectiveFrom: NOW + DAY_MS }), announced: [{ at: NOW + DAY_MS, amount: usd('0.4') }] },
+      'UNCONFIRMED_JUMP',
+    ],
+  ])('an announcement of 0.12 for tomorrow that is %s', (_, row, change, expected) => {
+    const own = claim('0.12', { effectiveFrom: NOW + DAY_MS });
+    const announced = [{ at: NOW + DAY_MS, amount: usd('0.12') }];
+    const answer = gatePrices(reading([observed({ amount: '0.12', ...row })]), known({ own, announced, ...change }), NOW);
+    const moves = answer.believed[0]?.moves.map(
+      ({ at, amount }) => `${new Date(at).toISOString().slice(0, 13)} ${formatUsd(amount)}`,
+    );
+    const said = moves && (moves.length > 0 ? `moves ${moves.join(', ')}` : 'same');
+    expect(answer.doubted[0]?.code ?? said ?? 'unchanged').toBe(expected);
+  });
+
+  test('an announcement is not taken back, nor brought forward, while the clock of the source stands still', () => {
+    const own = claim('0.12', { effectiveFrom: NOW + DAY_MS });
+    const announced = known({ own, announced: [{ at: NOW + DAY_MS, amount: usd('0.12') }] }, { asOf: YESTERDAY });
+    expect(verdict({ amount: '0.1' }, announced, { asOf: YESTERDAY })).toBe('NOT_NEWER');
+    expect(verdict({ amount: '0.12', effectiveFrom: NOW + HOUR_MS }, announced, { asOf: YESTERDAY })).toBe('NOT_NEWER');
+  });
+
+  test('a first price counts from its date: one that is still to come is not in force before', () => {
+    const first = { lastGood: null, lastGoodFrom: null, own: claim('0.1', { code: 'FIRST_SEEN' }) };
+    const moves = (effectiveFrom: number | null) =>
+      gatePrices(reading([observed({ effectiveFrom })]), known(first), NOW).believed[0]?.moves.map(({ at }) => at);
+    expect(moves(NOW + DAY_MS)).toEqual([NOW + DAY_MS]);
+    expect(moves(YESTERDAY)).toEqual([YESTERDAY]);
+    expect(moves(null)).toEqual([NOW]);
+  });
+
   test('a far price is not believed however often it is said', () => {
     expect(verdict({ amount: '0.0001' }, known({ own: claim('0.0001', { code: 'FAR_FROM_LAST' }) }))).toBe('FAR_FROM_LAST');
   });
@@ -173,6 +241,7 @@ describe('Price gate: readings that are not believed as a whole', () => {
     offerings: new Map(rows.map(({ key }) => [offeringIdOf(key), offering({ id: offeringIdOf(key) })])),
     rowsByRegion: new Map([['aws/us-east-1', 100]]),
     asOf: YESTERDAY,
+    edition: null,
     ...more,
   });
   const refusalOf = (answer: ReturnType<typeof gatePrices>) => answer.refusal?.code ?? null;
@@ -224,7 +293,7 @@ describe('Price gate: amounts and the bundled book', () => {
     const prices = rows.map(({ offering: key, price }) => observed({ key, amount: formatUsd(price) }));
     const answer = gatePrices(reading(prices), { ...known(), offerings: new Map(offerings.map((one) => [one.id, one])) }, NOW);
     expect({ refusal: answer.refusal, doubted: answer.doubted }).toEqual({ refusal: null, doubted: [] });
-    expect(answer.believed.filter(({ moves }) => moves)).toEqual([]);
+    expect(answer.believed.filter(({ moves }) => moves.length > 0)).toEqual([]);
     expect(answer.believed).toHaveLength(rows.length);
   });
 });
