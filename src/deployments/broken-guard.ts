@@ -4,7 +4,8 @@ import type { DeploymentSpec } from './deployment.ts';
 /** What runs while both sides of a change do. */
 export interface Peak {
   readonly replicas: number;
-  readonly hourly: PicoUsdPerHour;
+  /** Null = nobody knows: a price of something that runs is missing. */
+  readonly hourly: PicoUsdPerHour | null;
 }
 
 /** One of the owner's own limits, by its name in the wish, and why a change may not be made under it. */
@@ -20,6 +21,10 @@ export function brokenGuard(
 ): BrokenGuard | null {
   if (replicas > maxReplicas)
     return { guard: 'maxReplicas', message: `It needs up to ${replicas} replicas; maxReplicas is ${maxReplicas}.` };
+  if (hourly === null) {
+    const unknown = `Nobody knows the price of everything that runs then; maxSpendPerHour is ${formatUsd(maxSpendPerHour)}.`;
+    return { guard: 'maxSpendPerHour', message: unknown };
+  }
   if (hourly <= maxSpendPerHour) return null;
   const message = `It costs up to ${formatUsd(hourly)} USD per hour; maxSpendPerHour is ${formatUsd(maxSpendPerHour)}.`;
   return { guard: 'maxSpendPerHour', message };

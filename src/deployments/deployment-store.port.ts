@@ -33,6 +33,8 @@ export interface HeldCapacity {
   readonly projectId: Id;
   readonly offeringId: Id;
   readonly replicas: number;
+  /** That they need: whole ones for each workload. */
+  readonly machines: number;
 }
 
 /** Deployments and everything below them. Reads see what the transaction's scope sees; each is one statement whatever the number of rows. */

@@ -23,7 +23,7 @@ const ROLLOUT = `select o.id, o.team_id as "teamId", o.project_id as "projectId"
   o.to_revision_id as "toRevisionId", r.number as "toRevision", o.from_weights as "fromWeights", o.state, o.step, o.step_started_at as "stepStartedAt",
   o.reason, o.started_at as "startedAt", o.ended_at as "endedAt", o.version from rollout o join revision r on r.id = o.to_revision_id`;
 const WORKLOAD = `select w.id, w.team_id as "teamId", w.project_id as "projectId", w.deployment_id as "deploymentId", w.revision_id as "revisionId",
-  w.cluster_id as "clusterId", c.name as "clusterName", w.pool_id as "poolId", p.name as "poolName", p.capacity_type as "capacityType", p.node_selector as "nodeSelector", w.offering_id as "offeringId", w.replicas, w.generation,
+  w.cluster_id as "clusterId", c.name as "clusterName", w.pool_id as "poolId", p.name as "poolName", p.capacity_type as "capacityType", p.node_selector as "nodeSelector", w.offering_id as "offeringId", w.per_machine as "perMachine", w.replicas, w.generation,
   w.created_at as "createdAt", w.removed_at as "removedAt", w.gone_at as "goneAt", w.seen_generation as "seenGeneration", w.seen_problem as "seenProblem"
   from workload w join pool p on p.id = w.pool_id join cluster c on c.id = w.cluster_id`;
 const REPLICA = `select id, team_id as "teamId", project_id as "projectId", deployment_id as "deploymentId", revision_id as "revisionId",
@@ -217,20 +217,22 @@ export class DeploymentRepository implements DeploymentStore {
   async saveWorkload(tx: Transaction, row: Workload): Promise<void> {
     await sqlOf(tx).execute(
       `insert into workload (id, team_id, project_id, deployment_id, revision_id, cluster_id, pool_id, offering_id, replicas, generation, created_at,
-         removed_at, gone_at, seen_generation, seen_problem) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
-       on conflict (id) do update set replicas = excluded.replicas, generation = excluded.generation, removed_at = excluded.removed_at,
+         removed_at, gone_at, seen_generation, seen_problem, per_machine) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
+       on conflict (id) do update set replicas = excluded.replicas, per_machine = excluded.per_machine, generation = excluded.generation, removed_at = excluded.removed_at,
          gone_at = excluded.gone_at, seen_generation = excluded.seen_generation, seen_problem = excluded.seen_problem`,
       [
         ...[row.id, row.teamId, row.projectId, row.deploymentId, row.revisionId, row.clusterId, row.poolId, row.offeringId],
         ...[row.replicas, row.generation, row.createdAt, row.removedAt, row.goneAt, row.seenGeneration],
         row.seenProblem && JSON.stringify(row.seenProblem),
+        row.perMachine ?? 1,
       ],
     );
   }
 
   heldCapacity(tx: Transaction, teamId: Id, except: Id | null): Promise<HeldCapacity[]> {
     return sqlOf(tx).query<HeldCapacity>(
-      `select project_id as "projectId", offering_id as "offeringId", sum(replicas)::integer as replicas from workload
+      `select project_id as "projectId", offering_id as "offeringId", sum(replicas)::integer as replicas,
+         sum(ceil(replicas::numeric / per_machine))::integer as machines from workload
        where team_id = $1 and removed_at is null and ($2::uuid is null or deployment_id <> $2) group by project_id, offering_id`,
       [teamId, except],
     );

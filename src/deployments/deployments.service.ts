@@ -25,7 +25,7 @@ import {
 } from './deployment.ts';
 import type { DeploymentRef, DeploymentStore } from './deployment-store.port.ts';
 import { refuseStale } from './deploy.service.ts';
-import { planChange } from './plan-change.ts';
+import { growsIn, peakOf, planChange, type ChangeInput } from './plan-change.ts';
 import { HIBERNATION_RISK, type CurrentDeployment } from './plan-deployment.ts';
 import type { PricedPool } from './placement.ts';
 import { planToJson } from './plan-json.ts';
@@ -35,13 +35,14 @@ import type { Revision } from './revision.ts';
 import { effectiveWeights, type Rollout } from './rollout.ts';
 import { ShownPlans } from './shown-plans.service.ts';
 import type { WishWriter } from './wish-writer.service.ts';
+import { knownHourlyOf } from './workload-cost.ts';
 
 export interface DeploymentsDeps {
   readonly commands: Commands;
   readonly store: DeploymentStore;
   readonly writer: WishWriter;
   readonly identity: Pick<IdentityStore, 'findProject'>;
-  readonly prices: Pick<PricesService, 'believedAt' | 'priced'>;
+  readonly prices: Pick<PricesService, 'ratesAt' | 'priced'>;
   readonly decisions: Pick<DecisionsService, 'record' | 'keepPlan' | 'shownPlan'>;
   readonly clock: Clock;
 }
@@ -162,19 +163,17 @@ export class DeploymentsService {
   revisionsByIds = (tx: Transaction, ids: readonly Id[]): Promise<Revision[]> => this.#deps.store.revisionsByIds(tx, ids);
   clusterNames = (tx: Transaction, ids: readonly Id[]) => this.#deps.store.clusterNames(tx, ids);
 
-  /** Pico-USD per hour of each deployment as wished now: replicas of every workload that is not being given up. */
+  /** Pico-USD per hour of each deployment as wished now, as far as prices are known: every workload that is not being given up. */
   async hourly(tx: Transaction, deploymentIds: readonly Id[]): Promise<Map<Id, PicoUsdPerHour>> {
-    const workloads = (await this.#deps.store.workloads(tx, deploymentIds)).filter(({ removedAt }) => removedAt === null);
-    const rates = await this.#deps.prices.believedAt(
+    const { store, prices, clock } = this.#deps;
+    const workloads = (await store.workloads(tx, deploymentIds)).filter(({ removedAt }) => removedAt === null);
+    const rates = await prices.ratesAt(
       tx,
-      [...new Set(workloads.map(({ offeringId }) => offeringId))],
-      this.#deps.clock.now(),
+      workloads.map(({ offeringId }) => offeringId),
+      clock.now(),
     );
-    const sums = new Map<Id, bigint>();
-    for (const { deploymentId, offeringId, replicas } of workloads) {
-      sums.set(deploymentId, (sums.get(deploymentId) ?? 0n) + (rates.get(offeringId)?.effective ?? 0n) * BigInt(replicas));
-    }
-    return sums;
+    const own = Map.groupBy(workloads, ({ deploymentId }) => deploymentId);
+    return new Map([...own].map(([id, some]) => [id, knownHourlyOf(some, rates)]));
   }
 
   /** Null for absent and for forbidden: reading logs is a right of its own. */
@@ -299,9 +298,9 @@ export class DeploymentsService {
     const pools = await this.#deps.writer.pools(tx, decided.value.next);
     if (pools.length === 0) return err(failure('NO_CAPACITY', 'The deployment has no pool any more.'));
     const change = { current, ...decided.value, pools, verb, principal: caller.principal };
-    const plan = await this.#plan(tx, change);
-    const { next } = change;
-    const beyond = next.deletedAt === null ? await this.#beyond(tx, change, { plan, dryRun: options.dryRun === true }) : null;
+    const input = await this.#input(tx, change);
+    const plan = planChange(input);
+    const beyond = await this.#beyond(tx, input, { principal: caller.principal.id, dryRun: options.dryRun === true });
     if (beyond) return err({ ...beyond, details: { plan: planToJson(plan) } });
     return this.#showOrRun(tx, change, plan, options);
   }
@@ -333,29 +332,31 @@ export class DeploymentsService {
     return locked && writer.load(tx, locked);
   }
 
-  async #plan(tx: Transaction, { current, next, rolloutTo, action, risks = [], pools, verb }: Change): Promise<Plan> {
+  async #input(tx: Transaction, { current, next, rolloutTo, action, risks = [], pools, verb }: Change): Promise<ChangeInput> {
     const offerings = pools.slice(0, 1).map(({ offeringId }) => offeringId);
     const [priced = null] = await this.#deps.prices.priced(tx, offerings, this.#deps.clock.now());
     const weights = rolloutTo ? effectiveWeights(current.deployment.spec.traffic, current.rollout) : [];
-    return planChange({
+    return {
       ...{ mutation: verb.mutation, current, next, actions: [action], risks, priced, pools },
       revisions: next.deletedAt === null ? revisionsWith(current, next.spec.traffic) : [],
       kept: revisionsWith(current, weights),
-    });
+    };
   }
 
   /** The first guard or quota that the change would break while both sides of it run; when it is carried out, others give way first. */
   async #beyond(
     tx: Transaction,
-    { next, principal }: Pick<Change, 'next' | 'principal'>,
-    { plan, dryRun }: { readonly plan: Plan; readonly dryRun: boolean },
+    change: ChangeInput,
+    { principal, dryRun }: { readonly principal: string; readonly dryRun: boolean },
   ): Promise<Failure | null> {
-    const wanted = { replicas: plan.peakReplicas, hourly: plan.peakHourly };
+    const { next } = change;
+    if (!growsIn(change)) return null;
+    const wanted = peakOf(change);
     const owner = { teamId: next.teamId, projectId: next.projectId, deploymentId: next.id };
     const broken = brokenGuard(next.spec, wanted);
     if (broken) return failure('LIMIT_EXCEEDED', broken.message, { hint: `Raise ${broken.guard} by deploy.` });
     if (dryRun) return this.#deps.writer.checkQuotas(tx, owner, wanted);
-    const claimant = { name: next.name, priority: priorityOf(next.spec), principal: principal.id };
+    const claimant = { name: next.name, priority: priorityOf(next.spec), principal };
     return this.#deps.writer.makeRoom(tx, { ...owner, ...claimant }, wanted);
   }
 

@@ -19,13 +19,16 @@ import { replicasSpread } from './deployment.events.ts';
 import type { Deployment } from './deployment.ts';
 import type { DeploymentStore } from './deployment-store.port.ts';
 import { planFailover, type FailoverPlan, type FailoverWorld } from './plan-failover.ts';
+import type { SpotStore } from './spot-store.port.ts';
 import type { WishWriter } from './wish-writer.service.ts';
+import { hourlyOfWorkloads } from './workload-cost.ts';
 
 export interface FailoverDeps {
   readonly database: Database;
   readonly store: DeploymentStore;
+  readonly spot: Pick<SpotStore, 'standingBy'>;
   readonly clusters: Pick<ClusterStore, 'present'>;
-  readonly prices: Pick<PricesService, 'believedAt'>;
+  readonly prices: Pick<PricesService, 'ratesAt'>;
   readonly writer: Pick<WishWriter, 'checkQuotas'>;
   readonly decisions: Pick<DecisionsService, 'record'>;
   readonly deploy: Pick<DeployService, 'deploy'>;
@@ -92,17 +95,19 @@ export class FailoverReconciler implements Reconciliation<FailoverInput, Failove
   async #load(tx: Transaction): Promise<Affected[]> {
     const { store, clusters: table, prices, clock } = this.#deps;
     const clusters = await table.present(tx);
-    if (!clusters.some((one) => isLost(one) || isUnreachable(one)) && !(await this.#someStandBy(tx))) return [];
-    const live = await store.liveDeployments(tx);
+    const isQuiet = !clusters.some((one) => isLost(one) || isUnreachable(one));
+    const live = isQuiet ? await this.#standingBy(tx) : await store.liveDeployments(tx);
+    if (live.length === 0) return [];
     const stranded = await this.#stranded(tx, live, clusters);
     const deployments = live.filter(({ id, spec }) => stranded.has(id) || isConcerned(spec.placement, clusters));
     const ids = deployments.map(({ id }) => id);
     const rollouts = new Map((await store.rollouts(tx, ids)).map((one) => [one.deploymentId, one]));
     const revisions = await store.revisions(tx, ids);
     const workloads = (await store.workloads(tx, ids)).filter(({ removedAt }) => removedAt === null);
-    const offerings = [...new Set(workloads.map(({ offeringId }) => offeringId))];
-    const rates = new Map(
-      [...(await prices.believedAt(tx, offerings, clock.now()))].map(([id, { effective }]) => [id, effective]),
+    const rates = await prices.ratesAt(
+      tx,
+      workloads.map(({ offeringId }) => offeringId),
+      clock.now(),
     );
     return deployments.flatMap((deployment) => {
       const [only, ...others] = deployment.spec.traffic.filter(({ weight }) => weight > 0);
@@ -127,8 +132,10 @@ export class FailoverReconciler implements Reconciliation<FailoverInput, Failove
     return new Set(left.filter(({ clusterId }) => lost.includes(clusterId)).map(({ deploymentId }) => deploymentId));
   }
 
-  async #someStandBy(tx: Transaction): Promise<boolean> {
-    return (await this.#deps.store.liveDeployments(tx)).some(({ spec }) => standsBy(spec.placement));
+  async #standingBy(tx: Transaction): Promise<Deployment[]> {
+    const { store, spot } = this.#deps;
+    const ids = await spot.standingBy(tx);
+    return ids.length === 0 ? [] : store.deploymentsByIds(tx, ids);
   }
 
   /** The same wish once more: it finds another place among what clusters may rent, under every guard and quota. */
@@ -156,9 +163,9 @@ export class FailoverReconciler implements Reconciliation<FailoverInput, Failove
     const before = await store.lockDeployment(tx, deployment.id);
     if (before?.version !== deployment.version) return;
     const after = countsAfter(world, plan);
-    const hourly = after.reduce(
-      (all, { workload, replicas }) => all + (world.rates.get(workload.offeringId) ?? 0n) * BigInt(replicas),
-      0n,
+    const hourly = hourlyOfWorkloads(
+      after.map(({ workload, replicas }) => ({ ...workload, replicas })),
+      world.rates,
     );
     const wanted = { replicas: after.reduce((all, { replicas }) => all + replicas, 0), hourly };
     const { teamId, projectId, id: deploymentId } = before;

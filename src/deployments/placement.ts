@@ -7,22 +7,26 @@ import { splitByLargestRemainder, type PicoUsdPerHour } from '../kernel/money.ts
 import { err, ok, type Result } from '../kernel/result.ts';
 import type { ChosenPlace, DeploymentSpec, PlacedCluster } from './deployment.ts';
 import type { PlanPlace } from './plan.ts';
-import type { RentedCapacity } from './rented-pool.ts';
+import { shareOf, type RentedCapacity } from './rented-pool.ts';
 import type { Workload } from './replica.ts';
+import { hourlyFor, machinesOf, sumOf } from './workload-cost.ts';
 
 /** Where each revision that gets traffic has a workload, and of how many replicas. */
 export interface PlacedPool {
   readonly pool: Pool;
   readonly clusterName: string;
   readonly replicas: number;
+  /** Replicas that share one machine there; absent = each has its own. */
+  readonly perMachine?: number;
   /** Machines are rented for it: its pool is made, or may grow so far. Absent = it is as it is. */
   readonly rented?: RentedCapacity;
 }
 
-/** The same with what a replica there is priced by. */
+/** The same with what a machine there is priced by. */
 export interface PricedPool extends PlacedPool {
   readonly offeringId: Id;
-  readonly rate: PicoUsdPerHour;
+  /** Of one machine; null = nobody knows it. */
+  readonly price: PicoUsdPerHour | null;
 }
 
 /** Everything that may be chosen from. */
@@ -205,15 +209,24 @@ export const isPlaced = (
 
 /** The places as a plan tells them. */
 export const placesOf = (pools: readonly PricedPool[], offerings: ReadonlyMap<Id, Offering>): PlanPlace[] =>
-  pools.map(({ pool, clusterName, replicas, rate, rented, offeringId }) => {
+  pools.map((place) => {
+    const { pool, clusterName, replicas, rented, offeringId } = place;
     const offering = offerings.get(offeringId);
     return {
       ...{ cluster: clusterName, pool: pool.name, offering: offering ? offeringKeyText(offering) : '', zone: rented?.zone ?? '' },
-      ...{ replicas, machines: rented?.machines ?? null, hourly: rate * BigInt(replicas) },
+      ...{ replicas, machines: rented?.machines ?? null, hourly: hourlyFor(place, replicas) ?? 0n },
     };
   });
 
 export const replicasOf = (pools: readonly PlacedPool[]): number => pools.reduce((all, { replicas }) => all + replicas, 0);
 
-export const hourlyOf = (pools: readonly PricedPool[]): PicoUsdPerHour =>
-  pools.reduce((all, { replicas, rate }) => all + rate * BigInt(replicas), 0n);
+/** Null = the price of a pool that has replicas is not known. */
+export const hourlyOf = (pools: readonly PricedPool[]): PicoUsdPerHour | null =>
+  sumOf(pools.map((place) => hourlyFor(place, place.replicas)));
+
+/** Of one replica of the first pool: its share of the machines. */
+export function hourlyOfReplica([first]: readonly PricedPool[]): PicoUsdPerHour {
+  if (!first || first.price === null) return 0n;
+  const { price, perMachine = 1, replicas } = first;
+  return replicas === 0 ? shareOf(price, 1, perMachine) : shareOf(price, machinesOf(first), replicas);
+}

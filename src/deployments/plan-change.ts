@@ -6,10 +6,11 @@ import type { Peak } from './broken-guard.ts';
 import { deploymentPath, type Deployment } from './deployment.ts';
 import { HOURS_PER_MONTH, type Plan, type PlanAction } from './plan.ts';
 import type { CurrentDeployment } from './plan-deployment.ts';
-import { hourlyOf, placesOf, replicasOf, type PricedPool } from './placement.ts';
+import { hourlyOf, hourlyOfReplica, placesOf, replicasOf, type PricedPool } from './placement.ts';
 import type { Workload } from './replica.ts';
 import type { Revision } from './revision.ts';
 import { effectiveWeights } from './rollout.ts';
+import { hourlyOfWorkloads, knownHourlyOf, sumOf } from './workload-cost.ts';
 
 /** A change of an existing deployment, decided but not written. */
 export interface ChangeInput {
@@ -31,12 +32,13 @@ export interface ChangeInput {
 /** What a change leads to and what it costs, both sides of a rollout counted. It keeps the offering, so that is the one candidate. */
 export function planChange(input: ChangeInput): Plan {
   const { mutation, current, actions, risks, revisions, kept, priced, pools } = input;
-  const rate = priced?.price?.effective ?? 0n;
   const offeringId = pools[0]?.offeringId ?? null;
   const path = deploymentPath(current.deployment);
   const { generation } = current.deployment;
-  const after = hourlyOf(pools) * BigInt(revisions.length);
+  const after = (hourlyOf(pools) ?? 0n) * BigInt(revisions.length);
   const peak = peakOf(input);
+  const hourlyPerReplica = hourlyOfReplica(pools);
+  const candidate = { hourly: pools[0]?.price === null ? null : hourlyPerReplica, score: hourlyPerReplica };
   return {
     path,
     hash: digestOfJson({
@@ -48,16 +50,14 @@ export function planChange(input: ChangeInput): Plan {
     }),
     actions,
     generation,
-    candidates: priced
-      ? [{ offering: priced.offering, hourly: priced.price?.effective ?? null, score: rate, chosen: true, rejectedBecause: null }]
-      : [],
+    candidates: priced ? [{ offering: priced.offering, ...candidate, chosen: true, rejectedBecause: null }] : [],
     rejectedCounts: {},
     offeringId,
-    hourlyPerReplica: rate,
-    costDelta: after - hourlyNow(current),
+    hourlyPerReplica,
+    costDelta: after - knownHourlyOf(current.workloads, current.rates),
     monthlyAfter: after * HOURS_PER_MONTH,
     peakReplicas: peak.replicas,
-    peakHourly: peak.hourly,
+    peakHourly: peak.hourly ?? 0n,
     places: placesOf(pools, offeringsOf(priced)),
     ...{ why: 'A change keeps the offerings that it has.', wouldChange: [] },
     risks: kept.length > 0 ? [...risks, 'While traffic shifts, both revisions run and cost.'] : risks,
@@ -67,18 +67,19 @@ export function planChange(input: ChangeInput): Plan {
 const offeringsOf = (priced: PricedOffering | null): ReadonlyMap<Id, Offering> =>
   new Map(priced ? [[priced.offering.id, priced.offering]] : []);
 
-/** What is given up drains at the size that it has; what gets traffic beside it, of a rollout under way, keeps what it has; all else is as wished. */
-function peakOf({ current, next, revisions, kept, pools }: ChangeInput): Peak {
+/** What runs while both sides of the change do. What is given up drains at the size that it has; what gets traffic beside it, of a rollout under way, keeps what it has; all else is as wished. */
+export function peakOf({ current, next, revisions, kept, pools }: ChangeInput): Peak {
   const countOf = (some: readonly Workload[]): number => some.reduce((all, { replicas }) => all + replicas, 0);
   if (next.deletedAt !== null)
-    return { replicas: countOf(current.workloads), hourly: hourlyOfWorkloads(current, current.workloads) };
+    return { replicas: countOf(current.workloads), hourly: hourlyOfWorkloads(current.workloads, current.rates) };
   const sides = new Set([...revisions, ...kept].map(({ id }) => id));
   const isWished = ({ revisionId, poolId }: Workload): boolean =>
     sides.has(revisionId) && pools.some(({ pool }) => pool.id === poolId);
   const others = current.workloads.filter((workload) => !isWished(workload) && isRouted(current, workload));
+  const wished = hourlyOf(pools);
   return {
     replicas: sides.size * replicasOf(pools) + countOf(others),
-    hourly: BigInt(sides.size) * hourlyOf(pools) + hourlyOfWorkloads(current, others),
+    hourly: sumOf([wished === null ? null : BigInt(sides.size) * wished, hourlyOfWorkloads(others, current.rates)]),
   };
 }
 
@@ -87,7 +88,20 @@ function isRouted({ deployment, revisions, rollout }: CurrentDeployment, { revis
   return effectiveWeights(deployment.spec.traffic, rollout).some(({ revision, weight }) => revision === number && weight > 0);
 }
 
-const hourlyOfWorkloads = ({ rates }: CurrentDeployment, workloads: readonly Workload[]): bigint =>
-  workloads.reduce((all, { offeringId, replicas }) => all + (rates.get(offeringId) ?? 0n) * BigInt(replicas), 0n);
-
-const hourlyNow = (current: CurrentDeployment): bigint => hourlyOfWorkloads(current, current.workloads);
+/**
+ * True if a revision gets more replicas somewhere than it has. What only shrinks needs no room and no price: nothing may keep somebody from letting
+ * go of what he has.
+ */
+export const growsIn = ({
+  current,
+  next,
+  revisions,
+  pools,
+}: Pick<ChangeInput, 'current' | 'next' | 'revisions' | 'pools'>): boolean =>
+  next.deletedAt === null &&
+  revisions.some(({ id }) =>
+    pools.some(({ pool, replicas }) => {
+      const held = current.workloads.find(({ revisionId, poolId }) => revisionId === id && poolId === pool.id);
+      return replicas > (held?.replicas ?? 0);
+    }),
+  );

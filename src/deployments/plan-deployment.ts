@@ -11,15 +11,16 @@ import type { ModelVersion } from '../registry/model-version.ts';
 import type { Contradiction } from '../scheduler/check-policy.ts';
 import type { Placement } from '../scheduler/plan-placement.ts';
 import type { AdoptedObject } from './cluster.port.ts';
-import { brokenGuard, type BrokenGuard } from './broken-guard.ts';
+import { brokenGuard, type BrokenGuard, type Peak } from './broken-guard.ts';
 import type { Deployment, DeploymentSpec } from './deployment.ts';
 import type { Workload } from './replica.ts';
 import { HOURS_PER_MONTH, type Plan, type PlanAction, type PlanCandidate } from './plan.ts';
 import { planToJson } from './plan-json.ts';
-import { hourlyOf, placesOf, replicasOf, type PlacedPool, type PricedPool } from './placement.ts';
+import { hourlyOf, hourlyOfReplica, placesOf, replicasOf, type PlacedPool, type PricedPool } from './placement.ts';
 import { shareOf, type RentedCapacity } from './rented-pool.ts';
 import { makeRevisionSpec, runsTheSame, type Revision, type RevisionSpec } from './revision.ts';
 import { effectiveWeights, type Rollout, type RolloutState } from './rollout.ts';
+import { hourlyOfWorkloads, knownHourlyOf, sumOf } from './workload-cost.ts';
 
 /** The deployment as it is, with what a plan needs to know of it. */
 export interface CurrentDeployment {
@@ -71,10 +72,11 @@ export interface PlannedDeployment {
 export function planDeployment(input: PlanInput): Result<PlannedDeployment, Failure> {
   const revision = planRevision(input);
   const pools = pricedPools(input);
-  const plan = makePlan(input, revision, pools);
+  const costs = costsOf(input, revision, pools);
+  const plan = makePlan(input, { revision, pools, costs });
   if (input.placement.contradiction) return err(contradicts(input.placement.contradiction, plan));
   if (plan.offeringId === null) return err(noCapacity(input.placement, plan));
-  const broken = brokenGuard(input.wish, { replicas: plan.peakReplicas, hourly: plan.peakHourly });
+  const broken = brokenGuard(input.wish, costs.peak);
   return broken ? err(beyondGuard(broken, plan)) : ok({ plan, revision, pools });
 }
 
@@ -82,8 +84,8 @@ export function planDeployment(input: PlanInput): Result<PlannedDeployment, Fail
 function pricedPools({ pools, placement, prices }: PlanInput): readonly PricedPool[] {
   const priced = pools.flatMap((placed): PricedPool[] => {
     const offeringId = placed.pool.offeringId ?? placement.chosen?.offering.id;
-    const rate = placed.rented?.rate ?? (offeringId === undefined ? undefined : prices.get(offeringId));
-    return offeringId === undefined || rate === undefined ? [] : [{ ...placed, offeringId, rate }];
+    const price = offeringId === undefined ? undefined : prices.get(offeringId);
+    return offeringId === undefined || price === undefined ? [] : [{ ...placed, offeringId, price }];
   });
   return priced.length === pools.length ? priced : [];
 }
@@ -119,13 +121,18 @@ function targetOf(current: CurrentDeployment | null): number | null {
   return only && others.length === 0 ? only.revision : null;
 }
 
-function makePlan(input: PlanInput, revision: PlannedRevision, pools: readonly PricedPool[]): Plan {
+interface Decided {
+  readonly revision: PlannedRevision;
+  readonly pools: readonly PricedPool[];
+  readonly costs: Costs;
+}
+
+function makePlan(input: PlanInput, { revision, pools, costs }: Decided): Plan {
   const { current, placement, path } = input;
   const actions = planActions(input, revision);
   const generation = current?.deployment.generation ?? 0;
   const offeringId = pools[0]?.offeringId ?? null;
-  const after = hourlyOf(pools);
-  const costs = costsOf(input, revision, pools);
+  const after = hourlyOf(pools) ?? 0n;
   const places = pools.map(({ pool, clusterName, replicas, offeringId: offering, rented }) => ({
     pool: rented ? `${clusterName}/${pool.name}` : pool.id,
     ...{ replicas, offering },
@@ -141,29 +148,36 @@ function makePlan(input: PlanInput, revision: PlannedRevision, pools: readonly P
     candidates: candidatesOf(input, pools),
     rejectedCounts: placement.rejectedCounts,
     offeringId,
-    hourlyPerReplica: pools[0]?.rate ?? 0n,
+    hourlyPerReplica: hourlyOfReplica(pools),
     costDelta: after - costs.now,
     monthlyAfter: after * HOURS_PER_MONTH,
-    peakReplicas: costs.peakReplicas,
-    peakHourly: costs.peakHourly,
+    peakReplicas: costs.peak.replicas,
+    peakHourly: costs.peakKnown,
     risks: risksOf(input, revision),
     places: placesOf(pools, offeringsOf(placement)),
     ...{ why: whyOf(placement, pools), wouldChange: placement.wouldChange },
   };
 }
 
+interface Costs {
+  readonly now: PicoUsdPerHour;
+  readonly peak: Peak;
+  /** The part of the peak that is known: to be shown. */
+  readonly peakKnown: PicoUsdPerHour;
+}
+
 /** What runs now, and the most that runs at a time on the way: what is left keeps its replicas until those that follow it are ready. */
-function costsOf({ current }: PlanInput, revision: PlannedRevision, pools: readonly PricedPool[]) {
+function costsOf({ current }: PlanInput, revision: PlannedRevision, pools: readonly PricedPool[]): Costs {
   const workloads = current?.workloads ?? [];
-  const hourly = (some: readonly Workload[]) =>
-    some.reduce((all, { offeringId, replicas }) => all + (current?.rates.get(offeringId) ?? 0n) * BigInt(replicas), 0n);
+  const rates = current?.rates ?? new Map<Id, PicoUsdPerHour>();
   const stays = ({ revisionId, poolId }: Workload): boolean =>
     revisionId === revision.existing?.id && pools.some(({ pool }) => pool.id === poolId);
   const others = workloads.filter((workload) => !stays(workload) && keepsTraffic(current, workload.revisionId));
+  const replicas = others.reduce((all, one) => all + one.replicas, 0) + replicasOf(pools);
   return {
-    now: hourly(workloads),
-    peakReplicas: others.reduce((all, { replicas }) => all + replicas, 0) + replicasOf(pools),
-    peakHourly: hourly(others) + hourlyOf(pools),
+    now: knownHourlyOf(workloads, rates),
+    peak: { replicas, hourly: sumOf([hourlyOfWorkloads(others, rates), hourlyOf(pools)]) },
+    peakKnown: knownHourlyOf(others, rates) + (hourlyOf(pools) ?? 0n),
   };
 }
 

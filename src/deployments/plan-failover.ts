@@ -5,6 +5,7 @@ import type { PicoUsdPerHour } from '../kernel/money.ts';
 import type { DeploymentSpec, PlacedCluster } from './deployment.ts';
 import { splitReplicas } from './placement.ts';
 import type { Workload } from './replica.ts';
+import { knownHourlyOf } from './workload-cost.ts';
 
 /** A deployment whose wish names clusters, as its workloads are. */
 export interface FailoverWorld {
@@ -102,20 +103,20 @@ function servingFrom(alive: readonly PlacedCluster[], isDark: (one: PlacedCluste
 
 /** What is asked for more, as far as maxReplicas and maxSpendPerHour go: what cannot be seen still counts, and nothing is added whose price nobody knows. */
 function within({ spec, rates }: FailoverWorld, kept: readonly Workload[], wanted: readonly FailoverChange[]): FailoverChange[] {
-  const rateOf = ({ offeringId }: Workload): PicoUsdPerHour => rates.get(offeringId) ?? 0n;
   let replicas = kept.reduce((all, workload) => all + workload.replicas, 0);
-  let hourly = kept.reduce((all, workload) => all + rateOf(workload) * BigInt(workload.replicas), 0n);
+  let hourly = knownHourlyOf(kept, rates);
   return wanted.flatMap((change) => {
     const { workload } = change;
     let to = change.replicas;
+    const more = (): PicoUsdPerHour => knownHourlyOf([{ ...workload, replicas: to }], rates) - knownHourlyOf([workload], rates);
     const beyond = (): boolean =>
       to > workload.replicas &&
       (!rates.has(workload.offeringId) ||
         replicas + to - workload.replicas > spec.maxReplicas ||
-        hourly + rateOf(workload) * BigInt(to - workload.replicas) > spec.maxSpendPerHour);
+        hourly + more() > spec.maxSpendPerHour);
     while (beyond()) to -= 1;
     replicas += to - workload.replicas;
-    hourly += rateOf(workload) * BigInt(to - workload.replicas);
+    hourly += more();
     return to === workload.replicas ? [] : [{ ...change, replicas: to }];
   });
 }

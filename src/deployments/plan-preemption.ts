@@ -1,6 +1,7 @@
 import type { Id } from '../kernel/id.ts';
 import type { Instant } from '../kernel/instant.ts';
 import type { PicoUsdPerHour } from '../kernel/money.ts';
+import { hourlyFor } from './workload-cost.ts';
 import { DEPLOYMENT_PRIORITIES, type DeploymentPriority } from './deployment.ts';
 
 /** A quota that is too small by so much; of a team (project null) or of one project. */
@@ -23,7 +24,10 @@ export interface HeldWorkload {
   readonly id: Id;
   readonly revisionId: Id;
   readonly replicas: number;
-  readonly rate: PicoUsdPerHour;
+  /** Of one machine; null = nobody knows it. */
+  readonly price: PicoUsdPerHour | null;
+  /** Replicas that share one; absent = each has its own. */
+  readonly perMachine?: number;
 }
 
 /** Workloads that get fewer replicas. */
@@ -67,23 +71,41 @@ export function planPreemption(
 /** One replica after the other, as long as that helps somebody. */
 function takeFrom({ projectId, workloads }: Holder, shortages: readonly Shortage[]) {
   const replicas = new Map(workloads.map((workload) => [workload.id, workload.replicas]));
-  const dearest = [...workloads].sort((a, b) => (a.rate === b.rate ? (a.id < b.id ? 1 : -1) : a.rate < b.rate ? 1 : -1));
+  const dearest = [...workloads].sort((a, b) => compareShares(b, a) || (a.id < b.id ? 1 : -1));
   const countOf = (id: Id): number => replicas.get(id) ?? 0;
   const heldBy = (revision: Id): number =>
     workloads.reduce((all, { id, revisionId }) => all + (revisionId === revision ? countOf(id) : 0), 0);
   let left = shortages;
-  const helps = (rate: PicoUsdPerHour): boolean =>
-    left.some((one) => one.by > 0n && concerns(one, projectId) && freed(one, rate) > 0n);
-  const isSpare = ({ id, revisionId, rate }: HeldWorkload): boolean =>
-    countOf(id) > 0 && heldBy(revisionId) > GUARANTEED && helps(rate);
-  for (let next = dearest.find(isSpare); next; next = dearest.find(isSpare)) {
-    const { id, rate } = next;
-    replicas.set(id, countOf(id) - 1);
-    left = left.map((one) => (concerns(one, projectId) ? { ...one, by: one.by - freed(one, rate) } : one));
+  /** As few as help at all: one, or what must go before a machine is free; 0 = none of it helps. */
+  const stepOf = (workload: HeldWorkload): number => {
+    const held = countOf(workload.id);
+    const most = Math.min(held, heldBy(workload.revisionId) - GUARANTEED);
+    const short = left.filter((one) => one.by > 0n && concerns(one, projectId));
+    const step = short.some(({ resource }) => resource === 'replicas') ? 1 : ((held - 1) % (workload.perMachine ?? 1)) + 1;
+    return step <= most && short.some((one) => freed(one, workload, { held, step }) > 0n) ? step : 0;
+  };
+  for (let next = dearest.find(stepOf); next; next = dearest.find(stepOf)) {
+    const [workload, held, step] = [next, countOf(next.id), stepOf(next)];
+    replicas.set(workload.id, held - step);
+    left = left.map((one) => (concerns(one, projectId) ? { ...one, by: one.by - freed(one, workload, { held, step }) } : one));
   }
   return { replicas, left };
 }
 
+/** By what one replica costs: its share of a machine. */
+function compareShares(a: HeldWorkload, b: HeldWorkload): number {
+  const [left, right] = [(a.price ?? 0n) * BigInt(b.perMachine ?? 1), (b.price ?? 0n) * BigInt(a.perMachine ?? 1)];
+  return left === right ? 0 : left < right ? -1 : 1;
+}
+
 const concerns = (shortage: Shortage, projectId: Id): boolean => shortage.projectId === null || shortage.projectId === projectId;
 
-const freed = ({ resource }: Shortage, rate: PicoUsdPerHour): bigint => (resource === 'replicas' ? 1n : rate);
+/** What has no price frees nothing that anybody could count on. */
+function freed(
+  { resource }: Shortage,
+  workload: HeldWorkload,
+  { held, step }: { readonly held: number; readonly step: number },
+): bigint {
+  if (resource === 'replicas') return BigInt(step);
+  return (hourlyFor(workload, held) ?? 0n) - (hourlyFor(workload, held - step) ?? 0n);
+}

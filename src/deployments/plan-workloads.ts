@@ -11,6 +11,7 @@ import { isHeld, type Replica, type SeenProblem, type Workload } from './replica
 import type { Revision } from './revision.ts';
 import { advanceRollout, effectiveWeights, type Rollout, type RolloutFacts, type RolloutPace } from './rollout.ts';
 import { wakeRolledBack } from './wake-rolled-back.ts';
+import { knownHourlyOf } from './workload-cost.ts';
 
 /** One deployment as wished and as seen, all that its loop needs. */
 export interface DeploymentWorld {
@@ -250,6 +251,16 @@ const wasKnown = (generation: number | null): boolean => generation !== null && 
 const isLost = (world: DeploymentWorld, workload: Workload): boolean =>
   isHere(world, workload) && wasKnown(workload.seenGeneration) && !isKnown(world, workload);
 
+/** Each workload with the replicas that hold their slot, whatever is wished there. */
+function heldIn({ workloads, replicas }: DeploymentWorld) {
+  const counts = Map.groupBy(replicas.filter(isHeld), ({ workloadId }) => workloadId);
+  return [...counts].flatMap(([id, some]) => {
+    const [one] = some;
+    const perMachine = workloads.find((workload) => workload.id === id)?.perMachine ?? 1;
+    return one ? [{ offeringId: one.offeringId, replicas: some.length, perMachine }] : [];
+  });
+}
+
 function assess(world: DeploymentWorld, now: Instant): Status {
   const { deployment, replicas, rates, rollout, unseen } = world;
   const routed = revisionIds(world, effectiveWeights(deployment.spec.traffic, rollout));
@@ -266,7 +277,7 @@ function assess(world: DeploymentWorld, now: Instant): Status {
     failing: reasonIn(world.failing),
     waiting: reasonIn(world.waiting),
     rollout,
-    hourly: replicas.filter(isHeld).reduce((all, { offeringId }) => all + (rates.get(offeringId) ?? 0n), 0n),
+    hourly: knownHourlyOf(heldIn(world), rates),
   };
   return assessDeployment(deployment, facts, now);
 }

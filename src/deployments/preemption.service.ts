@@ -3,7 +3,6 @@ import { record } from '../events/event-log.ts';
 import type { Clock } from '../kernel/clock.ts';
 import type { Id } from '../kernel/id.ts';
 import { invariant } from '../kernel/invariant.ts';
-import type { PicoUsdPerHour } from '../kernel/money.ts';
 import type { Transaction } from '../kernel/transaction.ts';
 import type { PricesService } from '../pricing/prices.service.ts';
 import { replicasGaveWay } from './deployment.events.ts';
@@ -11,10 +10,11 @@ import { deploymentPath, priorityOf, type Deployment, type DeploymentPriority } 
 import type { DeploymentStore } from './deployment-store.port.ts';
 import { planPreemption, type GivenWay, type Holder, type Shortage } from './plan-preemption.ts';
 import type { Workload } from './replica.ts';
+import { hourlyOfWorkloads, priceOf, type MachineRates } from './workload-cost.ts';
 
 export interface PreemptionDeps {
   readonly store: DeploymentStore;
-  readonly prices: Pick<PricesService, 'believedAt'>;
+  readonly prices: Pick<PricesService, 'ratesAt'>;
   readonly decisions: Pick<DecisionsService, 'record'>;
   readonly clock: Clock;
 }
@@ -39,17 +39,21 @@ export class Preemption {
   /** True if there is room now. In the caller's transaction, with the team locked. */
   async giveWay(tx: Transaction, shortages: readonly Shortage[], claimant: Claimant): Promise<boolean> {
     if (claimant.priority === 'low') return false;
-    const { store } = this.#deps;
+    const { store, prices, clock } = this.#deps;
     const live = (await store.liveDeployments(tx)).filter(
       ({ id, teamId }) => teamId === claimant.teamId && id !== claimant.deploymentId,
     );
     const ids = live.map(({ id }) => id);
     const workloads = (await store.workloads(tx, ids)).filter(({ removedAt }) => removedAt === null);
-    const rates = await this.#ratesOf(tx, workloads);
+    const rates = await prices.ratesAt(
+      tx,
+      workloads.map(({ offeringId }) => offeringId),
+      clock.now(),
+    );
     const holders = live.map((deployment): Holder => {
       const own = workloads.filter(({ deploymentId }) => deploymentId === deployment.id);
       const { id: deploymentId, projectId, createdAt, spec } = deployment;
-      const held = own.map(({ offeringId, ...one }) => ({ ...one, rate: rates.get(offeringId) ?? 0n }));
+      const held = own.map((one) => ({ ...one, ...priceOf(one, rates) }));
       return { deploymentId, projectId, createdAt, priority: priorityOf(spec), workloads: held };
     });
     const given = planPreemption(shortages, holders, claimant.priority);
@@ -58,19 +62,13 @@ export class Preemption {
     return true;
   }
 
-  async #ratesOf(tx: Transaction, workloads: readonly Workload[]): Promise<ReadonlyMap<Id, PicoUsdPerHour>> {
-    const { prices, clock } = this.#deps;
-    const rows = await prices.believedAt(tx, [...new Set(workloads.map(({ offeringId }) => offeringId))], clock.now());
-    return new Map([...rows].map(([id, row]) => [id, row.effective]));
-  }
-
   async #take(
     tx: Transaction,
     { deploymentId, workloads: changes }: GivenWay,
     facts: {
       readonly claimant: Claimant;
       readonly workloads: readonly Workload[];
-      readonly rates: ReadonlyMap<Id, PicoUsdPerHour>;
+      readonly rates: MachineRates;
     },
   ): Promise<void> {
     const { store, clock } = this.#deps;
@@ -99,7 +97,7 @@ export class Preemption {
       readonly claimant: Claimant;
       readonly from: number;
       readonly next: readonly Workload[];
-      readonly rates: ReadonlyMap<Id, PicoUsdPerHour>;
+      readonly rates: MachineRates;
     },
   ): Promise<void> {
     const { principal } = claimant;
@@ -115,7 +113,7 @@ export class Preemption {
         inputs: { wished: spec.replicas, from, priority: priorityOf(spec), for: claimant.name },
       },
       ...{ chosen: { replicas: to }, reasons: [reason] },
-      expectedHourly: next.reduce((all, { offeringId, replicas }) => all + (rates.get(offeringId) ?? 0n) * BigInt(replicas), 0n),
+      expectedHourly: hourlyOfWorkloads(next, rates),
     });
   }
 }

@@ -16,7 +16,7 @@ import type { PricedOffering } from '../pricing/price-store.port.ts';
 import type { PricesService } from '../pricing/prices.service.ts';
 import { CostModel, type PresentPlace } from '../scheduler/cost-model.ts';
 import type { Demand, PlacementPolicy } from '../scheduler/demand.ts';
-import { machinesFor, replicasPerMachine } from '../scheduler/filter-offerings.ts';
+import { machinesFor } from '../scheduler/filter-offerings.ts';
 import type { PlacedReplicas } from '../scheduler/fill-places.ts';
 import type { OfferingIndex } from '../scheduler/offering-index.ts';
 import type { PlaceFacts } from '../scheduler/place-facts.ts';
@@ -34,16 +34,18 @@ import {
   isGivenBack,
   isRentedFrom,
   makePool,
+  NODE_OVERHEAD,
   nameOfPool,
   refusalsOf,
   rentableOf,
-  shareOf,
+  sharedOn,
   sourcesOf,
   type AskedGrowth,
   type PoolsThere,
   type RentedCapacity,
   type Source,
 } from './rented-pool.ts';
+import { knownHourlyOf } from './workload-cost.ts';
 
 export interface RentedPlacesDeps {
   readonly clusters: Pick<ClusterStore, 'pools' | 'insertPool' | 'lockSources'>;
@@ -80,9 +82,6 @@ interface World extends PlacesQuestion {
   readonly own: ReadonlySet<Id>;
   readonly facts: PlaceFacts;
 }
-
-/** What a Kubernetes node keeps for itself and for what runs on every node. Higher: machines are larger than needed; lower: replicas do not fit. */
-const NODE_OVERHEAD = { cpuMilli: 250, memoryMib: 1024 };
 
 /** Chooses among everything that clusters may rent, and makes the pools that it comes to. */
 export class RentedPlaces {
@@ -185,19 +184,19 @@ export class RentedPlaces {
     // What others that share the pool were allowed is not among what is left, and stays.
     const [others, its] = own.has(pool.id) ? [0, before] : [before, 0];
     const scaling = { provider: from.source.provider, config: configOf(from, offering, zone), minNodes: 0, maxNodes: others };
-    const rate = shareOf(priceOf(place), machines, place.replicas);
-    const rented = { isNew: !existing, machines: world.replicas === 0 ? 0 : machines, zone, rate, cost, scaling };
+    const perMachine = sharedOn(world.demand.resources, offering, from.cluster.kind);
+    const rented = { isNew: !existing, machines: world.replicas === 0 ? 0 : machines, zone, cost, scaling };
     return {
-      placed: { pool, clusterName: from.cluster.name, replicas, rented },
+      placed: { pool, clusterName: from.cluster.name, replicas, perMachine, rented },
       growth: { source: from.key, before: its, machines },
     };
   }
 
-  #withRoom({ there, clusters }: World, { poolId }: PlacedReplicas, replicas: number): PlacedPool {
+  #withRoom({ there, clusters, demand }: World, { poolId, offering }: PlacedReplicas, replicas: number): PlacedPool {
     const pool = there.pools.find(({ id }) => id === poolId);
     const cluster = clusters.find(({ id }) => id === pool?.clusterId);
     invariant(pool && cluster, `pool ${poolId} of a place`);
-    return { pool, clusterName: cluster.name, replicas };
+    return { pool, clusterName: cluster.name, replicas, perMachine: sharedOn(demand.resources, offering, cluster.kind) };
   }
 
   /** Where it is, with its replicas shared out as they are; null = its pools are gone, or may not grow that far. */
@@ -266,15 +265,14 @@ function staysOn(world: World, { poolId, one, replicas }: Staying): Growing | nu
     (one) => one.cluster.id === pool?.clusterId && scaling !== undefined && isRentedFrom(one, scaling),
   );
   if (!pool || !scaling || !one?.price || !from) return null;
-  const perMachine = Math.max(1, replicasPerMachine(world, one.offering));
+  const perMachine = sharedOn(world.demand.resources, one.offering, from.cluster.kind);
   const machines = machinesFor(replicas, perMachine);
   const cost = new CostModel(world.demand, null).parts(one.offering, one.price.effective, { replicas, machines });
   const { provider, config, minNodes } = scaling;
-  const rate = shareOf(one.price.effective, machines, replicas);
   const wanted = { provider, config, minNodes, maxNodes: 0 };
-  const rented = { isNew: false, machines, zone: config['zone'] ?? '', rate, cost, scaling: wanted };
+  const rented = { isNew: false, machines, zone: config['zone'] ?? '', cost, scaling: wanted };
   return {
-    placed: { pool, clusterName: from.cluster.name, replicas, rented },
+    placed: { pool, clusterName: from.cluster.name, replicas, perMachine, rented },
     growth: { source: from.key, before: allowedOf(scaling), machines },
   };
 }
@@ -292,14 +290,8 @@ const isRented = ({ deployment: { spec } }: CurrentDeployment): boolean => (spec
 function presentOf(current: CurrentDeployment | null, { scalings }: PoolsThere): PresentPlace | null {
   const held = heldBy(current).filter(({ poolId }) => scalings.has(poolId));
   if (!current || held.length === 0) return null;
-  const hourly = held.reduce(
-    (all, { offeringId, replicas }) => all + (current.rates.get(offeringId) ?? 0n) * BigInt(replicas),
-    0n,
-  );
-  return { offeringIds: held.map(({ offeringId }) => offeringId), hourly };
+  return { offeringIds: held.map(({ offeringId }) => offeringId), hourly: knownHourlyOf(held, current.rates) };
 }
-
-const priceOf = ({ cost, machines }: PlacedReplicas): bigint => (machines === 0 ? 0n : cost.price / BigInt(machines));
 
 function offeringsIn({ candidates }: OfferingIndex, ids: ReadonlySet<Id>) {
   if (ids.size === 0) return new Map<Id, OfferingIndex['candidates'][number]['offering']>();

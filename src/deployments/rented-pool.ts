@@ -7,6 +7,7 @@ import type { Instant } from '../kernel/instant.ts';
 import type { PicoUsdPerHour } from '../kernel/money.ts';
 import { digestOf } from '../kernel/digest.ts';
 import type { Random } from '../kernel/random.ts';
+import type { Resources } from '../kernel/resources.ts';
 import type { CapacityAnswer } from '../fleet/capacity-answer.ts';
 import type { CostParts } from '../scheduler/cost-model.ts';
 import type { Demand } from '../scheduler/demand.ts';
@@ -28,8 +29,6 @@ export interface RentedCapacity {
   /** For these replicas. */
   readonly machines: number;
   readonly zone: string;
-  /** What one of these replicas is charged: its share of the machines. */
-  readonly rate: PicoUsdPerHour;
   /** What all of it is made of. */
   readonly cost: CostParts;
   readonly scaling: Pick<PoolScaling, 'provider' | 'config' | 'minNodes' | 'maxNodes'>;
@@ -150,6 +149,15 @@ export const configOf = ({ source }: Source, offering: Offering, zone: string): 
   instanceType: offering.instanceType,
   ...(zone === '' ? {} : { zone }),
 });
+
+/** What a Kubernetes node keeps for itself and for what runs on every node. Higher: machines are larger than needed; lower: replicas do not fit. */
+export const NODE_OVERHEAD = { cpuMilli: 250, memoryMib: 1024 };
+
+/** Replicas that one machine takes which is rented for them; one where nobody knows what it has. */
+export function sharedOn(resources: Resources, offering: Offering, kind: Cluster['kind'] | undefined): number {
+  const facts = kind === 'kubernetes' ? { overhead: NODE_OVERHEAD } : {};
+  return Math.max(1, replicasPerMachine({ demand: { resources, capacityTypes: [] }, facts }, offering));
+}
 
 /** Machines that a pool was allowed before, and those that it needs now. */
 export interface AskedGrowth {

@@ -18,6 +18,8 @@ export interface Workload {
   readonly nodeSelector: Readonly<Record<string, string>>;
   /** What a replica of it is priced by. */
   readonly offeringId: Id;
+  /** Replicas that share one machine of its pool; absent = each has its own. */
+  readonly perMachine?: number;
   readonly replicas: number;
   readonly generation: number;
   readonly createdAt: Instant;

@@ -10,11 +10,13 @@ import { fencedWrite } from '../persistence/fenced-write.ts';
 import type { Lease } from '../persistence/lease.ts';
 import { replicasGaveWay } from './deployment.events.ts';
 import { DEPLOYMENT_PRIORITIES, deploymentPath, priorityOf, type Deployment } from './deployment.ts';
+import { brokenGuard } from './broken-guard.ts';
 import type { DeploymentStore } from './deployment-store.port.ts';
 import type { PricedPool } from './placement.ts';
 import type { Workload } from './replica.ts';
 import type { SpotStore } from './spot-store.port.ts';
 import type { WishWriter } from './wish-writer.service.ts';
+import { hourlyFor, sumOf } from './workload-cost.ts';
 
 export interface RestorationDeps {
   readonly database: Database;
@@ -74,7 +76,7 @@ export class Restoration {
       if (some.length === 0) return null;
       const next = live.map((workload) => withMore(workload, some.filter((one) => one === workload.id).length));
       const wanted = { replicas: countOf(next), hourly: hourlyOf(next, pools) };
-      if (wanted.replicas > spec.maxReplicas || wanted.hourly > spec.maxSpendPerHour) continue;
+      if (brokenGuard(spec, wanted)) continue;
       if (!(await this.#deps.writer.checkQuotas(tx, { teamId, projectId, deploymentId: id }, wanted))) return next;
     }
     return null;
@@ -117,8 +119,11 @@ const withMore = (workload: Workload, more: number): Workload =>
 
 const countOf = (workloads: readonly Workload[]): number => workloads.reduce((all, { replicas }) => all + replicas, 0);
 
-const hourlyOf = (workloads: readonly Workload[], pools: readonly PricedPool[]): PicoUsdPerHour =>
-  workloads.reduce((all, { poolId, replicas }) => {
-    const rate = pools.find(({ pool }) => pool.id === poolId)?.rate ?? 0n;
-    return all + rate * BigInt(replicas);
-  }, 0n);
+/** Null = the price of a workload that has replicas is not known: nothing is given back by it. */
+const hourlyOf = (workloads: readonly Workload[], pools: readonly PricedPool[]): PicoUsdPerHour | null =>
+  sumOf(
+    workloads.map(({ poolId, replicas, perMachine = 1 }) => {
+      const price = pools.find(({ pool }) => pool.id === poolId)?.price ?? null;
+      return hourlyFor({ price, perMachine }, replicas);
+    }),
+  );

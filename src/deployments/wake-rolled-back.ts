@@ -1,8 +1,8 @@
 import type { Id } from '../kernel/id.ts';
-import type { PicoUsdPerHour } from '../kernel/money.ts';
 import type { DeploymentSpec } from './deployment.ts';
 import { isPlaced, splitPlaces, splitReplicas } from './placement.ts';
 import type { Workload } from './replica.ts';
+import { hourlyOfWorkloads, type MachineRates } from './workload-cost.ts';
 
 export interface RolledBack {
   /** The wish as it is after going back. */
@@ -12,7 +12,7 @@ export interface RolledBack {
   /** Of the revision that failed. */
   readonly failed: readonly Workload[];
   /** By offering. */
-  readonly rates: ReadonlyMap<Id, PicoUsdPerHour>;
+  readonly rates: MachineRates;
 }
 
 /**
@@ -24,8 +24,8 @@ export function wakeRolledBack({ spec, returning, failed, rates }: RolledBack): 
   const asleep = returning.filter(({ replicas }) => replicas === 0);
   const woken = asleep.map((workload) => ({ ...workload, replicas: replicasIn(spec, workload) }));
   const after = returning.map((workload) => woken.find(({ id }) => id === workload.id) ?? workload);
-  const isPriced = after.every(({ offeringId }) => rates.has(offeringId));
-  if (!isPriced || countOf(after) > countOf(failed) || hourlyOf(after, rates) > hourlyOf(failed, rates)) return new Map();
+  const [wanted, passed] = [hourlyOfWorkloads(after, rates), hourlyOfWorkloads(failed, rates)];
+  if (wanted === null || passed === null || wanted > passed || countOf(after) > countOf(failed)) return new Map();
   return new Map(woken.filter(({ replicas }) => replicas > 0).map(({ id, replicas }) => [id, replicas]));
 }
 
@@ -38,6 +38,3 @@ function replicasIn(spec: DeploymentSpec, workload: Workload): number {
 }
 
 const countOf = (workloads: readonly Workload[]): number => workloads.reduce((all, { replicas }) => all + replicas, 0);
-
-const hourlyOf = (workloads: readonly Workload[], rates: RolledBack['rates']): PicoUsdPerHour =>
-  workloads.reduce((all, { offeringId, replicas }) => all + (rates.get(offeringId) ?? 0n) * BigInt(replicas), 0n);

@@ -2,13 +2,15 @@ import type { DecisionsService } from '../decisions/decisions.service.ts';
 import { record } from '../events/event-log.ts';
 import type { Clock } from '../kernel/clock.ts';
 import type { EventDraft } from '../kernel/event.ts';
-import type { Failure } from '../kernel/failure.ts';
+import { failure, type Failure } from '../kernel/failure.ts';
 import { newId, type Id } from '../kernel/id.ts';
 import { invariant } from '../kernel/invariant.ts';
 import type { Random } from '../kernel/random.ts';
 import type { Transaction } from '../kernel/transaction.ts';
+import type { Offering } from '../clouds/offering.ts';
 import type { ClusterStore } from '../fleet/cluster-store.port.ts';
-import type { QuotasService } from '../identity/quotas.service.ts';
+import type { Cluster } from '../fleet/cluster.ts';
+import type { QuotaQuestion, QuotasService } from '../identity/quotas.service.ts';
 import type { PricesService } from '../pricing/prices.service.ts';
 import type { Peak } from './broken-guard.ts';
 import type { Deployment } from './deployment.ts';
@@ -17,7 +19,8 @@ import type { DeploymentStore } from './deployment-store.port.ts';
 import { wishDiffers, type CurrentDeployment } from './plan-deployment.ts';
 import type { Shortage } from './plan-preemption.ts';
 import { Preemption, type Claimant } from './preemption.service.ts';
-import { presentPools, spreadAsNow, type PricedPool } from './placement.ts';
+import { presentPools, spreadAsNow, type PlacedPool, type PricedPool } from './placement.ts';
+import { sharedOn } from './rented-pool.ts';
 import type { Workload } from './replica.ts';
 import type { Revision } from './revision.ts';
 import { effectiveWeights, supersede, type Rollout } from './rollout.ts';
@@ -25,7 +28,7 @@ import { effectiveWeights, supersede, type Rollout } from './rollout.ts';
 export interface WishWriterDeps {
   readonly store: DeploymentStore;
   readonly clusters: Pick<ClusterStore, 'present' | 'pools'>;
-  readonly prices: Pick<PricesService, 'believedAt'>;
+  readonly prices: Pick<PricesService, 'priced' | 'ratesAt'>;
   readonly quotas: Pick<QuotasService, 'check' | 'shortages'>;
   readonly decisions: Pick<DecisionsService, 'record'>;
   readonly clock: Clock;
@@ -71,12 +74,12 @@ export class WishWriter {
     const revisions = await store.revisions(tx, [deployment.id]);
     const [rollout = null] = await store.rollouts(tx, [deployment.id]);
     const workloads = (await store.workloads(tx, [deployment.id])).filter(({ removedAt }) => removedAt === null);
-    const rows = await prices.believedAt(
+    const rates = await prices.ratesAt(
       tx,
       workloads.map(({ offeringId }) => offeringId),
       clock.now(),
     );
-    return { deployment, revisions, rollout, workloads, rates: new Map([...rows].map(([id, row]) => [id, row.effective])) };
+    return { deployment, revisions, rollout, workloads, rates };
   }
 
   /** Where its replicas are under a wish, and what they are priced by: revisions of one deployment share them. */
@@ -92,14 +95,20 @@ export class WishWriter {
       const offeringId = same?.offeringId ?? place.pool.offeringId ?? workloads.at(-1)?.offeringId;
       return offeringId === undefined ? [] : [{ ...place, offeringId }];
     });
-    const offerings = [...new Set(placed.map(({ offeringId }) => offeringId))];
-    const rates = await prices.believedAt(tx, offerings, clock.now());
-    return placed.map((place) => ({ ...place, rate: rates.get(place.offeringId)?.effective ?? 0n }));
+    const priced = await prices.priced(tx, [...new Set(placed.map(({ offeringId }) => offeringId))], clock.now());
+    const revisions = await store.revisions(tx, [id]);
+    return placed.map((place) => {
+      const one = priced.find(({ offering }) => offering.id === place.offeringId);
+      const perMachine = sharedBy(place, { spec, workloads, revisions, clusters, offering: one?.offering ?? null });
+      return { ...place, price: one?.price?.effective ?? null, perMachine };
+    });
   }
 
   /** The first quota that this many replicas at this price would break; the team must be locked. */
   async checkQuotas(tx: Transaction, owner: QuotaOwner, wanted: Peak): Promise<Failure | null> {
-    for (const question of await this.#questions(tx, owner, wanted)) {
+    const questions = await this.#questions(tx, owner, wanted);
+    if (await this.#isUnpriced(tx, questions)) return unpriced();
+    for (const question of questions) {
       const refused = await this.#deps.quotas.check(tx, question);
       if (refused) return refused;
     }
@@ -111,29 +120,42 @@ export class WishWriter {
     const refused = await this.checkQuotas(tx, owner, wanted);
     if (!refused) return null;
     const shortages: Shortage[] = [];
-    for (const question of await this.#questions(tx, owner, wanted))
+    const questions = await this.#questions(tx, owner, wanted);
+    // How many would have to give way for what has no price, nobody knows.
+    if (await this.#isUnpriced(tx, questions)) return refused;
+    for (const question of questions)
       for (const shortage of await this.#deps.quotas.shortages(tx, question))
         shortages.push({ ...shortage, resource: question.resource });
     return (await this.#preemption.giveWay(tx, shortages, owner)) ? this.checkQuotas(tx, owner, wanted) : refused;
   }
 
+  /** True if there is a quota of something of which nobody knows how much is held or wanted. */
+  async #isUnpriced(tx: Transaction, questions: readonly (QuotaQuestion & { readonly isKnown: boolean })[]): Promise<boolean> {
+    for (const question of questions) {
+      if (question.isKnown) continue;
+      if ((await this.#deps.quotas.shortages(tx, { ...question, wanted: BEYOND_ANY_QUOTA })).length > 0) return true;
+    }
+    return false;
+  }
+
   async #questions(tx: Transaction, { teamId, projectId, deploymentId }: QuotaOwner, wanted: Peak) {
     const { store, prices, clock } = this.#deps;
     const held = await store.heldCapacity(tx, teamId, deploymentId);
-    const rates = await prices.believedAt(
+    const rates = await prices.ratesAt(
       tx,
       held.map(({ offeringId }) => offeringId),
       clock.now(),
     );
-    const spend = held.map(({ projectId: project, offeringId, replicas }) => ({
+    const isKnown = wanted.hourly !== null && held.every(({ offeringId, machines }) => machines === 0 || rates.has(offeringId));
+    const spend = held.map(({ projectId: project, offeringId, machines }) => ({
       projectId: project,
-      amount: (rates.get(offeringId)?.effective ?? 0n) * BigInt(replicas),
+      amount: (rates.get(offeringId) ?? 0n) * BigInt(machines),
     }));
     const counts = held.map(({ projectId: project, replicas }) => ({ projectId: project, amount: BigInt(replicas) }));
     const place = { teamId, projectId };
     return [
-      { ...place, resource: 'replicas' as const, use: useOf(counts, projectId), wanted: BigInt(wanted.replicas) },
-      { ...place, resource: 'spend_per_hour' as const, use: useOf(spend, projectId), wanted: wanted.hourly },
+      { ...place, resource: 'replicas' as const, use: useOf(counts, projectId), wanted: BigInt(wanted.replicas), isKnown: true },
+      { ...place, resource: 'spend_per_hour' as const, use: useOf(spend, projectId), wanted: wanted.hourly ?? 0n, isKnown },
     ];
   }
 
@@ -179,9 +201,9 @@ export class WishWriter {
     }: { readonly revision: Revision; readonly place: PricedPool; readonly workloads: readonly Workload[] },
   ): Promise<void> {
     const { store, clock, random } = this.#deps;
-    const { pool, clusterName, replicas, offeringId } = place;
+    const { pool, clusterName, replicas, offeringId, perMachine = 1 } = place;
     const existing = workloads.find(({ revisionId, poolId }) => revisionId === revision.id && poolId === pool.id);
-    if (existing?.removedAt === null && existing.replicas === replicas) return;
+    if (existing?.removedAt === null && existing.replicas === replicas && (existing.perMachine ?? 1) === perMachine) return;
     const now = clock.now();
     const where = { clusterId: pool.clusterId, clusterName, poolId: pool.id, poolName: pool.name };
     const fresh: Workload = {
@@ -190,7 +212,7 @@ export class WishWriter {
       ...{ createdAt: now, removedAt: null, goneAt: null, seenGeneration: null, seenProblem: null },
     };
     const workload = existing ?? fresh;
-    await store.saveWorkload(tx, { ...workload, replicas, generation: workload.generation + 1, removedAt: null });
+    await store.saveWorkload(tx, { ...workload, replicas, perMachine, generation: workload.generation + 1, removedAt: null });
   }
 
   async #startRollout(tx: Transaction, change: WishChange, events: EventDraft[]): Promise<void> {
@@ -249,6 +271,38 @@ export class WishWriter {
     await this.#deps.store.saveRollout(tx, after, principal);
     events.push(rolloutChanged(rollout, after, next, { at: now, principal }));
   }
+}
+
+/** More than any quota: what nobody knows the price of may cost anything. */
+const BEYOND_ANY_QUOTA = 10n ** 38n;
+
+const unpriced = (): Failure =>
+  failure('QUOTA_EXCEEDED', 'There is a quota of spend_per_hour, and the price of something that runs is not known.', {
+    hint: 'An administrator can set its price.',
+  });
+
+interface Sharing {
+  readonly spec: Deployment['spec'];
+  readonly workloads: readonly Workload[];
+  readonly revisions: readonly Revision[];
+  readonly clusters: readonly Cluster[];
+  readonly offering: Offering | null;
+}
+
+/** Replicas of any revision that may be there that share one machine: where several differ, the dearest counts. Only where machines were chosen. */
+function sharedBy(place: PlacedPool, { spec, workloads, revisions, clusters, offering }: Sharing): number {
+  const live = workloads.filter(({ removedAt }) => removedAt === null);
+  const isChosen =
+    (spec.placement.places ?? []).some(({ cluster, pool }) => cluster === place.clusterName && pool === place.pool.name) ||
+    live.some(({ poolId, perMachine = 1 }) => poolId === place.pool.id && perMachine > 1);
+  if (!isChosen || !offering) return 1;
+  const kind = clusters.find(({ id }) => id === place.pool.clusterId)?.kind;
+  const counted = revisions.filter(
+    ({ id, number }) =>
+      spec.traffic.some(({ revision, weight }) => revision === number && weight > 0) ||
+      live.some(({ revisionId }) => revisionId === id),
+  );
+  return Math.min(...counted.map(({ spec: { resources } }) => sharedOn(resources, offering, kind)), Infinity) || 1;
 }
 
 function useOf(held: readonly { readonly projectId: Id; readonly amount: bigint }[], projectId: Id) {

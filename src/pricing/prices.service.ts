@@ -135,6 +135,12 @@ export class PricesService {
     return new Map(priced.flatMap(({ offering, price }) => (price ? [[offering.id, price] as const] : [])));
   }
 
+  /** What one machine of each offering is charged now, in pico-USD per hour; what nobody knows the price of is absent, which is not free. */
+  async ratesAt(tx: Transaction, offeringIds: readonly Id[], now: Instant): Promise<Map<Id, PicoUsdPerHour>> {
+    const rows = await this.believedAt(tx, [...new Set(offeringIds)], now);
+    return new Map([...rows].map(([id, { effective }]) => [id, effective]));
+  }
+
   /** Offerings by id with the price in force at `now`, in no order; unknown ids are left out. */
   priced(tx: Transaction, offeringIds: readonly Id[], now: Instant): Promise<PricedOffering[]> {
     return this.#deps.store.byIds(tx, offeringIds, now);

@@ -6,7 +6,7 @@ import { uid } from '../support/nodes.ts';
 
 const holder = (n: number, replicas: number, more: Partial<Holder> = {}): Holder => ({
   ...{ deploymentId: uid(n), projectId: uid(90), priority: 'low', createdAt: n },
-  workloads: [{ id: uid(100 + n), revisionId: uid(200), replicas, rate: 2n }],
+  workloads: [{ id: uid(100 + n), revisionId: uid(200), replicas, price: 2n }],
   ...more,
 });
 const short = (by: number, more: Partial<Shortage> = {}): Shortage => ({
@@ -55,8 +55,8 @@ describe('Preemption: lower priority gives way where a quota is short', () => {
       [
         holder(1, 0, {
           workloads: [
-            { id: uid(1), revisionId: uid(200), replicas: 3, rate: 1n },
-            { id: uid(2), revisionId: uid(200), replicas: 3, rate: 5n },
+            { id: uid(1), revisionId: uid(200), replicas: 3, price: 1n },
+            { id: uid(2), revisionId: uid(200), replicas: 3, price: 5n },
           ],
         }),
       ],
@@ -69,13 +69,27 @@ describe('Preemption: lower priority gives way where a quota is short', () => {
       [
         holder(1, 0, {
           workloads: [
-            { id: uid(1), revisionId: uid(200), replicas: 1, rate: 5n },
-            { id: uid(2), revisionId: uid(201), replicas: 3, rate: 1n },
+            { id: uid(1), revisionId: uid(200), replicas: 1, price: 5n },
+            { id: uid(2), revisionId: uid(201), replicas: 3, price: 1n },
           ],
         }),
       ],
       'normal',
       ['1: 3 to 1'],
+    ],
+    [
+      'where replicas share machines, as many as make one free: less frees no money',
+      [short(2, { resource: 'spend_per_hour' })],
+      [holder(1, 6, { workloads: [{ id: uid(101), revisionId: uid(200), replicas: 6, price: 2n, perMachine: 4 }] })],
+      'normal',
+      ['1: 6 to 4'],
+    ],
+    [
+      'what has no price frees no money that anybody could count on',
+      [short(1, { resource: 'spend_per_hour' })],
+      [holder(1, 4, { workloads: [{ id: uid(101), revisionId: uid(200), replicas: 4, price: null }] })],
+      'normal',
+      null,
     ],
     ['nothing is short', [], [holder(1, 4)], 'normal', []],
   ])('%s', (...[, shortages, holders, priority, expected]) => {
@@ -87,7 +101,7 @@ describe('Preemption: lower priority gives way where a quota is short', () => {
       priority: fc.constantFrom<Holder['priority']>('low', 'normal', 'high'),
       projectId: fc.constantFrom(uid(90), uid(91)),
       counts: fc.array(fc.integer({ min: 0, max: 5 }), { minLength: 1, maxLength: 3 }),
-      rate: fc.bigInt({ min: 0n, max: 9n }),
+      price: fc.bigInt({ min: 0n, max: 9n }),
     });
     const lack = fc.record({
       projectId: fc.constantFrom(null, uid(90), uid(91)),
@@ -96,10 +110,15 @@ describe('Preemption: lower priority gives way where a quota is short', () => {
     });
     fc.assert(
       fc.property(fc.array(someone, { maxLength: 6 }), fc.array(lack, { maxLength: 3 }), (all, shortages) => {
-        const holders = all.map(({ counts, rate, ...one }, n) => ({
+        const holders = all.map(({ counts, price, ...one }, n) => ({
           ...one,
           ...{ deploymentId: uid(n), createdAt: n },
-          workloads: counts.map((replicas, at) => ({ id: uid(1_000 * n + at + 1_000), revisionId: uid(at % 2), replicas, rate })),
+          workloads: counts.map((replicas, at) => ({
+            id: uid(1_000 * n + at + 1_000),
+            revisionId: uid(at % 2),
+            replicas,
+            price,
+          })),
         }));
         const given = planPreemption(shortages, holders, 'high');
         if (!given) return;
@@ -117,7 +136,7 @@ describe('Preemption: lower priority gives way where a quota is short', () => {
           return workloads.map(({ from, to }) => ({
             of,
             replicas: BigInt(from - to),
-            money: BigInt(from - to) * of.workloads[0]!.rate,
+            money: BigInt(from - to) * of.workloads[0]!.price,
           }));
         });
         for (const { projectId, resource, by } of shortages) {
