@@ -6,7 +6,7 @@ import type { PriceFeed } from './price-feed.port.ts';
 /** What a pool's machines are. */
 export interface CloudPool {
   /**
-   * `<installation>/<cluster>/<pool>`: names the pool for good, in tags of the provider, so that every repeat of every verb means the
+   * `<installation>/<cluster>/<pool>` (`pool-key.ts`): names the pool for good, in tags of the provider, so that every repeat of every verb means the
    * same pool.
    */
   readonly key: string;
@@ -86,7 +86,7 @@ export interface MachineProvider {
 
   /**
    * Makes the pool exist as described, with no machine if it is new; machines that run stay as they are, later ones follow the new
-   * description. Repeats are without effect, at once or years later. After `CloudUnknown`: say it again.
+   * description. What has its name and was made by others stays theirs: `INVALID`. Repeats are without effect, at once or years later. After `CloudUnknown`: say it again.
    */
   ensurePool(pool: CloudPool, fence: CloudFence): Promise<CloudResult>;
 
@@ -101,6 +101,12 @@ export interface MachineProvider {
     wish: { readonly desired: number; readonly release: readonly string[] },
     fence: CloudFence,
   ): Promise<CloudResult>;
+
+  /**
+   * Why a pool so described cannot be asked for by the settings of now, though its machines may run: its region or cluster left them. Null = it
+   * can be. Asks nobody. While there is a reason, the other verbs may find no such pool, and nothing follows from that.
+   */
+  outOfReach(pool: Pick<CloudPool, 'region' | 'config'>): string | null;
 
   /** Gives every machine back and forgets the pool. An absent pool is `accepted`. After `CloudUnknown`: say it again. */
   deletePool(key: string, fence: CloudFence): Promise<CloudResult>;

@@ -9,6 +9,7 @@ import type { CheckFinding } from './cloud-check.port.ts';
 import { CloudUnknown } from './cloud-provider.port.ts';
 import type { ConfiguredCloud } from './configured-cloud.ts';
 import type { FeedAge, FeedAges } from './feed-ages.port.ts';
+import type { RentedPools } from './rented-pools.port.ts';
 
 /** A provider that has not answered by then is not waited for. Higher: whoever asks waits; lower: slow accounts are never known. */
 export const ANSWER_MS = 25_000;
@@ -16,6 +17,7 @@ export const ANSWER_MS = 25_000;
 export interface CloudsDeps {
   readonly clouds: readonly ConfiguredCloud[];
   readonly feedAges: FeedAges;
+  readonly rentedPools: RentedPools;
   readonly database: Database;
   readonly clock: Clock;
   readonly logger: Logger;
@@ -50,7 +52,12 @@ export class CloudsService {
   /** What was found; one that does not answer in time is a finding, too. Asks the provider. */
   async check(principal: Principal, cloud: ConfiguredCloud): Promise<readonly CheckFinding[]> {
     if (!mayDo(principal, 'cloud.read', PLATFORM)) return [];
-    const [found, ages] = await Promise.all([this.#found(cloud), this.feedAges(principal)]);
+    const [asked, lost, ages] = await Promise.all([
+      this.#found(cloud),
+      this.#unreached(principal, cloud),
+      this.feedAges(principal),
+    ]);
+    const found = [...asked, ...lost];
     if (!cloud.prices) return found;
     const { intervalMs } = cloud.prices;
     return [...found, ageFinding(ages.get(cloud.name), intervalMs, this.#deps.clock.now())];
@@ -78,6 +85,18 @@ export class CloudsService {
     } catch (error) {
       return [{ aspect: 'credentials', status: 'unknown', message: this.#wordsOf(error, name) }];
     }
+  }
+
+  /** Pools whose machines may run where the settings of now do not reach. */
+  async #unreached(principal: Principal, { name, machines }: ConfiguredCloud): Promise<readonly CheckFinding[]> {
+    if (!machines) return [];
+    const { database, rentedPools } = this.#deps;
+    const pools = await database.read(scopeOf(principal), (tx) => rentedPools.rentedFrom(tx, name));
+    return pools.flatMap((one): CheckFinding[] => {
+      const why = machines.outOfReach(one);
+      const message = `Machines of pool ${one.cluster}/${one.pool} may run and cannot be asked for: ${why}. Mend these settings, or the pool's own.`;
+      return why === null ? [] : [{ aspect: 'permissions', status: 'failed', message }];
+    });
   }
 
   /** What a provider did not answer is told; what is our own mistake is for the log. */

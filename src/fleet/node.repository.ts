@@ -1,3 +1,4 @@
+import type { RentedPool, RentedPools } from '../clouds/rented-pools.port.ts';
 import type { Cause } from '../kernel/event.ts';
 import type { Id } from '../kernel/id.ts';
 import type { Transaction } from '../kernel/transaction.ts';
@@ -36,7 +37,7 @@ type Row = Omit<ClusterNode, 'pricePerHour'> & { readonly pricePerHour: string |
 const toNode = (row: Row): ClusterNode => ({ ...row, pricePerHour: row.pricePerHour === null ? null : BigInt(row.pricePerHour) });
 
 /** Nodes and how pools scale, in PostgreSQL. */
-export class NodeRepository implements NodeStore {
+export class NodeRepository implements NodeStore, RentedPools {
   async presentNodes(tx: Transaction, clusterId: Id): Promise<ClusterNode[]> {
     const text = `select ${FIELDS} from node n where n.cluster_id = $1 and n.until_at is null order by n.name, n.id`;
     return (await sqlOf(tx).query<Row>(text, [clusterId])).map(toNode);
@@ -95,6 +96,15 @@ export class NodeRepository implements NodeStore {
     await sqlOf(tx).execute(
       `update pool_scaling set desired_nodes = $2, scaled_at = $3, conditions = $4, emptying = $5, emptied_at = $6 where pool_id = $1`,
       [poolId, desiredNodes, scaledAt, JSON.stringify(conditions), emptying, emptiedAt],
+    );
+  }
+
+  rentedFrom(tx: Transaction, provider: string): Promise<RentedPool[]> {
+    return sqlOf(tx).query<RentedPool>(
+      `select c.name as cluster, p.name as pool, s.config->>'region' as region, s.config
+         from pool_scaling s join pool p on p.id = s.pool_id join cluster c on c.id = p.cluster_id
+         where s.provider = $1 and s.scaled_at is not null order by c.name, p.name`,
+      [provider],
     );
   }
 

@@ -6,6 +6,7 @@ import {
   type CloudResult,
 } from '../clouds/cloud-provider.port.ts';
 import type { Offering } from '../clouds/offering.ts';
+import { poolKeyOf } from '../clouds/pool-key.ts';
 import type { DecisionsService } from '../decisions/decisions.service.ts';
 import { record } from '../events/event-log.ts';
 import type { Clock } from '../kernel/clock.ts';
@@ -37,6 +38,7 @@ export interface PoolScalerDeps {
   readonly decisions: Pick<DecisionsService, 'record'>;
   readonly actions: NodeActions;
   readonly providers: ReadonlyMap<string, MachineProvider>;
+  /** Whose pools they are: keeps them apart from those of others who rent in the same account. */
   readonly installation: string;
   readonly principal: string;
   readonly clock: Clock;
@@ -65,6 +67,7 @@ const SCOPE: Scope = { kind: 'reconciler', loop: 'nodes' };
 /** A refusal without a time of its own is asked again after this. Higher: a mended quota is noticed late; lower: a provider is asked in vain. */
 const REFUSED_MS = 300_000;
 const GROWING = 'Growing';
+const OUT_OF_REACH = 'OUT_OF_REACH';
 
 /** Carries out what was planned for pools: asks providers, marks nodes, writes down what came of it. */
 export class PoolScaler {
@@ -85,7 +88,7 @@ export class PoolScaler {
   /** Null = unknown: there is no such provider here, or it does not answer. */
   async observe({ cluster, pool, scaling }: Pick<PoolAt, 'cluster' | 'pool' | 'scaling'>): Promise<CloudPoolState | null> {
     const provider = this.#deps.providers.get(scaling.provider);
-    if (!provider) return null;
+    if (!provider || this.#outOfReach({ cluster, pool, scaling }) !== null) return null;
     try {
       return (await provider.observeNodes(this.#keyOf(cluster, pool))) ?? { desired: 0, nodes: [] };
     } catch (error) {
@@ -95,21 +98,41 @@ export class PoolScaler {
     }
   }
 
+  /** Why nobody can be asked for its machines, which may run all the while; null = somebody can. */
+  #outOfReach({ cluster, pool, scaling }: Pick<PoolAt, 'cluster' | 'pool' | 'scaling'>): PoolPlan['stalled'] {
+    // Nobody was ever asked for one.
+    if (scaling.scaledAt === null) return null;
+    const provider = this.#deps.providers.get(scaling.provider);
+    const why = provider
+      ? provider.outOfReach(this.#describe(cluster, pool, scaling))
+      : `PURSER_CLOUDS_FILE names no ${scaling.provider}`;
+    if (why === null) return null;
+    return {
+      reason: OUT_OF_REACH,
+      message: `its machines may run and cannot be asked for: ${why}. Mend those settings, or the pool's own`,
+    };
+  }
+
   /** True if something may have changed at the provider. */
   async execute(at: PoolAt, plan: PoolPlan, lease: Lease): Promise<boolean> {
+    const unreached = this.#outOfReach(at);
+    // It stays as it is, with all that it may have, until it can be asked for.
+    const steps = unreached ? plan.steps.filter(({ step }) => !isAsking(step)) : plan.steps;
     // What keeps one from growing that asks for more is known once it is answered.
-    if (!plan.steps.some(isGrowth)) await this.#tell(at, plan.stalled, lease);
-    let acted = false;
-    for (const { step, reason } of plan.steps) {
-      this.#deps.logger.info({ pool: at.pool.name, step, reason }, 'a pool takes a step');
-      acted ||= step.kind === 'scale' || step.kind === 'delete';
-      if (step.kind === 'scale') await this.#scale(at, { step, reason }, lease);
-      else if (step.kind === 'delete') await this.#delete(at, lease);
-      else if (step.kind === 'empty') await this.#empty(at, { consolidation: step.consolidation, reason }, lease);
-      else if (step.kind === 'emptied') await this.#fenced(at, lease, (_tx, scaling) => ({ ...scaling, emptying: null }));
-      else await this.#deps.actions[step.kind](step.node, { epoch: lease.epoch });
+    if (!steps.some(isGrowth)) await this.#tell(at, unreached ?? plan.stalled, lease);
+    for (const planned of steps) {
+      this.#deps.logger.info({ pool: at.pool.name, ...planned }, 'a pool takes a step');
+      await this.#take(at, planned, lease);
     }
-    return acted;
+    return steps.some(({ step }) => isAsking(step));
+  }
+
+  async #take(at: PoolAt, { step, reason }: PlannedStep, lease: Lease): Promise<void> {
+    if (step.kind === 'scale') await this.#scale(at, { step, reason }, lease);
+    else if (step.kind === 'delete') await this.#delete(at, lease);
+    else if (step.kind === 'empty') await this.#empty(at, { consolidation: step.consolidation, reason }, lease);
+    else if (step.kind === 'emptied') await this.#fenced(at, lease, (_tx, scaling) => ({ ...scaling, emptying: null }));
+    else await this.#deps.actions[step.kind](step.node, { epoch: lease.epoch });
   }
 
   /** Rows first: what a crash leaves undone is carried on by the next pass. */
@@ -306,7 +329,7 @@ export class PoolScaler {
   }
 
   #keyOf(cluster: Cluster, pool: Pool): string {
-    return `${this.#deps.installation}/${cluster.name}/${pool.name}`;
+    return poolKeyOf(this.#deps.installation, cluster.name, pool.name);
   }
 
   #describe(cluster: Cluster, pool: Pool, { config }: PoolScaling): CloudPool {
@@ -319,6 +342,9 @@ export class PoolScaler {
     };
   }
 }
+
+/** The provider is told of it. */
+const isAsking = ({ kind }: PoolStep): boolean => kind === 'scale' || kind === 'delete';
 
 const isGrowth = ({ step }: PlannedStep): boolean => step.kind === 'scale' && step.to > step.from;
 

@@ -24,8 +24,6 @@ export interface OpenedCluster {
 export interface OpenedNodes {
   readonly inventory: ClusterInventory;
   readonly actions: NodeActions;
-  /** How this installation is called there. */
-  readonly installation: string;
 }
 
 /** Makes the way to a registered cluster; throws `ClusterUnreachable` where its settings cannot be read. */

@@ -50,6 +50,7 @@ import type { Id } from '../kernel/id.ts';
 import type { Random } from '../kernel/random.ts';
 import { Commands } from '../persistence/commands.ts';
 import type { Database } from '../persistence/database.ts';
+import { installationIdOf } from '../persistence/installation-secret.ts';
 import { BundledCatalogue } from '../pricing/bundled-catalogue.adapter.ts';
 import { PriceFeedRepository } from '../pricing/price-feed.repository.ts';
 import { PriceRepository } from '../pricing/price.repository.ts';
@@ -89,7 +90,8 @@ export function makeFoundation({ config, database, clock, random, logger, secret
   const onChange = (clusterIds: ReadonlySet<Id> | null = null) => wakes.forEach((wake) => wake(clusterIds));
   const events = new EventLog(shared);
   const changeWatch = new ChangeWatch({ ...shared, events, changes: new ChangeRepository(), onChange });
-  return { ...shared, config, secret, registry: makeMetricRegistry(), events, wakes, onChange, changeWatch };
+  const installation = installationIdOf(secret);
+  return { ...shared, config, secret, installation, registry: makeMetricRegistry(), events, wakes, onChange, changeWatch };
 }
 
 type Foundation = ReturnType<typeof makeFoundation>;
@@ -133,7 +135,7 @@ export function makeCatalogue(shared: Foundation) {
     prices,
     nodeStore,
     capacityStore,
-    clouds: new CloudsService({ ...shared, clouds, feedAges: new PriceFeedRepository() }),
+    clouds: new CloudsService({ ...shared, clouds, feedAges: new PriceFeedRepository(), rentedPools: nodeStore }),
     /** Who rents machines for pools, by the name that pools give. */
     nodeProviders,
     priceFeeds,

@@ -42,7 +42,7 @@ function openKubernetes({ name, config }: Cluster, deps: OpenClusterDeps): Opene
     await cluster.stop();
     await api.close();
   };
-  return { cluster, nodes: { inventory, actions, installation: namespacePrefix }, stop };
+  return { cluster, nodes: { inventory, actions }, stop };
 }
 
 const accessOf = (access: NonNullable<Cluster['config']>['access']): ClusterAccess =>

@@ -1,3 +1,4 @@
+import { digestOf } from '../kernel/digest.ts';
 import type { Random } from '../kernel/random.ts';
 import type { Scope } from '../kernel/transaction.ts';
 import type { Database } from './database.ts';
@@ -14,3 +15,12 @@ export const installationSecret = (database: Database, random: Random): Promise<
     const [row] = await sqlOf(tx).query<{ secret: string }>(`select secret from installation`);
     return row?.secret ?? fresh;
   });
+
+/** Long enough that no two installations share one by chance; lower-case letters and digits, as labels of every cloud allow. */
+const ID_LENGTH = 16;
+
+/** What others may know this installation by, such as the tags of its machines: follows from the secret, and tells nothing of it. */
+export const installationIdOf = (secret: string): string => {
+  const digest = digestOf(`the public id of the installation with the secret ${secret}`);
+  return digest.slice('sha256:'.length, 'sha256:'.length + ID_LENGTH);
+};

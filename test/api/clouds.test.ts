@@ -9,10 +9,14 @@ import { CloudsService } from '../../src/clouds/clouds.service.ts';
 import { FileState } from '../../src/clouds/file-state.adapter.ts';
 import { SimulatedCloud } from '../../src/clouds/simulated/simulated-cloud.adapter.ts';
 import { SimulatedSettings } from '../../src/clouds/simulated/simulated-settings.adapter.ts';
+import { NodeRepository } from '../../src/fleet/node.repository.ts';
+import { sqlOf } from '../../src/persistence/sql.ts';
 import { DAY_MS, HOUR_MS, hourOf } from '../../src/kernel/instant.ts';
 import { principalOf, seededRandom } from '../support/actors.ts';
 import { startApi, type TestApi } from '../support/api.ts';
 import { openCli, type TestCli } from '../support/cli.ts';
+import { FaultyProvider } from '../support/faulty-provider.ts';
+import { uid } from '../support/nodes.ts';
 import { quietLogger } from '../support/quiet-logger.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'purser-clouds-'));
@@ -20,6 +24,7 @@ const play = {
   offerings: [{ region: 'north', zones: ['a'], instanceType: 'big', cpu: 4, memoryGib: 16, onDemand: '0.5', spot: '0.2' }],
   quota: 2,
 };
+const clock = { now: () => 0 };
 let api: TestApi;
 let admin: TestCli;
 
@@ -118,6 +123,33 @@ describe('Clouds by name: bills', () => {
   });
 });
 
+describe('Clouds by name: pools that the settings do not reach', () => {
+  test('the check names each whose machines may run and cannot be asked for', async () => {
+    const insert = (table: string, columns: string, ...values: readonly unknown[]) =>
+      api.db.database.write({ kind: 'reconciler', loop: 'test' }, (tx) =>
+        sqlOf(tx).execute(`insert into ${table} (${columns}) values (${values.map((_, n) => `$${n + 1}`).join(', ')})`, values),
+      );
+    const [cluster, ...pools] = [uid(90_001), uid(90_002), uid(90_003)];
+    await insert('cluster', 'id, name, kind, version, created_at', cluster, 'far', 'kubernetes', 1, 0);
+    const columns = 'id, cluster_id, name, capacity_type, node_selector, version, created_at';
+    for (const [n, id] of pools.entries()) await insert('pool', columns, id, cluster, `burst-${n}`, 'spot', '{}', 1, 0);
+    const scaling = 'pool_id, provider, config, min_nodes, max_nodes, version, scaled_at';
+    await insert('pool_scaling', scaling, pools[0], 'double', '{"region":"south"}', 0, 1, 1, 1);
+    await insert('pool_scaling', scaling, pools[1], 'double', '{"region":"south"}', 0, 1, 1, null);
+    const machines = new FaultyProvider(new SimulatedCloud({ name: 'double', clock, random: seededRandom(1) }), clock);
+    const cloud = { name: 'double', kind: 'double', machines, prices: null, bill: null, check: null };
+    const service = new CloudsService({
+      ...{ clouds: [cloud], rentedPools: new NodeRepository(), feedAges: { feeds: () => Promise.resolve([]) } },
+      ...{ database: api.db.database, clock, logger: quietLogger },
+    });
+    const check = () => service.check(principalOf('platform_admin', null), cloud);
+    expect(await check()).toEqual([]);
+    machines.outside = 'pools may be in north; not in "south"';
+    expect(await check()).toMatchObject([{ aspect: 'permissions', status: 'failed' }]);
+    expect((await check())[0]?.message).toMatch(/pool far\/burst-0 may run .* not in "south"/);
+  });
+});
+
 describe('Clouds by name: one that does not answer', () => {
   const never = <T>(): Promise<T> => new Promise<T>(() => undefined);
   const cloud = (name: string, check: ConfiguredCloud['check']): ConfiguredCloud => ({
@@ -127,6 +159,7 @@ describe('Clouds by name: one that does not answer', () => {
   const service = () =>
     new CloudsService({
       clouds: [cloud('hangs', { check: never }), cloud('bug', { check: () => Promise.reject(new Error('secret words')) })],
+      rentedPools: { rentedFrom: () => Promise.resolve([]) },
       ...{ feedAges: { feeds: () => Promise.resolve([]) }, database: api.db.database, clock: { now: () => 0 } },
       ...{ logger: quietLogger, answerMs: 50 },
     });

@@ -3,7 +3,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import type { AwsCloud } from '../../src/clouds/aws/aws-cloud.adapter.ts';
 import { CloudUnknown, type CloudResult } from '../../src/clouds/cloud-provider.port.ts';
-import type { AwsAnswer } from '../support/aws-account.ts';
+import { isChange, type AwsAnswer } from '../support/aws-account.ts';
 import { openAccount, openCluster, POOL, type AwsWorld } from '../support/aws-world.ts';
 import { machineProviderSuite } from '../support/cloud-provider-suite.ts';
 import { findMoto, startMoto, type Moto } from '../support/moto.ts';
@@ -209,6 +209,47 @@ describe.runIf(program !== null)('Cloud port: AWS in its bad hours', () => {
     ]);
     expect([told('NetworkInterface.1.SubnetId'), told('NetworkInterface.1.SecurityGroupId.2')]).toEqual(['subnet-1', 'sg-2']);
     expect(told('BlockDeviceMapping.1.Ebs.VolumeSize')).toBe('80');
+  });
+
+  test('a launch template of the right name that others made is left alone, in words', async () => {
+    const { provider, account, owner } = await withMachines(1);
+    const machines = await owner.running();
+    account.edit = (call, answer) =>
+      call.action === 'DescribeLaunchTemplates'
+        ? { ...answer, body: answer.body.replaceAll(POOL.key, 'elsewhere/east/burst') }
+        : answer;
+    const taken = { outcome: 'refused', reason: 'INVALID', message: expect.stringContaining('left alone') as string };
+    const changes = account.calls.filter(isChange).length;
+    expect(await provider.ensurePool(POOL, FENCE)).toMatchObject(taken);
+    expect(await scale(provider, 3)).toMatchObject(taken);
+    expect(await provider.deletePool(POOL.key, FENCE)).toMatchObject(taken);
+    await expect(provider.observeNodes(POOL.key)).rejects.toThrow(CloudUnknown);
+    expect(account.calls.filter(isChange)).toHaveLength(changes);
+    expect(await owner.running()).toEqual(machines);
+  });
+
+  test('a node group of the right name that others made is neither scaled nor deleted', async () => {
+    const opened = await openCluster(moto);
+    accounts.push(opened);
+    const { provider, pool, account } = opened;
+    await provider.ensurePool(pool, FENCE);
+    account.edit = (call, answer) =>
+      /^GET \/clusters\/[^/]+\/node-groups\//.test(call.action)
+        ? { ...answer, body: answer.body.replaceAll('"purser:pool"', '"their:pool"') }
+        : answer;
+    const taken = { reason: 'INVALID', message: expect.stringContaining('the node group') as string };
+    const before = account.calls.filter(({ action }) => /^(POST|DELETE) |SetDesired/.test(action)).length;
+    expect(await provider.ensurePool({ ...pool, labels: {} }, FENCE)).toMatchObject(taken);
+    expect(await scale(provider, 2)).toMatchObject(taken);
+    expect(await provider.deletePool(pool.key, FENCE)).toMatchObject(taken);
+    expect(account.calls.filter(({ action }) => /^(POST|DELETE) |SetDesired/.test(action))).toHaveLength(before);
+  });
+
+  test('everything of a pool says whose it is; a region that left the settings is out of reach', async () => {
+    const { provider, account } = await withMachines(1);
+    const told = account.calls.filter(({ action }) => /^(CreateLaunchTemplate|RunInstances)$/.test(action));
+    for (const { form } of told) expect([...form].filter(([, value]) => value === 'purser:installation')).not.toEqual([]);
+    expect(provider.outOfReach({ ...POOL, region: 'eu-west-1' })).toContain('not in "eu-west-1"');
   });
 
   test('what cannot be is refused in words: no image, no such region, another region than before', async () => {

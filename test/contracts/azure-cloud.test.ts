@@ -184,6 +184,30 @@ describe('Cloud port: machines of Azure', () => {
     expect((await observe()).nodes.filter(({ phase }) => phase === 'running')).toHaveLength(3);
   });
 
+  test.each([agents, scaleSet])('what others made under the name of a pool is left alone, in words: $key', async (pool) => {
+    const { double } = await withPool(pool);
+    double.disown();
+    double.written.clear();
+    const taken = { outcome: 'refused', reason: 'INVALID', message: expect.stringContaining('left alone') as string };
+    const other = another(double).provider;
+    expect(await other.ensurePool(pool, FENCE)).toMatchObject(taken);
+    expect(await other.scalePool(pool.key, { desired: 1, release: [] }, FENCE)).toMatchObject({ reason: 'NO_SUCH_POOL' });
+    expect(await other.deletePool(pool.key, FENCE)).toEqual(ACCEPTED);
+    expect([...double.written.keys()]).toEqual([]);
+    expect(double.names()).toHaveLength(1);
+  });
+
+  test('a pool says whose it is; a cluster or a resource group that left the settings is out of reach', async () => {
+    const { double, provider, body } = await withPool(scaleSet);
+    expect(body()).toMatchObject({ tags: { 'purser-installation': 'here' } });
+    expect(provider.outOfReach({ ...agents, config: { cluster: 'west' } })).toContain('no cluster west');
+    const without = new AzureMachines({
+      ...{ name: 'azure', settings: { ...settings(double), scaleSets: null }, clock: { now: () => 0 }, random: seededRandom(4) },
+      token: () => Promise.resolve(TOKEN),
+    });
+    expect(without.outOfReach(scaleSet)).toContain('no resource group');
+  });
+
   test.each<[string, CloudPool]>([
     ['names no cluster nowhere', { ...agents, config: { cluster: 'nowhere' } }],
     ['no setting image, sshPublicKey', { ...scaleSet, config: { subnet: 's' } }],

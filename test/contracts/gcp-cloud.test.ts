@@ -1,6 +1,6 @@
 // The adapter against a strict double of Compute Engine and GKE: the suite of all providers once per kind of pool, and what only Google does.
 import { afterEach, describe, expect, test } from 'vitest';
-import type { CloudPool } from '../../src/clouds/cloud-provider.port.ts';
+import { CloudUnknown, type CloudPool } from '../../src/clouds/cloud-provider.port.ts';
 import { GcpMachines } from '../../src/clouds/gcp/gcp-machines.adapter.ts';
 import { GcpSettings } from '../../src/clouds/gcp/gcp-settings.adapter.ts';
 import { seededRandom } from '../support/actors.ts';
@@ -186,6 +186,29 @@ describe('Cloud port: machines of Google Cloud', () => {
     double.addStranger('theirs-1');
     double.preempt('theirs-1');
     expect(await provider.interruptions()).toEqual([]);
+  });
+
+  test.each([nodePool, zonal])('a group of the right name that others made is left alone, in words: $key', async (pool) => {
+    const { double, scale, observe } = await withPool(pool);
+    await scale(1);
+    await observe();
+    double.disown();
+    const other = another(double);
+    const taken = { outcome: 'refused', reason: 'INVALID', message: expect.stringContaining('left alone') as string };
+    double.written.clear();
+    expect(await other.ensurePool(pool, FENCE)).toMatchObject(taken);
+    expect(await other.scalePool(pool.key, { desired: 3, release: [] }, FENCE)).toMatchObject(taken);
+    expect(await other.deletePool(pool.key, FENCE)).toMatchObject(taken);
+    await expect(other.observeNodes(pool.key)).rejects.toThrow(CloudUnknown);
+    expect([...double.written.keys()].filter((path) => !path.endsWith('listManagedInstances'))).toEqual([]);
+  });
+
+  test('everything of a pool says whose it is; a cluster that left the settings is out of reach', async () => {
+    const { provider, body } = await withPool(nodePool);
+    expect(body(/nodePools$/)).toMatchObject({ nodePool: { config: { resourceLabels: { 'purser-installation': 'here' } } } });
+    expect(provider.outOfReach({ ...nodePool, config: { cluster: 'west' } })).toContain('no cluster west');
+    const groups = await withPool(zonal);
+    expect(groups.body(/instanceTemplates$/)).toMatchObject({ properties: { labels: { 'purser-installation': 'here' } } });
   });
 
   test('a part of the project that cannot be asked leaves unknown whether there is a pool', async () => {

@@ -7,10 +7,11 @@ import type { NodeActions } from '../../src/fleet/cluster-inventory.port.ts';
 import type { Pool } from '../../src/fleet/cluster.ts';
 import { VELOCITY_LIMITS } from '../../src/fleet/velocity-breaker.ts';
 import { HOUR_MS, MINUTE_MS } from '../../src/kernel/instant.ts';
+import { sqlOf } from '../../src/persistence/sql.ts';
 import { Crash, Crasher, type CrashPoint } from '../support/crashing.ts';
 import { openTestDatabase, type TestDatabase } from '../support/database.ts';
 import { FaultyProvider } from '../support/faulty-provider.ts';
-import { makeNodesWorld, type NodesTestWorld } from '../support/nodes-world.ts';
+import { makeNodesWorld, SYSTEM, type NodesTestWorld } from '../support/nodes-world.ts';
 import { NOW, small, uid } from '../support/nodes.ts';
 import type { SimulatedNodes } from '../support/simulated-nodes.ts';
 
@@ -77,6 +78,28 @@ describe('Faults of providers: a provider that says 429 or 500, or nothing', () 
       expect(await one.everRented()).toHaveLength(3);
     },
   );
+
+  test('a pool whose region or cluster left the settings stays with all that it has, says why, and goes once it is back', async () => {
+    const one = await opened('out-of-reach');
+    one.want(2);
+    await one.pass(5);
+    const before = await one.there();
+    expect(before).toHaveLength(2);
+    one.provider.outside = 'pools may be in north; not in "south"';
+    one.want(0);
+    await db.database.write(SYSTEM, (tx) => sqlOf(tx).execute(`update pool set removed_at = 1 where id = $1`, [one.pool.id]));
+    one.provider.calls.splice(0);
+    await one.pass(60);
+    expect(one.provider.calls.filter((call) => call !== 'interruptions')).toEqual([]);
+    expect(await one.there()).toEqual(before);
+    expect(await one.conditionOf(one.pool)).toMatchObject({
+      ...{ status: 'False', reason: 'OUT_OF_REACH', message: expect.stringContaining('not in "south"') as string },
+    });
+    one.provider.outside = null;
+    await one.pass(60);
+    expect(await one.there()).toEqual([]);
+    expect(await one.rows(`select 1 from pool_scaling where pool_id = $1`, [one.pool.id])).toEqual([]);
+  });
 
   test('one that hangs when it is asked for a pool is still heard when it takes a machine away', async () => {
     const one = await opened('hangs');

@@ -84,6 +84,14 @@ export class AzureDouble {
     return [...this.#groups.values()].map(({ name }) => name);
   }
 
+  /** Somebody else made what there is. */
+  disown(): void {
+    for (const group of this.#groups.values()) {
+      group.tags = {};
+      if (group.agents) group.agents.properties = { ...group.agents.properties, tags: {} };
+    }
+  }
+
   /** A scale set of somebody else, with one machine. */
   addStranger(name: string): void {
     this.#make(name, 'theirs', 'Standard_D2s_v5').vms.push({ number: 0, createdAt: this.now, isBroken: false, leavesAt: null });

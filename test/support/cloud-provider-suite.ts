@@ -127,6 +127,27 @@ export function machineProviderSuite(
       expect([await machines(subject), await machines(other)]).toEqual([[mine], theirs]);
     });
 
+    test('the same cluster and pool of another installation is another pool: neither sees, scales or deletes the other', async () => {
+      const subject = await withMachines(1);
+      const other = { ...subject, pool: { ...subject.pool, key: subject.pool.key.replace(/^[^/]+/, 'elsewhere') } };
+      const { provider } = subject;
+      expect(await provider.observeNodes(other.pool.key)).toBeNull();
+      expect(await scale(other, 1)).toMatchObject({ outcome: 'refused', reason: 'NO_SUCH_POOL' });
+      expect(await provider.deletePool(other.pool.key, FENCE)).toEqual(ACCEPTED);
+      expect(await provider.ensurePool(other.pool, FENCE)).toEqual(ACCEPTED);
+      expect(await scale(other, 1)).toEqual(ACCEPTED);
+      const [mine, theirs] = [await machines(subject), await machines(other)];
+      expect([mine, theirs]).toMatchObject([{ length: 1 }, { length: 1 }]);
+      expect(theirs).not.toEqual(mine);
+      expect(await provider.deletePool(other.pool.key, FENCE)).toEqual(ACCEPTED);
+      expect(await machines(subject)).toEqual(mine);
+    });
+
+    test('a pool so described is within reach', async () => {
+      const { provider, pool } = await fresh();
+      expect(provider.outOfReach(pool)).toBeNull();
+    });
+
     test('a machine that is gone still shows as gone, and its name never comes back', async () => {
       const subject = await withMachines(1);
       const [first = ''] = await machines(subject);

@@ -22,6 +22,8 @@ export class FaultyProvider implements MachineProvider {
   shows = 1;
   /** Notices besides the real ones, as they come. */
   notices: readonly CloudInterruption[] = [];
+  /** Why its settings do not reach its pools. */
+  outside: string | null = null;
   /** Verbs that were answered, or not. */
   readonly calls: string[] = [];
   readonly #real: MachineProvider;
@@ -42,6 +44,10 @@ export class FaultyProvider implements MachineProvider {
     return this.#call(`scalePool ${key} ${wish.desired} ${wish.release.join(' ')}`.trim(), key, () =>
       this.#real.scalePool(key, wish, fence),
     );
+  }
+
+  outOfReach(pool: CloudPool): string | null {
+    return this.outside ?? this.#real.outOfReach(pool);
   }
 
   deletePool(key: string, fence: CloudFence): Promise<CloudResult> {

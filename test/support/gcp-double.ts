@@ -66,6 +66,12 @@ export class GcpDouble {
     this.#add(this.#newGroup('zones/us-central1-b', 'theirs', ''), name);
   }
 
+  /** Somebody else made what there is. */
+  disown(): void {
+    for (const group of this.#groups.values()) group.metadata = {};
+    for (const { config } of this.#nodePools.values()) config['resourceLabels'] = {};
+  }
+
   #tick(): void {
     for (const [key, group] of this.#groups) {
       group.instances = group.instances.filter(({ leavesAt }) => leavesAt === null || leavesAt > this.now);

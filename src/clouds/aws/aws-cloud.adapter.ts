@@ -72,6 +72,10 @@ export class AwsCloud implements CloudProvider, CloudCheck {
     return this.#pools.scale(key, wish, fence);
   }
 
+  outOfReach(pool: Pick<CloudPool, 'region'>): string | null {
+    return this.#pools.outOfReach(pool);
+  }
+
   deletePool(key: string, fence: CloudFence): Promise<CloudResult> {
     return this.#pools.remove(key, fence);
   }

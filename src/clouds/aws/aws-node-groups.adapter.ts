@@ -4,7 +4,7 @@ import { CloudUnknown, type CloudFence, type CloudPool, type CloudPoolState, typ
 import { nameMachines } from '../plan-scale.ts';
 import { AwsRefusal, refusalInWords } from './aws-errors.ts';
 import type { AwsPoolDeps, Wish } from './aws-pool-deps.adapter.ts';
-import type { PoolRecord } from './aws-pool-records.adapter.ts';
+import { notOurs, type PoolRecord } from './aws-pool-records.adapter.ts';
 import { digestOfJson } from '../../kernel/digest.ts';
 import { instanceTags, listOf, nameOf, settingOf, TAG, toTags } from './pool-tags.ts';
 
@@ -126,12 +126,13 @@ export class AwsNodeGroups {
     await this.#deps.api.ask('UpdateNodegroupConfig', (abortSignal) => client.send(command, { abortSignal }));
   }
 
-  async #nodeGroup({ region, nodeGroup }: PoolRecord): Promise<Nodegroup | null> {
+  /** Throws `AwsRefusal` where it is another's. */
+  async #nodeGroup({ key, region, nodeGroup }: PoolRecord): Promise<Nodegroup | null> {
     const { sdk, client } = await this.#deps.api.open('eks', region);
     const command = new sdk.DescribeNodegroupCommand({ clusterName: nodeGroup?.cluster, nodegroupName: nodeGroup?.name });
     try {
       const answer = await this.#deps.api.ask('DescribeNodegroup', (abortSignal) => client.send(command, { abortSignal }));
-      return answer.nodegroup ?? null;
+      return answer.nodegroup ? ownGroup(answer.nodegroup, key) : null;
     } catch (error) {
       if (error instanceof AwsRefusal && error.code === 'ResourceNotFoundException') return null;
       throw error;
@@ -204,6 +205,11 @@ export class AwsNodeGroups {
     });
     await this.#deps.api.ask('SetDesiredCapacity', (abortSignal) => client.send(command, { abortSignal }));
   }
+}
+
+function ownGroup(group: Nodegroup, key: string): Nodegroup {
+  if (group.tags?.[TAG.pool] === key) return group;
+  throw notOurs(`the node group ${group.nodegroupName ?? ''}`, key);
 }
 
 const scalingGroupOf = (group: Nodegroup): string | null => group.resources?.autoScalingGroups?.[0]?.name ?? null;

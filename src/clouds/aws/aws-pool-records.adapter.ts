@@ -1,5 +1,7 @@
 import type { LaunchTemplate, RequestLaunchTemplateData } from '@aws-sdk/client-ec2';
 import { CloudUnknown } from '../cloud-provider.port.ts';
+import { takenByOthers } from '../not-ours.ts';
+import { installationIn } from '../pool-key.ts';
 import type { AwsApi } from './aws-api.adapter.ts';
 import { AwsRefusal } from './aws-errors.ts';
 import { nameOf, readBatch, TAG, tagsOf, toTags, type Batch, type Tags } from './pool-tags.ts';
@@ -60,14 +62,15 @@ export class AwsPoolRecords {
   /** A pool that somebody made meanwhile, or that does not show yet, is unknown: the next look finds it. */
   async create({ region, key, data, tags }: NewPool): Promise<PoolRecord> {
     const { sdk, client } = await this.#api.open('ec2', region);
+    const own = { ...tags, [TAG.pool]: key, [TAG.installation]: installationIn(key) };
     const command = new sdk.CreateLaunchTemplateCommand({
       LaunchTemplateName: nameOf(key),
       LaunchTemplateData: data,
-      TagSpecifications: [{ ResourceType: 'launch-template', Tags: toTags({ ...tags, [TAG.pool]: key }) }],
+      TagSpecifications: [{ ResourceType: 'launch-template', Tags: toTags(own) }],
     });
     try {
       const made = await this.#api.ask('CreateLaunchTemplate', (abortSignal) => client.send(command, { abortSignal }));
-      const record = toRecord({ ...made.LaunchTemplate, Tags: toTags({ ...tags, [TAG.pool]: key }) }, region);
+      const record = toRecord({ ...made.LaunchTemplate, Tags: toTags(own) }, region);
       if (record) return record;
     } catch (error) {
       if (!(error instanceof AwsRefusal) || error.code !== 'InvalidLaunchTemplateName.AlreadyExistsException') throw error;
@@ -99,6 +102,7 @@ export class AwsPoolRecords {
     await this.#api.ask('DeleteLaunchTemplate', (abortSignal) => client.send(command, { abortSignal }));
   }
 
+  /** Throws `AwsRefusal` where the pool's name is another's. */
   async #findIn(region: string, key: string): Promise<PoolRecord | null> {
     const { sdk, client } = await this.#api.open('ec2', region);
     const templates = await this.#api.pages('DescribeLaunchTemplates', async (next, abortSignal) => {
@@ -107,10 +111,15 @@ export class AwsPoolRecords {
       const { LaunchTemplates = [], NextToken } = await client.send(command, { abortSignal });
       return { items: LaunchTemplates, next: NextToken };
     });
-    const records = templates.map((template) => toRecord(template, region));
-    return records.find((record) => record?.key === key) ?? null;
+    const own = templates.map((template) => toRecord(template, region)).find((record) => record?.key === key);
+    if (!own && templates.length > 0) throw notOurs(`the launch template ${nameOf(key)}`, key);
+    return own ?? null;
   }
 }
+
+/** What has the name of a pool, and another's tags or none. */
+export const notOurs = (what: string, key: string): AwsRefusal =>
+  new AwsRefusal('NotOurs', takenByOthers(what, { name: TAG.pool, value: key }), null);
 
 function toRecord(template: LaunchTemplate, region: string): PoolRecord | null {
   const { LaunchTemplateId, LatestVersionNumber } = template;

@@ -40,8 +40,8 @@ export class AwsPools {
   ensure(pool: CloudPool, fence: CloudFence): Promise<CloudResult> {
     return told(async () => {
       const region = bareRegion(pool.region ?? '');
-      if (!this.#records.regions.includes(region))
-        throw new AwsRefusal('NoSuchRegion', `pools may be in ${this.#records.regions.join(', ')}; not in "${region}"`, null);
+      const problem = this.outOfReach(pool);
+      if (problem !== null) throw new AwsRefusal('NoSuchRegion', problem, null);
       const record = await this.#records.find(pool.key);
       if (record && fence.epoch < record.epoch) return STALE;
       const isGroup = settingOf(pool, 'eksCluster') !== null;
@@ -49,6 +49,12 @@ export class AwsPools {
         throw new AwsRefusal('PoolMoved', 'a pool keeps its region and its kind: make another one', null);
       return (isGroup ? this.#groups : this.#instances).ensure(pool, region, record, fence);
     });
+  }
+
+  outOfReach({ region }: Pick<CloudPool, 'region'>): string | null {
+    const { regions } = this.#records;
+    const name = bareRegion(region ?? '');
+    return regions.includes(name) ? null : `pools may be in ${regions.join(', ')}; not in "${name}"`;
   }
 
   scale(key: string, wish: Wish, fence: CloudFence): Promise<CloudResult> {

@@ -1,10 +1,13 @@
 import { digestOf } from '../../kernel/digest.ts';
 import type { CloudPool } from '../cloud-provider.port.ts';
+import { installationIn, readableOf } from '../pool-key.ts';
 
 /** Tags by which everything of a pool is found again. */
 export const TAG = {
   /** The pool's key, on the launch template and on each machine. */
   pool: 'purser:pool',
+  /** On everything of a pool: the id of the installation that made it. */
+  installation: 'purser:installation',
   /** On the template: the highest epoch that changed the pool. */
   epoch: 'purser:epoch',
   /** On the template: digest of the description that its newest version was made from. */
@@ -28,13 +31,15 @@ export const toTags = (tags: Readonly<Record<string, string>>): { Key: string; V
 /** On every machine and disk of a pool. */
 export const instanceTags = (key: string): Record<string, string> => ({
   [TAG.pool]: key,
-  'purser:installation': key.split('/')[0] ?? '',
+  [TAG.installation]: installationIn(key),
   Name: nameOf(key),
 });
 
 /** Of the launch template and of the node group: readable, and unique by the digest of the key; 63 characters at most. */
 export const nameOf = (key: string): string => {
-  const readable = key.replace(/[^A-Za-z0-9]+/g, '-').slice(0, 38);
+  const readable = readableOf(key)
+    .replace(/[^A-Za-z0-9]+/g, '-')
+    .slice(0, 38);
   return `purser-${readable}-${digestOf(key).slice('sha256:'.length, 'sha256:'.length + 16)}`;
 };
 

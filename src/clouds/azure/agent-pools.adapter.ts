@@ -50,10 +50,13 @@ export class AgentPools implements AzurePools {
     return found && poolOf(found);
   }
 
+  outOfReach(pool: Pick<CloudPool, 'config'>): string | null {
+    return this.#clusterOf(pool) ? null : `the configuration names no cluster ${settingOf(pool, 'cluster') ?? ''}`;
+  }
+
   pathsFor(pool: CloudPool, now: Instant): PoolNames | string {
-    const name = settingOf(pool, 'cluster');
-    const cluster = this.#clusters.find((one) => one.name === name);
-    if (!cluster) return `the configuration names no cluster ${name ?? ''}`;
+    const cluster = this.#clusterOf(pool);
+    if (!cluster) return this.outOfReach(pool) ?? '';
     if (!pool.instanceType) return 'the pool has no instance type';
     const names = agentPoolNames(pool.key, now);
     const path = `${this.#pathOf(cluster)}/agentPools`;
@@ -94,6 +97,10 @@ export class AgentPools implements AzurePools {
       const life = lives.get(instanceId) ?? { phase: 'starting', since: null, isBroken: false };
       return { ...life, instanceId, ref: name, nodeName: name.toLowerCase() };
     });
+  }
+
+  #clusterOf(pool: Pick<CloudPool, 'config'>): AzureSettings['clusters'][number] | undefined {
+    return this.#clusters.find(({ name }) => name === settingOf(pool, 'cluster'));
   }
 
   #pathOf({ resourceGroup, name }: AzureSettings['clusters'][number]): string {

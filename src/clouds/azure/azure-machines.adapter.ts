@@ -9,6 +9,7 @@ import {
   type MachineProvider,
 } from '../cloud-provider.port.ts';
 import { MachineMemory } from '../machine-memory.ts';
+import { NotOurs, refusedIfNotOurs } from '../not-ours.ts';
 import { isWanted, nameMachines, planScale, type ScalePlan } from '../plan-scale.ts';
 import { AgentPools } from './agent-pools.adapter.ts';
 import { ArmClient, POLL_MS, type ArmOptions } from './arm-client.adapter.ts';
@@ -44,9 +45,13 @@ export class AzureMachines implements MachineProvider {
     this.#notices = new SpotNotices(arm);
   }
 
-  async ensurePool(pool: CloudPool, fence: CloudFence): Promise<CloudResult> {
+  ensurePool(pool: CloudPool, fence: CloudFence): Promise<CloudResult> {
+    return refusedIfNotOurs(() => this.#ensure(pool, fence));
+  }
+
+  async #ensure(pool: CloudPool, fence: CloudFence): Promise<CloudResult> {
     const [listed, ...others] = await this.#all(pool.key);
-    const kind = settingOf(pool, 'cluster') === null ? this.#kinds[1] : this.#kinds[0];
+    const kind = this.#kindFor(pool);
     const paths = kind.pathsFor(pool, this.#clock.now());
     if (typeof paths === 'string') return invalid(paths);
     // Made by a call whose answer was lost, and by its repeat before lists showed it.
@@ -59,7 +64,11 @@ export class AzureMachines implements MachineProvider {
     return typeof outcome === 'string' ? this.#knows(pool.key, { kind: kind.kind, path: paths.now }) : outcome;
   }
 
-  async scalePool(key: string, wish: Wish, fence: CloudFence): Promise<CloudResult> {
+  scalePool(key: string, wish: Wish, fence: CloudFence): Promise<CloudResult> {
+    return refusedIfNotOurs(() => this.#scale(key, wish, fence));
+  }
+
+  async #scale(key: string, wish: Wish, fence: CloudFence): Promise<CloudResult> {
     const found = await this.#find(key);
     if (!found) return noSuchPool(key);
     if (epochOf(found) > fence.epoch) return STALE;
@@ -75,7 +84,15 @@ export class AzureMachines implements MachineProvider {
     return this.#grow({ found, wish, fence, had: machines.filter(isWanted).length - plan.release.length });
   }
 
-  async deletePool(key: string, fence: CloudFence): Promise<CloudResult> {
+  outOfReach(pool: Pick<CloudPool, 'config'>): string | null {
+    return this.#kindFor(pool).outOfReach(pool);
+  }
+
+  deletePool(key: string, fence: CloudFence): Promise<CloudResult> {
+    return refusedIfNotOurs(() => this.#delete(key, fence));
+  }
+
+  async #delete(key: string, fence: CloudFence): Promise<CloudResult> {
     const all = await this.#all(key);
     if (all.some((one) => epochOf(one) > fence.epoch)) return STALE;
     for (const one of all) {
@@ -115,7 +132,8 @@ export class AzureMachines implements MachineProvider {
     const hint = this.#known.get(key);
     for (const path of [...(hint?.kind === kind.kind ? [hint.path] : []), ...names]) {
       const made = await kind.at(path);
-      if (made && isOf(made, key) && made.state !== 'deleting') return made;
+      if (made && !isOf(made, key)) throw new NotOurs(path, { name: TAG.pool, value: key });
+      if (made && made.state !== 'deleting') return made;
     }
     return null;
   }
@@ -183,6 +201,10 @@ export class AzureMachines implements MachineProvider {
     const mine = lists.flat().filter((one) => isOf(one, key) && one.state !== 'deleting');
     const byPath = new Map(mine.map((one) => [one.path.toLowerCase(), one]));
     return [...byPath].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, one]) => one);
+  }
+
+  #kindFor(pool: Pick<CloudPool, 'config'>): AzurePools {
+    return settingOf(pool, 'cluster') === null ? this.#kinds[1] : this.#kinds[0];
   }
 
   #kindOf({ kind }: Pick<AzurePool, 'kind'>): AzurePools {

@@ -1,6 +1,7 @@
 import { digestOfJson } from '../../kernel/digest.ts';
 import type { CloudFence, CloudPool } from '../cloud-provider.port.ts';
 import type { ListedMachine } from '../plan-scale.ts';
+import { installationIn } from '../pool-key.ts';
 import { TAG, type Tags } from './pool-names.ts';
 
 /** A pool as Azure shows it: an agent pool or a scale set. */
@@ -30,6 +31,7 @@ export const epochOf = ({ tags }: AzurePool): number => Number(tags[TAG.epoch] ?
 /** What a description and a leader leave on a pool. */
 export const tagsFor = (pool: CloudPool, { epoch }: CloudFence): Tags => ({
   [TAG.pool]: pool.key,
+  [TAG.installation]: installationIn(pool.key),
   [TAG.epoch]: String(epoch),
   [TAG.description]: digestOfJson({ ...pool, labels: { ...pool.labels }, config: { ...pool.config } }),
 });
@@ -45,7 +47,7 @@ const STATES: Readonly<Record<string, AzurePool['state']>> = {
 export const stateOf = (provisioningState: string): AzurePool['state'] => STATES[provisioningState.toLowerCase()] ?? 'changing';
 
 /** A setting of the pool; null = it says nothing. */
-export const settingOf = ({ config }: CloudPool, name: string): string | null => config[name]?.trim() || null;
+export const settingOf = ({ config }: Pick<CloudPool, 'config'>, name: string): string | null => config[name]?.trim() || null;
 
 /** Pools may name the region as decisions do, `azure/eastus`. */
 export const bareRegion = (region: string): string => region.replace(/^azure\//, '');

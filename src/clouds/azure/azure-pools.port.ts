@@ -12,6 +12,8 @@ export interface AzurePools {
   all(): Promise<AzurePool[]>;
   /** By its path; null = there is none. Sees what was just made, which lists may not. */
   at(path: string): Promise<AzurePool | null>;
+  /** Why no such pool can be asked for by the settings of now; null = it can. */
+  outOfReach(pool: Pick<CloudPool, 'config'>): string | null;
   /** Where a pool with one of these names would be; or why it cannot be. */
   pathsFor(pool: CloudPool, now: number): PoolNames | string;
   /** Without machines. */

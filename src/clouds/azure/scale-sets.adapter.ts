@@ -42,8 +42,13 @@ export class ScaleSets implements AzurePools {
     return found && poolOf(found);
   }
 
+  outOfReach(): string | null {
+    return this.#folder === null ? 'the configuration names no resource group for scale sets, and the pool no cluster' : null;
+  }
+
   pathsFor(pool: CloudPool, now: Instant): PoolNames | string {
-    if (this.#folder === null) return 'the configuration names no resource group for scale sets, and the pool no cluster';
+    const problem = this.outOfReach();
+    if (problem !== null) return problem;
     const missing = ['image', 'subnet', 'sshPublicKey'].filter((name) => settingOf(pool, name) === null);
     if (!pool.instanceType || !pool.region) return 'the pool has no instance type or no region';
     if (missing.length > 0) return `the pool has no setting ${missing.join(', ')}`;

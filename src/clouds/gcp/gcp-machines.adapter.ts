@@ -8,9 +8,10 @@ import {
   type MachineProvider,
 } from '../cloud-provider.port.ts';
 import { MachineMemory } from '../machine-memory.ts';
+import { NotOurs, refusedIfNotOurs } from '../not-ours.ts';
 import { isWanted, nameMachines, planScale } from '../plan-scale.ts';
 import { GcpApi, type GcpOptions } from './gcp-api.adapter.ts';
-import { epochOf, MARK, marksFor, settingOf, type GcpPool, type Marks } from './gcp-pool.ts';
+import { epochOf, isOf, MARK, marksFor, ownerTag, settingOf, type GcpPool, type Marks } from './gcp-pool.ts';
 import type { GcpPools, PoolChange } from './gcp-pools.port.ts';
 import { resultOf as refusalOf } from './gcp-refusals.ts';
 import { GroupPools } from './group-pools.adapter.ts';
@@ -53,16 +54,27 @@ export class GcpMachines implements MachineProvider {
     this.#notices = new PreemptionNotices(api);
   }
 
-  async ensurePool(pool: CloudPool, fence: CloudFence): Promise<CloudResult> {
+  ensurePool(pool: CloudPool, fence: CloudFence): Promise<CloudResult> {
+    return refusedIfNotOurs(() => this.#ensure(pool, fence));
+  }
+
+  async #ensure(pool: CloudPool, fence: CloudFence): Promise<CloudResult> {
     const marks = marksFor(pool, fence);
     const found = await this.#find(pool.key);
     if (found?.state === 'deleting') throw new CloudUnknown(`${pool.key} is still being deleted`);
     if (found) return this.#describe(await this.#settled(pool.key, found), pool, marks);
     const kind = settingOf(pool, 'cluster') === null ? this.#kinds[1] : this.#kinds[0];
-    return madeOf(await kind.create(pool, marks), pool.key);
+    const made = await kind.create(pool, marks);
+    // By a repeat; or by others.
+    if (made === 'exists') await this.#find(pool.key);
+    return madeOf(made, pool.key);
   }
 
-  async scalePool(key: string, wish: Wish, fence: CloudFence): Promise<CloudResult> {
+  scalePool(key: string, wish: Wish, fence: CloudFence): Promise<CloudResult> {
+    return refusedIfNotOurs(() => this.#scale(key, wish, fence));
+  }
+
+  async #scale(key: string, wish: Wish, fence: CloudFence): Promise<CloudResult> {
     const seen = await this.#find(key);
     if (!seen || seen.state === 'deleting') return noSuchPool(key);
     if (epochOf(seen) > fence.epoch) return STALE;
@@ -83,7 +95,15 @@ export class GcpMachines implements MachineProvider {
     return plan.grow === 0 ? ACCEPTED : this.#grow({ key, found, wish, fence, more: plan.grow, before: members });
   }
 
-  async deletePool(key: string, fence: CloudFence): Promise<CloudResult> {
+  outOfReach(pool: Pick<CloudPool, 'config'>): string | null {
+    return this.#kinds[0].outOfReach(pool);
+  }
+
+  deletePool(key: string, fence: CloudFence): Promise<CloudResult> {
+    return refusedIfNotOurs(() => this.#delete(key, fence));
+  }
+
+  async #delete(key: string, fence: CloudFence): Promise<CloudResult> {
     const found = await this.#find(key);
     if (found && epochOf(found) > fence.epoch) return STALE;
     const removed = found && found.state !== 'deleting' ? await this.#kindOf(found).remove(found) : 'absent';
@@ -170,9 +190,12 @@ export class GcpMachines implements MachineProvider {
     return found;
   }
 
+  /** Throws `NotOurs` where others made what has its name. */
   async #find(key: string): Promise<GcpPool | null> {
-    const found = await Promise.all(this.#kinds.map((kind) => kind.find(key)));
-    return found.find((one) => one !== null) ?? null;
+    const found = (await Promise.all(this.#kinds.map((kind) => kind.find(key)))).filter((one) => one !== null);
+    const own = found.find((one) => isOf(one, key));
+    if (!own && found[0]) throw new NotOurs(found[0].path, ownerTag(key));
+    return own ?? null;
   }
 
   #kindOf({ kind }: Pick<GcpPool, 'kind'>): GcpPools {

@@ -1,10 +1,14 @@
 import { digestOf, digestOfJson } from '../../kernel/digest.ts';
 import type { CloudFence, CloudPool } from '../cloud-provider.port.ts';
+import type { OwnerTag } from '../not-ours.ts';
+import { installationIn, readableOf } from '../pool-key.ts';
 
 /** What is remembered with a pool: of Google's labels and metadata, lower-case letters, digits and dashes. */
 export const MARK = {
   /** Digest of the pool's key. */
   pool: 'purser-pool',
+  /** The id of the installation that made it. */
+  installation: 'purser-installation',
   /** The highest epoch that changed it. */
   epoch: 'purser-epoch',
   /** Digest of the description that it was last given. */
@@ -32,7 +36,7 @@ const hashOf = (text: string, length: number): string => digestOf(text).slice('s
 
 /** Readable, and unique by the digest of the key; at most 40 characters. */
 export function nameOf(key: string): string {
-  const readable = key
+  const readable = readableOf(key)
     .toLowerCase()
     .replace(/[^a-z0-9]+/g, '-')
     .replace(/^-+|-+$/g, '')
@@ -48,14 +52,24 @@ const descriptionOf = (pool: CloudPool): string =>
   digestOfJson({ ...pool, labels: { ...pool.labels }, config: { ...pool.config } });
 
 export const marksFor = (pool: CloudPool, { epoch }: CloudFence): Marks => ({
-  [MARK.pool]: hashOf(pool.key, 32),
+  ...ownerMarks(pool.key),
   [MARK.epoch]: String(epoch),
   [MARK.description]: hashOf(descriptionOf(pool), 32),
 });
 
+/** On everything of a pool. */
+export const ownerMarks = (key: string): Marks => ({
+  [MARK.pool]: hashOf(key, 32),
+  [MARK.installation]: installationIn(key)
+    .toLowerCase()
+    .replace(/[^-a-z0-9]+/g, '-')
+    .slice(0, 63),
+});
+
+export const ownerTag = (key: string): OwnerTag => ({ name: MARK.pool, value: hashOf(key, 32) });
 export const isOf = ({ marks }: GcpPool, key: string): boolean => marks[MARK.pool] === hashOf(key, 32);
 export const epochOf = ({ marks }: GcpPool): number => Number(marks[MARK.epoch] ?? 0);
-export const settingOf = ({ config }: CloudPool, name: string): string | null => config[name]?.trim() || null;
+export const settingOf = ({ config }: Pick<CloudPool, 'config'>, name: string): string | null => config[name]?.trim() || null;
 
 /** Pools may name the region as decisions do, `gcp/us-central1`. */
 export const bareRegion = (region: string): string => region.replace(/^gcp\//, '');

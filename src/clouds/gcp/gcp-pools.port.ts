@@ -6,6 +6,7 @@ export type PoolChange = 'done' | 'going' | 'absent' | 'exists' | Extract<CloudR
 /** What node pools and instance groups are asked alike. Every change names the state that it was decided on, and is `CloudUnknown` on another. */
 export interface GcpPools {
   readonly kind: GcpPool['kind'];
+  /** What has the pool's name: the pool itself before one that others made. */
   find(key: string): Promise<GcpPool | null>;
   /** Without machines; or why it cannot be. */
   create(pool: CloudPool, marks: Marks): Promise<PoolChange>;

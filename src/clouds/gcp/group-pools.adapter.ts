@@ -8,6 +8,7 @@ import {
   machineNames,
   MARK,
   nameOf,
+  ownerMarks,
   pathOf,
   settingOf,
   templateNameOf,
@@ -44,21 +45,19 @@ export class GroupPools implements GcpPools {
   }
 
   async find(key: string): Promise<GcpPool | null> {
-    const path = this.#known.get(key) ?? (await this.#locate(key));
-    const group = path === null ? null : await this.#groups.at(path);
-    const found = group && poolOf(group);
-    if (!found || !isOf(found, key)) {
-      this.#known.delete(key);
-      return null;
-    }
-    this.#known.set(key, found.path);
-    return found;
+    const known = this.#known.get(key);
+    const groups = await Promise.all((known ? [known] : await this.#locate(key)).map((path) => this.#groups.at(path)));
+    const there = groups.flatMap((group) => (group ? [poolOf(group)] : []));
+    const own = there.find((one) => isOf(one, key));
+    if (own) this.#known.set(key, own.path);
+    else this.#known.delete(key);
+    return own ?? there[0] ?? null;
   }
 
   async create(pool: CloudPool, marks: Marks): Promise<PoolChange> {
     const problem = problemWith(pool);
     if (problem !== null) return { outcome: 'refused', reason: 'INVALID', message: problem, retryAfterMs: null };
-    const template = await this.#makeTemplate(pool, marks);
+    const template = await this.#makeTemplate(pool);
     if (typeof template !== 'string') return template;
     const name = nameOf(pool.key);
     const path = `${this.#api.project}/${placeOf(pool)}/instanceGroupManagers/${name}`;
@@ -76,7 +75,7 @@ export class GroupPools implements GcpPools {
   }
 
   async describe({ path }: GcpPool, pool: CloudPool, marks: Marks): Promise<PoolChange> {
-    const template = await this.#makeTemplate(pool, marks);
+    const template = await this.#makeTemplate(pool);
     if (typeof template !== 'string') return template;
     return this.#groups.patch(await this.#group(path), { marks, instanceTemplate: template });
   }
@@ -102,22 +101,21 @@ export class GroupPools implements GcpPools {
     return group;
   }
 
-  /** Where in the project; a part of it that cannot be asked leaves all unknown. */
-  async #locate(key: string): Promise<string | null> {
+  /** Where in the project its name is; a part of it that cannot be asked leaves all unknown. */
+  async #locate(key: string): Promise<string[]> {
     const path = `${this.#api.project}/aggregated/instanceGroupManagers`;
     const pages = await this.#api.pages({ path, query: { filter: `name = ${nameOf(key)}`, maxResults: '500' } }, Listed);
     const places = pages.flatMap(({ items }) => Object.entries(items));
     const silent = places.find(([, { warning }]) => warning && warning.code !== 'NO_RESULTS_ON_PAGE');
     if (silent) throw new CloudUnknown(`${silent[0]} cannot be asked for groups: ${silent[1].warning?.code ?? ''}`);
-    const [found] = places.flatMap(([, { instanceGroupManagers }]) => instanceGroupManagers);
-    return found ? pathOf(found.selfLink) : null;
+    return places.flatMap(([, { instanceGroupManagers }]) => instanceGroupManagers.map(({ selfLink }) => pathOf(selfLink)));
   }
 
   /** Its path; templates never change, so that one of this name is the one. */
-  async #makeTemplate(pool: CloudPool, marks: Marks): Promise<string | Extract<PoolChange, object>> {
+  async #makeTemplate(pool: CloudPool): Promise<string | Extract<PoolChange, object>> {
     const name = templateNameOf(pool);
     const path = `${this.#api.project}/global/instanceTemplates`;
-    const body = { name, properties: propertiesOf(pool, marks) };
+    const body = { name, properties: propertiesOf(pool) };
     const outcome = await this.#api.change('compute', { method: 'POST', path, body }, `${this.#api.project}/global/operations`);
     return typeof outcome === 'string' ? `${path.slice(1)}/${name}` : outcome;
   }
@@ -136,7 +134,7 @@ function problemWith(pool: CloudPool): string | null {
   return settingOf(pool, 'image') === null ? 'the pool has no setting image' : null;
 }
 
-function propertiesOf(pool: CloudPool, marks: Marks): Record<string, unknown> {
+function propertiesOf(pool: CloudPool): Record<string, unknown> {
   const [disk, subnetwork, userData, account] = ['diskGib', 'subnet', 'userData', 'serviceAccount'].map((name) =>
     settingOf(pool, name),
   );
@@ -144,7 +142,7 @@ function propertiesOf(pool: CloudPool, marks: Marks): Record<string, unknown> {
   const script = userData?.replaceAll('{labels}', labelsText(pool));
   return {
     machineType: pool.instanceType,
-    labels: { [MARK.pool]: marks[MARK.pool] },
+    labels: ownerMarks(pool.key),
     disks: [{ boot: true, autoDelete: true, initializeParams }],
     networkInterfaces: [subnetwork ? { subnetwork } : { network: 'global/networks/default' }],
     ...(script ? { metadata: { items: [{ key: 'startup-script', value: script }] } } : {}),

@@ -33,12 +33,21 @@ export class NodePools implements GcpPools {
     const found = await Promise.all(
       this.#clusters.map((cluster) => this.#at(`${this.#pathOf(cluster)}/nodePools/${nameOf(key)}`)),
     );
-    return found.find((one) => one !== null && isOf(one, key)) ?? null;
+    const there = found.filter((one) => one !== null);
+    return there.find((one) => isOf(one, key)) ?? there[0] ?? null;
+  }
+
+  /** Groups of machines are found wherever they are in the project. */
+  outOfReach(pool: Pick<CloudPool, 'config'>): string | null {
+    const wanted = settingOf(pool, 'cluster');
+    return wanted === null || this.#clusters.some(({ name }) => name === wanted)
+      ? null
+      : `the configuration names no cluster ${wanted}`;
   }
 
   async create(pool: CloudPool, marks: Marks): Promise<PoolChange> {
     const cluster = this.#clusters.find(({ name }) => name === settingOf(pool, 'cluster'));
-    const problem = problemWith(pool, cluster);
+    const problem = this.outOfReach(pool) ?? problemWith(pool);
     if (problem !== null || !cluster) return invalid(problem ?? '');
     const nodePool = {
       ...{ name: nameOf(pool.key), initialNodeCount: 0, autoscaling: { enabled: false } },
@@ -99,8 +108,7 @@ export class NodePools implements GcpPools {
 
 const invalid = (message: string): PoolChange => ({ outcome: 'refused', reason: 'INVALID', message, retryAfterMs: null });
 
-function problemWith(pool: CloudPool, cluster: Cluster | undefined): string | null {
-  if (!cluster) return `the configuration names no cluster ${settingOf(pool, 'cluster') ?? ''}`;
+function problemWith(pool: CloudPool): string | null {
   if (!pool.instanceType) return 'the pool has no instance type';
   return pool.zone ? null : 'the pool has no zone, and sizes of GKE are per zone';
 }

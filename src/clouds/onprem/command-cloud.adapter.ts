@@ -71,6 +71,11 @@ export class CommandCloud implements MachineProvider, CloudCheck {
     return this.#run('scalePool', { key, ...wish, ...fence }, Result);
   }
 
+  /** The program knows. */
+  outOfReach(): null {
+    return null;
+  }
+
   deletePool(key: string, fence: CloudFence): Promise<CloudResult> {
     return this.#run('deletePool', { key, ...fence }, Result);
   }

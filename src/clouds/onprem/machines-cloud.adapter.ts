@@ -90,6 +90,11 @@ export class MachinesCloud implements MachineProvider, PriceFeed, CloudCheck {
     return result;
   }
 
+  /** What is rented is in its books, whatever the list says now. */
+  outOfReach(): null {
+    return null;
+  }
+
   async deletePool(key: string, fence: CloudFence): Promise<CloudResult> {
     const result = await this.#change({ key, fence }, (book) => ({
       book: withoutPool(book, key, (machine) => this.#stopped(machine)),

@@ -131,6 +131,11 @@ export class SimulatedCloud implements CloudProvider, CloudCheck {
     });
   }
 
+  /** What is rented is in its books. */
+  outOfReach(): null {
+    return null;
+  }
+
   deletePool(key: string, fence: CloudFence): Promise<CloudResult> {
     return this.#change({ key, fence }, (book) => ({
       book: withoutPool(book, key, (machine) => this.#stopped(machine)),

@@ -1,0 +1,8 @@
+/** Names a pool for good: the same cluster and pool of another installation is another pool, also where both rent in one account. */
+export const poolKeyOf = (installation: string, cluster: string, pool: string): string => `${installation}/${cluster}/${pool}`;
+
+/** Whose it is. */
+export const installationIn = (key: string): string => key.split('/', 1)[0] ?? '';
+
+/** What people know it by: its cluster and its name. */
+export const readableOf = (key: string): string => key.slice(key.indexOf('/') + 1);
