@@ -24,6 +24,9 @@ const MAX_REMEMBERED = 50_000;
 /** Unsent bytes of a table stream after which a router is too slow and must reconnect. Higher: memory per router. */
 const MAX_BACKLOG_BYTES = 64 * 1024 * 1024;
 
+/** While the link closes: how often connections that have become idle are cut. Higher: a stop takes longer. */
+const SWEEP_MS = 250;
+
 export interface RouterLinkDeps {
   /** Null for an unknown, revoked or expired token. */
   readonly authenticate: (token: string) => Promise<Principal | null>;
@@ -61,10 +64,12 @@ export class RouterLink {
   #soon: NodeJS.Immediate | null = null;
   #pause: NodeJS.Timeout | null = null;
   #heartbeat: NodeJS.Timeout | null = null;
+  #isClosing = false;
 
   constructor(deps: RouterLinkDeps) {
     this.#deps = deps;
     const onRequest = (request: IncomingMessage, response: ServerResponse): void => {
+      if (this.#isClosing) response.setHeader('connection', 'close');
       this.#onRequest(request, response).catch((error: unknown) => {
         deps.logger.error({ error: (error as Error).stack }, 'a link request failed');
         answer(response, 500, { error: 'Try again.' });
@@ -84,7 +89,9 @@ export class RouterLink {
     return (this.#server.address() as AddressInfo).port;
   }
 
+  /** Ends tables, answers reports that run, and sends everything that still comes over a kept connection elsewhere. */
   async close(): Promise<void> {
+    this.#isClosing = true;
     this.#stopListening?.();
     if (this.#soon) clearImmediate(this.#soon);
     if (this.#pause) clearTimeout(this.#pause);
@@ -92,7 +99,10 @@ export class RouterLink {
     const closed = new Promise((resolve) => this.#server.close(resolve));
     for (const stream of this.#streams.keys()) stream.end();
     this.#server.closeIdleConnections();
+    // And again: an answer that had begun before keeps its connection.
+    const sweep = setInterval(() => this.#server.closeIdleConnections(), SWEEP_MS);
     await closed;
+    clearInterval(sweep);
   }
 
   async #onRequest(request: IncomingMessage, response: ServerResponse): Promise<void> {
@@ -122,6 +132,10 @@ export class RouterLink {
 
   /** Until the router leaves, or its token is good no more: a table tells who may call what. */
   #stream(response: ServerResponse, { name, holder, principal, bearer }: JoinedRouter): void {
+    if (this.#isClosing) {
+      answer(response, 503, { error: 'Ask again: this control plane is going.' });
+      return;
+    }
     void this.#joined(name);
     const unwatch = watchToken(this.#deps, { bearer, known: principal, everyMs: RECHECK_ROUTER_MS }, () => response.destroy());
     response.writeHead(200, { 'content-type': 'text/event-stream', 'cache-control': 'no-store' });

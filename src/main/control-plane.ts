@@ -88,11 +88,11 @@ export class ControlPlane {
       throw listenError(error as NodeJS.ErrnoException, 'the API', options.port, 'PURSER_PORT');
     });
     this.#running.push(planner);
-    this.#running.push({ stop: () => api.close(options.stopDelayMs) });
+    // At once: neither's callers may hold up the other's end.
+    this.#running.push({ stop: () => Promise.all([api.close(options.stopDelayMs), link.close()]).then(() => undefined) });
     const linkPort = await link.listen(options.linkHost, options.linkPort).catch((error: unknown) => {
       throw listenError(error as NodeJS.ErrnoException, 'the router link', options.linkPort, 'PURSER_LINK_PORT');
     });
-    this.#running.push({ stop: () => link.close() });
     this.#parts.setReady(true);
     return { port, linkPort };
   }

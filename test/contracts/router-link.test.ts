@@ -1,5 +1,6 @@
 // The router link over real HTTP: streams, tokens, limits; the table and the book of usage are plain lists.
-import { request } from 'node:http';
+import { once } from 'node:events';
+import { Agent, request, type IncomingMessage } from 'node:http';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { RouterLink } from '../../src/api/router-link.ts';
 import type { Principal, PrincipalKind } from '../../src/kernel/principal.ts';
@@ -23,6 +24,7 @@ const principals: Record<string, Principal> = { good: principal('router', 'edge'
 let answerFor: (token: string) => Promise<Principal | null>;
 let current: RouteTable | null;
 let booked: UsageReport[];
+let accept: () => Promise<void>;
 let joined: string[];
 let listeners: Set<() => void>;
 let link: RouterLink;
@@ -33,6 +35,7 @@ beforeEach(async () => {
   current = table(1, [deployment('a/b/c', [revision([known])])]);
   answerFor = (token) => Promise.resolve(principals[token] ?? null);
   booked = [];
+  accept = () => Promise.resolve();
   joined = [];
   listeners = new Set();
   link = new RouterLink({
@@ -46,10 +49,11 @@ beforeEach(async () => {
     },
     usage: {
       joined: ({ name }) => Promise.resolve(void joined.push(name)),
-      accept: (report) => {
+      accept: async (report) => {
+        await accept();
         const repeated = booked.some((one) => one.sequence === report.sequence);
         if (!repeated) booked.push(report);
-        return Promise.resolve({ accepted: true, repeated, refusedRows: 0 });
+        return { accepted: true, repeated, refusedRows: 0 };
       },
     },
     registry: makeMetricRegistry(),
@@ -259,6 +263,35 @@ describe('Router link: what is no report', () => {
       });
       expect([target, status]).toEqual([target, 401]);
     }
+  });
+});
+
+describe('Router link: its end', () => {
+  it('waits for no router that keeps its connection: a report that runs is answered, a table is to be asked for elsewhere', async () => {
+    const accepting = new AbortController();
+    const mayAccept = new AbortController();
+    const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+    const ask = (method: string, path: string, body = '') =>
+      new Promise<IncomingMessage>((resolve, reject) => {
+        const options = { method, agent, headers: { ...bearer('good'), 'content-type': 'application/json' } };
+        request(`${url}${path}`, options, (answer) => resolve(answer.resume()))
+          .once('error', reject)
+          .end(body);
+      });
+    accept = async () => {
+      accepting.abort();
+      await once(mayAccept.signal, 'abort');
+    };
+    const accepted = once(accepting.signal, 'abort');
+    const reported = ask('POST', '/link/v1/reports', JSON.stringify(report()));
+    await accepted;
+    const closed = link.close();
+    // On the connection that the report keeps, as a router that asks for its next table does.
+    const table = ask('GET', '/link/v1/table');
+    mayAccept.abort();
+    expect((await reported).statusCode).toBe(200);
+    expect((await table).statusCode).toBe(503);
+    await closed;
   });
 });
 
