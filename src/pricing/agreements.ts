@@ -4,6 +4,7 @@ import type { Id } from '../kernel/id.ts';
 import type { Instant } from '../kernel/instant.ts';
 import { invariant } from '../kernel/invariant.ts';
 import type { PicoUsd, PicoUsdPerHour } from '../kernel/money.ts';
+import { matchesStars } from '../kernel/star-pattern.ts';
 
 /** Thousandths of a percent in a whole. */
 const WHOLE = 100_000n;
@@ -129,13 +130,10 @@ function fits({ provider, region, instanceTypes, capacityTypes }: Discount, offe
   return (
     (provider === null || provider === offering.provider) &&
     (region === null || region === offering.region) &&
-    (instanceTypes === null || globOf(instanceTypes).test(offering.instanceType)) &&
+    (instanceTypes === null || matchesStars(instanceTypes, offering.instanceType)) &&
     (capacityTypes?.includes(offering.capacityType) ?? true)
   );
 }
-
-const globOf = (pattern: string): RegExp =>
-  new RegExp(`^${pattern.replace(/[.+?^${}()|[\]\\]/g, String.raw`\$&`).replaceAll('*', '.*')}$`);
 
 /** How many machines a committed amount per hour pays for; what is left over pays for none. */
 export const coveredBy = (committedPerHour: PicoUsdPerHour, ratePerHour: PicoUsdPerHour): number =>

@@ -9,7 +9,7 @@ import { ANY_GPU, type Demand, type PlacementPolicy } from '../../src/scheduler/
 import { filterOfferings, machinesFor, replicasPerMachine } from '../../src/scheduler/filter-offerings.ts';
 import type { PlaceFacts } from '../../src/scheduler/place-facts.ts';
 import { planPlacement } from '../../src/scheduler/plan-placement.ts';
-import { meansRegion } from '../../src/scheduler/region-pattern.ts';
+import { meansAnyRegion } from '../../src/scheduler/region-pattern.ts';
 import { candidate, makeMarket, MARKET_NOW } from '../support/market.ts';
 
 const SMALL: Demand = { resources: { cpuMilli: 1000, memoryMib: 2048, accelerator: null }, capacityTypes: ['on_demand', 'spot'] };
@@ -189,7 +189,7 @@ describe('Scheduler core: filter, score, fill', () => {
     ['a*b*c', 'abc', true],
     ['ab*bc', 'abc', false],
     ['aws/us-east', 'aws/us-east-1', false],
-  ])('%s means %s: %s', (pattern, region, means) => expect(meansRegion(pattern, region)).toBe(means));
+  ])('%s means %s: %s', (pattern, region, means) => expect(meansAnyRegion([pattern], region)).toBe(means));
 });
 
 describe('Scheduler core: contradictory policy', () => {

@@ -57,6 +57,16 @@ describe('Price agreements: what is charged beside the list', () => {
     expect(prices([agreed(spec)])).toEqual([[10, fits ? usd('0.099999') : LIST]]);
   });
 
+  test('a pattern of very many stars is answered in one walk through the name', () => {
+    const offering = { ...OFFERING, instanceType: 'a'.repeat(10_000) };
+    const priceBy = (instanceTypes: string) =>
+      agreedPrices(offering, () => LIST, [agreed(discount(1, { instanceTypes }))], { from: 10 }).map(
+        ({ effective }) => effective,
+      );
+    expect(priceBy(`${'*a'.repeat(50)}b`)).toEqual([LIST]);
+    expect(priceBy(`${'*a'.repeat(50)}*`)).toEqual([usd('0.099999')]);
+  });
+
   test('the largest of several counts, each from when it begins until it ends', () => {
     expect(prices([agreed(discount(10_000), 0, 30), agreed(discount(25_000), 20, 40)])).toEqual([
       [10, usd('0.09')],

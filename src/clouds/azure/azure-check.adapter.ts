@@ -9,6 +9,7 @@ import type { SpotNotices } from './spot-notices.adapter.ts';
 import type { BillSource } from '../bill.port.ts';
 import type { Clock } from '../../kernel/clock.ts';
 import { DAY_MS } from '../../kernel/instant.ts';
+import { matchesStars } from '../../kernel/star-pattern.ts';
 
 const AGENT_POOLS = 'Microsoft.ContainerService/managedClusters/agentPools';
 const SCALE_SETS = 'Microsoft.Compute/virtualMachineScaleSets';
@@ -102,9 +103,8 @@ export class AzureCheck {
   }
 }
 
-/** A star stands for anything. */
-const matches = (pattern: string, action: string): boolean =>
-  new RegExp(`^${pattern.replace(/[.+?^${}()|[\]\\]/g, '\\$&').replaceAll('*', '.*')}$`, 'i').test(action);
+/** A star stands for anything; letters are alike, large or small. */
+const matches = (pattern: string, action: string): boolean => matchesStars(pattern.toLowerCase(), action.toLowerCase());
 
 const allows = ({ actions, notActions }: z.infer<typeof Permission>, action: string): boolean =>
   actions.some((one) => matches(one, action)) && !notActions.some((one) => matches(one, action));

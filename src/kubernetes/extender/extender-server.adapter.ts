@@ -9,6 +9,8 @@ import { readQuestion, type NodesQuestion } from './read-question.ts';
 const MAX_QUESTION_BYTES = 8 * 1024 * 1024;
 /** A question that is not whole by then is given up. Higher: slow callers hold sockets; lower: a busy scheduler is refused. */
 const QUESTION_MS = 5_000;
+/** At a time; a scheduler keeps a few. Higher: so many questions of that size are held; lower: several schedulers refuse each other. */
+const MAX_CONNECTIONS = 32;
 
 export interface ExtenderServerOptions {
   readonly host: string;
@@ -16,6 +18,10 @@ export interface ExtenderServerOptions {
   /** Certificate and key (PEM); null = plain HTTP. */
   readonly tls: { readonly cert: string; readonly key: string } | null;
   readonly logger: Logger;
+  /** Instead of 5 s. */
+  readonly questionMs?: number;
+  /** Instead of 32. */
+  readonly connections?: number;
 }
 
 /** `POST /filter` and `POST /prioritize` as a scheduler asks them; `GET /healthz`. It tells prices to whoever asks, and takes no orders. */
@@ -31,8 +37,11 @@ export class ExtenderServer {
       '/prioritize': (question) => extender.prioritize(question),
     };
     const listener: RequestListener = (request, response) => void this.#respond(request, response);
-    this.#server = options.tls ? createTlsServer(options.tls, listener) : createServer(listener);
-    this.#server.requestTimeout = QUESTION_MS;
+    const { questionMs = QUESTION_MS, connections = MAX_CONNECTIONS } = options;
+    // What is late is looked for now and then, by default every 30 s.
+    const times = { requestTimeout: questionMs, headersTimeout: questionMs, connectionsCheckingInterval: questionMs / 5 };
+    this.#server = options.tls ? createTlsServer({ ...options.tls, ...times }, listener) : createServer(times, listener);
+    this.#server.maxConnections = connections;
   }
 
   async listen(): Promise<AddressInfo> {
@@ -47,7 +56,10 @@ export class ExtenderServer {
   async close(): Promise<void> {
     const closed = new Promise((resolve) => this.#server.close(resolve));
     this.#server.closeIdleConnections();
+    // Once closed, nobody looks for what is late any more.
+    const late = setTimeout(() => this.#server.closeAllConnections(), this.#options.questionMs ?? QUESTION_MS);
     await closed;
+    clearTimeout(late);
   }
 
   async #respond(request: IncomingMessage, response: ServerResponse): Promise<void> {
