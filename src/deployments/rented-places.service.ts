@@ -35,7 +35,7 @@ import {
   isRentedFrom,
   makePool,
   NODE_OVERHEAD,
-  nameOfPool,
+  poolFor,
   refusalsOf,
   rentableOf,
   sharedOn,
@@ -48,7 +48,7 @@ import {
 import { knownHourlyOf } from './workload-cost.ts';
 
 export interface RentedPlacesDeps {
-  readonly clusters: Pick<ClusterStore, 'pools' | 'insertPool' | 'lockSources'>;
+  readonly clusters: Pick<ClusterStore, 'pools' | 'rentedPools' | 'insertPool' | 'lockSources'>;
   readonly nodes: Pick<NodeStore, 'scalings' | 'saveScaling' | 'saveScalingStatus' | 'lockScaling' | 'presentNodes'>;
   readonly capacity: Pick<CapacityStore, 'answers'>;
   readonly prices: Pick<PricesService, 'priced'>;
@@ -143,7 +143,9 @@ export class RentedPlaces {
       tx,
       pools.map(({ id }) => id),
     );
-    const there = { pools, scalings: new Map(scalings.map((one) => [one.poolId, one])) };
+    const gone = (await clusters.rentedPools(tx, ids)).filter(({ removedAt }) => removedAt !== null);
+    const leaving = new Map(ids.map((id) => [id, new Set(gone.filter((one) => one.clusterId === id).map(({ name }) => name))]));
+    const there = { pools, leaving, scalings: new Map(scalings.map((one) => [one.poolId, one])) };
     const own = new Set((question.current?.workloads ?? []).map(({ poolId }) => poolId));
     const isKubernetes = sources.some(({ cluster }) => cluster.kind === 'kubernetes');
     const facts = {
@@ -177,8 +179,7 @@ export class RentedPlaces {
   #rented(world: World, from: Source, place: PlacedReplicas, replicas: number): Growing {
     const { there, own } = world;
     const { offering, zone, machines, cost } = place;
-    const name = nameOfPool(from, offering, zone);
-    const existing = there.pools.find((pool) => pool.clusterId === from.cluster.id && pool.name === name);
+    const { name, pool: existing } = poolFor(from, { offering, zone }, there);
     const pool = existing ?? makePool(from, { name, offering }, { now: this.#deps.clock.now(), random: this.#deps.random });
     const before = allowedOf(there.scalings.get(pool.id));
     // What others that share the pool were allowed is not among what is left, and stays.

@@ -1,5 +1,6 @@
 import { regionOf } from '../clouds/offering-key.ts';
 import type { Offering } from '../clouds/offering.ts';
+import { isRentedFrom, nameOfRegion } from '../fleet/capacity-source.ts';
 import { canRun, isLost, isUnreachable, type CapacitySource, type Cluster, type Pool } from '../fleet/cluster.ts';
 import type { ClusterNode, PoolScaling } from '../fleet/node.ts';
 import { newId, type Id } from '../kernel/id.ts';
@@ -14,6 +15,8 @@ import type { Demand } from '../scheduler/demand.ts';
 import { replicasPerMachine } from '../scheduler/filter-offerings.ts';
 import type { FreeCapacity } from '../scheduler/fill-places.ts';
 import type { KnownRefusal, RentableRegion } from '../scheduler/place-facts.ts';
+import type { Workload } from './replica.ts';
+import { machinesOf } from './workload-cost.ts';
 
 /** A cluster that may rent somewhere. */
 export interface Source {
@@ -37,7 +40,24 @@ export interface RentedCapacity {
 /** Pools and how they scale, as far as anybody knows. */
 export interface PoolsThere {
   readonly pools: readonly Pool[];
+  /** Names, by cluster, of pools that were removed and whose machines still go. */
+  readonly leaving: ReadonlyMap<Id, ReadonlySet<string>>;
   readonly scalings: ReadonlyMap<Id, PoolScaling>;
+  /** That are wished for in each pool, by everybody. */
+  readonly machines: ReadonlyMap<Id, number>;
+}
+
+/** Machines of one deployment, by pool. */
+export function machinesByPool(workloads: readonly Pick<Workload, 'poolId' | 'replicas' | 'perMachine'>[]): Map<Id, number> {
+  const sums = new Map<Id, number>();
+  for (const one of workloads) sums.set(one.poolId, (sums.get(one.poolId) ?? 0) + machinesOf(one));
+  return sums;
+}
+
+/** What a pool holds without what one deployment has of it: the machines that others wish for, or that there are, whichever is more. */
+export function othersIn({ scalings, machines }: PoolsThere, own: ReadonlyMap<Id, number>, poolId: Id): number {
+  const held = Math.max(machines.get(poolId) ?? 0, scalings.get(poolId)?.desiredNodes ?? 0);
+  return Math.max(0, held - (own.get(poolId) ?? 0));
 }
 
 /** Where clusters that can run the format and can be reached may rent. */
@@ -52,31 +72,21 @@ export const sourcesOf = (clusters: readonly Cluster[], format: string): Source[
       })),
     );
 
-/** Of a source: what its pools have been allowed, those that were given back and those of `own` left out. */
-function promisedOf(from: Source, { pools, scalings }: PoolsThere, own: ReadonlySet<Id>): number {
-  const its = pools.filter((pool) => pool.clusterId === from.cluster.id && pool.offeringId !== null && !own.has(pool.id));
-  return its.reduce((all, { id }) => {
-    const scaling = scalings.get(id);
-    return all + (scaling && isRentedFrom(from, scaling) ? allowedOf(scaling) : 0);
-  }, 0);
+/** Of a source: what all its pools hold without what one deployment has of them. */
+export function promisedOf({ cluster, source }: Source, there: PoolsThere, own: ReadonlyMap<Id, number>): number {
+  const its = there.pools.filter(({ id, clusterId }) => {
+    const scaling = there.scalings.get(id);
+    return clusterId === cluster.id && scaling !== undefined && isRentedFrom(source, scaling);
+  });
+  return its.reduce((all, { id }) => all + othersIn(there, own, id), 0);
 }
 
-export const isRentedFrom = ({ source }: Source, { provider, config }: Pick<PoolScaling, 'provider' | 'config'>): boolean =>
-  provider === source.provider && config['region'] === nameOfRegion(source.region);
-
-/** Machines that a pool holds of what its source may rent: none once it has given them back, until it is asked for again. */
-export const allowedOf = (scaling: PoolScaling | undefined): number => (!scaling || isGivenBack(scaling) ? 0 : scaling.maxNodes);
-
-export const isGivenBack = ({ scaledAt, desiredNodes }: PoolScaling): boolean => scaledAt !== null && desiredNodes === 0;
-
 /** Machines that each source may still rent. */
-export const rentableOf = (sources: readonly Source[], there: PoolsThere, own: ReadonlySet<Id>): RentableRegion[] =>
+export const rentableOf = (sources: readonly Source[], there: PoolsThere, own: ReadonlyMap<Id, number>): RentableRegion[] =>
   sources.map((one) => ({
     ...{ source: one.key, region: one.source.region, zones: one.source.zones },
     machines: Math.max(0, one.source.maxNodes - promisedOf(one, there, own)),
   }));
-
-const nameOfRegion = (region: string): string => region.slice(region.indexOf('/') + 1);
 
 /** What providers refused and nobody should ask for again just yet. */
 export const refusalsOf = (answers: readonly CapacityAnswer[], sources: readonly Source[], now: Instant): KnownRefusal[] =>
@@ -98,12 +108,12 @@ function regionOfAnswer(key: CapacityAnswer['key'], sources: readonly Source[]):
 }
 
 /** Nodes without work that are paid for: room for so many replicas, by pool and kind of machine. */
-export function freeOf(nodes: readonly ClusterNode[], offerings: ReadonlyMap<Id, Offering>, demand: Demand): FreeCapacity[] {
-  const idle = nodes.filter(
-    (node) =>
-      node.idleSince !== null && node.readiness === 'ready' && node.schedulable && node.notice === null && !node.releasing,
-  );
-  const rooms = idle.flatMap((node): FreeCapacity[] => {
+export function freeOf(
+  nodes: readonly ClusterNode[],
+  { offerings, machines }: { readonly offerings: ReadonlyMap<Id, Offering>; readonly machines: PoolsThere['machines'] },
+  demand: Demand,
+): FreeCapacity[] {
+  const rooms = unclaimed(nodes, machines).flatMap((node): FreeCapacity[] => {
     const offering = node.offeringId === null ? undefined : offerings.get(node.offeringId);
     if (!offering || node.poolId === null) return [];
     const { cpuMilli, memoryMib, accelerator } = node.allocatable;
@@ -118,12 +128,60 @@ export function freeOf(nodes: readonly ClusterNode[], offerings: ReadonlyMap<Id,
   });
 }
 
+/** Idle nodes of each pool, without as many as are wished for there beyond those that work: their pods are on their way. */
+function unclaimed(nodes: readonly ClusterNode[], machines: PoolsThere['machines']): ClusterNode[] {
+  const byPool = Map.groupBy(nodes, ({ poolId }) => poolId);
+  return [...byPool].flatMap(([poolId, its]) => {
+    const idle = its.filter(
+      (node) =>
+        node.idleSince !== null && node.readiness === 'ready' && node.schedulable && node.notice === null && !node.releasing,
+    );
+    const working = its.length - its.filter(({ idleSince }) => idleSince !== null).length;
+    const claimed = Math.max(0, (machines.get(poolId ?? '') ?? 0) - working);
+    return idle.slice(claimed);
+  });
+}
+
 /** A pool's label on its nodes: its replicas run nowhere else. */
 const POOL_LABEL = 'purser.dev/pool';
 const MAX_NAME = 63;
 
-/** The pool of a source for one kind of machine is the same for every deployment: `g4dn-xlarge-spot-us-east-1-aws`. */
-export function nameOfPool({ source }: Source, offering: Offering, zone: string): string {
+/** The kind of machine that a pool has. */
+export interface RentedKind {
+  readonly offering: Offering;
+  readonly zone: string;
+}
+
+/**
+ * The pool of a source for one kind of machine is the same for every deployment. One that others made under its name stays theirs, and one
+ * whose machines still go is no more: the next name is taken then.
+ */
+export function poolFor(
+  from: Source,
+  kind: RentedKind,
+  there: PoolsThere,
+): { readonly name: string; readonly pool: Pool | null } {
+  const plain = nameOfPool(from, kind);
+  const named = new Map(there.pools.filter(({ clusterId }) => clusterId === from.cluster.id).map((pool) => [pool.name, pool]));
+  const leaving = there.leaving.get(from.cluster.id);
+  for (let n = 1; ; n += 1) {
+    const name = n === 1 ? plain : `${plain.slice(0, MAX_NAME - 4)}-${n}`;
+    const pool = named.get(name) ?? null;
+    if (pool ? isMadeFor(from, kind, { pool, scaling: there.scalings.get(pool.id) }) : !leaving?.has(name)) return { name, pool };
+  }
+}
+
+function isMadeFor(
+  from: Source,
+  { offering }: RentedKind,
+  { pool, scaling }: { readonly pool: Pool; readonly scaling: PoolScaling | undefined },
+): boolean {
+  if (!scaling || !isRentedFrom(from.source, scaling)) return false;
+  return pool.offeringId === offering.id && isMade(pool);
+}
+
+/** `g4dn-xlarge-spot-us-east-1-aws` */
+function nameOfPool({ source }: Source, { offering, zone }: RentedKind): string {
   const parts = [offering.instanceType, offering.capacityType, zone || nameOfRegion(source.region), source.provider];
   const name = parts
     .join('-')
@@ -142,6 +200,9 @@ export const makePool = (
   ...{ nodeSelector: { [POOL_LABEL]: name }, version: 1, createdAt: now, removedAt: null },
 });
 
+/** True if it was made for what runs there, and not by a person. */
+export const isMade = ({ name, nodeSelector }: Pool): boolean => nodeSelector[POOL_LABEL] === name;
+
 /** What its provider is told: where, what, and the settings of the source. */
 export const configOf = ({ source }: Source, offering: Offering, zone: string): PoolScaling['config'] => ({
   ...source.config,
@@ -159,7 +220,7 @@ export function sharedOn(resources: Resources, offering: Offering, kind: Cluster
   return Math.max(1, replicasPerMachine({ demand: { resources, capacityTypes: [] }, facts }, offering));
 }
 
-/** Machines that a pool was allowed before, and those that it needs now. */
+/** Machines that a deployment has in a pool, and those that it needs there now. */
 export interface AskedGrowth {
   readonly source: string;
   readonly before: number;
