@@ -62,21 +62,47 @@ interface Candidate {
 /** A plan holds no more: 20 that fit and 20 that do not. */
 const MAX_CANDIDATES = 40;
 
-/** What was looked at, with its price and why it lost. */
-export const candidateTable = (candidates: readonly Candidate[]): string[] => [
+/** What was looked at: what fits with its price, then what does not and why, once per kind of machine. */
+export function candidateLines(candidates: readonly Candidate[]): string[] {
+  const fits = candidates.filter(({ score }) => score);
+  const others = Map.groupBy(
+    candidates.filter(({ score }) => !score),
+    ({ offering, rejectedBecause }) => `${nameOf(offering)}, ${capacityOf(offering)}: ${rejectedBecause?.code ?? ''}`,
+  );
+  return [
+    ...(fits.length > 0 ? [fitTable(fits)] : []),
+    ...(others.size > 0 ? ['Did not fit, the closest:', ...[...others.values()].flatMap(rejectionLines)] : []),
+    ...(candidates.length >= MAX_CANDIDATES ? ['There are more: these are the best and the closest.'] : []),
+  ];
+}
+
+const nameOf = ({ provider, instanceType }: Candidate['offering']): string => `${provider} ${instanceType}`;
+const capacityOf = ({ capacityType }: Candidate['offering']): string => capacityType.toLowerCase();
+
+const fitTable = (fits: readonly Candidate[]): string =>
   table(
     ['', 'offering', 'region', 'capacity', 'per hour', 'per month', 'with all', 'why'],
-    candidates.map(({ offering, hourly, monthly, score, chosen, rejectedBecause }) => [
+    fits.map(({ offering, hourly, monthly, score, chosen, rejectedBecause }) => [
       chosen ? '*' : '',
-      `${offering.provider} ${offering.instanceType}`,
-      offering.region,
-      offering.capacityType.toLowerCase(),
+      ...[nameOf(offering), offering.region, capacityOf(offering)],
       ...[hourly, monthly, score].map((one) => (one ? money(one.amount) : '-')),
-      chosen ? 'chosen' : `${rejectedBecause?.code ?? ''}: ${rejectedBecause?.message ?? ''}`,
+      chosen ? 'chosen' : (rejectedBecause?.code ?? ''),
     ]),
-  ),
-  ...(candidates.length >= MAX_CANDIDATES ? ['The best that fit and the others that came closest; there are more.'] : []),
-];
+  );
+
+/** The same kind of machine, refused for the same reason: it is told of the first, which is the cheapest. */
+function rejectionLines(same: readonly Candidate[]): string[] {
+  const [first] = same;
+  if (!first) return [];
+  const { offering, hourly, rejectedBecause } = first;
+  const regions = new Set(same.map((one) => one.offering.region)).size - 1;
+  const more = regions === 0 ? '' : ` and ${regions} more ${regions === 1 ? 'region' : 'regions'}`;
+  const price = hourly ? `${same.length > 1 ? 'from ' : ''}${money(hourly.amount)} per hour` : 'no price';
+  return [
+    `   ${nameOf(offering)} in ${offering.region}${more}, ${capacityOf(offering)}, ${price}`,
+    `      ${rejectedBecause?.code ?? ''}: ${rejectedBecause?.message ?? ''}`,
+  ];
+}
 
 interface Place {
   readonly cluster: string;
@@ -87,11 +113,9 @@ interface Place {
   readonly hourly: Amount;
 }
 
-/** Where machines are rented, one line each; none where everything is as it is. */
+/** Where its replicas go, and on what, one line each. */
 export const placeLines = (places: readonly Place[]): string[] =>
-  places
-    .filter(({ machines }) => typeof machines === 'number')
-    .map(
-      ({ cluster, pool, offering, replicas, machines, hourly }) =>
-        `${replicas} on ${cluster}/${pool}: ${machines} × ${offering}, ${money(hourly.amount)} per hour`,
-    );
+  places.map(({ cluster, pool, offering, replicas, machines, hourly }) => {
+    const on = typeof machines === 'number' ? `${machines} × ${offering}` : `what is there, priced as ${offering}`;
+    return `${replicas} on ${cluster}/${pool}: ${on}, ${money(hourly.amount)} per hour`;
+  });

@@ -63,6 +63,18 @@ export const withWishOptions = (command: Command): Command =>
     .option('--pool <pool>', 'on which kind of capacity there')
     .option('--adopt <namespace/name>', 'take over a Deployment that runs in the cluster already, without a restart');
 
+/** How a plan is run says nothing of the wish. */
+const OF_THE_RUN: ReadonlySet<string> = new Set(['plan', 'planHash', 'wait', 'timeout']);
+
+/** What was wished for as it was written, each with a blank before it, so that the next command can be pasted into a shell. */
+export const asWritten = (command: Command): string =>
+  command.options
+    .filter((option) => !OF_THE_RUN.has(option.attributeName()))
+    .filter((option) => command.getOptionValueSource(option.attributeName()) === 'cli')
+    .flatMap((option) => [option.long ?? '', ...[command.getOptionValue(option.attributeName()) as string | string[]].flat()])
+    .map((word) => ` ${/^[\w./:=@,+-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`}`)
+    .join('');
+
 const NUMBERS = {
   modelVersion: '--model-version',
   replicas: '--replicas',

@@ -21,7 +21,7 @@ const PROCESSES: Readonly<Record<string, () => Promise<unknown>>> = {
 };
 
 const startProcess = PROCESSES[process.argv[2] ?? ''];
-const asksForHelp = ['--help', '-h'].includes(process.argv[3] ?? '');
+const asksForHelp = ['--help', '-h'].includes(process.argv[3] ?? '') && process.argv[2] !== 'simulate';
 if (startProcess && !asksForHelp) {
   await startProcess().catch(stopWithReason);
 } else {

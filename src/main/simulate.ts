@@ -1,7 +1,7 @@
-import { writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { accessSync, constants, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { Command, InvalidArgumentError, Option } from 'commander';
-import { compareSpot } from '../simulation/compare-spot.ts';
+import { compareSpot, type SpotRow } from '../simulation/compare-spot.ts';
 import { makeMarket, MARKETS } from '../simulation/made-up-market.ts';
 import { TraceError } from '../simulation/parse-spot-traces.ts';
 import { seededRandom } from '../simulation/seeded-random.ts';
@@ -56,21 +56,40 @@ export async function simulate(): Promise<void> {
     .option('--json', 'print one JSON document')
     .action(simulateSpot);
   addPackingCommand(program);
-  await program.parseAsync(process.argv.slice(3), { from: 'user' });
+  try {
+    await program.parseAsync(process.argv.slice(3), { from: 'user' });
+  } catch (error) {
+    if (!(error instanceof StartError)) throw error;
+    console.error(`purser: ${error.message}`);
+    process.exitCode = WRONG_ARGUMENTS;
+  }
 }
 
+/** Each table as soon as it is known: all of them take a while. */
 function simulateSpot({ replicas, onDemandRatio, launchDelay, json, chart, ...markets }: SpotOptions): void {
   const scenario = { replicas, onDemandRatio, launchMs: launchDelay };
-  const rows = groupsOf(markets).flatMap((group) => compareSpot({ ...scenario, group }));
-  if (chart !== undefined) writeChart(chart, spotChart(rows));
-  console.log(json ? JSON.stringify({ rows }) : spotText(rows));
+  const groups = groupsOf(markets);
+  if (chart !== undefined) writing(chart, () => accessSync(dirname(chart), constants.W_OK));
+  const rows: SpotRow[] = [];
+  for (const group of groups) {
+    const own = compareSpot({ ...scenario, group });
+    if (!json) console.log(`${rows.length > 0 ? '\n' : ''}${spotText(group, own)}`);
+    rows.push(...own);
+  }
+  if (chart !== undefined) writing(chart, () => writeFileSync(chart, spotChart(rows)));
+  if (json) console.log(JSON.stringify({ rows }));
 }
 
 function groupsOf({ traces, prices, market }: Pick<SpotOptions, 'traces' | 'prices' | 'market'>): SpotGroup[] {
   if (market !== undefined)
     return MARKETS.map((shape, n) => makeMarket(shape, seededRandom(market + n), `made up ${market}.${n + 1}`));
   const recorded = prices === undefined ? undefined : named('--prices', () => readSpotPrices(prices === true ? PRICES : prices));
-  return named('--traces', () => readSpotTraces(traces, recorded));
+  const groups = named('--traces', () => readSpotTraces(traces, recorded));
+  if (recorded && !groups.some((group) => group.traces.some((trace) => trace.prices)))
+    throw new StartError(
+      '--prices: prices.csv has none of these pools; instance_type, zone and start_date must be those of index.csv.',
+    );
+  return groups;
 }
 
 function named<T>(option: string, read: () => T): T {
@@ -82,9 +101,9 @@ function named<T>(option: string, read: () => T): T {
   }
 }
 
-function writeChart(path: string, svg: string): void {
+function writing(path: string, write: () => void): void {
   try {
-    writeFileSync(path, svg);
+    write();
   } catch (error) {
     throw new StartError(`--chart: ${path} cannot be written: ${(error as Error).message}`);
   }

@@ -21,7 +21,9 @@ export class TraceError extends Error {
 
 /** Throws `TraceError`. */
 export function parseTraceIndex(text: string): TraceEntry[] {
-  return rowsOf(text, 'index.csv').map(({ line, field }) => {
+  const rows = rowsOf(text, 'index.csv');
+  if (rows.length === 0) throw new TraceError('index.csv names no trace.');
+  return rows.map(({ line, field }) => {
     const seconds = Number(field('gap_seconds'));
     if (!(seconds > 0)) throw new TraceError(`index.csv, line ${line}: gap_seconds must be a number of seconds above 0.`);
     const group = [field('cloud'), field('instance_type'), `${field('nodes_requested')}node`, field('kind'), field('start_date')];
@@ -35,12 +37,23 @@ export function parseTraceIndex(text: string): TraceEntry[] {
   });
 }
 
-/** Availability by tick. Throws `TraceError`. */
-export function parseTrace(text: string, file: string): number[] {
-  return rowsOf(text, file).map(({ line, field }) => {
+/** Availability by tick. Throws `TraceError`, also where samples are missing or not in order: time between them would be made up. */
+export function parseTrace(text: string, { file, tickMs }: Pick<TraceEntry, 'file' | 'tickMs'>): number[] {
+  const rows = rowsOf(text, file);
+  if (rows.length === 0) throw new TraceError(`${file} has no samples.`);
+  let before = NaN;
+  return rows.map(({ line, field }) => {
     const available = field('available');
     if (!/^\d{1,6}$/.test(available))
       throw new TraceError(`${file}, line ${line}: available must be a whole number of instances.`);
+    const at = field('tick_seconds') === '' ? NaN : Number(field('tick_seconds')) * 1000;
+    if (!Number.isFinite(at)) throw new TraceError(`${file}, line ${line}: tick_seconds must be a number of seconds.`);
+    // Half a sample early or late is a slow clock; more is a hole, another order or another gap.
+    if (Math.abs(at - before - tickMs) > tickMs / 2)
+      throw new TraceError(
+        `${file}, line ${line}: ${(at - before) / 1000} s after the sample before, and gap_seconds of index.csv is ${tickMs / 1000}: make two traces of one with a hole.`,
+      );
+    before = at;
     return Number(available);
   });
 }

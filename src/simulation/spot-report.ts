@@ -1,12 +1,17 @@
+import { DAY_MS } from '../kernel/instant.ts';
 import type { SpotRow } from './compare-spot.ts';
+import type { SpotGroup } from './spot-market.ts';
 
 const HEAD = ['POLICY', 'SETTING', 'TO ON-DEMAND', 'TO CLAIRVOYANT', 'FILLED', 'WORST LOSS', 'MOVES'];
 
-/** The rows for people, a table per group. */
-export function spotText(rows: readonly SpotRow[]): string {
-  return [...Map.groupBy(rows, ({ group }) => group)]
-    .map(([group, own]) => [group, ...columns([HEAD, ...own.map(cellsOf)])].join('\n'))
-    .join('\n\n');
+/** The rows of one group for people, under what it was. */
+export const spotText = (group: SpotGroup, rows: readonly SpotRow[]): string =>
+  [`${group.name}: ${extentOf(group)}`, ...columns([HEAD, ...rows.map(cellsOf)])].join('\n');
+
+function extentOf({ traces, tickMs, ticks }: SpotGroup): string {
+  const pools = `${traces.length} ${traces.length === 1 ? 'pool' : 'pools'}`;
+  const days = `${((ticks * tickMs) / DAY_MS).toFixed(1)} days`;
+  return `${pools}, ${days}, a tick is ${tickMs / 1000} s${traces.some(({ prices }) => prices) ? ', at recorded prices' : ''}`;
 }
 
 const cellsOf = (row: SpotRow): string[] => [

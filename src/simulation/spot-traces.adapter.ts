@@ -8,7 +8,7 @@ import type { SpotGroup } from './spot-market.ts';
 export function readSpotTraces(folder: string, prices?: SpotPrices): SpotGroup[] {
   const index = parseTraceIndex(readText(folder, 'index.csv'));
   return groupTraces(
-    index.map((entry) => ({ ...entry, available: parseTrace(readText(folder, entry.file), entry.file) })),
+    index.map((entry) => ({ ...entry, available: parseTrace(readText(folder, entry.file), entry) })),
     prices,
   );
 }

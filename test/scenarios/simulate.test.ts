@@ -44,8 +44,16 @@ describe('purser simulate spot', () => {
 
   test('prints a table for people', async () => {
     const { stdout } = await simulate('--traces', folder, '--replicas', '1');
-    expect(stdout).toMatch(/^aws p3\.2xlarge 1node availability 2023-02-15\nPOLICY +SETTING +TO ON-DEMAND/);
+    expect(stdout).toMatch(
+      /^aws p3\.2xlarge 1node availability 2023-02-15: 1 pool, 0\.0 days, a tick is 300 s\nPOLICY +SETTING +TO ON-DEMAND/,
+    );
     expect(stdout).toMatch(/^spothedge +1 extra +\d\.\d{3}/m);
+  });
+
+  test('--help is its own', async () => {
+    const { code, stdout } = await purserSimulate('--help');
+    expect(code).toBe(0);
+    expect(stdout).toMatch(/^Usage: purser simulate /);
   });
 
   test('--market makes up markets from a seed, --chart draws what was found', async () => {
@@ -69,10 +77,12 @@ describe('purser simulate spot', () => {
   test.each([
     [['--market', 'x'], 2, /--market <seed>.*whole number/],
     [['--market', '1', '--prices'], 2, /--market <seed>.*cannot be used with option '--prices/],
-    [['--prices', '/nowhere'], 1, /--prices: \/nowhere\/prices\.csv is not there/],
+    [['--prices', '/nowhere'], 2, /--prices: \/nowhere\/prices\.csv is not there/],
     [['--replicas', '0'], 2, /--replicas <count>.*whole number from 1 to 1000/],
     [['--launch-delay', 'soon'], 2, /--launch-delay <duration>.*180s/],
-    [['--traces', '/nowhere'], 1, /--traces: \/nowhere\/index\.csv is not there/],
+    [['--traces', folder, '--prices'], 2, /--prices: prices\.csv has none of these pools/],
+    [['--chart', '/nowhere/spot.svg'], 2, /--chart: \/nowhere\/spot\.svg cannot be written/],
+    [['--traces', '/nowhere'], 2, /--traces: \/nowhere\/index\.csv is not there/],
   ])('%j is refused with the option and the mend', async (args, code, message) => {
     const refused = await simulate(...args);
     expect(refused.code).toBe(code);
@@ -106,7 +116,7 @@ describe('purser simulate packing', () => {
   test.each([
     [['--demand', '0'], 2, 'A number above 0, at most 10.'],
     [['--seed', 'x'], 2, 'A whole number from 0 to 2147483647.'],
-    [['--nodes', '/none.csv'], 1, '--nodes: /none.csv is no file; name a CSV file, plain or gzipped.'],
+    [['--nodes', '/none.csv'], 2, '--nodes: /none.csv is no file; name a CSV file, plain or gzipped.'],
   ])('%j is refused', async (args, code, message) => {
     expect(await packing(...args)).toMatchObject({ code, stderr: expect.stringContaining(message) as string });
   });

@@ -320,6 +320,7 @@ describe('Spot: what is known of pools', () => {
 
 describe('Spot: traces that cannot be used', () => {
   const INDEX = 'file,cloud,zone,instance_type,nodes_requested,kind,start_date,gap_seconds\n';
+  const MINUTES = { file: 'a.csv', tickMs: 60_000 };
   const entry = (zone: string, gap: string) => `${zone}.csv,aws,${zone},p3.2xlarge,1,availability,2023-02-15,${gap}\n`;
 
   test.each([
@@ -327,9 +328,19 @@ describe('Spot: traces that cannot be used', () => {
     ['a column that is missing', () => parseTraceIndex('file,cloud\na.csv,aws\n'), /index\.csv, line 2: the column gap_seconds/],
     [
       'a number of instances that is none',
-      () => parseTrace('tick_seconds,available\n0,1\n60,-1\n', 'a.csv'),
+      () => parseTrace('tick_seconds,available\n0,1\n60,-1\n', MINUTES),
       /a\.csv, line 3: available/,
     ],
+    ['samples that are missing', () => parseTrace('tick_seconds,available\n0,1\n60,1\n600,1\n', MINUTES), /line 4: 540 s after/],
+    ['samples in another order', () => parseTrace('tick_seconds,available\n60,1\n0,1\n', MINUTES), /line 3: -60 s after/],
+    [
+      'another gap than it says',
+      () => parseTrace('tick_seconds,available\n0,1\n300,1\n', MINUTES),
+      /gap_seconds of index.csv is 60/,
+    ],
+    ['a time that is none', () => parseTrace('tick_seconds,available\n0,1\n,1\n', MINUTES), /line 3: tick_seconds/],
+    ['a trace without samples', () => parseTrace('tick_seconds,available\n', MINUTES), /a\.csv has no samples/],
+    ['an index that names nothing', () => parseTraceIndex(INDEX), /index\.csv names no trace/],
     [
       'two traces of one zone',
       () => groupTraces(parseTraceIndex(INDEX + entry('a', '60') + entry('a', '60')).map((one) => ({ ...one, available: [1] }))),

@@ -4,6 +4,7 @@ import type { CostDimension, CostSpreading, CostStep, CostsQuery } from '../../t
 import type { Cli } from '../cli-context.ts';
 import { CommandFailure, EXIT } from '../exit-codes.ts';
 import { money, table } from '../output.ts';
+import { since } from '../values.ts';
 import { found } from '../refusals.ts';
 
 const Costs = graphql(`
@@ -108,8 +109,6 @@ interface CostsOptions {
   readonly spread: string;
 }
 
-const UNITS: Readonly<Record<string, number>> = { m: 60_000, h: 3_600_000, d: 86_400_000 };
-
 export function addCostsCommand(program: Command, cli: () => Cli): void {
   program
     .command('costs')
@@ -124,7 +123,7 @@ export function addCostsCommand(program: Command, cli: () => Cli): void {
 
 async function costs({ client, output }: Cli, options: CostsOptions): Promise<void> {
   const to = Date.now();
-  const range = { from: new Date(to - parseDuration(options.since)).toISOString(), to: new Date(to).toISOString() };
+  const range = { from: new Date(to - since(options.since)).toISOString(), to: new Date(to).toISOString() };
   const groupBy = options.by.split(',').map((name) => oneOf(DIMENSIONS, '--by', name));
   const step = options.step === undefined ? null : oneOf(STEPS, '--step', options.step);
   const api = client();
@@ -188,10 +187,4 @@ function costsText(answer: CostsQuery['costs'], groupBy: readonly CostDimension[
         ]
       : []),
   ].join('\n');
-}
-
-function parseDuration(text: string): number {
-  const match = /^(\d{1,5})([mhd])$/.exec(text);
-  if (!match) throw new CommandFailure(`--since "${text}" must look like 30m, 24h or 7d.`, EXIT.USAGE);
-  return Number(match[1]) * (UNITS[match[2] ?? ''] ?? 0);
 }

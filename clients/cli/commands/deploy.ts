@@ -6,10 +6,10 @@ import type { DeployMutation } from '../../typescript/generated/graphql.ts';
 import type { Cli } from '../cli-context.ts';
 import { CommandFailure, EXIT } from '../exit-codes.ts';
 import { wholeNumber } from '../output.ts';
-import { candidateTable, costLine, peakLine, placeLines } from '../plans.ts';
+import { candidateLines, costLine, peakLine, placeLines } from '../plans.ts';
 import { found, refuse } from '../refusals.ts';
 import { showJointPlan, type JointOptions } from '../joint-plan.ts';
-import { inputOf, withWishOptions, type WishOptions } from '../wish-options.ts';
+import { asWritten, inputOf, withWishOptions, type WishOptions } from '../wish-options.ts';
 
 const Deploy = graphql(`
   mutation Deploy($input: DeployInput!, $dryRun: Boolean!, $planHash: String, $expectedVersion: Int, $idempotencyKey: String) {
@@ -127,14 +127,18 @@ export function addDeployCommand(program: Command, cli: () => Cli): void {
     .option('--plan-hash <hash>', 'run exactly this plan, or nothing')
     .option('--wait', 'return when it is ready')
     .option('--timeout <seconds>', 'how long --wait waits', '120')
-    .action((path: string, options: DeployOptions) => deploy(cli(), path, options));
+    .action((path: string, options: DeployOptions, command: Command) =>
+      options.plan ? showPlan(cli(), path, options, asWritten(command)) : deploy(cli(), path, options),
+    );
   withWishOptions(
     program.command('plan [deployment]').description('what a wish would come to, where and at which price; changes nothing'),
   )
     .option('--all [project]', 'a joint plan over everything that runs, of team/project or all: machines shared')
     .option('--exact', 'with --all: better and bound it by a solver')
-    .action((path: string | undefined, options: WishOptions & JointOptions) =>
-      options.all ? showJointPlan(cli(), options) : deploy(cli(), named(path), { ...options, plan: true, timeout: '0' }),
+    .action((path: string | undefined, options: WishOptions & JointOptions, command: Command) =>
+      options.all
+        ? showJointPlan(cli(), options)
+        : showPlan(cli(), named(path), { ...options, timeout: '0' }, asWritten(command)),
     );
 }
 
@@ -144,7 +148,6 @@ function named(path: string | undefined): string {
 }
 
 async function deploy(cli: Cli, path: string, options: DeployOptions): Promise<void> {
-  if (options.plan) return showPlan(cli, path, options);
   const timeoutMs = wholeNumber('--timeout', options.timeout) * 1000;
   const variables = { ...variablesOf(path, options), dryRun: false, idempotencyKey: randomUUID() };
   const { deploy: payload } = await cli.client().request(Deploy, variables);
@@ -159,6 +162,7 @@ async function deploy(cli: Cli, path: string, options: DeployOptions): Promise<v
   cli.output.result({ ...shown, plan }, () =>
     [
       ...actionLines(plan),
+      ...placeLines(plan.places),
       `${path} is ${options.wait ? 'ready' : 'on its way'} at ${deployment.endpoint.url}`,
       costLine(plan),
       next,
@@ -167,14 +171,14 @@ async function deploy(cli: Cli, path: string, options: DeployOptions): Promise<v
 }
 
 /** A wish that cannot be had shows what was looked at, too. */
-async function showPlan(cli: Cli, path: string, options: DeployOptions): Promise<void> {
+async function showPlan(cli: Cli, path: string, options: DeployOptions, written: string): Promise<void> {
   const { deploy: payload } = await cli
     .client()
     .request(Deploy, { ...variablesOf(path, options), dryRun: true, idempotencyKey: null });
-  if (payload.userErrors.length > 0 && payload.plan) cli.output.note(candidateTable(payload.plan.candidates).join('\n'));
+  if (payload.userErrors.length > 0 && payload.plan) cli.output.note(candidateLines(payload.plan.candidates).join('\n'));
   refuse(payload.userErrors);
   const plan = found(payload.plan, 'plan');
-  cli.output.result(plan, () => planText(plan, path));
+  cli.output.result(plan, () => planText(plan, `${path}${written}`));
 }
 
 const variablesOf = (path: string, { planHash, expectedVersion, ...options }: DeployOptions) => ({
@@ -185,19 +189,20 @@ const variablesOf = (path: string, { planHash, expectedVersion, ...options }: De
 
 type Plan = NonNullable<DeployMutation['deploy']['plan']>;
 
-function planText(plan: Plan, path: string): string {
+function planText(plan: Plan, wish: string): string {
   return [
     ...actionLines(plan),
     '',
     ...placeLines(plan.places),
-    ...candidateTable(plan.candidates),
+    '',
+    ...candidateLines(plan.candidates),
     '',
     plan.why,
     ...plan.wouldChange,
     ...plan.risks.map((risk) => `Risk: ${risk}`),
     costLine(plan),
     peakLine(plan),
-    `Next: purser deploy ${path} --plan-hash ${plan.hash} --wait (with the same options)`,
+    `Next: purser deploy ${wish} --plan-hash ${plan.hash} --wait`,
   ].join('\n');
 }
 

@@ -6,6 +6,8 @@ import type { Cli } from '../cli-context.ts';
 import { capacityType, offeringKey } from '../offering-key.ts';
 import { money, table, wholeNumber } from '../output.ts';
 import { refuse } from '../refusals.ts';
+import { CommandFailure, EXIT } from '../exit-codes.ts';
+import { decimal, instant } from '../values.ts';
 
 const PriceAgreements = graphql(`
   query PriceAgreements {
@@ -152,7 +154,9 @@ export function addAgreementCommands(prices: Command, cli: () => Cli): void {
 }
 
 const timed = (command: Command): Command =>
-  command.option('--from <instant>', 'in force from then on; else from now on').option('--until <instant>', 'and until then');
+  command
+    .option('--from <when>', 'in force from then on, such as 2027-01-01; else from now on')
+    .option('--until <when>', 'and until then');
 
 function addOwnCommand(prices: Command, cli: () => Cli): void {
   timed(prices.command('own <name>'))
@@ -178,7 +182,14 @@ function addOwnCommand(prices: Command, cli: () => Cli): void {
 async function discount({ client, output }: Cli, name: string, options: DiscountOptions): Promise<void> {
   const { percent, provider, region, types, capacity } = options;
   const input = {
-    ...{ name, percent, ...termsOf(options), provider: provider ?? null, region: region ?? null, instanceTypes: types ?? null },
+    ...{
+      name,
+      percent: decimal('--percent', percent),
+      ...termsOf(options),
+      provider: provider ?? null,
+      region: region ?? null,
+      instanceTypes: types ?? null,
+    },
     capacityTypes: capacity?.map(capacityType) ?? null,
   };
   const { setDiscount: answer } = await client().request(SetDiscount, { input, idempotencyKey: randomUUID() });
@@ -188,10 +199,12 @@ async function discount({ client, output }: Cli, name: string, options: Discount
 
 async function reserve({ client, output }: Cli, name: string, options: ReserveOptions): Promise<void> {
   const { offering, rate, count, committed } = options;
+  if ((count === undefined) === (committed === undefined))
+    throw new CommandFailure('Give --count of a reservation, or --committed USD per hour of a savings plan.', EXIT.USAGE);
   const input = {
-    ...{ name, covers: offeringKey(offering), ratePerHour: rate, ...termsOf(options) },
+    ...{ name, covers: offeringKey(offering), ratePerHour: decimal('--rate', rate), ...termsOf(options) },
     count: count === undefined ? null : wholeNumber('--count', count),
-    committedPerHour: committed ?? null,
+    committedPerHour: committed === undefined ? null : decimal('--committed', committed),
   };
   const { setCommitment: answer } = await client().request(SetCommitment, { input, idempotencyKey: randomUUID() });
   refuse(answer.userErrors);
@@ -199,22 +212,28 @@ async function reserve({ client, output }: Cli, name: string, options: ReserveOp
 }
 
 async function own({ client, output }: Cli, name: string, options: OwnOptions): Promise<void> {
-  const { provider, region, type, purchase, residual, power, hosting, accelerator } = options;
-  const whole = (option: keyof OwnOptions) => wholeNumber(`--${option}`, options[option] ?? '');
+  const { provider, region, type, accelerator } = options;
+  const whole = (option: string, text: string) => wholeNumber(`--${option}`, text);
+  const usd = (option: 'purchase' | 'residual' | 'power' | 'hosting') => decimal(`--${option}`, options[option]);
   const input = {
-    ...{ name, provider, region, instanceType: type, purchase, residual, ...termsOf(options) },
-    ...{ perKilowattHour: power, hostingPerMonth: hosting, architecture: 'amd64' },
+    ...{ name, provider, region, instanceType: type, ...termsOf(options) },
+    ...{ purchase: usd('purchase'), residual: usd('residual') },
+    ...{ perKilowattHour: usd('power'), hostingPerMonth: usd('hosting'), architecture: 'amd64' },
     ...{
-      cpuMilli: whole('cpu'),
-      memoryMib: whole('memory'),
-      count: whole('count'),
-      months: whole('months'),
-      watts: whole('watts'),
+      cpuMilli: whole('cpu', options.cpu),
+      memoryMib: whole('memory', options.memory),
+      count: whole('count', options.count),
+      months: whole('months', options.months),
+      watts: whole('watts', options.watts),
     },
     accelerator:
       accelerator === undefined
         ? null
-        : { model: accelerator, countMilli: whole('accelerators') * 1000, memoryMib: whole('acceleratorMemory') },
+        : {
+            model: accelerator,
+            countMilli: whole('accelerators', options.accelerators) * 1000,
+            memoryMib: whole('accelerator-memory', options.acceleratorMemory),
+          },
   };
   const { setOwnHardware: answer } = await client().request(SetOwnHardware, { input, idempotencyKey: randomUUID() });
   refuse(answer.userErrors);
@@ -237,7 +256,10 @@ async function end({ client, output }: Cli, name: string): Promise<void> {
   output.result(removePriceAgreement.agreement, () => `${name} has ended.`);
 }
 
-const termsOf = ({ from, until }: Terms) => ({ from: from ?? null, until: until ?? null });
+const termsOf = ({ from, until }: Terms) => ({
+  from: from === undefined ? null : instant('--from', from),
+  until: until === undefined ? null : instant('--until', until),
+});
 
 const agreementsText = (rows: readonly Agreement[]): string =>
   table(

@@ -1,20 +1,15 @@
 import { randomUUID } from 'node:crypto';
 import type { Command } from 'commander';
 import { graphql } from '../../typescript/generated/gql.ts';
-import type {
-  OfferingFilter,
-  PriceFeedsQuery,
-  PriceHistoryQuery,
-  PricesQuery,
-  QuarantinedPricesQuery,
-} from '../../typescript/generated/graphql.ts';
+import type { OfferingFilter, PriceFeedsQuery, PriceHistoryQuery, PricesQuery } from '../../typescript/generated/graphql.ts';
 import type { Cli } from '../cli-context.ts';
 import { CommandFailure, EXIT } from '../exit-codes.ts';
 import { capacityType, offeringKey, offeringText } from '../offering-key.ts';
 import { money, table, wholeNumber } from '../output.ts';
-import { allNodes } from '../pages.ts';
 import { refuse } from '../refusals.ts';
+import { decimal, region, since } from '../values.ts';
 import { addAgreementCommands } from './price-agreements.ts';
+import { addQuarantineCommand } from './price-quarantine.ts';
 
 const Prices = graphql(`
   query Prices($filter: OfferingFilter, $orderBy: OfferingOrder!, $first: Int!) {
@@ -30,6 +25,7 @@ const Prices = graphql(`
         accelerator {
           model
           countMilli
+          memoryMib
         }
         interruptionBand
         price {
@@ -104,43 +100,6 @@ const PriceFeeds = graphql(`
   }
 `);
 
-const QuarantinedPrices = graphql(`
-  query QuarantinedPrices($feed: String, $after: String) {
-    quarantinedPrices(feed: $feed, first: 100, after: $after) {
-      nodes {
-        id
-        feed
-        offeringKey
-        said
-        unit
-        currency
-        code
-        message
-        observedAt
-        isAcceptable
-      }
-      pageInfo {
-        hasNextPage
-        endCursor
-      }
-    }
-  }
-`);
-
-const DecideQuarantined = graphql(`
-  mutation DecideQuarantined($input: DecideQuarantinedPriceInput!, $idempotencyKey: String) {
-    decideQuarantinedPrice(input: $input, idempotencyKey: $idempotencyKey) {
-      price {
-        offeringKey
-        state
-      }
-      userErrors {
-        ...Refusal
-      }
-    }
-  }
-`);
-
 interface ListOptions {
   readonly region?: string[];
   readonly type?: string[];
@@ -153,18 +112,12 @@ interface ListOptions {
   readonly limit: string;
 }
 
-interface QuarantineOptions {
-  readonly feed?: string;
-  readonly accept?: string;
-  readonly dismiss?: string;
-}
-
 export function addPriceCommands(program: Command, cli: () => Cli): void {
   const prices = program.command('prices').description('what can be rented, what it costs, and who says so');
   prices
     .command('list', { isDefault: true })
     .description('offerings with their prices, cheapest first')
-    .option('--region <regions...>', 'only there: aws/us-east-1')
+    .option('--region <regions...>', "only there: aws/us-east-1, or all of a provider: 'aws/*'")
     .option('--type <types...>', 'only of these instance types')
     .option('--capacity <types...>', 'on_demand, spot, reserved')
     .option('--accelerator <models...>', 'only with one of these: T4, A100')
@@ -177,8 +130,8 @@ export function addPriceCommands(program: Command, cli: () => Cli): void {
   prices
     .command('history <offering>')
     .description('what was believed of a price: aws/us-east-1/-/m5.large/spot')
-    .option('--since <duration>', 'how far back, in days: 30d', '30d')
-    .action((offering: string, { since }: { readonly since: string }) => history(cli(), offering, since));
+    .option('--since <duration>', 'how far back: 30m, 24h, 30d', '30d')
+    .action((offering: string, options: { readonly since: string }) => history(cli(), offering, options.since));
   prices
     .command('set <offering> [usd]')
     .description('sets a price per hour by hand, over all that is observed')
@@ -190,13 +143,7 @@ export function addPriceCommands(program: Command, cli: () => Cli): void {
     .command('feeds')
     .description('who says prices, and how it is doing')
     .action(() => feeds(cli()));
-  prices
-    .command('quarantine')
-    .description('prices that are not believed; --accept or --dismiss one')
-    .option('--feed <name>', 'only of this feed')
-    .option('--accept <id>', 'it is right: it counts from now on')
-    .option('--dismiss <id>', 'it is wrong: the last good price stands')
-    .action((options: QuarantineOptions) => quarantine(cli(), options));
+  addQuarantineCommand(prices, cli);
   addAgreementCommands(prices, cli);
 }
 
@@ -205,18 +152,32 @@ async function list({ client, output }: Cli, options: ListOptions): Promise<void
   const orderBy = options.order === 'key' ? 'KEY' : 'PRICE';
   const first = wholeNumber('--limit', options.limit);
   const { offerings } = await client().request(Prices, { filter: filterOf(options), orderBy, first });
-  output.result(offerings.nodes, () => listText(offerings.nodes));
+  output.result(offerings.nodes, () => (offerings.nodes.length > 0 ? listText(offerings.nodes) : NOTHING_FITS));
 }
 
-const filterOf = ({ region, type, capacity, accelerator, cpu, memory, max }: ListOptions): OfferingFilter => ({
-  regions: region ?? null,
+/** An empty table would leave open whether the word was wrong. */
+const NOTHING_FITS =
+  'Nothing fits. Words are as purser prices list prints them: region aws/us-east-1, type m5.large, accelerator T4.';
+
+const filterOf = ({ region: regions, type, capacity, accelerator, cpu, memory, max }: ListOptions): OfferingFilter => ({
+  ...placesOf(regions?.map((text) => region('--region', text)) ?? []),
   instanceTypes: type ?? null,
   capacityTypes: capacity?.map(capacityType) ?? null,
   acceleratorModels: accelerator ?? null,
   minCpuMilli: atLeast('--cpu', cpu),
   minMemoryMib: atLeast('--memory', memory),
-  maxPricePerHour: max ?? null,
+  maxPricePerHour: max === undefined ? null : decimal('--max', max),
 });
+
+const ALL_OF = '/*';
+
+/** The API knows providers and regions, not patterns. */
+function placesOf(regions: readonly string[]): Pick<OfferingFilter, 'providers' | 'regions'> {
+  const whole = regions.filter((one) => one.endsWith(ALL_OF));
+  if (whole.length === 0) return { regions: regions.length > 0 ? [...regions] : null };
+  if (whole.length === regions.length) return { providers: whole.map((one) => one.slice(0, -ALL_OF.length)) };
+  throw new CommandFailure("--region names either regions or whole providers ('aws/*'), not both.", EXIT.USAGE);
+}
 
 const atLeast = (option: string, text: string | undefined): number | null =>
   text === undefined ? null : wholeNumber(option, text);
@@ -228,7 +189,7 @@ const listText = (rows: PricesQuery['offerings']['nodes']): string =>
       offeringText(row),
       String(row.cpuMilli / 1000),
       row.memoryMib == null ? '?' : String(row.memoryMib),
-      row.accelerator ? `${row.accelerator.countMilli / 1000} × ${row.accelerator.model}` : '-',
+      row.accelerator ? acceleratorText(row.accelerator) : '-',
       row.interruptionBand ?? '-',
       row.price ? money(row.price.perHour.amount) : 'unpriced',
       row.price ? money(row.price.listPerHour.amount) : '-',
@@ -236,13 +197,26 @@ const listText = (rows: PricesQuery['offerings']['nodes']): string =>
     ]),
   );
 
-async function history({ client, output }: Cli, offering: string, since: string): Promise<void> {
-  const days = /^(\d{1,4})d$/.exec(since)?.[1];
-  if (days === undefined) throw new CommandFailure(`--since "${since}" must look like 30d.`, EXIT.USAGE);
+const MIB_PER_GIB = 1024;
+
+function acceleratorText({
+  countMilli,
+  model,
+  memoryMib,
+}: NonNullable<PricesQuery['offerings']['nodes'][number]['accelerator']>) {
+  const memory = memoryMib === 0 ? '' : ` ${Number((memoryMib / MIB_PER_GIB).toFixed(1))}G`;
+  return `${Number((countMilli / 1000).toFixed(2))} × ${model}${memory}`;
+}
+
+async function history({ client, output }: Cli, offering: string, back: string): Promise<void> {
   const to = Date.now();
-  const range = { from: new Date(to - Number(days) * 86_400_000).toISOString(), to: new Date(to).toISOString() };
+  const range = { from: new Date(to - since(back)).toISOString(), to: new Date(to).toISOString() };
   const { priceHistory } = await client().request(PriceHistory, { offering: offeringKey(offering), range });
-  output.result(priceHistory, () => historyText(priceHistory));
+  output.result(priceHistory, () =>
+    priceHistory.length > 0
+      ? historyText(priceHistory)
+      : `Nothing was believed of ${offering} in that time; purser prices list --type … names what there is.`,
+  );
 }
 
 const historyText = (points: PriceHistoryQuery['priceHistory']): string =>
@@ -256,7 +230,7 @@ async function setPrice(
   { offering, usd, clear }: { readonly offering: string; readonly usd: string | undefined; readonly clear: boolean },
 ): Promise<void> {
   if (clear === (usd !== undefined)) throw new CommandFailure('Give a price in USD per hour, or --clear.', EXIT.USAGE);
-  const input = { offering: offeringKey(offering), pricePerHour: usd ?? null };
+  const input = { offering: offeringKey(offering), pricePerHour: usd === undefined ? null : decimal('the price', usd) };
   const { setPriceOverride } = await client().request(SetPrice, { input, idempotencyKey: randomUUID() });
   refuse(setPriceOverride.userErrors);
   const price = setPriceOverride.offering?.price;
@@ -277,7 +251,7 @@ const feedsText = (rows: PriceFeedsQuery['priceFeeds']): string =>
     ['feed', 'every', 'read', 'prices', 'quarantined', 'unreadable', 'state'],
     rows.map((feed) => [
       feed.name,
-      `${feed.intervalSeconds}s`,
+      every(feed.intervalSeconds),
       feed.readAt ?? 'never',
       String(feed.rows),
       String(feed.quarantined),
@@ -286,38 +260,10 @@ const feedsText = (rows: PriceFeedsQuery['priceFeeds']): string =>
     ]),
   );
 
+const every = (seconds: number): string => (seconds % 60 === 0 ? `${seconds / 60} min` : `${seconds} s`);
+
 function feedState({ isConfigured, staleSince, error }: PriceFeedsQuery['priceFeeds'][number]): string {
   if (!isConfigured) return 'not configured any more';
-  const trouble = error == null ? [] : [error];
-  return [staleSince == null ? 'ok' : `stale since ${staleSince}`, ...trouble].join(': ');
+  const state = error == null ? 'ok' : 'failing';
+  return [staleSince == null ? state : `stale since ${staleSince}`, ...(error == null ? [] : [error])].join(': ');
 }
-
-async function quarantine({ client, output }: Cli, { feed, accept, dismiss }: QuarantineOptions): Promise<void> {
-  const api = client();
-  if (accept !== undefined && dismiss !== undefined) throw new CommandFailure('Either --accept or --dismiss.', EXIT.USAGE);
-  const decided = accept ?? dismiss;
-  if (decided === undefined) {
-    const rows = await allNodes(
-      async (after) => (await api.request(QuarantinedPrices, { feed: feed ?? null, after })).quarantinedPrices,
-    );
-    output.result(rows, () => (rows.length === 0 ? 'Every price is believed.' : quarantineText(rows)));
-    return;
-  }
-  const input = { quarantinedPrice: decided, decision: accept === undefined ? 'DISMISS' : 'ACCEPT' } as const;
-  const { decideQuarantinedPrice } = await api.request(DecideQuarantined, { input, idempotencyKey: randomUUID() });
-  refuse(decideQuarantinedPrice.userErrors);
-  const { price } = decideQuarantinedPrice;
-  output.result(price, () => `${price?.offeringKey ?? decided}: ${(price?.state ?? '').toLowerCase()}.`);
-}
-
-const quarantineText = (rows: QuarantinedPricesQuery['quarantinedPrices']['nodes']): string =>
-  table(
-    ['id', 'feed', 'offering', 'said', 'reason'],
-    rows.map((row) => [
-      row.id,
-      row.feed,
-      row.offeringKey,
-      `${row.said} ${row.currency}/${row.unit}`,
-      `${row.code}: ${row.message}${row.isAcceptable ? '' : ' (can only be dismissed)'}`,
-    ]),
-  );

@@ -1405,6 +1405,22 @@ export type RemovePriceAgreementMutationVariables = Exact<{
 
 export type RemovePriceAgreementMutation = { removePriceAgreement: { agreement: { name: string, kind: PriceAgreementKind, covers: string, percent: string | null, count: number | null, from: string, until: string | null, version: number, perHour: { amount: string } | null } | null, userErrors: Array<{ code: UserErrorCode, message: string, path: Array<string> | null, hint: string | null }> } };
 
+export type QuarantinedPricesQueryVariables = Exact<{
+  feed?: string | null | undefined;
+  after?: string | null | undefined;
+}>;
+
+
+export type QuarantinedPricesQuery = { quarantinedPrices: { nodes: Array<{ id: string, feed: string, offeringKey: string, said: string, unit: string, currency: string, code: PriceDoubt, message: string, observedAt: string, isAcceptable: boolean }>, pageInfo: { hasNextPage: boolean, endCursor: string | null } } };
+
+export type DecideQuarantinedMutationVariables = Exact<{
+  input: DecideQuarantinedPriceInput;
+  idempotencyKey?: string | null | undefined;
+}>;
+
+
+export type DecideQuarantinedMutation = { decideQuarantinedPrice: { price: { offeringKey: string, state: QuarantineState } | null, userErrors: Array<{ code: UserErrorCode, message: string, path: Array<string> | null, hint: string | null }> } };
+
 export type PricesQueryVariables = Exact<{
   filter?: OfferingFilter | null | undefined;
   orderBy: OfferingOrder;
@@ -1412,7 +1428,7 @@ export type PricesQueryVariables = Exact<{
 }>;
 
 
-export type PricesQuery = { offerings: { nodes: Array<{ provider: string, region: string, zone: string | null, instanceType: string, capacityType: CapacityType, cpuMilli: number, memoryMib: number | null, interruptionBand: string | null, accelerator: { model: string, countMilli: number } | null, price: { source: string, isStale: boolean, perHour: { amount: string }, listPerHour: { amount: string } } | null }> } };
+export type PricesQuery = { offerings: { nodes: Array<{ provider: string, region: string, zone: string | null, instanceType: string, capacityType: CapacityType, cpuMilli: number, memoryMib: number | null, interruptionBand: string | null, accelerator: { model: string, countMilli: number, memoryMib: number } | null, price: { source: string, isStale: boolean, perHour: { amount: string }, listPerHour: { amount: string } } | null }> } };
 
 export type PriceHistoryQueryVariables = Exact<{
   offering: OfferingKey;
@@ -1434,22 +1450,6 @@ export type PriceFeedsQueryVariables = Exact<{ [key: string]: never; }>;
 
 
 export type PriceFeedsQuery = { priceFeeds: Array<{ name: string, isConfigured: boolean, intervalSeconds: number, attemptedAt: string | null, readAt: string | null, rows: number, quarantined: number, error: string | null, staleSince: string | null, unreadable: Array<{ ref: string, reason: string }> }> };
-
-export type QuarantinedPricesQueryVariables = Exact<{
-  feed?: string | null | undefined;
-  after?: string | null | undefined;
-}>;
-
-
-export type QuarantinedPricesQuery = { quarantinedPrices: { nodes: Array<{ id: string, feed: string, offeringKey: string, said: string, unit: string, currency: string, code: PriceDoubt, message: string, observedAt: string, isAcceptable: boolean }>, pageInfo: { hasNextPage: boolean, endCursor: string | null } } };
-
-export type DecideQuarantinedMutationVariables = Exact<{
-  input: DecideQuarantinedPriceInput;
-  idempotencyKey?: string | null | undefined;
-}>;
-
-
-export type DecideQuarantinedMutation = { decideQuarantinedPrice: { price: { offeringKey: string, state: QuarantineState } | null, userErrors: Array<{ code: UserErrorCode, message: string, path: Array<string> | null, hint: string | null }> } };
 
 export type ModelsQueryVariables = Exact<{
   after?: string | null | undefined;
@@ -2975,6 +2975,46 @@ fragment Refusal on UserError {
   path
   hint
 }`) as unknown as TypedDocumentString<RemovePriceAgreementMutation, RemovePriceAgreementMutationVariables>;
+export const QuarantinedPricesDocument = new TypedDocumentString(`
+    query QuarantinedPrices($feed: String, $after: String) {
+  quarantinedPrices(feed: $feed, first: 100, after: $after) {
+    nodes {
+      id
+      feed
+      offeringKey
+      said
+      unit
+      currency
+      code
+      message
+      observedAt
+      isAcceptable
+    }
+    pageInfo {
+      hasNextPage
+      endCursor
+    }
+  }
+}
+    `) as unknown as TypedDocumentString<QuarantinedPricesQuery, QuarantinedPricesQueryVariables>;
+export const DecideQuarantinedDocument = new TypedDocumentString(`
+    mutation DecideQuarantined($input: DecideQuarantinedPriceInput!, $idempotencyKey: String) {
+  decideQuarantinedPrice(input: $input, idempotencyKey: $idempotencyKey) {
+    price {
+      offeringKey
+      state
+    }
+    userErrors {
+      ...Refusal
+    }
+  }
+}
+    fragment Refusal on UserError {
+  code
+  message
+  path
+  hint
+}`) as unknown as TypedDocumentString<DecideQuarantinedMutation, DecideQuarantinedMutationVariables>;
 export const PricesDocument = new TypedDocumentString(`
     query Prices($filter: OfferingFilter, $orderBy: OfferingOrder!, $first: Int!) {
   offerings(filter: $filter, orderBy: $orderBy, first: $first) {
@@ -2989,6 +3029,7 @@ export const PricesDocument = new TypedDocumentString(`
       accelerator {
         model
         countMilli
+        memoryMib
       }
       interruptionBand
       price {
@@ -3064,46 +3105,6 @@ export const PriceFeedsDocument = new TypedDocumentString(`
   }
 }
     `) as unknown as TypedDocumentString<PriceFeedsQuery, PriceFeedsQueryVariables>;
-export const QuarantinedPricesDocument = new TypedDocumentString(`
-    query QuarantinedPrices($feed: String, $after: String) {
-  quarantinedPrices(feed: $feed, first: 100, after: $after) {
-    nodes {
-      id
-      feed
-      offeringKey
-      said
-      unit
-      currency
-      code
-      message
-      observedAt
-      isAcceptable
-    }
-    pageInfo {
-      hasNextPage
-      endCursor
-    }
-  }
-}
-    `) as unknown as TypedDocumentString<QuarantinedPricesQuery, QuarantinedPricesQueryVariables>;
-export const DecideQuarantinedDocument = new TypedDocumentString(`
-    mutation DecideQuarantined($input: DecideQuarantinedPriceInput!, $idempotencyKey: String) {
-  decideQuarantinedPrice(input: $input, idempotencyKey: $idempotencyKey) {
-    price {
-      offeringKey
-      state
-    }
-    userErrors {
-      ...Refusal
-    }
-  }
-}
-    fragment Refusal on UserError {
-  code
-  message
-  path
-  hint
-}`) as unknown as TypedDocumentString<DecideQuarantinedMutation, DecideQuarantinedMutationVariables>;
 export const ModelsDocument = new TypedDocumentString(`
     query Models($after: String) {
   models(first: 100, after: $after) {
