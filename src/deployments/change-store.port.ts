@@ -10,6 +10,8 @@ export interface News {
   readonly committed: number;
   /** Clusters with workloads of the deployments that it is about; null = it may be about any. */
   readonly clusterIds: ReadonlySet<Id> | null;
+  /** True if machines were told that they will be taken away, or may have been: that cannot wait. */
+  readonly isInterrupted: boolean;
 }
 
 /** What clusters' loops are woken by. */

@@ -13,8 +13,8 @@ export interface ChangeWatchDeps {
   readonly events: Pick<EventLog, 'onNumbered'>;
   readonly random: Random;
   readonly logger: Logger;
-  /** Told which clusters a commit concerns; null = any. */
-  readonly onChange: (clusterIds: ReadonlySet<Id> | null) => void;
+  /** Told which clusters a commit concerns (null = any), and whether machines will be taken away. */
+  readonly onChange: (clusterIds: ReadonlySet<Id> | null, isInterrupted: boolean) => void;
 }
 
 const SCOPE: Scope = { kind: 'reconciler', loop: 'changes' };
@@ -55,6 +55,6 @@ export class ChangeWatch {
     const { database, changes, onChange } = this.#deps;
     const news = await database.read(SCOPE, (tx) => changes.newsSince(tx, this.#seen));
     this.#seen = news;
-    if (news.clusterIds?.size !== 0) onChange(news.clusterIds);
+    if (news.clusterIds?.size !== 0) onChange(news.clusterIds, news.isInterrupted);
   }
 }

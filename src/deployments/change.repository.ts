@@ -8,15 +8,18 @@ import type { ChangeStore, News } from './change-store.port.ts';
 export class ChangeRepository implements ChangeStore {
   async newsSince(tx: Transaction, since: News | null): Promise<News> {
     const head = await logExtent(tx);
-    if (since?.epoch !== head.epoch) return { ...head, clusterIds: null };
-    if (since.committed === head.committed) return { ...head, clusterIds: new Set() };
-    const [about] = await sqlOf(tx).query<{ anything: boolean; clusters: Id[] }>(ABOUT, [since.position]);
-    return { ...head, clusterIds: about?.anything ? null : new Set(about?.clusters) };
+    if (since?.epoch !== head.epoch) return { ...head, clusterIds: null, isInterrupted: true };
+    if (since.committed === head.committed) return { ...head, clusterIds: new Set(), isInterrupted: false };
+    const [about] = await sqlOf(tx).query<{ anything: boolean; interrupted: boolean; clusters: Id[] }>(ABOUT, [since.position]);
+    const clusterIds = about?.anything ? null : new Set(about?.clusters);
+    return { ...head, clusterIds, isInterrupted: about?.interrupted ?? false };
   }
 }
 
 /** Who writes what loops of clusters do. */
 const LOOPS = 'reconciler:deployments';
+/** Somebody will take a machine away. */
+const NOTICE = 'node.interrupted';
 
 /**
  * A deployment that has no workload yet, or none any more, may come to any cluster. What a loop did on the only cluster of a deployment is
@@ -24,13 +27,13 @@ const LOOPS = 'reconciler:deployments';
  */
 const ABOUT = `
   with news as (
-    select deployment_id as id, bool_or(principal <> '${LOOPS}') as wished
-    from (select deployment_id, principal from event where position > $1 union all select deployment_id, principal from outbox) e
+    select deployment_id as id, bool_or(principal <> '${LOOPS}') as wished, bool_or(type = '${NOTICE}') as interrupted
+    from (select deployment_id, principal, type from event where position > $1 union all select deployment_id, principal, type from outbox) e
     group by deployment_id
   ), about as (
-    select news.id, news.wished, array_agg(distinct w.cluster_id) filter (where w.cluster_id is not null) as ids
-    from news left join workload w on w.deployment_id = news.id and w.gone_at is null group by news.id, news.wished
+    select news.id, news.wished, news.interrupted, array_agg(distinct w.cluster_id) filter (where w.cluster_id is not null) as ids
+    from news left join workload w on w.deployment_id = news.id and w.gone_at is null group by news.id, news.wished, news.interrupted
   )
-  select coalesce(bool_or(id is null or (ids is null and wished)), false) as anything,
+  select coalesce(bool_or(id is null or (ids is null and wished)), false) as anything, coalesce(bool_or(interrupted), false) as interrupted,
     array(select distinct unnest(ids) from about where wished or cardinality(ids) > 1) as clusters
   from about`;

@@ -1,5 +1,5 @@
 import type { Offering } from '../clouds/offering.ts';
-import { offeringKeyText, regionOf } from '../clouds/offering-key.ts';
+import { regionOf } from '../clouds/offering-key.ts';
 import type { Id } from '../kernel/id.ts';
 import { MINUTE_MS, type Instant } from '../kernel/instant.ts';
 import { formatUsd, type PicoUsdPerHour } from '../kernel/money.ts';
@@ -8,6 +8,8 @@ import { newSpotRecord, recordSpot, type SpotRecord, type SpotSeen } from '../sc
 import type { SpotPool } from '../scheduler/spot-risk.ts';
 import type { DeploymentSpec } from './deployment.ts';
 import type { Replica, Workload } from './replica.ts';
+import { poolInNewZone, stopsOutsideLastZones, zonesIn, type LiveZones, type Placed } from './spot-zones.ts';
+import { knownHourlyOf } from './workload-cost.ts';
 
 /** What one remembers of a deployment's spot capacity from one look to the next. */
 export interface SpotMemory {
@@ -36,6 +38,10 @@ export interface LiveSpotWorld {
   readonly memory: SpotMemory | null;
   /** Of the replicas, those that shall be on-demand whatever spot is like; absent = none. */
   readonly minOnDemand?: number;
+  /** Pools that the wish does not allow any more: what is there moves; absent = none. */
+  readonly forbidden?: ReadonlySet<Id>;
+  /** Absent = one zone will do. */
+  readonly zones?: LiveZones;
 }
 
 export interface LiveSpotPlan {
@@ -94,25 +100,28 @@ interface Part {
   readonly coming: number;
 }
 
-function partOf(workload: Workload, { replicas, noticed, refused }: LiveSpotWorld): Part {
+function partOf(workload: Workload, { replicas, noticed, refused, forbidden }: LiveSpotWorld): Part {
   const own = replicas.filter(({ workloadId, state }) => workloadId === workload.id && state !== 'draining');
   // Those that serve already are on nodes of before; which of them leave is all the same.
   const ordered = [...own].sort((a, b) => a.capacityFrom - b.capacityFrom || (a.id < b.id ? -1 : 1));
-  const leaving = ordered.slice(0, noticed.get(workload.id) ?? 0);
+  const isForbidden = forbidden?.has(workload.poolId) ?? false;
+  const leaving = isForbidden ? ordered : ordered.slice(0, noticed.get(workload.id) ?? 0);
   // Those beyond what is wished there are about to end.
   const rest = ordered.slice(leaving.length).slice(0, workload.replicas);
   // What was refused will not start: neither what was never made, nor what waits for a node.
   const staying = refused.has(workload.poolId) ? rest.filter(({ state }) => state !== 'starting') : rest;
-  const coming = refused.has(workload.poolId) ? 0 : Math.max(0, workload.replicas - staying.length);
+  const coming = refused.has(workload.poolId) || isForbidden ? 0 : Math.max(0, workload.replicas - staying.length);
   return { workload, staying, leaving, coming };
 }
 
 const isReady = ({ state }: Replica): boolean => state === 'serving';
 
-function seenNow({ spec, replicas, memory }: LiveSpotWorld, parts: readonly Part[], now: Instant): SpotSeen {
+function seenNow({ spec, replicas, memory, forbidden }: LiveSpotWorld, parts: readonly Part[], now: Instant): SpotSeen {
   const ready = parts.flatMap(({ staying, leaving }) => [...staying, ...leaving]).filter(isReady).length;
   const spot = parts.filter(({ workload }) => workload.capacityType === 'spot');
-  const lost = spot.map(({ workload: { poolId }, staying }): [Id, number] => [
+  // What is moved because the wish changed is not lost.
+  const followed = spot.filter(({ workload: { poolId } }) => !forbidden?.has(poolId));
+  const lost = followed.map(({ workload: { poolId }, staying }): [Id, number] => [
     poolId,
     (memory?.held.get(poolId) ?? 0) - staying.length,
   ]);
@@ -142,35 +151,47 @@ interface Deciding {
 }
 
 function targetsOf(world: LiveSpotWorld, { parts, record, launchMs }: Deciding, now: Instant): Targets {
-  const { spec, refused } = world;
+  const { spec, refused, forbidden = NONE, zones } = world;
   const cheapest = Math.min(...parts.map(({ workload }) => rateOf(world, workload)));
   const onDemand = parts
-    .filter(({ workload }) => workload.capacityType !== 'spot')
+    .filter(({ workload: { capacityType, poolId } }) => capacityType !== 'spot' && !forbidden.has(poolId))
     .sort((a, b) => rateOf(world, a.workload) - rateOf(world, b.workload));
   const held = parts.flatMap((part) => heldOf(part, launchMs, now));
   const fixed = fixedOf(world, held);
+  const spot = parts.filter(({ workload: { capacityType, poolId } }) => capacityType === 'spot' && !forbidden.has(poolId));
   const plan = planSpot(
     {
       policy: {
         replicas: spec.replicas - (world.minOnDemand ?? 0),
         onDemandRatio: onDemand[0] ? rateOf(world, onDemand[0].workload) / cheapest : UNAFFORDABLE,
         ...{ launchMs, lookMs: LOOK_MS, goal: GOAL },
+        ...(zones ? { zones } : {}),
       },
       record,
       held: held.filter(({ id }) => !fixed.has(id)),
-      pools: parts.flatMap(({ workload }) => (workload.capacityType === 'spot' ? [poolOf(world, workload, cheapest)] : [])),
+      pools: spot.map(({ workload }) => poolOf(world, workload, cheapest)),
       refused,
     },
     now,
   );
-  const given = onDemand.find(({ workload }) => !refused.has(workload.poolId));
   const lacking = Array<null>(Math.max(0, (world.minOnDemand ?? 0) - fixed.size)).fill(null);
-  const launched = [...lacking, ...plan.launches].flatMap((poolId) => {
-    const part = poolId === null ? given : parts.find(({ workload }) => workload.poolId === poolId);
-    return part ? [part.workload] : [];
-  });
-  return fillTargets(world, { parts, launched, stops: new Set(plan.stops) });
+  const given = onDemand.flatMap(({ workload }) => (refused.has(workload.poolId) ? [] : [workload]));
+  const stops = stopsOutsideLastZones(parts.flatMap(placedIn), new Set(plan.stops), zones);
+  return fillTargets(world, { parts, launches: [...lacking, ...plan.launches], given, stops });
 }
+
+const NONE: ReadonlySet<Id> = new Set();
+
+const placedIn = ({ workload, staying, coming }: Part): Placed[] => {
+  const where = { poolId: workload.poolId, isOnDemand: workload.capacityType !== 'spot' };
+  return [
+    ...staying.map((replica) => ({ id: replica.id, ...where, isReady: isReady(replica) })),
+    ...comingIds(workload, coming).map((id) => ({ id, ...where, isReady: false })),
+  ];
+};
+
+/** What is not there yet is known by its place in the row. */
+const comingIds = ({ id }: Workload, count: number): string[] => Array.from({ length: count }, (_, n) => `${id} ${n}`);
 
 /** Those that are on-demand because the wish says so, whatever is planned for the others: the first that serve. */
 function fixedOf({ minOnDemand = 0 }: LiveSpotWorld, held: readonly HeldInstance[]): ReadonlySet<string> {
@@ -181,14 +202,16 @@ function fixedOf({ minOnDemand = 0 }: LiveSpotWorld, held: readonly HeldInstance
 /** Over spot, where there is no on-demand pool: it is never the cheaper way. */
 const UNAFFORDABLE = 1_000;
 
-const rateOf = ({ rates }: LiveSpotWorld, { offeringId }: Workload): number => Number(rates.get(offeringId) ?? 0n);
+/** Of one replica: its share of a machine. */
+const rateOf = ({ rates }: LiveSpotWorld, { offeringId, perMachine = 1 }: Workload): number =>
+  Number(rates.get(offeringId) ?? 0n) / perMachine;
 
 function poolOf(world: LiveSpotWorld, workload: Workload, cheapest: number): SpotPool {
   const offering = world.offerings.get(workload.offeringId);
   return {
     name: workload.poolId,
     region: offering ? regionOf(offering) : workload.clusterName,
-    zone: offering ? offeringKeyText(offering) : workload.poolId,
+    zone: world.zones?.of.get(workload.poolId) ?? null,
     price: rateOf(world, workload) / cheapest,
     interruptionBand: offering?.interruptionBand ?? null,
   };
@@ -201,7 +224,7 @@ function heldOf({ workload, staying, leaving, coming }: Part, launchMs: number, 
   return [
     ...staying.map((replica) => ({ id: replica.id, pool, readyAt: readyAt(replica), leavesAt: null })),
     ...leaving.map((replica) => ({ id: replica.id, pool, readyAt: readyAt(replica), leavesAt: now + LEAVES_MS })),
-    ...Array.from({ length: coming }, (_, n) => ({ id: `${workload.id} ${n}`, pool, readyAt: now + launchMs, leavesAt: null })),
+    ...comingIds(workload, coming).map((id) => ({ id, pool, readyAt: now + launchMs, leavesAt: null })),
   ];
 }
 
@@ -210,27 +233,57 @@ interface Targets {
   readonly reasons: readonly string[];
 }
 
+interface Filling {
+  readonly parts: readonly Part[];
+  /** By pool; null = on-demand. */
+  readonly launches: readonly (Id | null)[];
+  /** On-demand that can be had, the cheapest first. */
+  readonly given: readonly Workload[];
+  readonly stops: ReadonlySet<string>;
+}
+
 /** What stays, less what is let go, and then one launch after the other as long as the wish's own limits allow it. */
-function fillTargets(
-  world: LiveSpotWorld,
-  {
-    parts,
-    launched,
-    stops,
-  }: { readonly parts: readonly Part[]; readonly launched: readonly Workload[]; readonly stops: ReadonlySet<string> },
-): Targets {
-  const { spec, rates } = world;
-  const targets = new Map(parts.map((part) => [part.workload.id, keptOf(part, stops)]));
-  const counts = () => parts.map(({ workload }) => ({ workload, replicas: targets.get(workload.id) ?? 0 }));
-  const hourly = () => counts().reduce((all, one) => all + (rates.get(one.workload.offeringId) ?? 0n) * BigInt(one.replicas), 0n);
+function fillTargets(world: LiveSpotWorld, { parts, launches, given, stops }: Filling): Targets {
+  const { spec, rates, zones } = world;
+  const targets = keptTargets(world, parts, stops);
+  const counts = () => parts.map(({ workload }) => ({ ...workload, replicas: targets.get(workload.id) ?? 0 }));
+  const used = () => counts().flatMap(({ poolId, replicas }) => (replicas > 0 ? [poolId] : []));
   const reasons = reasonsFor(world, parts);
-  for (const workload of launched) {
-    const total = counts().reduce((all, { replicas }) => all + replicas, 0);
-    const isBeyond = total + 1 > spec.maxReplicas || hourly() + (rates.get(workload.offeringId) ?? 0n) > spec.maxSpendPerHour;
-    if (isBeyond) return { targets, reasons: [...reasons, cappedBy(spec)] };
+  for (const poolId of launches) {
+    const there = parts.find(({ workload }) => workload.poolId === poolId)?.workload;
+    const workload = poolId === null ? poolInNewZone(given, used(), zones) : there;
+    if (!workload) continue;
+    const more = counts().map((one) => (one.id === workload.id ? { ...one, replicas: one.replicas + 1 } : one));
+    const total = more.reduce((all, { replicas }) => all + replicas, 0);
+    if (total > spec.maxReplicas || knownHourlyOf(more, rates) > spec.maxSpendPerHour)
+      return { targets, reasons: [...reasons, cappedBy(spec)] };
     targets.set(workload.id, (targets.get(workload.id) ?? 0) + 1);
   }
-  return { targets, reasons };
+  return { targets, reasons: [...reasons, ...tooFewZones(spec, used(), zones)] };
+}
+
+/** What the wish does not allow any more goes as others take its place. */
+function keptTargets(
+  { spec, forbidden = NONE }: LiveSpotWorld,
+  parts: readonly Part[],
+  stops: ReadonlySet<string>,
+): Map<Id, number> {
+  const ready = parts.reduce((all, { staying }) => all + staying.filter(isReady).length, 0);
+  let needed = Math.max(0, spec.replicas - ready);
+  const kept = parts.map((part): [Id, number] => {
+    const { id, poolId, replicas } = part.workload;
+    if (!forbidden.has(poolId)) return [id, keptOf(part, stops)];
+    const some = Math.min(replicas, needed);
+    needed -= some;
+    return [id, some];
+  });
+  return new Map(kept);
+}
+
+function tooFewZones({ replicas }: LiveSpotWorld['spec'], used: readonly Id[], zones: LiveZones | undefined): string[] {
+  const inUse = zones === undefined ? 0 : zonesIn(zones, used).size;
+  const wished = Math.min(zones?.atLeast ?? 0, replicas);
+  return inUse < wished ? [`Only ${inUse} of the ${wished} zones that are wished for have anything for now.`] : [];
 }
 
 const cappedBy = ({ maxReplicas, maxSpendPerHour }: LiveSpotWorld['spec']): string =>
@@ -238,16 +291,18 @@ const cappedBy = ({ maxReplicas, maxSpendPerHour }: LiveSpotWorld['spec']): stri
 
 /** A workload is not made smaller while some of it leave: which of its replicas would end, nobody chooses. */
 function keptOf({ workload, staying, leaving, coming }: Part, stops: ReadonlySet<string>): number {
-  const ids = [...staying.map(({ id }) => id), ...Array.from({ length: coming }, (_, n) => `${workload.id} ${n}`)];
+  const ids = [...staying.map(({ id }) => id), ...comingIds(workload, coming)];
   const kept = ids.filter((id) => !stops.has(id)).length;
   return leaving.some(isReady) ? Math.max(workload.replicas, kept) : kept;
 }
 
-function reasonsFor({ refused }: LiveSpotWorld, parts: readonly Part[]): string[] {
-  const leaving = parts.reduce((all, part) => all + part.leaving.length, 0);
+function reasonsFor({ refused, forbidden = NONE }: LiveSpotWorld, parts: readonly Part[]): string[] {
+  const moved = parts.filter(({ workload }) => forbidden.has(workload.poolId) && workload.replicas > 0);
+  const leaving = parts.filter((part) => !moved.includes(part)).reduce((all, part) => all + part.leaving.length, 0);
   const names = parts.filter(({ workload }) => refused.has(workload.poolId)).map(({ workload }) => workload.poolName);
   return [
     ...(leaving > 0 ? [`${leaving} replicas are on machines that will be taken away.`] : []),
+    ...moved.map(({ workload }) => `The wish does not allow ${workload.poolName} any more.`),
     ...(names.length > 0 ? [`There is nothing more in ${names.join(', ')} for now.`] : []),
   ];
 }

@@ -36,6 +36,15 @@ export function sparePools(question: SparePoolsQuestion): Pool[] {
   });
 }
 
+/** The wish says that its replicas may not be there, or not any more. */
+export const isForbidden = (
+  { capacityType }: Pick<Workload, 'capacityType'>,
+  offering: Offering | undefined,
+  { placement: { capacityTypes, policy } }: Pick<DeploymentSpec, 'placement'>,
+): boolean =>
+  !capacityTypes.includes(capacityType) ||
+  (offering !== undefined && policy?.residency !== undefined && !meansAnyRegion(policy.residency, regionOf(offering)));
+
 function isAllowed({ capacityType, name }: Pool, offering: Offering, question: SparePoolsQuestion): boolean {
   const { regions, capacityTypes, pool: named = name } = question.spec.placement;
   if (named !== name || !capacityTypes.includes(capacityType)) return false;

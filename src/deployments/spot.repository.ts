@@ -2,44 +2,51 @@ import type { Id } from '../kernel/id.ts';
 import type { Transaction } from '../kernel/transaction.ts';
 import { sqlOf } from '../persistence/sql.ts';
 import type { SpotMemory } from './plan-live-spot.ts';
-import type { SpotStore } from './spot-store.port.ts';
+import { memoryKey, type MemoryOwner, type SpotStore } from './spot-store.port.ts';
 
 /** Spot records in PostgreSQL. */
 export class SpotRepository implements SpotStore {
   async deploymentsOnSpot(tx: Transaction): Promise<Id[]> {
-    const rows = await sqlOf(tx).query<{ id: Id }>(
-      `select id from deployment where deleted_at is null and spec #> '{placement,capacityTypes}' ? 'spot' order by id`,
+    return idsOf(
+      tx,
+      `select id from deployment where deleted_at is null and spec #> '{placement,capacityTypes}' @> '"spot"' order by id`,
     );
-    return rows.map(({ id }) => id);
   }
 
+  async standingBy(tx: Transaction): Promise<Id[]> {
+    return idsOf(
+      tx,
+      `select id from deployment where deleted_at is null and jsonb_path_exists(spec, '$.placement.clusters[*].order ? (@ > 0)') order by id`,
+    );
+  }
+
+  /** Each change of a wish is written with all its replicas: only what gave way since counts, and only if the last word was that some are missing. */
   async gaveWay(tx: Transaction): Promise<Id[]> {
-    const rows = await sqlOf(tx).query<{ id: Id }>(
-      `select d.id from (select distinct deployment_id as id from decision where kind = 'preempt' and deployment_id is not null) p
-         join deployment d on d.id = p.id
+    return idsOf(
+      tx,
+      `select d.id from deployment d
+         join lateral (select at, chosen, inputs from decision p where p.deployment_id = d.id and p.kind = 'preempt' order by p.id desc limit 1) p
+           on (p.chosen ->> 'replicas')::integer < (p.inputs ->> 'wished')::integer
+              and p.at >= (select max(h.valid_from) from deployment_history h where h.deployment_id = d.id)
          join lateral (select sum(w.replicas) as replicas from workload w where w.deployment_id = d.id and w.removed_at is null) held on true
-       where d.deleted_at is null and held.replicas < (d.spec ->> 'replicas')::integer order by d.id`,
+       where d.deleted_at is null and d.id in (select deployment_id from decision where kind = 'preempt')
+         and held.replicas < (d.spec ->> 'replicas')::integer order by d.id`,
     );
-    return rows.map(({ id }) => id);
   }
 
-  async memories(tx: Transaction, deploymentIds: readonly Id[]): Promise<ReadonlyMap<Id, SpotMemory>> {
-    const rows = await sqlOf(tx).query<{ id: Id; record: unknown }>(
-      `select deployment_id as id, record from spot_record where deployment_id = any ($1::uuid[])`,
+  async memories(tx: Transaction, deploymentIds: readonly Id[]): Promise<ReadonlyMap<string, SpotMemory>> {
+    const rows = await sqlOf(tx).query<{ id: Id; cluster: string; record: unknown }>(
+      `select deployment_id as id, cluster, record from spot_record where deployment_id = any ($1::uuid[])`,
       [deploymentIds],
     );
-    return new Map(rows.map(({ id, record }) => [id, revived(record) as SpotMemory]));
+    return new Map(rows.map(({ id, cluster, record }) => [memoryKey(id, cluster), revived(record) as SpotMemory]));
   }
 
-  async saveMemory(
-    tx: Transaction,
-    { deploymentId, teamId }: { readonly deploymentId: Id; readonly teamId: Id },
-    memory: SpotMemory,
-  ): Promise<void> {
+  async saveMemory(tx: Transaction, { deploymentId, cluster, teamId }: MemoryOwner, memory: SpotMemory): Promise<void> {
     await sqlOf(tx).execute(
-      `insert into spot_record (deployment_id, team_id, record, version) values ($1, $2, $3, 1)
-       on conflict (deployment_id) do update set record = excluded.record, version = spot_record.version + 1`,
-      [deploymentId, teamId, JSON.stringify(memory, plainMaps)],
+      `insert into spot_record (deployment_id, cluster, team_id, record, version) values ($1, $2, $3, $4, 1)
+       on conflict (deployment_id, cluster) do update set record = excluded.record, version = spot_record.version + 1`,
+      [deploymentId, cluster, teamId, JSON.stringify(memory, plainMaps)],
     );
   }
 
@@ -51,6 +58,9 @@ export class SpotRepository implements SpotStore {
     return new Map(rows.map(({ id, replicas }) => [id, replicas]));
   }
 }
+
+const idsOf = async (tx: Transaction, text: string): Promise<Id[]> =>
+  (await sqlOf(tx).query<{ id: Id }>(text)).map(({ id }) => id);
 
 /** A map is written as its pairs, so that it is known for one when it is read. */
 const plainMaps = (_: string, value: unknown): unknown =>

@@ -80,14 +80,15 @@ export interface ComposeDeps {
   readonly logger: Logger;
 }
 
-/** What wakes loops is told which clusters something concerns; null = any. */
-export type Wake = (clusterIds: ReadonlySet<Id> | null) => void;
+/** What wakes loops is told which clusters something concerns (null = any), and whether machines will be taken away. */
+export type Wake = (clusterIds: ReadonlySet<Id> | null, isInterrupted: boolean) => void;
 
 /** What every part is made of; `wakes` are called after each commit, of this instance or another. */
 export function makeFoundation({ config, database, clock, random, logger, secret }: ComposeDeps) {
   const shared = { database, clock, random, logger, commands: new Commands({ database, clock }) };
   const wakes = new Set<Wake>();
-  const onChange = (clusterIds: ReadonlySet<Id> | null = null) => wakes.forEach((wake) => wake(clusterIds));
+  const onChange = (clusterIds: ReadonlySet<Id> | null = null, isInterrupted = false) =>
+    wakes.forEach((wake) => wake(clusterIds, isInterrupted));
   const events = new EventLog(shared);
   const changeWatch = new ChangeWatch({ ...shared, events, changes: new ChangeRepository(), onChange });
   const installation = installationIdOf(secret);

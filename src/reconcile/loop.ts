@@ -43,6 +43,8 @@ export interface LoopOptions {
   readonly name: string;
   /** Longest time between two runs, in ms. */
   readonly everyMs: number;
+  /** After a run no wake starts another one for so long, in ms, unless it is urgent; absent = 0. */
+  readonly restMs?: number;
   /** One level-triggered run: takes no input, never retries inside itself. */
   readonly body: (signal: AbortSignal) => Promise<void>;
   readonly random: Random;
@@ -58,6 +60,8 @@ export class Loop {
   readonly #stopping = new AbortController();
   #running: Promise<void> | null = null;
   #woken = false;
+  #urgent = false;
+  #rests = false;
   #interrupt: (() => void) | null = null;
   #failures = 0;
 
@@ -70,10 +74,14 @@ export class Loop {
     this.#running ??= this.#run();
   }
 
-  /** Asks for a run soon: during a run, for another after it; during a back-off, nothing, so that a failing loop is not driven hot. */
-  wake(): void {
+  /**
+   * Asks for a run soon: during a run, for another after it; while it rests, for one after that, or if it is urgent at once; during a back-off, nothing, so
+   * that a failing loop is not driven hot.
+   */
+  wake({ isUrgent = false }: { readonly isUrgent?: boolean } = {}): void {
     this.#woken = true;
-    if (this.#failures === 0) this.#interrupt?.();
+    this.#urgent ||= isUrgent;
+    if (this.#failures === 0 && (this.#urgent || !this.#rests)) this.#interrupt?.();
   }
 
   /** Aborts the signal of the run under way and resolves when it has ended; no run starts afterwards. */
@@ -86,6 +94,7 @@ export class Loop {
   async #run(): Promise<void> {
     while (!this.#stopping.signal.aborted) {
       this.#woken = false;
+      this.#urgent = false;
       await this.#runOnce();
       await this.#pause();
     }
@@ -105,17 +114,26 @@ export class Loop {
     }
   }
 
-  #pause(): Promise<void> {
-    if (this.#stopping.signal.aborted || (this.#woken && this.#failures === 0)) return Promise.resolve();
-    const { everyMs, backoff = BACKOFF, random } = this.#options;
-    const delay = this.#failures === 0 ? everyMs : backoffMs(this.#failures, backoff, random);
+  async #pause(): Promise<void> {
+    const { everyMs, restMs = 0, backoff = BACKOFF, random } = this.#options;
+    if (this.#failures > 0) return this.#wait(backoffMs(this.#failures, backoff, random));
+    if (restMs > 0 && !this.#urgent) {
+      this.#rests = true;
+      await this.#wait(restMs);
+      this.#rests = false;
+    }
+    if (!this.#woken) await this.#wait(Math.max(0, everyMs - restMs));
+  }
+
+  #wait(ms: number): Promise<void> {
+    if (this.#stopping.signal.aborted) return Promise.resolve();
     return new Promise((resolve) => {
       const done = (): void => {
         clearTimeout(timer);
         this.#interrupt = null;
         resolve();
       };
-      const timer = setTimeout(done, delay);
+      const timer = setTimeout(done, ms);
       this.#interrupt = done;
     });
   }

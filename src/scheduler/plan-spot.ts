@@ -1,10 +1,10 @@
 import { HOUR_MS, type Instant } from '../kernel/instant.ts';
 import { spotTerms, type SpotGoal, type SpotTerms } from './spot-goal.ts';
-import { cheapestMix, type Mix, type MixPool } from './spot-mix.ts';
+import { cheapestMix, type Mix, type MixPool, type ZoneWish } from './spot-mix.ts';
 import type { SpotRecord } from './spot-record.ts';
 import { jointShare, poolRisk, type PoolRisk, type SpotPool } from './spot-risk.ts';
 
-export type { SpotGoal };
+export type { SpotGoal, ZoneWish };
 
 export interface SpotPolicy {
   /** Replicas wished for. */
@@ -16,6 +16,8 @@ export interface SpotPolicy {
   /** Between two looks at what pools have, in ms: nobody can know more. */
   readonly lookMs: number;
   readonly goal: SpotGoal;
+  /** Zones that spot shall be in at the least, as far as there is some; absent = the mix alone decides. */
+  readonly zones?: ZoneWish;
 }
 
 export interface HeldInstance {
@@ -93,7 +95,7 @@ function riskyPools({ pools, record, refused }: SpotInput, counts: readonly numb
     const held = counts[place] ?? 0;
     const rates: number[] = [];
     return {
-      ...{ held, limit: refused.has(pool.name) ? held : Number.MAX_SAFE_INTEGER, price: pool.price },
+      ...{ held, limit: refused.has(pool.name) ? held : Number.MAX_SAFE_INTEGER, price: pool.price, zone: pool.zone },
       risk: risks[place] ?? poolRisk(record, pool),
       // Few of all pairs are ever asked for.
       jointRate: (other) => (rates[other] ??= jointRate(record, [pool, pools[other]], [risks[place], risks[other]])),

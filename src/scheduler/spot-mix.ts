@@ -7,9 +7,17 @@ export interface MixPool {
   /** No more can be had. */
   readonly limit: number;
   readonly price: number;
+  /** Null = nobody knows it. */
+  readonly zone: string | null;
   readonly risk: PoolRisk;
   /** Losses per ms that hit this pool and another, by the other's place in the list. */
   readonly jointRate: (other: number) => number;
+}
+
+/** So many zones shall share what is held; others of the same wish are elsewhere already. */
+export interface ZoneWish {
+  readonly atLeast: number;
+  readonly elsewhere: ReadonlySet<string>;
 }
 
 /** What a mix is for; prices in spot prices. */
@@ -21,6 +29,8 @@ export interface MixTerms {
   readonly missingPrice: number;
   /** So many instances more than wished, on spot wherever there is some; null = as many as pay. */
   readonly spares: number | null;
+  /** Absent = the mix alone decides. */
+  readonly zones?: ZoneWish | undefined;
 }
 
 /** How many of each kind are wanted. */
@@ -96,13 +106,26 @@ function stepsWith(spares: number, pools: readonly MixPool[], terms: MixTerms): 
   return steps;
 }
 
+const hasMore = ({ limit }: MixPool, count: number): boolean => count < limit;
+
+/** Where one more may be: as long as too few zones are in use, and another one has something, there. */
+function openPools(pools: readonly MixPool[], counts: readonly number[], zones: ZoneWish | undefined): typeof hasMore {
+  if (zones === undefined || zones.atLeast <= 1) return hasMore;
+  const used = new Set(zones.elsewhere);
+  for (const [place, { zone }] of pools.entries()) if (zone !== null && (counts[place] ?? 0) > 0) used.add(zone);
+  const isNew = ({ zone, limit }: MixPool): boolean => zone !== null && !used.has(zone) && limit > 0;
+  return used.size < zones.atLeast && pools.some(isNew) ? isNew : hasMore;
+}
+
 /** Where one more costs least; among equals where there is least of it, then where least is lost. Null = nowhere is more. */
 function cheapestPool(pools: readonly MixPool[], counts: readonly number[], spares: number, terms: MixTerms): Choice | null {
   const cover = { spares, replicas: terms.replicas };
+  const isOpen = openPools(pools, counts, terms.zones);
   let best: (Choice & { readonly cost: number }) | null = null;
-  for (const [place, { held, limit, price }] of pools.entries()) {
+  for (const [place, pool] of pools.entries()) {
+    const { held, price } = pool;
     const count = counts[place] ?? 0;
-    if (count >= limit) continue;
+    if (!isOpen(pool, count)) continue;
     const missing = terms.launchMs * addedRisk(pools, counts, place, cover);
     // A launch is paid for before it serves; what is there already has been.
     const fullPrice = price * (count < held ? 1 : 1 + terms.launchMs / HORIZON_MS);

@@ -8,7 +8,8 @@ export interface SpotPool {
   readonly name: string;
   /** As offerings name it: `aws/us-east-1`. */
   readonly region: string;
-  readonly zone: string;
+  /** Its own among all regions; null = nobody knows it. */
+  readonly zone: string | null;
   /** Of an instance, in spot prices: 1 = the one that missing time and on-demand are compared with. */
   readonly price: number;
   /** Of Spot Advisor: what is believed of it before it is known. Null = nothing. */
@@ -76,5 +77,5 @@ export function jointShare(record: SpotRecord, one: SpotPool, other: SpotPool): 
 
 function believedJoint(one: SpotPool, other: SpotPool): number {
   if (one.region !== other.region) return JOINT.far;
-  return one.zone === other.zone ? JOINT.zone : JOINT.region;
+  return one.zone !== null && one.zone === other.zone ? JOINT.zone : JOINT.region;
 }

@@ -20,17 +20,21 @@ let there: Instance;
 interface Instance {
   /** Names of the clusters that each wake concerned, sorted; `any` for all. */
   readonly woken: string[];
+  /** Whether machines will be taken away, of the last wake. */
+  isInterrupted(): boolean | undefined;
   stop(): Promise<void>;
 }
 
 async function startInstance(database: Database): Promise<Instance> {
   const { clock, random } = world.ground;
   const woken: string[] = [];
+  const interrupted: boolean[] = [];
   const names = new Map([...world.ground.others].map(([name, { id }]) => [id, name]));
   const events = new EventLog({ database, clock, logger: quietLogger });
   const watch = new ChangeWatch({
     ...{ database, events, random, logger: quietLogger, changes: new ChangeRepository() },
-    onChange: (ids) =>
+    onChange: (ids, isInterrupted) => {
+      interrupted.push(isInterrupted);
       woken.push(
         ids === null
           ? 'any'
@@ -38,7 +42,8 @@ async function startInstance(database: Database): Promise<Instance> {
               .map((id) => names.get(id) ?? id)
               .sort()
               .join(),
-      ),
+      );
+    },
   });
   await events.start();
   // What was recorded while the world was made.
@@ -49,7 +54,7 @@ async function startInstance(database: Database): Promise<Instance> {
     await events.stop();
   };
   await eventually(() => woken.includes('any'));
-  return { woken, stop };
+  return { woken, isInterrupted: () => interrupted.at(-1), stop };
 }
 
 beforeEach(async () => {
@@ -99,5 +104,16 @@ describe('Deployments: loops are woken by commits', () => {
       return Promise.resolve();
     });
     await inBoth((woken) => expect(woken.at(-1)).toBe('any'));
+  });
+
+  test('a notice that machines will be taken away is told as such, to every instance, and nothing else is', async () => {
+    await world.plane.deploy(1, on(['east', 50]));
+    await inBoth((woken) => expect(woken.at(-1)).toBe('east'));
+    expect([here, there].map((instance) => instance.isInterrupted())).toEqual([false, false]);
+    await world.db.database.write(LOOP, (tx) => {
+      record(tx, draft(1, 1, { teamId: null, deploymentId: null, type: 'node.interrupted' }));
+      return Promise.resolve();
+    });
+    await eventually(() => expect([here, there].map((instance) => instance.isInterrupted())).toEqual([true, true]));
   });
 });

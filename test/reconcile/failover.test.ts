@@ -4,9 +4,11 @@ import { FailoverReconciler } from '../../src/deployments/failover.reconciler.ts
 import { CONFIRM_MS, planFailover, type FailoverWorld } from '../../src/deployments/plan-failover.ts';
 import type { DeploymentSpec } from '../../src/deployments/deployment.ts';
 import type { Workload } from '../../src/deployments/replica.ts';
+import { SpotRepository } from '../../src/deployments/spot.repository.ts';
 import { WishWriter } from '../../src/deployments/wish-writer.service.ts';
 import type { Cluster } from '../../src/fleet/cluster.ts';
 import { ClusterRepository } from '../../src/fleet/cluster.repository.ts';
+import { NodeRepository } from '../../src/fleet/node.repository.ts';
 import { QuotasService } from '../../src/identity/quotas.service.ts';
 import { IdentityRepository } from '../../src/identity/identity.repository.ts';
 import { PICO_PER_USD } from '../../src/kernel/money.ts';
@@ -34,12 +36,19 @@ const failover = (plane = world.plane) => {
   const writer = new WishWriter({
     ...deps,
     clusters: new ClusterRepository(),
+    nodes: new NodeRepository(),
     quotas: new QuotasService(new IdentityRepository()),
     random,
   });
   return new FailoverReconciler({
     ...deps,
-    ...{ clusters: new ClusterRepository(), writer, deploy: plane.deploys, decisions: plane.decisions },
+    ...{
+      spot: new SpotRepository(),
+      clusters: new ClusterRepository(),
+      writer,
+      deploy: plane.deploys,
+      decisions: plane.decisions,
+    },
     ...{ clock, logger: quietLogger, lease: () => lease },
   });
 };

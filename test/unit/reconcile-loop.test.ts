@@ -11,7 +11,7 @@ const HOUR = 3_600_000;
 
 const makeLoop = (
   body: (signal: AbortSignal) => Promise<void>,
-  more: { everyMs?: number; backoff?: { baseMs: number; maxMs: number } } = {},
+  more: { everyMs?: number; restMs?: number; backoff?: { baseMs: number; maxMs: number } } = {},
 ) => new Loop({ name: 'test', everyMs: HOUR, body, random, logger: quietLogger, ...more });
 
 describe('Loop: runs by timer and signal, never twice at once', () => {
@@ -71,6 +71,27 @@ describe('Loop: runs by timer and signal, never twice at once', () => {
     }
     expect(runs).toBe(1);
     await loop.stop();
+  });
+
+  it('a loop that rests is woken once the rest is over, however often it is asked, and at once by what is urgent', async () => {
+    let runs = 0;
+    const resting = makeLoop(() => Promise.resolve(void (runs += 1)), { restMs: HOUR / 2 });
+    resting.start();
+    await eventually(() => runs === 1);
+    for (let n = 0; n < 5; n += 1) {
+      resting.wake();
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    expect(runs).toBe(1);
+    resting.wake({ isUrgent: true });
+    await eventually(() => runs === 2);
+    await resting.stop();
+    const rested = makeLoop(() => Promise.resolve(void (runs += 1)), { restMs: 1 });
+    rested.start();
+    await eventually(() => runs === 3);
+    rested.wake();
+    await eventually(() => runs === 4);
+    await rested.stop();
   });
 
   it('stop aborts the run under way and waits for it', async () => {
