@@ -4,7 +4,6 @@ import type { ClusterInventory, NodeActions } from '../fleet/cluster-inventory.p
 import type { Cluster } from '../fleet/cluster.ts';
 import { NodesLoop } from '../fleet/nodes-loop.reconciler.ts';
 import { POOL_PACE } from '../fleet/plan-pools.ts';
-import { VELOCITY_LIMITS } from '../fleet/velocity-breaker.ts';
 import { newId, type Id } from '../kernel/id.ts';
 import type { Scope } from '../kernel/transaction.ts';
 import { Loop } from '../reconcile/loop.ts';
@@ -122,7 +121,7 @@ export class ClusterLoops {
     if (!opened) return null;
     const { nodeStore: store, clusterStore: clusters, nodeProviders: providers, nodeMetering: meter } = this.#parts;
     const stores = { store, clusters, capacity: this.#parts.capacityStore };
-    const limits = { pace: POOL_PACE, velocity: VELOCITY_LIMITS };
+    const limits = { pace: POOL_PACE, velocity: this.#parts.config.velocity };
     return new NodesLoop({ ...this.#parts, ...opened, ...stores, ...limits, clusterId, providers, meter, holder });
   }
 

@@ -1,7 +1,9 @@
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { z } from 'zod';
-import { HOUR_MS } from '../kernel/instant.ts';
+import { VELOCITY_LIMITS, type VelocityLimits } from '../fleet/velocity-breaker.ts';
+import { HOUR_MS, MINUTE_MS } from '../kernel/instant.ts';
+import { formatUsd, parseUsd } from '../kernel/money.ts';
 import { isRouterName } from '../traffic/router-contract/router-name.ts';
 
 const PORT = 'must be a port from 1 to 65535';
@@ -12,6 +14,16 @@ const flag = (otherwise: '0' | '1') =>
     .enum(['0', '1'])
     .default(otherwise)
     .transform((text) => text === '1');
+
+const nodes = (fallback: number) => z.coerce.number().int().min(1).default(fallback);
+
+const AMOUNT = 'must be an amount above 0, such as 250 or 0.5';
+const amount = (fallback: bigint) =>
+  z
+    .string()
+    .default(formatUsd(fallback))
+    .transform((text) => parseUsd(text) ?? 0n)
+    .refine((usd) => usd > 0n, AMOUNT);
 
 const ROUTER_NAME_RULE = 'must be letters, digits, dots, dashes and underscores, at most 100, and begin with a letter or digit';
 
@@ -41,6 +53,14 @@ const Environment = z.object({
   PURSER_CLOUDS_FILE: z.string().optional(),
   PURSER_NODE_COMMAND: z.string().optional(),
   PURSER_STALE_PRICES_HOURS: z.coerce.number().positive().max(8760).default(24),
+  PURSER_GROWTH_WINDOW_MINUTES: z.coerce
+    .number()
+    .min(1)
+    .max(10_080)
+    .default(VELOCITY_LIMITS.windowMs / MINUTE_MS),
+  PURSER_GROWTH_POOL_NODES: nodes(VELOCITY_LIMITS.poolNodes),
+  PURSER_GROWTH_NODES: nodes(VELOCITY_LIMITS.nodes),
+  PURSER_GROWTH_USD_PER_HOUR: amount(VELOCITY_LIMITS.hourly),
   PURSER_LOCAL_CLUSTER: flag('1'),
   PURSER_ALLOW_PROCESS: flag('0'),
   PURSER_REGIONS: z
@@ -110,6 +130,8 @@ export interface Config {
   readonly cloudsFile: string | null;
   /** A price feed that is silent for longer decides nothing any more. */
   readonly stalePricesMs: number;
+  /** How fast pools may grow before a person is asked. */
+  readonly velocity: VelocityLimits;
   /** Program that rents machines for pools; null = nobody does. */
   readonly nodeCommand: string | null;
   /** False: this machine runs no replicas. */
@@ -164,6 +186,12 @@ export function readConfig(env: NodeJS.ProcessEnv, cwd: string): Config {
     routerTokenFile: fileOf(values.PURSER_ROUTER_TOKEN_FILE, cwd),
     cloudsFile: fileOf(values.PURSER_CLOUDS_FILE, cwd),
     stalePricesMs: Math.round(values.PURSER_STALE_PRICES_HOURS * HOUR_MS),
+    velocity: {
+      windowMs: Math.round(values.PURSER_GROWTH_WINDOW_MINUTES * MINUTE_MS),
+      poolNodes: values.PURSER_GROWTH_POOL_NODES,
+      nodes: values.PURSER_GROWTH_NODES,
+      hourly: values.PURSER_GROWTH_USD_PER_HOUR,
+    },
     nodeCommand: fileOf(values.PURSER_NODE_COMMAND, cwd),
     localCluster: values.PURSER_LOCAL_CLUSTER,
     allowProcess: values.PURSER_ALLOW_PROCESS,

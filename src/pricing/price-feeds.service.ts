@@ -14,6 +14,7 @@ import type { AgreementStore } from './agreement-store.port.ts';
 import type { DoubtCode } from './judge-price.ts';
 import { movesOf, outlookOf } from './move-price.ts';
 import { agreedMoves, sourceOf } from './plan-reading.ts';
+import type { PriceRow } from './price-book.ts';
 import { priceAccepted, priceChanged, priceDismissed } from './price.events.ts';
 import type { FeedState, PriceFeedStore, QuarantinedPrice, QuarantineQuestion } from './price-feed-store.port.ts';
 import type { PricedOffering, PriceStore } from './price-store.port.ts';
@@ -66,7 +67,7 @@ export class PriceFeedsService {
     return mayDoSomewhere(principal, 'price.read') ? this.#deps.store.quarantinedById(tx, id) : null;
   }
 
-  /** Believes a quarantined price from its date on, at the earliest from now on, or leaves the last good one in force until the feed says something else. */
+  /** Believes a quarantined price, from its date on where that is to come; or leaves the last good one in force until the feed says something else. */
   decide(
     caller: Caller,
     input: { readonly id: Id; readonly decision: QuarantineDecision },
@@ -113,20 +114,22 @@ export class PriceFeedsService {
     const facts = { observedAt: at, source: sourceOf(row.feed, at), state: 'believed', offeringId: before.offering.id } as const;
     const outlook = outlookOf(await prices.rowsOf(tx, [before.offering.id], Number.MAX_SAFE_INTEGER), at);
     const moves = movesOf({ amount, effectiveFrom: said.effectiveFrom }, outlook, at);
-    for (const agreed of agreedMoves(before.offering, moves, inForce))
-      await prices.append(tx, { ...agreed, ...facts, id: newId(at, random) }, principal.id);
-    await this.#tellChange(tx, before, { at, principal: principal.id });
+    const rows = agreedMoves(before.offering, moves, inForce).map((agreed) => ({ ...agreed, ...facts, id: newId(at, random) }));
+    for (const one of rows) await prices.append(tx, one, principal.id);
+    await this.#tellChange(tx, before, { at, principal: principal.id, next: rows[0] ?? null });
   }
 
   async #tellChange(
     tx: Transaction,
     { offering, price: before }: PricedOffering,
-    cause: { readonly at: Instant; readonly principal: string },
+    { next, ...cause }: { readonly at: Instant; readonly principal: string; readonly next: PriceRow | null },
   ): Promise<void> {
+    if (!next) return;
     const { store, prices } = this.#deps;
     const [now] = await prices.byIds(tx, [offering.id], cause.at);
     const version = (await store.versions(tx, [offering.id])).get(offering.id) ?? 1;
-    record(tx, priceChanged({ offering, before, after: now?.price ?? null, version, ...cause }));
+    const after = next.effectiveFrom > cause.at ? next : (now?.price ?? null);
+    record(tx, priceChanged({ offering, before, after, version, ...cause }));
   }
 }
 

@@ -32,10 +32,15 @@ export const priceChanged = (change: PriceChange): EventDraft => ({
   severity: 'info',
   at: change.at,
   principal: change.principal,
-  message: `${offeringKeyText(change.offering)} now costs ${told(change.after)}; it was ${told(change.before)}.`,
+  message: `${offeringKeyText(change.offering)} ${movement(change)}.`,
   before: snapshot(change.before),
   after: snapshot(change.after),
 });
+
+const movement = ({ before, after, at }: PriceChange): string =>
+  after && after.effectiveFrom > at
+    ? `will cost ${told(after)} from ${new Date(after.effectiveFrom).toISOString()} on; it is ${told(before)}`
+    : `now costs ${told(after)}; it was ${told(before)}`;
 
 const told = (price: PriceRow | null): string => (price ? `${formatUsd(price.effective)} USD per hour` : 'unpriced');
 

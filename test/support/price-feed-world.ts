@@ -72,20 +72,25 @@ export async function openPriceWorld(start: Instant, feeds: readonly PriceFeed[]
   const service = new PricesService({ ...shared, catalogue, store: prices });
   await service.loadCatalogue();
   const registry = makeMetricRegistry();
+  const metrics = makePricingMetrics(registry);
   let lease = await db.database.write(SCOPE, (tx) => acquireLease(tx, 'price-feeds', 'test'));
-  const makeReconciler = () =>
+  const makeReconciler = (configured: readonly PriceFeed[]) =>
     new PriceFeedsReconciler({
       ...shared,
       logger: quietLogger,
       lease: () => lease,
-      feeds: new Map(feeds.map((feed) => [feed.name, { feed, regions, intervalMs: FEED_INTERVAL_MS }])),
+      feeds: new Map(configured.map((feed) => [feed.name, { feed, regions, intervalMs: FEED_INTERVAL_MS }])),
       staleAfterMs: STALE_AFTER_MS,
       store,
       prices,
       agreements,
-      metrics: makePricingMetrics(registry),
+      metrics,
     });
-  const reconciler = makeReconciler();
+  let reconciler = makeReconciler(feeds);
+  /** As after a start with another configuration. */
+  const restartWith = (configured: readonly PriceFeed[]): void => {
+    reconciler = makeReconciler(configured);
+  };
   /** One pass of the loop; the lease is held throughout. */
   const pass = async (): Promise<void> => {
     const held: Lease | null = lease;
@@ -97,7 +102,7 @@ export async function openPriceWorld(start: Instant, feeds: readonly PriceFeed[]
   const loseLease = () => {
     lease = null;
   };
-  return { ...shared, db, world, prices, store, agreements, service, registry, reconciler, pass, book, loseLease };
+  return { ...shared, db, world, prices, store, agreements, service, registry, restartWith, pass, book, loseLease };
 }
 
 export type PriceWorld = Awaited<ReturnType<typeof openPriceWorld>>;

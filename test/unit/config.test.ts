@@ -1,5 +1,6 @@
 // Reads made-up environments; no file and no port is touched.
 import { describe, expect, test } from 'vitest';
+import { VELOCITY_LIMITS } from '../../src/fleet/velocity-breaker.ts';
 import { readConfig } from '../../src/main/config.ts';
 
 describe('Configuration', () => {
@@ -30,6 +31,10 @@ describe('Configuration', () => {
     [{ PURSER_LINK_TLS_KEY: 'key.pem' }, 'PURSER_LINK_TLS_CERT and PURSER_LINK_TLS_KEY go together'],
     [{ PURSER_ROUTER_URL: 'ftp://x' }, 'PURSER_ROUTER_URL'],
     [{ PURSER_OIDC_ISSUER: 'not a url' }, 'PURSER_OIDC_ISSUER'],
+    [{ PURSER_GROWTH_POOL_NODES: '0' }, 'PURSER_GROWTH_POOL_NODES'],
+    [{ PURSER_GROWTH_WINDOW_MINUTES: '0' }, 'PURSER_GROWTH_WINDOW_MINUTES'],
+    [{ PURSER_GROWTH_USD_PER_HOUR: '-5' }, 'PURSER_GROWTH_USD_PER_HOUR: must be an amount above 0'],
+    [{ PURSER_GROWTH_USD_PER_HOUR: '1e3' }, 'PURSER_GROWTH_USD_PER_HOUR: must be an amount above 0'],
   ])('refuses %o in a sentence that names the variable', (env, variable) => {
     expect(() => readConfig(env, '/')).toThrow(variable);
   });
@@ -40,6 +45,14 @@ describe('Configuration', () => {
     [{ PURSER_ROUTER_URL: 'https://models.example.com/' }, 'http://127.0.0.1:8080', 'https://models.example.com'],
   ])('tells where the router is reached from here and by callers: %o', (env, routerUrl, publicRouterUrl) => {
     expect(readConfig(env, '/')).toMatchObject({ routerUrl, publicRouterUrl });
+  });
+
+  test('how fast pools may grow before a person is asked', () => {
+    expect(readConfig({}, '/').velocity).toEqual(VELOCITY_LIMITS);
+    const slow = { PURSER_GROWTH_WINDOW_MINUTES: '30', PURSER_GROWTH_POOL_NODES: '5', PURSER_GROWTH_USD_PER_HOUR: '12.5' };
+    expect(readConfig(slow, '/').velocity).toEqual({
+      ...{ windowMs: 1_800_000, poolNodes: 5, nodes: 300, hourly: 12_500_000_000_000n },
+    });
   });
 
   test('replicas fetch from this machine, or from where a setting says', () => {
