@@ -16,6 +16,7 @@ import { LeaseKeeper } from '../reconcile/lease-keeper.ts';
 import { inOrder, Loop, once } from '../reconcile/loop.ts';
 import { ClusterLoops, type OpenCluster } from './cluster-loops.ts';
 import type { Parts } from './compose.ts';
+import type { Wake } from './make-services.ts';
 import { listenError } from './start-error.ts';
 
 /** How long events are kept. Higher: the table grows; lower: an alerting tool that was away over a holiday meets a gap. */
@@ -28,6 +29,8 @@ const MAX_PRUNED = 10_000;
 const COSTS_MS = 10_000;
 /** How often is looked which price feeds are due. Higher: they are read late; lower: reads for nothing. */
 const PRICES_MS = 15_000;
+/** Between two looks at the spot market that commits ask for; notices of interruption do not wait. Higher: changes are followed late; lower: reads for nothing. */
+const SPOT_REST_MS = 1_500;
 /** How often closed minutes are read again. Higher: a meddled ledger is noticed late; lower: reads for nothing. */
 const AUDIT_MS = 600_000;
 const SCOPE: Scope = { kind: 'reconciler', loop: 'housekeeping' };
@@ -174,13 +177,14 @@ export class ControlPlane {
   /** Moves what lost clusters had, spreads replicas over pools as the market goes, and gives back what gave way. */
   #startSpot(): void {
     const { spotDeps, deploy, clock, random, logger, database, wakes } = this.#parts;
-    const wake = (): void => loop.wake();
-    const keeper = new LeaseKeeper({ database, clock, random, logger, name: 'spot', holder: this.#holder(), onChange: wake });
+    const wake: Wake = (_clusters, isUrgent) => loop.wake({ isUrgent });
+    const onChange = (): void => loop.wake({ isUrgent: true });
+    const keeper = new LeaseKeeper({ database, clock, random, logger, name: 'spot', holder: this.#holder(), onChange });
     const spreading = once(new SpotReconciler({ ...spotDeps, lease: () => keeper.current() }), clock);
     const failover = once(new FailoverReconciler({ ...spotDeps, deploy, lease: () => keeper.current() }), clock);
     const restoration = new Restoration(spotDeps);
     const body = inOrder(failover, spreading, (signal) => restoration.pass(keeper.current(), signal));
-    const loop = new Loop({ name: 'spot', everyMs: LOOK_MS, body, random, logger });
+    const loop = new Loop({ name: 'spot', everyMs: LOOK_MS, restMs: SPOT_REST_MS, body, random, logger });
     wakes.add(wake);
     keeper.start();
     loop.start();
