@@ -31,6 +31,7 @@ import {
 } from '../pricing/csv-price-feed.adapter.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import { ConfigError, readSetting, type Config } from './config.ts';
+import { settingWords } from './settings-words.ts';
 
 /** Everybody who is asked for machines, prices and bills. */
 export interface Clouds {
@@ -61,8 +62,10 @@ interface Kind {
   readonly open: (settings: unknown, entry: Entry) => Opened;
 }
 
+const IN_WORDS = { error: settingWords };
+
 const kindOf = <T>(schema: z.ZodType<T>, open: (settings: T, entry: Entry) => Opened): Kind => ({
-  open: (settings, entry) => open(schema.parse(settings), entry),
+  open: (settings, entry) => open(schema.parse(settings, IN_WORDS), entry),
 });
 
 /** What can be named, by `kind`. No secret is in the settings: each finds credentials where its own tools look for them. */
@@ -105,7 +108,7 @@ const stateOf = ({ name, deps }: Entry, folder?: string): FileState =>
 /** As they are written in the settings, or in the file that those name. */
 function machinesOf(written: string | unknown[], { name, deps }: Entry): OwnMachine[] {
   const rows = typeof written === 'string' ? rowsOf(beside(written, deps)) : written;
-  const machines = parsed([name, 'machines'], () => MachineRows.parse(rows));
+  const machines = parsed([name, 'machines'], () => MachineRows.parse(rows, IN_WORDS));
   const problem = problemWith(machines);
   if (problem) throw wrong([name], `machines: ${problem}`);
   return machines;
@@ -182,7 +185,7 @@ const commandCloud = (program: string): ConfiguredCloud => {
 };
 
 function fromFile(text: string, deps: OpenCloudsDeps): ConfiguredCloud[] {
-  const { feeds, ...clouds } = parsed([], () => File.parse(jsonOf(text)));
+  const { feeds, ...clouds } = parsed([], () => File.parse(jsonOf(text), IN_WORDS));
   return [
     ...Object.entries(clouds).map(([name, { kind, prices, ...settings }]) => {
       if (!isName(name)) throw new ConfigError(`${SETTING}: ${name}: a name ${NAME_RULE}.`);
@@ -225,7 +228,10 @@ function parsed<T>(path: readonly PropertyKey[], parse: () => T): T {
     return parse();
   } catch (error) {
     if (!(error instanceof z.ZodError)) throw error;
-    throw wrong([], error.issues.map((issue) => [...path, ...issue.path].join('.') + `: ${issue.message}`).join('; '));
+    throw wrong(
+      [],
+      error.issues.map((issue) => `${[...path, ...issue.path].join('.') || 'the file'}: ${issue.message}`).join('; '),
+    );
   }
 }
 

@@ -3,7 +3,7 @@ import { z } from 'zod';
 /** Verbs of pools wait this long for one answer. Higher: a hanging region holds up its pools; lower: slow days look like outages. */
 const DEADLINE_MS = 20_000;
 
-const Region = z.string().regex(/^[a-z]{2,4}(?:-[a-z]+)+-\d$/, 'is not a region of AWS');
+const Region = z.string().regex(/^[a-z]{2,4}(?:-[a-z]+)+-\d$/, 'must be a region as AWS names it, like us-east-1');
 
 /** Every address of AWS can be replaced: by another partition's, a private endpoint, a test server. */
 const Endpoints = z.strictObject({
