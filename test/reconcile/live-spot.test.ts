@@ -1,6 +1,7 @@
 // One deployment over three spot pools and one of on-demand, on nodes that a simulated market rents, gives notice of and runs out of: every loop of the
 // control plane on a real database, ten seconds at a time.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { SpotRepository } from '../../src/deployments/spot.repository.ts';
 import { PICO_PER_USD } from '../../src/kernel/money.ts';
 import { sqlOf } from '../../src/persistence/sql.ts';
 import { openTestDatabase, type TestDatabase } from '../support/database.ts';
@@ -75,17 +76,70 @@ describe('Spot: replicas follow the market', () => {
     expect([wished['steady'], ready]).toEqual([WISHED, WISHED]);
   });
 
-  describe('what it does not touch', () => {
-    const update = (text: string, value: unknown) =>
-      db.database.write({ kind: 'reconciler', loop: 'test' }, (tx) => sqlOf(tx).execute(text, [value]));
-    /** Deployed through, and then without any replica: whoever follows the market starts some. */
-    const empty = async (team: string, wish: Parameters<typeof makeSpotWorld>[2] = {}) => {
-      const world = await makeSpotWorld(db, team, { replicas: WISHED, maxReplicas: 20, ...wish });
-      await update(`update rollout set ended_at = started_at where deployment_id = $1`, world.id);
-      await update(`update workload set replicas = 0 where deployment_id = $1`, world.id);
-      return world;
-    };
+  const update = (text: string, ...values: unknown[]) =>
+    db.database.write({ kind: 'reconciler', loop: 'test' }, (tx) => sqlOf(tx).execute(text, values));
+  /** Deployed through, and then without any replica: whoever follows the market starts some. */
+  const empty = async (team: string, wish: Parameters<typeof makeSpotWorld>[2] = {}) => {
+    const world = await makeSpotWorld(db, team, { replicas: WISHED, maxReplicas: 20, ...wish });
+    await update(`update rollout set ended_at = started_at where deployment_id = $1`, world.id);
+    await update(`update workload set replicas = 0 where deployment_id = $1`, world.id);
+    return world;
+  };
 
+  describe('a plan is carried out only on what it was made from', () => {
+    test('what a cluster said of a workload meanwhile stays said', async () => {
+      const world = await empty('told');
+      const { total } = await world.follow(() =>
+        update(`update workload set seen_generation = 77 where deployment_id = $1`, world.id),
+      );
+      expect(total).toBeGreaterThanOrEqual(WISHED);
+      const kept = await world.rows(`select 1 from workload where deployment_id = $1 and seen_generation = 77`, [world.id]);
+      expect(kept).toHaveLength(1);
+    });
+
+    test('what was given up meanwhile is not brought back, nor is anything put beside it', async () => {
+      const world = await empty('given-up');
+      await world.follow(() => update(`update workload set removed_at = 1 where deployment_id = $1`, world.id));
+      expect(await world.state()).toMatchObject({ wished: {}, total: 0 });
+      expect(await world.decisions()).toEqual([]);
+    });
+
+    test('what is wished for otherwise meanwhile is planned again in the same pass', async () => {
+      const world = await empty('again');
+      const scale = (replicas: number) =>
+        world.plane.deployments.scale(world.plane.caller, { deployment: { id: world.id }, expectedVersion: null }, replicas);
+      const { total } = await world.follow(async () => {
+        expect(await scale(6)).toMatchObject({ ok: true });
+        await update(`update workload set replicas = 0 where deployment_id = $1`, world.id);
+      });
+      expect(total).toBeGreaterThanOrEqual(6);
+    });
+  });
+
+  test('what is asked at every change is found by index: no row of a deployment or decision is read in vain', async () => {
+    await makeSpotWorld(db, 'quiet', { replicas: 1, maxReplicas: 9, capacityTypes: ['on_demand'] });
+    const spot = new SpotRepository();
+    const scanned = await db.database.read({ kind: 'reconciler', loop: 'test' }, async (tx) => {
+      // A table of a few rows is scanned whatever indexes it has.
+      await sqlOf(tx).query(`select set_config('enable_seqscan', 'off', true)`);
+      const rows = async () => {
+        const [sum] = await sqlOf(tx).query<{ n: number }>(
+          `select (pg_stat_get_xact_tuples_returned('deployment'::regclass) + pg_stat_get_xact_tuples_returned('decision'::regclass))::integer as n`,
+        );
+        return sum?.n ?? NaN;
+      };
+      await sqlOf(tx).query(`select id from decision where kind = 'deploy'`);
+      const control = await rows();
+      await spot.deploymentsOnSpot(tx);
+      await spot.standingBy(tx);
+      await spot.gaveWay(tx);
+      return { control, asked: (await rows()) - control };
+    });
+    expect(scanned.control).toBeGreaterThan(0);
+    expect(scanned.asked).toBe(0);
+  });
+
+  describe('what it does not touch', () => {
     test('what stands by on another cluster: that is as the wish and failover say', async () => {
       const clusters = ['standby-nodes', 'standby'].map((cluster, order) => ({ cluster, weight: 1, order }));
       const world = await empty('standby', { clusters });

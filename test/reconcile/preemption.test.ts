@@ -65,7 +65,10 @@ describe('Preemption: lower priority gives way where a quota is short', () => {
 
     const lease = await database.write(SYSTEM, (tx) => acquireLease(tx, 'spot', 'me'));
     const restoration = new Restoration({ ...plane.depsOf(ground.clusterId, ground.cluster), spot: new SpotRepository() });
-    const restore = () => restoration.pass(lease, new AbortController().signal);
+    const restore = () => {
+      clock.advance(1_000);
+      return restoration.pass(lease, new AbortController().signal);
+    };
     for (let n = 0; n < 40; n += 1) {
       await plane.pass();
       clock.advance(500);
@@ -94,5 +97,11 @@ describe('Preemption: lower priority gives way where a quota is short', () => {
     const before = (await eventTypes(database, teamId)).length;
     await restore();
     expect((await eventTypes(database, teamId)).length).toBe(before);
+    // It has come back: who takes replicas away for another reason gives them back himself.
+    await database.write(SYSTEM, (tx) =>
+      sqlOf(tx).execute(`update workload set replicas = 2 from deployment d where d.id = deployment_id and d.name = 'batch'`),
+    );
+    await restore();
+    expect(await held()).toEqual({ batch: 2, site: 2, urgent: 0 });
   });
 });

@@ -132,6 +132,13 @@ export async function makeSpotWorld({ database }: Pick<TestDatabase, 'database'>
       const pass = spot.plan(await spot.prepare(), clock.now());
       return (pass?.steps ?? []).flatMap(({ deployment, plan }) => (deployment.id === id ? plan.changes : []));
     },
+    /** The loop that follows the market once, with something that happens between its plan and its carrying out. */
+    follow: async (between: () => Promise<unknown>) => {
+      const pass = spot.plan(await spot.prepare(), clock.now());
+      await between();
+      await spot.execute(pass, signal);
+      return state();
+    },
     /** Every loop once, ten seconds later. */
     tick: async () => {
       clock.advance(10_000);

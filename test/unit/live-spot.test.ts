@@ -3,6 +3,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { planLiveSpot, type LiveSpotWorld } from '../../src/deployments/plan-live-spot.ts';
 import type { Replica, Workload } from '../../src/deployments/replica.ts';
+import { stopsOutsideLastZones } from '../../src/deployments/spot-zones.ts';
 import { HOUR_MS } from '../../src/kernel/instant.ts';
 import { NOW, uid } from '../support/nodes.ts';
 
@@ -103,6 +104,79 @@ describe('Spot: where the replicas of one deployment shall be', () => {
     expect(after(worldOf(four(2, 1, 1, 2), { minOnDemand: 2 }))).toMatchObject({ pool4: 2 });
     expect(after(worldOf(four(2, 1, 1, 0), { minOnDemand: 2 }))?.['pool4']).toBe(2);
     expect(planLiveSpot({ ...settled, minOnDemand: 4 }, NOW)).toBeNull();
+  });
+
+  describe('zones', () => {
+    const zonesOf = (atLeast: number, elsewhere: string[] = []) => ({
+      ...{ atLeast, elsewhere: new Set(elsewhere) },
+      of: new Map([1, 2, 3, 4, 5].map((n) => [uid(100 + n), `aws/x/zone${n === 5 ? 1 : n}`])),
+    });
+    /** So much cheaper in the first pool that nothing but the wish leads to another one. */
+    const cheap = (...workloads: Workload[]) =>
+      worldOf(workloads, {
+        rates: new Map(
+          workloads.map(({ offeringId, capacityType }, n) => [offeringId, capacityType === 'spot' ? (n === 0 ? 1n : 90n) : 100n]),
+        ),
+      });
+    const inUse = (counts: Record<string, number> | null) => Object.values(counts ?? {}).filter((count) => count > 0).length;
+
+    test('so many share the replicas as are wished for, and those that others of the wish are in count', () => {
+      const world = cheap(...four(4, 0, 0, 0));
+      expect(inUse(after(world))).toBe(1);
+      expect(inUse(after({ ...world, zones: zonesOf(2) }))).toBe(2);
+      expect(inUse(after({ ...world, zones: zonesOf(3) }))).toBe(3);
+      expect(inUse(after({ ...world, zones: zonesOf(2, ['gcp/y/zone']) }))).toBe(1);
+    });
+
+    test('once they do, nothing moves any more', () => {
+      const settled = cheap(...four(4, 1, 0, 0));
+      expect(after({ ...settled, zones: zonesOf(2) })).toEqual({ pool1: 4, pool2: 1, pool3: 0, pool4: 0 });
+    });
+
+    test('a pool that has nothing is no zone; what can be had serves all the same, and the plan says so', () => {
+      const world = cheap(...four(4, 0, 0, 0));
+      const refused = new Set([uid(102), uid(103), uid(104)]);
+      const gone = { ...world, refused, zones: zonesOf(2), replicas: [] };
+      const plan = planLiveSpot(gone, NOW)!;
+      expect(after(gone)).toMatchObject({ pool2: 0, pool3: 0 });
+      expect(plan.reasons.join(' ')).toContain('Only 1 of the 2 zones');
+    });
+
+    test('on demand, too, is where the zones are that are missing', () => {
+      const workloads = [workload(1, 0), workload(4, 0, 'on_demand'), workload(2, 0, 'on_demand')];
+      const refused = new Set([uid(101)]);
+      const gone = worldOf(workloads, { refused, zones: zonesOf(2) });
+      const first = planLiveSpot(gone, NOW)!;
+      const later = planLiveSpot({ ...gone, memory: first.memory }, NOW + 10_000)!;
+      const counts = Object.fromEntries(later.changes.map(({ workload: { poolName }, replicas }) => [poolName, replicas]));
+      expect(counts).toEqual({ pool4: 3, pool2: 1 });
+    });
+
+    test('what is let go on demand is not the last of a zone that is needed', () => {
+      const placed = (id: string, pool: number, isOnDemand = true) => ({
+        id,
+        poolId: uid(100 + pool),
+        isOnDemand,
+        isReady: true,
+      });
+      const all = [placed('a', 1, false), placed('b', 5), placed('c', 5), placed('d', 4)];
+      expect([...stopsOutsideLastZones(all, new Set(['d']), zonesOf(2))]).toEqual(['b']);
+      expect([...stopsOutsideLastZones(all, new Set(['d']), zonesOf(1))]).toEqual(['d']);
+      expect([...stopsOutsideLastZones(all, new Set(['b']), zonesOf(2))]).toEqual(['b']);
+    });
+  });
+
+  test('what the wish does not allow any more moves as others serve in its place, and counts as no loss', () => {
+    const forbidden = new Set([uid(101)]);
+    const before = planLiveSpot(worldOf(four(2, 1, 1, 0)), NOW)!;
+    const world = worldOf(four(2, 1, 1, 0), { forbidden, memory: before.memory });
+    const started = planLiveSpot(world, NOW + 10_000)!;
+    expect(started.changes.every(({ workload: { poolName } }) => poolName !== 'pool1')).toBe(true);
+    expect(started.changes.length).toBeGreaterThan(0);
+    expect(started.memory.record.pools.get(uid(101))?.losses).toBe(0);
+    expect(started.reasons).toContain('The wish does not allow pool1 any more.');
+    expect(after(worldOf(four(2, 2, 1, 0), { forbidden }))).toMatchObject({ pool1: 1 });
+    expect(after(worldOf(four(2, 2, 2, 0), { forbidden }))).toMatchObject({ pool1: 0 });
   });
 
   test('what could not be changed is remembered as it is: a loss without a successor is none once more at the next look', () => {
