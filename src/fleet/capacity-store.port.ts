@@ -22,4 +22,6 @@ export interface CapacityStore {
   hold(tx: Transaction, hold: GrowthHold): Promise<void>;
   /** Of the pool, or (null) of all; false if it is not held. */
   release(tx: Transaction, poolId: Id | null, cause: { readonly at: Instant; readonly principal: string }): Promise<boolean>;
+  /** Forgets growth, and holds that were released, before then; at most `limit` of each. Returns how many. */
+  prune(tx: Transaction, before: Instant, limit: number): Promise<number>;
 }

@@ -90,4 +90,17 @@ export class CapacityRepository implements CapacityStore {
     );
     return released > 0;
   }
+
+  async prune(tx: Transaction, before: Instant, limit: number): Promise<number> {
+    const sql = sqlOf(tx);
+    const growths = await sql.execute(
+      `delete from pool_growth where (pool_id, at) in (select pool_id, at from pool_growth where at < $1 order by at limit $2)`,
+      [before, limit],
+    );
+    const holds = await sql.execute(
+      `delete from growth_hold where id in (select id from growth_hold where released_at < $1 order by released_at limit $2)`,
+      [before, limit],
+    );
+    return growths + holds;
+  }
 }

@@ -21,6 +21,8 @@ import { listenError } from './start-error.ts';
 
 /** How long events are kept. Higher: the table grows; lower: an alerting tool that was away over a holiday meets a gap. */
 const KEEP_EVENTS_MS = 30 * DAY_MS;
+/** How fast pools grew is asked about for the window of the velocity breaker, at most a week. Higher: rows for nobody; lower: growth is forgotten. */
+const KEEP_GROWTH_MS = 30 * DAY_MS;
 /** How often what is old is forgotten. Higher: more is there at a time; lower: reads for nothing. */
 const HOUSEKEEPING_MS = HOUR_MS;
 /** Rows forgotten in one run. Higher holds locks for long, lower lets a busy installation's table grow. */
@@ -193,11 +195,12 @@ export class ControlPlane {
 
   /** Forgetting is idempotent and takes no decision, so that every instance may do it. */
   #startHousekeeping(): void {
-    const { events, artifacts, database, clock, random, logger } = this.#parts;
+    const { events, artifacts, capacityStore, database, clock, random, logger } = this.#parts;
     const body = async () => {
       await events.prune(KEEP_EVENTS_MS);
       await artifacts.sweep();
       await database.write(SCOPE, (tx) => pruneOutcomes(tx, clock.now(), MAX_PRUNED));
+      await database.write(SCOPE, (tx) => capacityStore.prune(tx, clock.now() - KEEP_GROWTH_MS, MAX_PRUNED));
     };
     const loop = new Loop({ name: 'housekeeping', everyMs: HOUSEKEEPING_MS, body, random, logger });
     loop.start();

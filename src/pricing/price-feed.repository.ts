@@ -110,10 +110,12 @@ export class PriceFeedRepository implements PriceFeedStore {
     );
   }
 
+  /** What says another thing each time is not read again at once: it would be for ever. */
   async feeds(tx: Transaction): Promise<FeedState[]> {
     const rows = await sqlOf(tx).query<FeedRow>(
       `select f.*, exists (select 1 from quarantined_price q where q.feed = f.name and q.state = 'open' and q.observed_at = f.read_at
-           and q.code in ('UNCONFIRMED_JUMP', 'FIRST_SEEN')) as awaits_second_read
+           and q.code in ('UNCONFIRMED_JUMP', 'FIRST_SEEN') and not exists (select 1 from quarantined_price w
+             where w.offering_id = q.offering_id and w.feed = q.feed and w.state = 'withdrawn' and w.decided_at = q.observed_at)) as awaits_second_read
          from price_feed f order by f.name collate "C"`,
     );
     return rows.map(toFeed);

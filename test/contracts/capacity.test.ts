@@ -84,6 +84,39 @@ describe('Velocity breaker: a runaway stops, and only a person lets it go on', (
   });
 });
 
+describe('Velocity breaker: what is long over is forgotten', () => {
+  test('growth and released holds, some at a time; what is held, and what is of late, stays', async () => {
+    const world = await makeNodesWorld(db, { cluster: 'pruned', pools: ['old', 'held'] });
+    const [old, held] = [world.pools[0]!.id, world.pools[1]!.id];
+    const left = async () => [
+      (await world.rows<{ at: number }>(`select at from pool_growth where pool_id = $1 order by at`, [old])).map(({ at }) => at),
+      (await world.rows<{ id: string }>(`select id from growth_hold where pool_id in ($1, $2) order by id`, [old, held])).map(
+        ({ id }) => id,
+      ),
+    ];
+    await db.database.write(SYSTEM, async (tx) => {
+      for (const at of [1, 2, 3, 50, 60]) await world.capacity.addGrowth(tx, { poolId: old, at, nodes: 1, hourly: null });
+      const facts = { heldAt: 1, message: 'it is held', releasedAt: null };
+      await world.capacity.hold(tx, { ...facts, id: uid(901), poolId: old });
+      await world.capacity.release(tx, old, { at: 10, principal: 'somebody' });
+      await world.capacity.hold(tx, { ...facts, id: uid(902), poolId: old });
+      await world.capacity.release(tx, old, { at: 60, principal: 'somebody' });
+      await world.capacity.hold(tx, { ...facts, id: uid(903), poolId: held });
+    });
+    const prune = (limit: number) => db.database.write(SYSTEM, (tx) => world.capacity.prune(tx, 50, limit));
+    expect(await prune(2)).toBe(3);
+    expect(await left()).toEqual([
+      [3, 50, 60],
+      [uid(902), uid(903)],
+    ]);
+    expect([await prune(2), await prune(2)]).toEqual([1, 0]);
+    expect(await left()).toEqual([
+      [50, 60],
+      [uid(902), uid(903)],
+    ]);
+  });
+});
+
 describe('Consolidation: what is half empty is emptied, and given back', () => {
   test('replicas move before their node goes, the bill falls, the decision says what it saves, and then nothing is written', async () => {
     const world = await makeNodesWorld(db, { cluster: 'halves', pools: ['web'], price: PICO_PER_USD });
