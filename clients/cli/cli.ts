@@ -50,7 +50,8 @@ Processes (run on a server):
   new-token      print a token for a file that you keep yourself
   simulate       try policies on recorded markets (purser simulate spot --help)
 
-Signed in by, in this order: --context NAME, PURSER_URL with PURSER_TOKEN, the current context, the installation in PURSER_DATA_DIR.
+Signed in by, in this order: --context NAME, PURSER_URL with PURSER_TOKEN, the current context, the installation in
+PURSER_DATA_DIR.
 Exit codes: purser help exit-codes
 `;
 

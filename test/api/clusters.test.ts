@@ -288,6 +288,9 @@ describe('Nodes scale: a pool that is taken out is seen until the last machine i
     await api.db.database.write({ kind: 'reconciler', loop: 'test' }, (tx) =>
       sqlOf(tx).execute(`update pool_scaling set desired_nodes = 3, conditions = $1`, [JSON.stringify(kept)]),
     );
+    const there = await cli.run(['clusters', 'show', 'south']);
+    expect(there.stdout).toMatch(/\nrented +SPOT +any +0 to 5 by command, 3 asked for\n/);
+    expect(there.stdout).toContain('\nPool rented does not grow: Others run there.\n');
     await cli.json('clusters', 'update', 'south', '--remove-pool', 'rented');
     const { stdout } = await cli.run(['clusters', 'show', 'south']);
     expect(stdout).toMatch(/\nPool rented was taken out: 3 nodes left\. Others run there\.\n/);

@@ -42,6 +42,12 @@ const ShowCluster = graphql(`
           digest
           count
         }
+        capacitySources {
+          provider
+          region
+          zones
+          maxNodes
+        }
         pools {
           name
           capacityType
@@ -54,6 +60,11 @@ const ShowCluster = graphql(`
             minNodes
             maxNodes
             desiredNodes
+            conditions {
+              type
+              status
+              message
+            }
           }
         }
         leavingPools {
@@ -112,12 +123,14 @@ function shownText(cluster: Shown, nodes: Shown['nodes']['nodes']): string {
     ['kind', cluster.kind],
     ['new replicas', cluster.cordoned ? 'no' : 'yes'],
     ...(config ? configRows(config) : []),
+    ...cluster.capacitySources.map(sourceRow),
     ...status.conditions.map((one) => [one.type, `${one.status} (${one.reason}): ${one.message}`]),
   ];
   return [
     table(['setting', 'value'], rows),
     table(['pool', 'capacity', 'nodes with', 'scales'], pools.map(poolRow)),
     table(['node', 'is', 'type', 'pods', 'usd per hour'], nodes.map(nodeRow)),
+    ...pools.flatMap(growthLines),
     ...cluster.leavingPools.map(leavingLine),
     ...heldLines(cluster),
   ].join('\n');
@@ -130,12 +143,23 @@ const configRows = ({ access, ...config }: NonNullable<Shown['config']>): string
   ['routers from', [config.routerNamespace, ...config.routerCidrs].join(' ')],
 ];
 
+const sourceRow = ({ provider, region, zones, maxNodes }: Shown['capacitySources'][number]): string[] => [
+  'may rent',
+  [`${maxNodes} in ${region} from ${provider}`, ...(zones.length > 0 ? [`zones ${zones.join(', ')}`] : [])].join(', '),
+];
+
 const poolRow = ({ name, capacityType, nodeSelector, scaling }: Shown['pools'][number]): string[] => [
   name,
   capacityType,
   nodeSelector.map(({ key, value }) => `${key}=${value}`).join(',') || 'any',
-  scaling ? `${scaling.minNodes} to ${scaling.maxNodes} by ${scaling.provider}` : 'no',
+  scaling ? `${scaling.minNodes} to ${scaling.maxNodes} by ${scaling.provider}, ${scaling.desiredNodes ?? 0} asked for` : 'no',
 ];
+
+/** What keeps a pool from growing. */
+const growthLines = ({ name, scaling }: Shown['pools'][number]): string[] =>
+  (scaling?.conditions ?? [])
+    .filter(({ type, status }) => type === 'Growing' && status === 'False')
+    .map(({ message }) => `Pool ${name} does not grow: ${message}`);
 
 const leavingLine = ({ name, scaling }: Shown['leavingPools'][number]): string => {
   const kept = scaling?.conditions.find(({ status }) => status === 'False');

@@ -11,6 +11,8 @@ const Deployments = graphql(`
     deployments(first: 50, after: $after) {
       nodes {
         path
+        wishedReplicas
+      requestsPerSecond
         status {
           phase
         }
@@ -177,7 +179,7 @@ async function list({ client, output }: Cli): Promise<void> {
         row.status.phase,
         row.revision?.modelVersion ? `${row.revision.modelVersion.model.path} ${row.revision.modelVersion.number}` : '-',
         String(row.revision?.number ?? '-'),
-        `${row.replicas.filter((replica) => replica.state === 'SERVING').length}/${row.replicas.length}`,
+        `${row.replicas.filter((replica) => replica.state === 'SERVING').length}/${row.wishedReplicas}`,
         money(row.monthlyEstimate.amount),
       ]),
     ),
@@ -243,6 +245,7 @@ function summary(deployment: Described): string[] {
     costs,
     monthlyEstimate,
     wishedReplicas,
+    requestsPerSecond,
     maxReplicas,
     maxSpendPerHour,
   } = deployment;
@@ -254,7 +257,7 @@ function summary(deployment: Described): string[] {
     `  model      ${model ? `${model.model.path} version ${model.number}` : '-'}`,
     `  traffic    ${weights || '-'}`,
     `  rollout    ${rollout ? `to revision ${rollout.toRevision}: ${rollout.state}${rollout.reason ? `, ${rollout.reason}` : ''}` : '-'}`,
-    `  replicas   ${wishedReplicas} wished, at most ${maxReplicas}`,
+    `  replicas   ${wishedReplicas} wished${requestsPerSecond === null ? '' : ` for ${requestsPerSecond} requests per second`}, at most ${maxReplicas}`,
     `  last day   ${money(costs.total.amount)}${costs.isEstimate ? ' (estimate: the newest minutes are open)' : ''}`,
     `  per month  ${money(monthlyEstimate.amount)} (estimate), at most ${money(maxSpendPerHour.amount)} per hour`,
   ];

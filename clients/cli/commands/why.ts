@@ -43,7 +43,7 @@ const PICO = 10n ** 12n;
 export function addWhyCommand(program: Command, cli: () => Cli): void {
   program
     .command('why <deployment>')
-    .description('why team/project/name is where it is: what was chosen, what it costs, what lost and what would change it')
+    .description('why a deployment is where it is: its price, what lost, what would change it')
     .action((path: string) => why(cli(), path));
 }
 
@@ -83,7 +83,9 @@ function placedLines({ at, principal, reasons, candidates, rejected, chosen, exp
   const all = candidatesOf(candidates);
   const taken = all.filter((one) => one.chosen);
   const losers = all.filter((one) => !one.chosen).slice(0, NEAREST);
-  const counts = Object.entries(rejected ?? {}).map(([code, count]) => `${code} ${String(count)}`);
+  const counts = Object.entries((rejected ?? {}) as Readonly<Record<string, number>>)
+    .sort(([, a], [, b]) => b - a)
+    .map(([code, count]) => `${code} ${count}`);
   const cost = expectedHourly ? `, ${money(expectedHourly.amount)} per hour` : '';
   return [
     `Decided at ${at} by ${principal}${cost}:`,
@@ -94,7 +96,7 @@ function placedLines({ at, principal, reasons, candidates, rejected, chosen, exp
       'The nearest that lost:',
       losers.map((one) => `${nameOf(one)} at ${usd(one.hourly)}: ${one.rejectedBecause?.message ?? ''}`),
     ),
-    ...titled('Did not fit:', counts.length > 0 ? [counts.join(', ')] : []),
+    ...titled('Did not fit:', counts),
   ];
 }
 

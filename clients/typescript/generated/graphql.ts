@@ -1129,7 +1129,7 @@ export type ShowClusterQueryVariables = Exact<{
 
 
 export type ShowClusterQuery = { node:
-    | { __typename: 'Cluster', id: string, name: string, kind: ClusterKind, cordoned: boolean, version: number, createdAt: string, config: { namespacePrefix: string, systemNamespace: string, modelServerImage: string | null, routerCidrs: Array<string>, routerNamespace: string, access: { inCluster: boolean, file: string | null, context: string | null } } | null, status: { observedAt: string | null, conditions: Array<{ type: string, status: string, reason: string, message: string, lastTransitionTime: string }> }, heldRemovals: { digest: string, count: number } | null, pools: Array<{ name: string, capacityType: CapacityType, nodeSelector: Array<{ key: string, value: string }>, scaling: { provider: string, minNodes: number, maxNodes: number, desiredNodes: number | null } | null }>, leavingPools: Array<{ name: string, capacityType: CapacityType, scaling: { desiredNodes: number | null, conditions: Array<{ status: string, message: string }> } | null }>, nodes: { nodes: Array<{ name: string, readiness: NodeReadiness, schedulable: boolean, notice: string | null, instanceType: string | null, capacityType: CapacityType, pods: number, pricePerHour: { amount: string } | null }>, pageInfo: { hasNextPage: boolean, endCursor: string | null } } }
+    | { __typename: 'Cluster', id: string, name: string, kind: ClusterKind, cordoned: boolean, version: number, createdAt: string, config: { namespacePrefix: string, systemNamespace: string, modelServerImage: string | null, routerCidrs: Array<string>, routerNamespace: string, access: { inCluster: boolean, file: string | null, context: string | null } } | null, status: { observedAt: string | null, conditions: Array<{ type: string, status: string, reason: string, message: string, lastTransitionTime: string }> }, heldRemovals: { digest: string, count: number } | null, capacitySources: Array<{ provider: string, region: string, zones: Array<string>, maxNodes: number }>, pools: Array<{ name: string, capacityType: CapacityType, nodeSelector: Array<{ key: string, value: string }>, scaling: { provider: string, minNodes: number, maxNodes: number, desiredNodes: number | null, conditions: Array<{ type: string, status: string, message: string }> } | null }>, leavingPools: Array<{ name: string, capacityType: CapacityType, scaling: { desiredNodes: number | null, conditions: Array<{ status: string, message: string }> } | null }>, nodes: { nodes: Array<{ name: string, readiness: NodeReadiness, schedulable: boolean, notice: string | null, instanceType: string | null, capacityType: CapacityType, pods: number, pricePerHour: { amount: string } | null }>, pageInfo: { hasNextPage: boolean, endCursor: string | null } } }
     | { __typename: 'ClusterNode' }
     | { __typename: 'Decision' }
     | { __typename: 'Deployment' }
@@ -1347,7 +1347,7 @@ export type DeploymentsQueryVariables = Exact<{
 }>;
 
 
-export type DeploymentsQuery = { deployments: { nodes: Array<{ path: string, status: { phase: DeploymentPhase }, revision: { number: number, modelVersion: { number: number, model: { path: string } } | null } | null, replicas: Array<{ state: ReplicaState }>, monthlyEstimate: { amount: string } }>, pageInfo: { hasNextPage: boolean, endCursor: string | null } } };
+export type DeploymentsQuery = { deployments: { nodes: Array<{ path: string, wishedReplicas: number, status: { phase: DeploymentPhase }, revision: { number: number, modelVersion: { number: number, model: { path: string } } | null } | null, replicas: Array<{ state: ReplicaState }>, monthlyEstimate: { amount: string } }>, pageInfo: { hasNextPage: boolean, endCursor: string | null } } };
 
 export type DescribeDeploymentQueryVariables = Exact<{
   path: string;
@@ -2083,6 +2083,12 @@ export const ShowClusterDocument = new TypedDocumentString(`
         digest
         count
       }
+      capacitySources {
+        provider
+        region
+        zones
+        maxNodes
+      }
       pools {
         name
         capacityType
@@ -2095,6 +2101,11 @@ export const ShowClusterDocument = new TypedDocumentString(`
           minNodes
           maxNodes
           desiredNodes
+          conditions {
+            type
+            status
+            message
+          }
         }
       }
       leavingPools {
@@ -2700,6 +2711,7 @@ export const DeploymentsDocument = new TypedDocumentString(`
   deployments(first: 50, after: $after) {
     nodes {
       path
+      wishedReplicas
       status {
         phase
       }
