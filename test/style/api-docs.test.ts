@@ -1,6 +1,7 @@
 // Reads docs/api.md and compares its codes, limits and statuses with the source.
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { buildSchema, parse, validate } from 'graphql';
 import { describe, expect, test } from 'vitest';
 import { MAX_SOCKETS_PER_TOKEN, MAX_STREAMS_PER_TOKEN } from '../../src/api/slots.ts';
 import * as answers from '../../src/dataplane/answers.ts';
@@ -30,6 +31,13 @@ describe('docs/api.md', () => {
     expect(open.length).toBeGreaterThan(5);
     expect(masked.length).toBeGreaterThan(1);
     expect(sorted(words(ofRequests, /^\| `([A-Z_]+)` \|/gm))).toEqual(sorted([...open, ...masked]));
+  });
+
+  test('every example is a query that the schema answers', () => {
+    const schema = buildSchema(read('schema/schema.graphql'));
+    const blocks = page.split('\n\n').filter((text) => /^ {4}\{\s/.test(text));
+    expect(blocks.length).toBeGreaterThanOrEqual(7);
+    for (const text of blocks) expect({ text, errors: validate(schema, parse(text)) }).toEqual({ text, errors: [] });
   });
 
   test('has the limits of the program', () => {
