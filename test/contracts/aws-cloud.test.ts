@@ -228,6 +228,17 @@ describe.runIf(program !== null)('Cloud port: AWS in its bad hours', () => {
     expect(await owner.running()).toEqual(machines);
   });
 
+  test('whose leader cannot be read lets nobody in', async () => {
+    const { provider, account } = await withMachines(1);
+    account.edit = (call, answer) =>
+      call.action === 'DescribeLaunchTemplates'
+        ? { ...answer, body: answer.body.replaceAll(/(<key>purser:epoch<\/key>\s*<value>)[^<]*/g, '$1seven') }
+        : answer;
+    const closed = { outcome: 'refused', reason: 'INVALID', message: expect.stringContaining('"seven"') as string };
+    expect(await provider.scalePool(POOL.key, { desired: 2, release: [] }, { epoch: 99 })).toMatchObject(closed);
+    expect(await provider.deletePool(POOL.key, { epoch: 99 })).toMatchObject(closed);
+  });
+
   test('a node group of the right name that others made is neither scaled nor deleted', async () => {
     const opened = await openCluster(moto);
     accounts.push(opened);

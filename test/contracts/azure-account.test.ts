@@ -4,7 +4,8 @@ import { AzureCloud } from '../../src/clouds/azure/azure-cloud.adapter.ts';
 import { AzureSettings } from '../../src/clouds/azure/azure-settings.adapter.ts';
 import { parseUsd } from '../../src/kernel/money.ts';
 import { seededRandom } from '../support/actors.ts';
-import { AzureDouble, SUBSCRIPTION, TOKEN } from '../support/azure-double.ts';
+import { AzureDouble, TOKEN } from '../support/azure-double.ts';
+import { SUBSCRIPTION } from '../support/azure-double-groups.ts';
 import { AzureFacts, vmSize, type ChargedRow } from '../support/azure-facts-double.ts';
 import { AzureRetailDouble, retailRow } from '../support/azure-retail-double.ts';
 import { billSuite } from '../support/bill-suite.ts';
@@ -162,7 +163,7 @@ describe('Clouds check: Azure', () => {
       'permissions ok: rg: pools can be made, scaled and given back.',
       'permissions ok: purser: pools can be made, scaled and given back.',
       'quota ok: eastus: cores in use: 4 of 100 on demand, 4 of 100 spot.',
-      'notices ok: Evictions can be read; 0 are open.',
+      'notices ok: Evictions can be read, minutes late; 0 are open.',
       'prices ok: The retail price list answers: 2 rows on its first page.',
       'bill ok: Cost Management answers: 0 lines for the day before yesterday.',
     ]);

@@ -4,7 +4,8 @@ import { AzureMachines } from '../../src/clouds/azure/azure-machines.adapter.ts'
 import { AzureSettings } from '../../src/clouds/azure/azure-settings.adapter.ts';
 import { CloudUnknown, type CloudPool } from '../../src/clouds/cloud-provider.port.ts';
 import { seededRandom } from '../support/actors.ts';
-import { AzureDouble, SUBSCRIPTION, TOKEN } from '../support/azure-double.ts';
+import { AzureDouble, TOKEN } from '../support/azure-double.ts';
+import { SUBSCRIPTION } from '../support/azure-double-groups.ts';
 import { machineProviderSuite, type MachinesSubject } from '../support/cloud-provider-suite.ts';
 
 const common = { region: 'azure/eastus', zone: 'eastus-1', instanceType: 'Standard_D4s_v5', capacityType: 'spot' } as const;
@@ -195,6 +196,68 @@ describe('Cloud port: machines of Azure', () => {
     expect(await other.deletePool(pool.key, FENCE)).toEqual(ACCEPTED);
     expect([...double.written.keys()]).toEqual([]);
     expect(double.names()).toHaveLength(1);
+  });
+
+  test.each([agents, scaleSet])('whose leader cannot be read lets nobody in: $key', async (pool) => {
+    const { double, provider } = await withPool(pool);
+    double.mark('purser-epoch', 'seven');
+    const closed = { outcome: 'refused', reason: 'INVALID', message: expect.stringContaining('"seven"') as string };
+    expect(await provider.scalePool(pool.key, { desired: 1, release: [] }, { epoch: 99 })).toMatchObject(closed);
+    expect(await provider.deletePool(pool.key, { epoch: 99 })).toMatchObject(closed);
+  });
+
+  test.each([agents, scaleSet])('what there was no room for is wished for no longer: $key', async (pool) => {
+    const { double, scale, observe } = await withPool(pool);
+    double.stock = 1;
+    expect(await scale(3)).toEqual(ACCEPTED);
+    expect(double.sizes()).toEqual([1]);
+    double.stock = 100;
+    expect(await observe()).toMatchObject({ desired: 1 });
+    expect(await scale(3)).toEqual(ACCEPTED);
+    expect(await observe()).toMatchObject({ desired: 3 });
+  });
+
+  test.each([agents, scaleSet])('a list that lags makes no size smaller than the pool has: $key', async (pool) => {
+    const { double, provider, scale, observe } = await withPool(pool);
+    await scale(4);
+    await observe();
+    double.unlisted = 2;
+    expect(await provider.observeNodes(pool.key)).toMatchObject({ desired: 4 });
+    expect(await scale(3)).toMatchObject({ reason: 'NAME_MACHINES' });
+    double.unlisted = 0;
+    expect((await observe()).nodes.filter(({ phase }) => phase === 'running')).toHaveLength(4);
+    // Of machines that stay away it is believed after a while that they are gone.
+    double.unlisted = 2;
+    await provider.observeNodes(pool.key);
+    expect(await observe()).toMatchObject({ desired: 2 });
+  });
+
+  test('of a pool that was made twice the one with machines counts; with machines in both nobody overlooks one', async () => {
+    const { double, provider, scale } = await withPool(scaleSet);
+    double.now += 120_000;
+    double.hides = true;
+    const second = another(double).provider;
+    expect(await second.ensurePool(scaleSet, FENCE)).toEqual(ACCEPTED);
+    expect(await second.scalePool(scaleSet.key, { desired: 2, release: [] }, FENCE)).toEqual(ACCEPTED);
+    double.hides = false;
+    double.pass();
+    expect((await another(double).provider.observeNodes(scaleSet.key))?.nodes).toHaveLength(2);
+    expect(await scale(1)).toEqual(ACCEPTED);
+    double.pass();
+    const third = another(double).provider;
+    await expect(third.observeNodes(scaleSet.key)).rejects.toThrow(/2 times with machines/);
+    expect(await third.ensurePool(scaleSet, FENCE)).toMatchObject({ reason: 'INVALID' });
+    expect(await provider.deletePool(scaleSet.key, FENCE)).toEqual(ACCEPTED);
+    double.pass();
+    expect(double.names()).toEqual([]);
+  });
+
+  test('a page of a list that is empty may lead to others', async () => {
+    const { double, provider, scale, observe } = await withPool(scaleSet);
+    await scale(2);
+    await observe();
+    double.emptyFirst = true;
+    expect((await provider.observeNodes(scaleSet.key))?.nodes).toHaveLength(2);
   });
 
   test('a pool says whose it is; a cluster or a resource group that left the settings is out of reach', async () => {

@@ -203,6 +203,14 @@ describe('Cloud port: machines of Google Cloud', () => {
     expect([...double.written.keys()].filter((path) => !path.endsWith('listManagedInstances'))).toEqual([]);
   });
 
+  test.each([nodePool, zonal])('whose leader cannot be read lets nobody in: $key', async (pool) => {
+    const { double, provider } = await withPool(pool);
+    double.mark('purser-epoch', 'seven');
+    const closed = { outcome: 'refused', reason: 'INVALID', message: expect.stringContaining('"seven"') as string };
+    expect(await provider.scalePool(pool.key, { desired: 1, release: [] }, { epoch: 99 })).toMatchObject(closed);
+    expect(await provider.deletePool(pool.key, { epoch: 99 })).toMatchObject(closed);
+  });
+
   test('everything of a pool says whose it is; a cluster that left the settings is out of reach', async () => {
     const { provider, body } = await withPool(nodePool);
     expect(body(/nodePools$/)).toMatchObject({ nodePool: { config: { resourceLabels: { 'purser-installation': 'here' } } } });

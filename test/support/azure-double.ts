@@ -1,5 +1,6 @@
 // Azure Resource Manager as its public reference describes it, as far as pools need it: agent pools, scale sets and their machines, changes that
 // take a while (Azure-AsyncOperation, Location), etags, lists in pages that show what is new late, health annotations.
+import { agentMachineOf, agentPoolOf, GROUPS, idOf, nodeNameOf, scaleSetOf, type Group, type Vm } from './azure-double-groups.ts';
 import {
   AgentPoolBody,
   DeleteInstancesBody,
@@ -11,38 +12,13 @@ import {
 } from './azure-double-shapes.ts';
 import { DoubleRefusal, HttpDouble, strictly, type DoubleAnswer, type DoubleRequest, type DoubleRoute } from './http-double.ts';
 
-export const SUBSCRIPTION = '00000000-1111-4222-8333-444444444444';
 export const TOKEN = 'azure-token';
-const GROUPS = `/subscriptions/${SUBSCRIPTION}/resourceGroups`;
 const NODE_GROUP = 'MC_rg_east_eastus';
 const AKS_VERSION = '2025-01-01';
 const COMPUTE_VERSION = '2024-07-01';
 /** Machines come and go in so long, other changes work or fail in so long; what was made shows in lists after the last. */
 const [WORKS_MS, QUICK_MS, LATE_MS] = [30_000, 5_000, 20_000];
 const PAGE = 2;
-
-interface Vm {
-  readonly number: number;
-  readonly createdAt: number;
-  readonly isBroken: boolean;
-  leavesAt: number | null;
-}
-
-interface Group {
-  readonly name: string;
-  readonly folder: string;
-  readonly madeAt: number;
-  tags: Record<string, string>;
-  sku: string;
-  count: number;
-  version: number;
-  state: 'Succeeded' | 'Updating' | 'Failed' | 'Deleting';
-  stateUntil: number;
-  vms: Vm[];
-  made: number;
-  /** Of an agent pool. */
-  agents: { properties: AgentPoolProperties; readonly pool: string } | null;
-}
 
 interface Operation {
   readonly endsAt: number;
@@ -63,6 +39,10 @@ export class AzureDouble {
   hides = false;
   /** Somebody else changes each pool right after it was looked at. */
   touches = false;
+  /** Lists of machines leave out so many of the last. */
+  unlisted = 0;
+  /** The first page of each list is empty. */
+  emptyFirst = false;
   readonly #groups = new Map<string, Group>();
   readonly #operations: Operation[] = [];
 
@@ -90,6 +70,23 @@ export class AzureDouble {
       group.tags = {};
       if (group.agents) group.agents.properties = { ...group.agents.properties, tags: {} };
     }
+  }
+
+  /** Somebody writes a tag onto every pool. */
+  mark(name: string, value: string): void {
+    for (const group of this.#groups.values()) {
+      group.tags = { ...group.tags, [name]: value };
+      if (group.agents) group.agents.properties = { ...group.agents.properties, tags: group.tags };
+    }
+  }
+
+  /** Machines that pools were told to have. */
+  sizes(): number[] {
+    return [...this.#groups.values()].map(({ count }) => count);
+  }
+
+  #listed({ vms }: Group): Vm[] {
+    return vms.slice(0, vms.length - this.unlisted);
   }
 
   /** A scale set of somebody else, with one machine. */
@@ -145,7 +142,7 @@ export class AzureDouble {
         const group = this.#agentPool(request.names['pool']);
         return this.#page(
           request,
-          group.vms.map((vm) => agentMachineOf(group, vm)),
+          this.#listed(group).map((vm) => agentMachineOf(group, vm)),
         );
       }),
       route('POST', `${cluster}/(?<pool>[^/]+)/deleteMachines`, ({ names, body }) => {
@@ -167,7 +164,7 @@ export class AzureDouble {
           const group = this.#scaleSet(request.names);
           return this.#page(
             request,
-            group.vms.map((vm) => this.#vmOf(group, vm)),
+            this.#listed(group).map((vm) => this.#vmOf(group, vm)),
           );
         },
         { query: ['api-version', '$skiptoken', '$expand'] },
@@ -334,21 +331,18 @@ export class AzureDouble {
   }
 
   #page({ path, query }: DoubleRequest, items: readonly unknown[]): DoubleAnswer {
-    const from = Number(query.get('$skiptoken') ?? 0);
+    const token = query.get('$skiptoken');
+    const from = Number(token ?? 0);
+    const count = token === null && this.emptyFirst ? 0 : PAGE;
     const next = new URLSearchParams(query);
-    next.set('$skiptoken', String(from + PAGE));
-    const goesOn = from + PAGE < items.length;
+    next.set('$skiptoken', String(from + count));
+    const goesOn = from + count < items.length;
     const nextLink = goesOn ? { nextLink: `${this.http.url}${path}?${next.toString()}` } : {};
-    return { body: { value: items.slice(from, from + PAGE), ...nextLink } };
+    return { body: { value: items.slice(from, from + count), ...nextLink } };
   }
 }
 
 const ALLOCATION = { code: 'AllocationFailed', message: 'Allocation failed. We do not have sufficient capacity.' };
-
-const folderOf = ({ folder, name }: Group): string =>
-  `${GROUPS}/${folder}/providers/Microsoft.Compute/virtualMachineScaleSets/${name}`;
-const idOf = (group: Group, { number }: Vm): string => `${folderOf(group)}/virtualMachines/${number}`;
-const nodeNameOf = ({ name }: Group, { number }: Vm): string => `${name}${number.toString(36).padStart(6, '0')}`;
 
 function checkEtag({ version }: Group, headers: DoubleRequest['headers']): void {
   const [match, noneMatch] = [headers['if-match'], headers['if-none-match']];
@@ -363,23 +357,3 @@ function checkAgentPool(known: Group, headers: DoubleRequest['headers'], { vmSiz
   if (known.sku !== vmSize)
     throw new DoubleRefusal(400, 'PropertyChangeNotAllowed', 'Changing property properties.vmSize is not allowed.');
 }
-
-const scaleSetOf = (group: Group) => ({
-  ...{ id: folderOf(group), name: group.name, location: 'eastus', etag: `"${group.version}"`, tags: group.tags },
-  sku: { name: group.sku, tier: 'Standard', capacity: group.count },
-  properties: { provisioningState: group.state, uniqueId: group.name },
-});
-
-const agentPoolOf = (group: Group) => ({
-  id: `${GROUPS}/rg/providers/Microsoft.ContainerService/managedClusters/east/agentPools/${group.agents?.pool ?? ''}`,
-  name: group.agents?.pool,
-  properties: {
-    ...{ ...group.agents?.properties, count: group.count, provisioningState: group.state, eTag: `"${group.version}"` },
-    ...{ powerState: { code: 'Running' }, currentOrchestratorVersion: '1.33.1', nodeImageVersion: 'AKSUbuntu-2204' },
-  },
-});
-
-const agentMachineOf = (group: Group, vm: Vm) => ({
-  ...{ name: nodeNameOf(group, vm), type: 'Microsoft.ContainerService/managedClusters/agentPools/machines' },
-  properties: { network: { ipAddresses: [] }, resourceId: idOf(group, vm) },
-});

@@ -1,6 +1,6 @@
 // What Azure says of a subscription, as its public references describe it: sizes, usages, permissions, costs.
 import { z } from 'zod';
-import { SUBSCRIPTION } from './azure-double.ts';
+import { SUBSCRIPTION } from './azure-double-groups.ts';
 import { DoubleRefusal, strictly, type DoubleAnswer, type DoubleRequest, type DoubleRoute } from './http-double.ts';
 
 const BASE = `^/subscriptions/${SUBSCRIPTION}`;

@@ -197,6 +197,17 @@ export function machineProviderSuite(
       });
 
     if (can.includes('epochs'))
+      test('a later leader that only gives machines back holds up an older one, too', async () => {
+        const subject = await withMachines(2);
+        const { provider, pool } = subject;
+        const [first = ''] = await machines(subject);
+        expect(await provider.scalePool(pool.key, { desired: 1, release: [first] }, { epoch: 9 })).toEqual(ACCEPTED);
+        const older = { epoch: 8 };
+        expect(await provider.scalePool(pool.key, { desired: 2, release: [] }, older)).toEqual({ outcome: 'stale_epoch' });
+        expect(await machines(subject)).toHaveLength(1);
+      });
+
+    if (can.includes('epochs'))
       test('a leader of another cluster is not held up by this one', async () => {
         const { provider, pool } = await withMachines(1);
         const other = { ...pool, key: 'here/west/burst' };

@@ -72,6 +72,13 @@ export class GcpDouble {
     for (const { config } of this.#nodePools.values()) config['resourceLabels'] = {};
   }
 
+  /** Somebody writes a mark onto every pool. */
+  mark(name: string, value: string): void {
+    for (const group of this.#groups.values()) group.metadata[name] = value;
+    for (const { config } of this.#nodePools.values())
+      config['resourceLabels'] = { ...(config['resourceLabels'] as object), [name]: value };
+  }
+
   #tick(): void {
     for (const [key, group] of this.#groups) {
       group.instances = group.instances.filter(({ leavesAt }) => leavesAt === null || leavesAt > this.now);

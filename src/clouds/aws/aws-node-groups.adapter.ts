@@ -1,10 +1,11 @@
 import type { AutoScalingGroup } from '@aws-sdk/client-auto-scaling';
 import type { CreateNodegroupRequest, Nodegroup } from '@aws-sdk/client-eks';
 import { CloudUnknown, type CloudFence, type CloudPool, type CloudPoolState, type CloudResult } from '../cloud-provider.port.ts';
+import { notOurs } from '../left-alone.ts';
 import { nameMachines } from '../plan-scale.ts';
 import { AwsRefusal, refusalInWords } from './aws-errors.ts';
 import type { AwsPoolDeps, Wish } from './aws-pool-deps.adapter.ts';
-import { notOurs, type PoolRecord } from './aws-pool-records.adapter.ts';
+import type { PoolRecord } from './aws-pool-records.adapter.ts';
 import { digestOfJson } from '../../kernel/digest.ts';
 import { instanceTags, listOf, nameOf, settingOf, TAG, toTags } from './pool-tags.ts';
 
@@ -126,7 +127,7 @@ export class AwsNodeGroups {
     await this.#deps.api.ask('UpdateNodegroupConfig', (abortSignal) => client.send(command, { abortSignal }));
   }
 
-  /** Throws `AwsRefusal` where it is another's. */
+  /** Throws `LeftAlone` where it is another's. */
   async #nodeGroup({ key, region, nodeGroup }: PoolRecord): Promise<Nodegroup | null> {
     const { sdk, client } = await this.#deps.api.open('eks', region);
     const command = new sdk.DescribeNodegroupCommand({ clusterName: nodeGroup?.cluster, nodegroupName: nodeGroup?.name });
@@ -209,7 +210,7 @@ export class AwsNodeGroups {
 
 function ownGroup(group: Nodegroup, key: string): Nodegroup {
   if (group.tags?.[TAG.pool] === key) return group;
-  throw notOurs(`the node group ${group.nodegroupName ?? ''}`, key);
+  throw notOurs(`the node group ${group.nodegroupName ?? ''}`, { name: TAG.pool, value: key });
 }
 
 const scalingGroupOf = (group: Nodegroup): string | null => group.resources?.autoScalingGroups?.[0]?.name ?? null;

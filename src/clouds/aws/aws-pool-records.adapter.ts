@@ -1,6 +1,6 @@
 import type { LaunchTemplate, RequestLaunchTemplateData } from '@aws-sdk/client-ec2';
 import { CloudUnknown } from '../cloud-provider.port.ts';
-import { takenByOthers } from '../not-ours.ts';
+import { epochIn, notOurs } from '../left-alone.ts';
 import { installationIn } from '../pool-key.ts';
 import type { AwsApi } from './aws-api.adapter.ts';
 import { AwsRefusal } from './aws-errors.ts';
@@ -102,7 +102,7 @@ export class AwsPoolRecords {
     await this.#api.ask('DeleteLaunchTemplate', (abortSignal) => client.send(command, { abortSignal }));
   }
 
-  /** Throws `AwsRefusal` where the pool's name is another's. */
+  /** Throws `LeftAlone` where the pool's name is another's. */
   async #findIn(region: string, key: string): Promise<PoolRecord | null> {
     const { sdk, client } = await this.#api.open('ec2', region);
     const templates = await this.#api.pages('DescribeLaunchTemplates', async (next, abortSignal) => {
@@ -112,14 +112,10 @@ export class AwsPoolRecords {
       return { items: LaunchTemplates, next: NextToken };
     });
     const own = templates.map((template) => toRecord(template, region)).find((record) => record?.key === key);
-    if (!own && templates.length > 0) throw notOurs(`the launch template ${nameOf(key)}`, key);
+    if (!own && templates.length > 0) throw notOurs(`the launch template ${nameOf(key)}`, { name: TAG.pool, value: key });
     return own ?? null;
   }
 }
-
-/** What has the name of a pool, and another's tags or none. */
-export const notOurs = (what: string, key: string): AwsRefusal =>
-  new AwsRefusal('NotOurs', takenByOthers(what, { name: TAG.pool, value: key }), null);
 
 function toRecord(template: LaunchTemplate, region: string): PoolRecord | null {
   const { LaunchTemplateId, LatestVersionNumber } = template;
@@ -128,7 +124,7 @@ function toRecord(template: LaunchTemplate, region: string): PoolRecord | null {
   if (LaunchTemplateId === undefined || key === undefined) return null;
   return {
     ...{ key, region, templateId: LaunchTemplateId, version: LatestVersionNumber ?? 1 },
-    epoch: Number(tags.get(TAG.epoch) ?? 0),
+    epoch: epochIn(tags.get(TAG.epoch), `the launch template ${nameOf(key)}`),
     description: tags.get(TAG.description) ?? '',
     batch: readBatch(tags.get(TAG.batch)),
     nodeGroup: nodeGroupIn(tags),

@@ -1,5 +1,6 @@
 import type { Clock } from '../../kernel/clock.ts';
 import type { CloudFence, CloudPool, CloudPoolState, CloudResult } from '../cloud-provider.port.ts';
+import { refusedIfLeftAlone } from '../left-alone.ts';
 import type { AwsApi } from './aws-api.adapter.ts';
 import { AwsRefusal, resultOf } from './aws-errors.ts';
 import { AwsInstancePools } from './aws-instance-pools.adapter.ts';
@@ -98,11 +99,12 @@ export class AwsPools {
 
 const STALE: CloudResult = { outcome: 'stale_epoch' };
 
-async function told(act: () => Promise<CloudResult>): Promise<CloudResult> {
-  try {
-    return await act();
-  } catch (error) {
-    if (error instanceof AwsRefusal) return resultOf(error);
-    throw error;
-  }
-}
+const told = (act: () => Promise<CloudResult>): Promise<CloudResult> =>
+  refusedIfLeftAlone(async () => {
+    try {
+      return await act();
+    } catch (error) {
+      if (error instanceof AwsRefusal) return resultOf(error);
+      throw error;
+    }
+  });

@@ -74,6 +74,10 @@ export class AgentPools implements AzurePools {
     return this.#put(found, { ...propertiesOf(pool), vmSize: pool.instanceType, tags: { ...found.tags, ...tags } });
   }
 
+  raise(found: AzurePool, tags: Tags): Promise<PoolChange> {
+    return this.#put(found, { tags: { ...found.tags, ...tags } });
+  }
+
   resize(found: AzurePool, count: number, tags: Tags): Promise<PoolChange> {
     return this.#put(found, { count, tags: { ...found.tags, ...tags } });
   }

@@ -52,7 +52,10 @@ export class AzureCheck {
       ),
       ...(scaleSets ? [findingOf('permissions', () => this.#permissions(scaleSets.resourceGroup, SCALE_SET_ACTIONS))] : []),
       ...regions.map((region) => findingOf('quota', () => this.#quota(region))),
-      findingOf('notices', async () => `Evictions can be read; ${(await notices.open(clock.now())).length} are open.`),
+      findingOf(
+        'notices',
+        async () => `Evictions can be read, minutes late; ${(await notices.open(clock.now())).length} are open.`,
+      ),
       findingOf('prices', () => prices.probe()),
       this.#bill(),
     ]);

@@ -1,4 +1,5 @@
 import type { Clock } from '../../kernel/clock.ts';
+import { MINUTE_MS, type Instant } from '../../kernel/instant.ts';
 import {
   CloudUnknown,
   type CloudFence,
@@ -9,11 +10,11 @@ import {
   type MachineProvider,
 } from '../cloud-provider.port.ts';
 import { MachineMemory } from '../machine-memory.ts';
-import { NotOurs, refusedIfNotOurs } from '../not-ours.ts';
+import { LeftAlone, notOurs, refusedIfLeftAlone } from '../left-alone.ts';
 import { isWanted, nameMachines, planScale, type ScalePlan } from '../plan-scale.ts';
 import { AgentPools } from './agent-pools.adapter.ts';
 import { ArmClient, POLL_MS, type ArmOptions } from './arm-client.adapter.ts';
-import { comingOf, epochOf, isOf, settingOf, tagsFor, type AzureMachine, type AzurePool } from './azure-pool.ts';
+import { epochOf, isOf, missingOf, settingOf, tagsFor, type AzureMachine, type AzurePool } from './azure-pool.ts';
 import type { AzurePools, PoolChange } from './azure-pools.port.ts';
 import { TAG, type Tags } from './pool-names.ts';
 import { SpotNotices } from './spot-notices.adapter.ts';
@@ -23,6 +24,12 @@ export interface AzureMachinesOptions extends ArmOptions {
   /** What pools call it. */
   readonly name: string;
 }
+
+/**
+ * A settled pool that lists fewer machines than it was told to have is believed after so long: until then they may only not be listed yet. Higher:
+ * machines that Azure took away are asked for anew later; lower: a list that lags makes Azure choose whom to take.
+ */
+const LAG_MS = 2 * MINUTE_MS;
 
 type Wish = { readonly desired: number; readonly release: readonly string[] };
 
@@ -36,6 +43,8 @@ export class AzureMachines implements MachineProvider {
   readonly #memory = new MachineMemory();
   /** Where a pool was found last: it is looked for there first. */
   readonly #known = new Map<string, Pick<AzurePool, 'kind' | 'path'>>();
+  /** By path: since when a settled pool lists fewer machines than it was told to have. */
+  readonly #lacking = new Map<string, Instant>();
 
   constructor(options: AzureMachinesOptions, arm = new ArmClient(options)) {
     this.name = options.name;
@@ -46,16 +55,16 @@ export class AzureMachines implements MachineProvider {
   }
 
   ensurePool(pool: CloudPool, fence: CloudFence): Promise<CloudResult> {
-    return refusedIfNotOurs(() => this.#ensure(pool, fence));
+    return refusedIfLeftAlone(() => this.#ensure(pool, fence));
   }
 
   async #ensure(pool: CloudPool, fence: CloudFence): Promise<CloudResult> {
-    const [listed, ...others] = await this.#all(pool.key);
+    const [listed, ...others] = this.#single(pool.key, await this.#all(pool.key));
     const kind = this.#kindFor(pool);
     const paths = kind.pathsFor(pool, this.#clock.now());
     if (typeof paths === 'string') return invalid(paths);
     // Made by a call whose answer was lost, and by its repeat before lists showed it.
-    for (const one of others.filter(({ count }) => count === 0)) await this.#kindOf(one).remove(one);
+    for (const one of others) await this.#kindOf(one).remove(one);
     const found = listed ?? (await this.#unlisted(pool.key, [paths.now, paths.before], kind));
     const tags = tagsFor(pool, fence);
     if (found) return this.#describe(await this.#settled(found), pool, tags);
@@ -65,7 +74,7 @@ export class AzureMachines implements MachineProvider {
   }
 
   scalePool(key: string, wish: Wish, fence: CloudFence): Promise<CloudResult> {
-    return refusedIfNotOurs(() => this.#scale(key, wish, fence));
+    return refusedIfLeftAlone(() => this.#scale(key, wish, fence));
   }
 
   async #scale(key: string, wish: Wish, fence: CloudFence): Promise<CloudResult> {
@@ -73,8 +82,9 @@ export class AzureMachines implements MachineProvider {
     if (!found) return noSuchPool(key);
     if (epochOf(found) > fence.epoch) return STALE;
     const machines = await this.#kindOf(found).machines(found);
-    const plan = planScale({ machines, coming: comingOf(found, machines), wish });
+    const plan = planScale({ machines, coming: this.#comingTo(found, machines), wish });
     if (plan.kind === 'refuse') return nameMachines(plan.left, wish.desired);
+    await this.#raise(found, fence);
     const released = await this.#release({ key, found, machines, plan });
     if (released !== 'done' && released !== 'going') return resultOf(released);
     if (plan.grow === 0) return ACCEPTED;
@@ -89,11 +99,15 @@ export class AzureMachines implements MachineProvider {
   }
 
   deletePool(key: string, fence: CloudFence): Promise<CloudResult> {
-    return refusedIfNotOurs(() => this.#delete(key, fence));
+    return refusedIfLeftAlone(() => this.#delete(key, fence));
   }
 
   async #delete(key: string, fence: CloudFence): Promise<CloudResult> {
-    const all = await this.#all(key);
+    const listed = await this.#all(key);
+    // One that was just made: lists do not show it yet.
+    const hint = this.#known.get(key);
+    const made = hint && !listed.some(({ path }) => isSamePath(path, hint.path)) ? await this.#kindOf(hint).at(hint.path) : null;
+    const all = made && isOf(made, key) && made.state !== 'deleting' ? [...listed, made] : listed;
     if (all.some((one) => epochOf(one) > fence.epoch)) return STALE;
     for (const one of all) {
       const removed = await this.#kindOf(one).remove(one);
@@ -111,12 +125,32 @@ export class AzureMachines implements MachineProvider {
       return null;
     }
     const machines = await this.#kindOf(found).machines(found);
-    const desired = machines.filter(isWanted).length + comingOf(found, machines);
+    const desired = machines.filter(isWanted).length + this.#comingTo(found, machines);
     return { desired, nodes: this.#memory.complete(key, machines, this.#clock.now()) };
   }
 
   interruptions(): Promise<readonly CloudInterruption[]> {
     return this.#notices.open(this.#clock.now());
+  }
+
+  /** Machines that were wished for and are not listed. Of a pool that failed none come by themselves any more. */
+  #comingTo(found: AzurePool, machines: readonly AzureMachine[]): number {
+    const missing = missingOf(found, machines);
+    if (found.state !== 'settled' || missing === 0) this.#lacking.delete(found.path);
+    if (found.state !== 'settled') return found.state === 'changing' ? missing : 0;
+    if (missing === 0) return 0;
+    const now = this.#clock.now();
+    const since = this.#lacking.get(found.path) ?? now;
+    this.#lacking.set(found.path, since);
+    return now - since < LAG_MS ? missing : 0;
+  }
+
+  /** Before anything else is done, so that no earlier leader undoes it. */
+  async #raise(found: AzurePool, { epoch }: CloudFence): Promise<void> {
+    if (epochOf(found) >= epoch) return;
+    const raised = await this.#kindOf(found).raise(found, { [TAG.epoch]: String(epoch) });
+    if (raised !== 'done')
+      throw new CloudUnknown(`who leads ${found.path} is not written down yet; the wish has to be said again`);
   }
 
   async #describe(found: AzurePool, pool: CloudPool, tags: Tags): Promise<CloudResult> {
@@ -132,7 +166,7 @@ export class AzureMachines implements MachineProvider {
     const hint = this.#known.get(key);
     for (const path of [...(hint?.kind === kind.kind ? [hint.path] : []), ...names]) {
       const made = await kind.at(path);
-      if (made && !isOf(made, key)) throw new NotOurs(path, { name: TAG.pool, value: key });
+      if (made && !isOf(made, key)) throw notOurs(path, { name: TAG.pool, value: key });
       if (made && made.state !== 'deleting') return made;
     }
     return null;
@@ -179,20 +213,43 @@ export class AzureMachines implements MachineProvider {
     // Giving machines back changed it.
     const found = await kind.at(turn.found.path);
     if (!found) throw new CloudUnknown('the pool went away meanwhile');
-    const outcome = changedOf(await kind.resize(found, wish.desired, { [TAG.epoch]: String(fence.epoch) }));
+    const tags = { [TAG.epoch]: String(fence.epoch) };
+    const outcome = changedOf(await kind.resize(found, wish.desired, tags));
     if (outcome.outcome !== 'refused' || outcome.reason !== 'STOCK_OUT') return outcome;
+    await this.#giveUp(kind, found, tags);
     // Some may have come and others not.
     const has = (await kind.machines(found)).filter(isWanted).length;
     return has > had ? ACCEPTED : outcome;
+  }
+
+  /** So that what could not be had does not come later, when nobody counts on it: the pool is told to have what it has. */
+  async #giveUp(kind: AzurePools, { path }: AzurePool, tags: Tags): Promise<void> {
+    const failed = await kind.at(path);
+    if (!failed) return;
+    const machines = await kind.machines(failed);
+    // Two lists that agree: one that lags would make Azure take a machine.
+    await this.#arm.rest.pause(POLL_MS);
+    const again = await kind.machines(failed);
+    if (missingOf(failed, machines) > 0 && again.length === machines.length) await kind.resize(failed, machines.length, tags);
   }
 
   async #find(key: string): Promise<AzurePool | null> {
     const hint = this.#known.get(key);
     const there = hint && (await this.#kindOf(hint).at(hint.path));
     if (there && isOf(there, key)) return there.state === 'deleting' ? null : there;
-    const [found = null] = await this.#all(key);
+    const [found = null] = this.#single(key, await this.#all(key));
     if (found) this.#knows(key, found);
     return found;
+  }
+
+  /** Of one that was made twice, the one with machines is the pool. Where both have some, none may be overlooked. */
+  #single(key: string, all: readonly AzurePool[]): readonly AzurePool[] {
+    const inUse = all.filter(({ count }) => count > 0);
+    if (inUse.length > 1)
+      throw new LeftAlone(
+        `${key} is there ${inUse.length} times with machines: ${inUse.map(({ path }) => path).join(', ')}; delete all but one`,
+      );
+    return inUse[0] ? [inUse[0], ...all.filter((one) => one !== inUse[0])] : all;
   }
 
   /** The oldest first; one that is reported twice is one. Those that are on their way out are not there. */
@@ -211,6 +268,8 @@ export class AzureMachines implements MachineProvider {
     return kind === 'agent-pool' ? this.#kinds[0] : this.#kinds[1];
   }
 }
+
+const isSamePath = (a: string, b: string): boolean => a.toLowerCase() === b.toLowerCase();
 
 const ACCEPTED: CloudResult = { outcome: 'accepted' };
 const STALE: CloudResult = { outcome: 'stale_epoch' };

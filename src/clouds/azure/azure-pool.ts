@@ -1,5 +1,6 @@
 import { digestOfJson } from '../../kernel/digest.ts';
 import type { CloudFence, CloudPool } from '../cloud-provider.port.ts';
+import { epochIn } from '../left-alone.ts';
 import type { ListedMachine } from '../plan-scale.ts';
 import { installationIn } from '../pool-key.ts';
 import { TAG, type Tags } from './pool-names.ts';
@@ -26,7 +27,7 @@ export interface AzureMachine extends ListedMachine {
 }
 
 export const isOf = ({ tags }: AzurePool, key: string): boolean => tags[TAG.pool] === key;
-export const epochOf = ({ tags }: AzurePool): number => Number(tags[TAG.epoch] ?? 0);
+export const epochOf = ({ tags, path }: AzurePool): number => epochIn(tags[TAG.epoch], path);
 
 /** What a description and a leader leave on a pool. */
 export const tagsFor = (pool: CloudPool, { epoch }: CloudFence): Tags => ({
@@ -36,9 +37,9 @@ export const tagsFor = (pool: CloudPool, { epoch }: CloudFence): Tags => ({
   [TAG.description]: digestOfJson({ ...pool, labels: { ...pool.labels }, config: { ...pool.config } }),
 });
 
-/** Machines that were wished for and are not listed. Only a pool that changes is waited for: what failed comes by itself no more. */
-export const comingOf = ({ state, count }: AzurePool, machines: readonly ListedMachine[]): number =>
-  state === 'changing' ? Math.max(0, count - machines.length) : 0;
+/** Machines that a pool was told to have and does not list. */
+export const missingOf = ({ count }: AzurePool, machines: readonly ListedMachine[]): number =>
+  Math.max(0, count - machines.length);
 
 const STATES: Readonly<Record<string, AzurePool['state']>> = {
   ...{ succeeded: 'settled', failed: 'failed', canceled: 'failed', deleting: 'deleting' },

@@ -19,6 +19,8 @@ export interface AzurePools {
   /** Without machines. */
   create(pool: CloudPool, path: string, tags: Tags): Promise<PoolChange>;
   describe(found: AzurePool, pool: CloudPool, tags: Tags): Promise<PoolChange>;
+  /** It was led under this epoch; its size stays. */
+  raise(found: AzurePool, tags: Tags): Promise<PoolChange>;
   resize(found: AzurePool, count: number, tags: Tags): Promise<PoolChange>;
   release(found: AzurePool, machines: readonly AzureMachine[]): Promise<PoolChange>;
   remove(found: AzurePool): Promise<PoolChange>;

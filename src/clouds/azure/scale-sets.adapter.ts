@@ -82,6 +82,10 @@ export class ScaleSets implements AzurePools {
     return this.#patch(found, { sku: skuOf(pool.instanceType, found.count), tags, properties: { virtualMachineProfile } });
   }
 
+  raise(found: AzurePool, tags: Tags): Promise<PoolChange> {
+    return this.#patch(found, { tags });
+  }
+
   resize(found: AzurePool, count: number, tags: Tags): Promise<PoolChange> {
     return this.#patch(found, { sku: skuOf(String(found.body['name']), count), tags });
   }

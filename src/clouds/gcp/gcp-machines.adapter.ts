@@ -8,7 +8,7 @@ import {
   type MachineProvider,
 } from '../cloud-provider.port.ts';
 import { MachineMemory } from '../machine-memory.ts';
-import { NotOurs, refusedIfNotOurs } from '../not-ours.ts';
+import { notOurs, refusedIfLeftAlone } from '../left-alone.ts';
 import { isWanted, nameMachines, planScale } from '../plan-scale.ts';
 import { GcpApi, type GcpOptions } from './gcp-api.adapter.ts';
 import { epochOf, isOf, MARK, marksFor, ownerTag, settingOf, type GcpPool, type Marks } from './gcp-pool.ts';
@@ -55,7 +55,7 @@ export class GcpMachines implements MachineProvider {
   }
 
   ensurePool(pool: CloudPool, fence: CloudFence): Promise<CloudResult> {
-    return refusedIfNotOurs(() => this.#ensure(pool, fence));
+    return refusedIfLeftAlone(() => this.#ensure(pool, fence));
   }
 
   async #ensure(pool: CloudPool, fence: CloudFence): Promise<CloudResult> {
@@ -71,7 +71,7 @@ export class GcpMachines implements MachineProvider {
   }
 
   scalePool(key: string, wish: Wish, fence: CloudFence): Promise<CloudResult> {
-    return refusedIfNotOurs(() => this.#scale(key, wish, fence));
+    return refusedIfLeftAlone(() => this.#scale(key, wish, fence));
   }
 
   async #scale(key: string, wish: Wish, fence: CloudFence): Promise<CloudResult> {
@@ -83,6 +83,7 @@ export class GcpMachines implements MachineProvider {
     const members = await this.#members(found);
     const plan = planScale({ ...members, wish });
     if (plan.kind === 'refuse') return nameMachines(plan.left, wish.desired);
+    await this.#raise(key, found, fence);
     const released = await this.#release(
       key,
       found,
@@ -100,7 +101,7 @@ export class GcpMachines implements MachineProvider {
   }
 
   deletePool(key: string, fence: CloudFence): Promise<CloudResult> {
-    return refusedIfNotOurs(() => this.#delete(key, fence));
+    return refusedIfLeftAlone(() => this.#delete(key, fence));
   }
 
   async #delete(key: string, fence: CloudFence): Promise<CloudResult> {
@@ -130,6 +131,13 @@ export class GcpMachines implements MachineProvider {
     if (epochOf(found) > Number(marks[MARK.epoch])) return STALE;
     const isTold = [MARK.epoch, MARK.description].every((mark) => found.marks[mark] === marks[mark]);
     return isTold ? ACCEPTED : changedOf(await this.#kindOf(found).describe(found, pool, marks));
+  }
+
+  /** Before anything else is done, so that no earlier leader undoes it. */
+  async #raise(key: string, found: GcpPool, fence: CloudFence): Promise<void> {
+    if (epochOf(found) >= fence.epoch) return;
+    const raised = await this.#kindOf(found).raise(found, fence);
+    if (raised !== 'done') throw new CloudUnknown(`who leads ${key} is not written down yet; the wish has to be said again`);
   }
 
   async #release(key: string, found: GcpPool, machines: readonly GcpMachine[]): Promise<PoolChange> {
@@ -190,11 +198,11 @@ export class GcpMachines implements MachineProvider {
     return found;
   }
 
-  /** Throws `NotOurs` where others made what has its name. */
+  /** Throws `LeftAlone` where others made what has its name. */
   async #find(key: string): Promise<GcpPool | null> {
     const found = (await Promise.all(this.#kinds.map((kind) => kind.find(key)))).filter((one) => one !== null);
     const own = found.find((one) => isOf(one, key));
-    if (!own && found[0]) throw new NotOurs(found[0].path, ownerTag(key));
+    if (!own && found[0]) throw notOurs(found[0].path, ownerTag(key));
     return own ?? null;
   }
 

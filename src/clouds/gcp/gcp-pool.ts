@@ -1,6 +1,6 @@
 import { digestOf, digestOfJson } from '../../kernel/digest.ts';
 import type { CloudFence, CloudPool } from '../cloud-provider.port.ts';
-import type { OwnerTag } from '../not-ours.ts';
+import { epochIn, type OwnerTag } from '../left-alone.ts';
 import { installationIn, readableOf } from '../pool-key.ts';
 
 /** What is remembered with a pool: of Google's labels and metadata, lower-case letters, digits and dashes. */
@@ -68,7 +68,7 @@ export const ownerMarks = (key: string): Marks => ({
 
 export const ownerTag = (key: string): OwnerTag => ({ name: MARK.pool, value: hashOf(key, 32) });
 export const isOf = ({ marks }: GcpPool, key: string): boolean => marks[MARK.pool] === hashOf(key, 32);
-export const epochOf = ({ marks }: GcpPool): number => Number(marks[MARK.epoch] ?? 0);
+export const epochOf = ({ marks, path }: GcpPool): number => epochIn(marks[MARK.epoch], path);
 export const settingOf = ({ config }: Pick<CloudPool, 'config'>, name: string): string | null => config[name]?.trim() || null;
 
 /** Pools may name the region as decisions do, `gcp/us-central1`. */

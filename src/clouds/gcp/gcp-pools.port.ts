@@ -11,6 +11,8 @@ export interface GcpPools {
   /** Without machines; or why it cannot be. */
   create(pool: CloudPool, marks: Marks): Promise<PoolChange>;
   describe(found: GcpPool, pool: CloudPool, marks: Marks): Promise<PoolChange>;
+  /** It was led under this epoch. */
+  raise(found: GcpPool, fence: CloudFence): Promise<PoolChange>;
   /** `more` machines than it was last told; `desired` in all. */
   grow(found: GcpPool, wish: { readonly desired: number; readonly more: number }, fence: CloudFence): Promise<PoolChange>;
   remove(found: GcpPool): Promise<PoolChange>;

@@ -80,6 +80,10 @@ export class GroupPools implements GcpPools {
     return this.#groups.patch(await this.#group(path), { marks, instanceTemplate: template });
   }
 
+  async raise({ path }: GcpPool, { epoch }: CloudFence): Promise<PoolChange> {
+    return this.#groups.patch(await this.#group(path), { marks: { [MARK.epoch]: String(epoch) } });
+  }
+
   /** First the names are taken, on proof that nobody else did; then machines of these names are asked for. */
   async grow({ path }: GcpPool, { more }: { readonly more: number }, { epoch }: CloudFence): Promise<PoolChange> {
     const group = await this.#group(path);

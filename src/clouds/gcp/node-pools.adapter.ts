@@ -65,11 +65,11 @@ export class NodePools implements GcpPools {
     return this.#update(found, { marks, labels: { labels: pool.labels } });
   }
 
-  async grow(found: GcpPool, { desired }: { readonly desired: number }, { epoch }: CloudFence): Promise<PoolChange> {
-    if (found.marks[MARK.epoch] !== String(epoch)) {
-      const marked = await this.#update(found, { marks: { [MARK.epoch]: String(epoch) } });
-      if (typeof marked !== 'string') return marked;
-    }
+  raise(found: GcpPool, { epoch }: CloudFence): Promise<PoolChange> {
+    return this.#update(found, { marks: { [MARK.epoch]: String(epoch) } });
+  }
+
+  grow(found: GcpPool, { desired }: { readonly desired: number }): Promise<PoolChange> {
     const call = { method: 'POST', path: `${found.path}:setSize`, body: { nodeCount: desired } } as const;
     return this.#api.change('container', call, this.#operationsOf(found.path));
   }
