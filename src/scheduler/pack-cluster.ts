@@ -1,5 +1,5 @@
 import { invariant } from '../kernel/invariant.ts';
-import { fitsIn, gpuDemandOf, needKeyOf, roomAfter, roomKeyOf, WHOLE_GPU, type FreeRoom, type PodNeed } from './pack-room.ts';
+import { fitsIn, gpuDemandOf, needKeyOf, roomKeyOf, WHOLE_GPU, type FreeRoom, type PodNeed } from './pack-room.ts';
 
 export interface PackNode {
   readonly name: string;
@@ -51,9 +51,16 @@ export interface RoomClass {
   stamp: number;
 }
 
-interface NodeState {
+/** A node and who sits there. */
+export interface PackedNode {
   readonly node: PackNode;
   /** Free thousandths by device number. */
+  readonly devices: readonly number[];
+  readonly seats: ReadonlyMap<string, Seat>;
+  readonly rooms: RoomClass;
+}
+
+interface NodeState extends PackedNode {
   readonly devices: number[];
   readonly seats: Map<string, Seat>;
   rooms: RoomClass;
@@ -92,8 +99,12 @@ export class PackedCluster {
     return this.#seats;
   }
 
-  get nodes(): readonly { readonly node: PackNode; readonly seats: ReadonlyMap<string, Seat>; readonly rooms: RoomClass }[] {
+  get nodes(): readonly PackedNode[] {
     return this.#nodes;
+  }
+
+  nodeNamed(name: string): PackedNode {
+    return this.#nodeOf(name);
   }
 
   kindOf(need: PodNeed): PodKind {
@@ -105,10 +116,6 @@ export class PackedCluster {
     return kind;
   }
 
-  roomOf(node: string): RoomClass {
-    return this.#nodeOf(node).rooms;
-  }
-
   /** The first node by name with this room, other than those named. */
   nodeWith(room: RoomClass, except: readonly string[]): string | null {
     const rank = lowest(room.nodes, new Set(except.map((name) => this.#ranks.get(name) ?? -1)));
@@ -117,18 +124,28 @@ export class PackedCluster {
 
   /** Gives the pod its place on the first such node by name, or on `node`. */
   take(pod: string, kind: PodKind, place: Place, node?: string): Seat {
-    invariant(fitsIn(place.room.room, kind.need), `${pod} does not fit there`);
-    invariant(!this.#seats.has(pod), `${pod} sits already`);
     const rank = node === undefined ? lowest(place.room.nodes, NOBODY) : (this.#ranks.get(node) ?? -1);
     const state = this.#nodes[rank];
     invariant(state?.rooms === place.room, `${pod}: the room changed`);
-    const devices = devicesFor(state.devices, place);
-    for (const device of devices) state.devices[device] = (state.devices[device] ?? 0) - kind.need.gpuMilli;
-    const seat = { pod, kind, node: state.node.name, devices };
+    return this.takeDevices(pod, kind, state.node.name, devicesFor(state.devices, place));
+  }
+
+  /** Gives the pod exactly these devices. */
+  takeDevices(pod: string, kind: PodKind, node: string, devices: readonly number[]): Seat {
+    const state = this.#nodeOf(node);
+    const { need } = kind;
+    invariant(!this.#seats.has(pod), `${pod} sits already`);
+    invariant(fitsIn(state.rooms.room, need) && devices.length === need.gpus, `${pod} does not fit there`);
+    for (const device of devices) {
+      const left = (state.devices[device] ?? 0) - need.gpuMilli;
+      invariant(left >= 0, `${pod}: device ${device} is too full`);
+      state.devices[device] = left;
+    }
+    const seat = { pod, kind, node, devices };
     state.seats.set(pod, seat);
     this.#seats.set(pod, seat);
-    this.#allocatedGpuMilli += gpuDemandOf(kind.need);
-    this.#moveTo(rank, state, roomAfter(place.room.room, kind.need, place.gpus));
+    this.#allocatedGpuMilli += gpuDemandOf(need);
+    this.#moveTo(this.#ranks.get(node) ?? -1, state, roomWith(state.rooms.room, need, state.devices, -1));
     return seat;
   }
 
@@ -141,7 +158,7 @@ export class PackedCluster {
     state.seats.delete(pod);
     this.#seats.delete(pod);
     this.#allocatedGpuMilli -= gpuDemandOf(need);
-    this.#moveTo(this.#ranks.get(seat.node) ?? -1, state, roomWith(state.rooms.room, need, state.devices));
+    this.#moveTo(this.#ranks.get(seat.node) ?? -1, state, roomWith(state.rooms.room, need, state.devices, 1));
     return seat;
   }
 
@@ -151,7 +168,7 @@ export class PackedCluster {
     const devices = [...state.devices];
     return seats.reduce((room, { kind, devices: held }) => {
       for (const device of held) devices[device] = (devices[device] ?? 0) + kind.need.gpuMilli;
-      return roomWith(room, kind.need, devices);
+      return roomWith(room, kind.need, devices, 1);
     }, state.rooms.room);
   }
 
@@ -187,13 +204,13 @@ const emptyRoomOf = ({ model, cpuMilli, memoryMib, gpus }: PackNode): FreeRoom =
   gpusMilli: Array.from({ length: gpus }, () => WHOLE_GPU),
 });
 
-/** What is free once a pod has given back its devices. */
-const roomWith = (room: FreeRoom, need: PodNeed, devices: readonly number[]): FreeRoom => ({
+/** What is free once a pod has given back what it needs (`times` 1) or has taken it (-1); the devices are free as they say. */
+const roomWith = (room: FreeRoom, need: PodNeed, devices: readonly number[], times: 1 | -1): FreeRoom => ({
   model: room.model,
-  cpuMilli: room.cpuMilli + need.cpuMilli,
-  memoryMib: room.memoryMib + need.memoryMib,
+  cpuMilli: room.cpuMilli + times * need.cpuMilli,
+  memoryMib: room.memoryMib + times * need.memoryMib,
   gpusMilli: [...devices].sort((a, b) => b - a),
-  gpuMilli: room.gpuMilli + gpuDemandOf(need),
+  gpuMilli: room.gpuMilli + times * gpuDemandOf(need),
 });
 
 /** The node's devices that are as free as the chosen ones of the list. */

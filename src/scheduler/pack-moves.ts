@@ -1,18 +1,14 @@
+import { DeviceBoard } from './pack-board.ts';
+import { findChain, type Hop } from './pack-chain.ts';
 import type { PackedCluster, PodKind, Seat } from './pack-cluster.ts';
 import type { PackPolicy } from './pack-pods.ts';
 import { fitsIn, gpuDemandOf } from './pack-room.ts';
+import { StepLog, type PackStep } from './pack-steps.ts';
 
 /** A pod that waits for room. */
 export interface WaitingPod {
   readonly pod: string;
   readonly kind: PodKind;
-}
-
-/** A pod goes elsewhere, or one that waited gets a seat (`from` is null). Done in order, no node is ever over its capacity. */
-export interface PackStep {
-  readonly pod: string;
-  readonly from: string | null;
-  readonly to: string;
 }
 
 export interface MovePlan {
@@ -28,22 +24,22 @@ export interface MoveOptions {
   readonly policy: PackPolicy;
 }
 
-/** Pods that one waiting pod may displace. Higher finds room for more, by a search that is longer by the pods of a node for each. */
-const MAX_DISPLACED = 2;
+/**
+ * Pods moved for one that waits. Higher finds room for more, by a search that is longer by the pods of a node, or by the ways to share a device, for
+ * each.
+ */
+const MAX_MOVES_EACH = 2;
 
 /**
- * Makes room for pods that wait by moving few others, first where a move gains most. A moved pod is seated at its new place before it leaves the old
- * one, and moves once. Changes the cluster as the plan says.
+ * Makes room for pods that wait by moving few others, first where a move gains most; a pod moves once. Who still waits in the end fits nowhere.
+ * Changes the cluster as the plan says.
  */
 export function planMoves(cluster: PackedCluster, waiting: readonly WaitingPod[], options: MoveOptions): MovePlan {
   const repack = new Repack(cluster, waiting, options);
   repack.seatWhatFits();
-  for (const { queue, displaced } of repack.attempts()) {
-    while (queue.pods.length > 0 && repack.makeRoom(queue, displaced)) repack.seatWhatFits();
-  }
-  const { steps } = repack;
-  const seated = steps.filter(({ from }) => from === null).length;
-  return { steps, seated, moved: steps.length - seated };
+  while (repack.seatByMoves());
+  const { steps, moved } = repack.log;
+  return { steps, moved: moved.size, seated: waiting.filter(({ pod }) => cluster.seats.has(pod)).length };
 }
 
 /** Waiting pods of one kind, who came first last. */
@@ -52,64 +48,74 @@ interface Queue {
   readonly pods: string[];
 }
 
+interface Attempt {
+  readonly queue: Queue;
+  /** Pods moved for each that is seated. */
+  readonly moves: number;
+  /** Pods of one node that fit elsewhere leave it, or pods of several change places. */
+  readonly how: 'displace' | 'chain';
+}
+
 class Repack {
-  readonly steps: PackStep[] = [];
+  readonly log: StepLog;
   readonly #cluster: PackedCluster;
+  readonly #board: DeviceBoard;
   readonly #options: MoveOptions;
   readonly #queues: readonly Queue[];
-  readonly #moved = new Set<string>();
   /** Whether some node has room for a kind; forgotten when something changes. */
-  #homes = new Map<PodKind, boolean>();
+  readonly #homes = new Map<PodKind, boolean>();
 
   constructor(cluster: PackedCluster, waiting: readonly WaitingPod[], options: MoveOptions) {
-    [this.#cluster, this.#options] = [cluster, options];
-    const byKind = Map.groupBy(waiting, ({ kind }) => kind);
-    this.#queues = [...byKind]
+    [this.#cluster, this.#options, this.#board] = [cluster, options, new DeviceBoard(cluster)];
+    this.log = new StepLog(cluster, options.policy, (node) => {
+      this.#homes.clear();
+      this.#board.refresh(node);
+    });
+    this.#queues = [...Map.groupBy(waiting, ({ kind }) => kind)]
       .map(([kind, pods]) => ({ kind, pods: pods.map(({ pod }) => pod).reverse() }))
       .sort((a, b) => gpuDemandOf(b.kind.need) - gpuDemandOf(a.kind.need) || a.kind.need.cpuMilli - b.kind.need.cpuMilli);
   }
 
-  /** Whom to make room for, and at how many moves: the most devices for a move first. Pods without devices are not worth a move. */
-  attempts(): { readonly queue: Queue; readonly displaced: number }[] {
-    return this.#queues
-      .filter(({ kind }) => kind.need.gpus > 0)
-      .flatMap((queue) => Array.from({ length: MAX_DISPLACED }, (_, more) => ({ queue, displaced: more + 1 })))
-      .sort((a, b) => gpuDemandOf(b.queue.kind.need) / b.displaced - gpuDemandOf(a.queue.kind.need) / a.displaced);
-  }
-
   seatWhatFits(): void {
     for (const { kind, pods } of this.#queues) {
-      for (let pod = pods.at(-1); pod !== undefined; pod = pods.at(-1)) {
+      while (pods.length > 0 && this.#hasHome(kind)) {
         const place = this.#options.policy.choose(kind, this.#cluster.rooms);
-        if (!place) break;
-        pods.pop();
-        this.#seat(pod, kind, this.#cluster.nodeWith(place.room, []));
+        const node = place && this.#cluster.nodeWith(place.room, []);
+        if (node) this.log.seat(pods.pop() ?? '', kind, node);
       }
     }
   }
 
-  makeRoom({ kind, pods }: Queue, displaced: number): boolean {
-    if (this.#moved.size + displaced > this.#options.maxMoves) return false;
+  /** Tries once for everybody who waits; whether somebody was seated, so that what failed may succeed now. */
+  seatByMoves(): boolean {
+    const before = this.log.steps.length;
+    const failed: Attempt[] = [];
+    for (const attempt of attemptsOf(this.#queues)) {
+      if (failed.some((easier) => isNoEasier(attempt, easier))) continue;
+      while (attempt.queue.pods.length > 0 && this.#seatBy(attempt)) this.seatWhatFits();
+      if (attempt.queue.pods.length > 0) failed.push(attempt);
+    }
+    return this.log.steps.length > before;
+  }
+
+  #seatBy({ queue, moves, how }: Attempt): boolean {
+    if (this.log.moved.size + moves > this.#options.maxMoves) return false;
+    return how === 'chain' ? this.#exchange(queue, moves) : this.#displace(queue, moves);
+  }
+
+  #displace({ kind, pods }: Queue, displaced: number): boolean {
     for (const { node, seats } of this.#cluster.nodes) {
-      const movable = [...seats.values()].filter((seat) => !this.#moved.has(seat.pod) && this.#hasHome(seat.kind));
+      const movable = [...seats.values()].filter((seat) => !this.log.moved.has(seat.pod) && this.#hasHome(seat.kind));
       for (const leaving of combinations(movable, displaced)) {
         if (!fitsIn(this.#cluster.roomWithout(node.name, leaving), kind.need)) continue;
         const homes = this.#homesFor(leaving, node.name);
         if (!homes) continue;
-        for (const [at, seat] of leaving.entries()) this.#move(seat, homes[at] ?? '');
-        this.#seat(pods.pop() ?? '', kind, node.name);
+        for (const [at, seat] of leaving.entries()) this.log.seat(seat.pod, seat.kind, homes[at] ?? '');
+        this.log.seat(pods.pop() ?? '', kind, node.name);
         return true;
       }
     }
     return false;
-  }
-
-  #hasHome(kind: PodKind): boolean {
-    const known = this.#homes.get(kind);
-    if (known !== undefined) return known;
-    const found = this.#options.policy.choose(kind, this.#cluster.rooms) !== null;
-    this.#homes.set(kind, found);
-    return found;
   }
 
   /** A node for each, all different, so that one does not take what another counts on; null = one of them has none. */
@@ -125,24 +131,66 @@ class Repack {
     return taken.slice(1);
   }
 
-  #move({ pod, kind, node }: Seat, to: string): void {
-    this.#cluster.give(pod);
-    this.#moved.add(pod);
-    this.#take(pod, kind, to);
-    this.steps.push({ pod, from: node, to });
+  #exchange({ kind, pods }: Queue, length: number): boolean {
+    const mayLeave = (pod: string): boolean => !this.log.moved.has(pod);
+    const hasHome = (one: PodKind): boolean => this.#hasHome(one);
+    const chain = findChain(this.#board, { pod: pods.at(-1) ?? '', kind }, { length, mayLeave, hasHome });
+    if (!chain) return false;
+    pods.pop();
+    this.#walk(chain);
+    return true;
   }
 
-  #seat(pod: string, kind: PodKind, node: string | null): void {
-    if (node === null) return;
-    this.#take(pod, kind, node);
-    this.steps.push({ pod, from: null, to: node });
+  /** The last hop first, so that there is room for the one before it; where pods change places, one stops to let the other in. */
+  #walk(chain: readonly Hop[]): void {
+    const left = chain.map(({ guest, to }) => ({ ...guest, node: to.node.name, device: to.number })).reverse();
+    while (left.length > 0) {
+      const next = left.findIndex(({ kind, node, device }) => this.#isFree(kind, node, device));
+      for (const { pod, kind, node, device } of next < 0 ? [] : left.splice(next, 1)) this.log.seat(pod, kind, node, [device]);
+      if (next < 0) this.log.stop(left.find(({ pod }) => this.#cluster.seats.has(pod))?.pod ?? '');
+    }
   }
 
-  #take(pod: string, kind: PodKind, node: string): void {
-    this.#homes = new Map();
-    const place = this.#options.policy.choose(kind, [this.#cluster.roomOf(node)]);
-    if (place) this.#cluster.take(pod, kind, place, node);
+  #isFree({ need }: PodKind, name: string, device: number): boolean {
+    const { rooms, devices } = this.#cluster.nodeNamed(name);
+    return fitsIn(rooms.room, need) && (devices[device] ?? 0) >= need.gpuMilli;
   }
+
+  #hasHome(kind: PodKind): boolean {
+    const known = this.#homes.get(kind);
+    if (known !== undefined) return known;
+    const found = [...this.#cluster.rooms].some(({ room }) => fitsIn(room, kind.need));
+    this.#homes.set(kind, found);
+    return found;
+  }
+}
+
+/** Whom to make room for, how, and at how many moves: the most devices for a move first. Pods without devices are not worth a move. */
+function attemptsOf(queues: readonly Queue[]): Attempt[] {
+  const some = queues.filter(({ kind, pods }) => kind.need.gpus > 0 && pods.length > 0);
+  const gain = ({ queue, moves }: Attempt): number => gpuDemandOf(queue.kind.need) / moves;
+  return some
+    .flatMap((queue) =>
+      Array.from({ length: MAX_MOVES_EACH }, (_, more): Attempt[] => [
+        { queue, moves: more + 1, how: 'displace' },
+        ...(queue.kind.need.gpus === 1 && more > 0 ? [{ queue, moves: more + 1, how: 'chain' as const }] : []),
+      ]).flat(),
+    )
+    .sort((a, b) => gain(b) - gain(a));
+}
+
+/** Whether a pod asks for at least as much as one for whom the same attempt has failed. */
+function isNoEasier(attempt: Attempt, failed: Attempt): boolean {
+  const [need, less] = [attempt.queue.kind.need, failed.queue.kind.need];
+  return (
+    attempt.how === failed.how &&
+    attempt.moves === failed.moves &&
+    need.gpus === less.gpus &&
+    need.gpuMilli === less.gpuMilli &&
+    need.cpuMilli >= less.cpuMilli &&
+    need.memoryMib >= less.memoryMib &&
+    (less.models.length === 0 || less.models.join() === need.models.join())
+  );
 }
 
 function* combinations<T>(items: readonly T[], size: number, from = 0): Generator<T[]> {
