@@ -172,7 +172,12 @@ export class RestClient {
     try {
       return await Promise.race([token(), late]);
     } catch (error) {
-      throw new NoCredentials(`there are no credentials: ${(error as Error).message}`, { cause: error });
+      throw new NoCredentials(
+        `there are no credentials: ${firstLine((error as Error).message)} docs/operations.md says where they are looked for.`,
+        {
+          cause: error,
+        },
+      );
     } finally {
       clearTimeout(timer);
     }
@@ -215,7 +220,10 @@ const isTrouble = (status: number): boolean => status === 429 || status >= 500;
 const refused = (call: RestCall, answer: RestAnswer): RestRefused =>
   new RestRefused(answer.status, `${nameOf(call)}: ${toldBy(answer)}`);
 
-const nameOf = ({ method = 'GET', path }: RestCall): string => `${method} ${path.replace(/\?.*/, '')}`;
+const nameOf = ({ method = 'GET', path }: RestCall): string => `${method} ${path.replace(/\?.*/, '') || '/'}`;
+
+/** Whoever looks in many places says a line of each. */
+const firstLine = (text: string): string => `${(text.split('\n')[0] ?? '').trim().replace(/\.?$/, '')}.`;
 
 function unknownOf(call: RestCall, error: Error): Error {
   if (error instanceof CloudUnknown) return error;

@@ -96,7 +96,9 @@ describe('Cloud port: providers asked by REST', () => {
 
   test('a sign-in that fails or never ends leaves nothing known', async () => {
     const failing = await opened([], { token: () => Promise.reject(new Error('sign in first')) });
-    await expect(failing.client.ask({ path: '/things' }, Shape)).rejects.toThrow(/no credentials: sign in first/);
+    await expect(failing.client.ask({ path: '/things' }, Shape)).rejects.toThrow(
+      /no credentials: sign in first\. docs\/operations\.md says where/,
+    );
     const hanging = await opened([], { token: () => new Promise(() => undefined) });
     await expect(hanging.client.ask({ path: '/things' }, Shape)).rejects.toThrow(CloudUnknown);
     expect(hanging.double.seen).toEqual([]);

@@ -1,6 +1,7 @@
 // What a person sees of a plan, and which words of a command line are wrong.
 import { Command } from 'commander';
 import { describe, expect, test } from 'vitest';
+import { findingTable } from '../../clients/cli/commands/clouds.ts';
 import { candidateLines, placeLines } from '../../clients/cli/plans.ts';
 import { decimal, instant, region, since } from '../../clients/cli/values.ts';
 import { asWritten, withWishOptions } from '../../clients/cli/wish-options.ts';
@@ -66,6 +67,23 @@ describe('CLI: a plan', () => {
     command.action((_path: string, _options: object, self: Command) => void written.push(asWritten(self)));
     command.parse(['a/b/c', '--region', 'aws/*', 'gcp/us-east1', '--gpu', 'any:8', '--plan', '--timeout', '9'], { from: 'user' });
     expect(written).toEqual([" --gpu any:8 --region 'aws/*' gcp/us-east1"]);
+  });
+});
+
+describe('CLI: what a check found', () => {
+  test('is one line each; what was said already is not said again', () => {
+    const said = { status: 'FAILED', message: 'there are no credentials.\nlooked here\nlooked there' } as const;
+    const check = [
+      { aspect: 'CREDENTIALS', ...said } as const,
+      { aspect: 'BILL', ...said } as const,
+      { aspect: 'PRICES', status: 'OK', message: 'Read.' } as const,
+    ];
+    expect(findingTable([{ name: 'azure', check }]).split('\n')).toEqual([
+      'CLOUD  ASPECT       STATUS  FINDING',
+      'azure  credentials  failed  there are no credentials.',
+      'azure  bill         failed  As credentials.',
+      'azure  prices       ok      Read.',
+    ]);
   });
 });
 

@@ -124,11 +124,15 @@ async function check({ client, output }: Cli, name: string | undefined): Promise
   if (failed > 0) throw new CommandFailure(`${failed} findings need a mend.`, EXIT.REFUSED);
 }
 
-const findingTable = (clouds: CheckCloudsQuery['clouds']): string =>
+export const findingTable = (clouds: CheckCloudsQuery['clouds']): string =>
   table(
     ['cloud', 'aspect', 'status', 'finding'],
-    clouds.flatMap((cloud) =>
-      cloud.check.map(({ aspect, status, message }) => [cloud.name, aspect.toLowerCase(), status.toLowerCase(), message]),
+    clouds.flatMap(({ name, check }) =>
+      check.map(({ aspect, status, message }, at) => {
+        const first = check.findIndex((other) => other.message === message);
+        const same = first < at ? `As ${check[first]?.aspect.toLowerCase() ?? ''}.` : (message.split('\n')[0] ?? '');
+        return [name, aspect.toLowerCase(), status.toLowerCase(), same];
+      }),
     ),
   );
 

@@ -107,7 +107,8 @@ export const isDenied = (error: unknown): boolean => NOT_LET_IN.includes(read(er
 /** One line for people: code and words. */
 export function wordsOf(error: unknown): string {
   const { name, message } = read(error);
-  return name === 'Error' || message.startsWith(name) ? message : `${name}: ${message}`;
+  const line = message.split('\n')[0] ?? '';
+  return ['Error', 'CloudUnknown'].includes(name) || line.startsWith(name) ? line : `${name}: ${line}`;
 }
 
 /** The refusal that a text of AWS tells of, where the code is only in its words; null = none that is known. */

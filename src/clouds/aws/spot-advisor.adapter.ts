@@ -46,7 +46,9 @@ export class SpotAdvisor {
       return Advice.parse(JSON.parse(await this.#textOf(answer)));
     } catch (error) {
       if (error instanceof CloudUnknown) throw error;
-      throw new CloudUnknown('the Spot Advisor did not say what it should', { cause: error });
+      throw new CloudUnknown(`the Spot Advisor did not say what it should (${url}); spotAdvisorUrl: null goes without it`, {
+        cause: error,
+      });
     }
   }
   /** What it says of its length is not believed: it may be packed, or be sent in pieces. */
