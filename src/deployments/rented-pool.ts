@@ -1,4 +1,3 @@
-import { regionOf } from '../clouds/offering-key.ts';
 import type { Offering } from '../clouds/offering.ts';
 import { isRentedFrom, nameOfRegion } from '../fleet/capacity-source.ts';
 import { canRun, isLost, isUnreachable, type CapacitySource, type Cluster, type Pool } from '../fleet/cluster.ts';
@@ -88,24 +87,21 @@ export const rentableOf = (sources: readonly Source[], there: PoolsThere, own: R
     machines: Math.max(0, one.source.maxNodes - promisedOf(one, there, own)),
   }));
 
-/** What providers refused and nobody should ask for again just yet. */
+/** What providers refused and nobody should ask them for again just yet, by the sources that rent from them. */
 export const refusalsOf = (answers: readonly CapacityAnswer[], sources: readonly Source[], now: Instant): KnownRefusal[] =>
   answers
     .filter(({ until }) => now < until)
-    .map(({ key, reason, message }) => ({
-      region: regionOfAnswer(key, sources),
-      ...(key.zone === '' ? {} : { zone: key.zone }),
-      ...(key.instanceType === '' ? {} : { instanceType: key.instanceType }),
-      capacityType: key.capacityType,
-      code: reason === 'STOCK_OUT' ? 'STOCK_OUT' : 'NO_QUOTA',
-      message: `Its provider said: ${message}.`,
-    }));
-
-/** An answer names the cloud where the offering was known, else the provider as configured. */
-function regionOfAnswer(key: CapacityAnswer['key'], sources: readonly Source[]): string {
-  const same = sources.find(({ source }) => source.provider === key.provider && nameOfRegion(source.region) === key.region);
-  return same?.source.region ?? regionOf(key);
-}
+    .flatMap(({ key, reason, message }) =>
+      sources
+        .filter(({ source }) => source.provider === key.provider && nameOfRegion(source.region) === key.region)
+        .map((one) => ({
+          ...{ source: one.key, region: one.source.region },
+          ...(key.zone === '' ? {} : { zone: key.zone }),
+          ...(key.instanceType === '' ? {} : { instanceType: key.instanceType }),
+          ...{ capacityType: key.capacityType, code: reason === 'STOCK_OUT' ? ('STOCK_OUT' as const) : ('NO_QUOTA' as const) },
+          message: `Its provider said: ${message}.`,
+        })),
+    );
 
 /** Nodes without work that are paid for: room for so many replicas, by pool and kind of machine. */
 export function freeOf(

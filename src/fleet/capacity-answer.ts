@@ -47,7 +47,10 @@ export function learnRefusal(
   return { key, reason, message, refusals, since: before?.since ?? now, until };
 }
 
-/** What a pool's machines are to its provider: what it is sold as, or else what its own settings say. */
+/**
+ * What a pool's machines are to its provider, as configured (two accounts of one cloud have each their own stock and quota): what it is sold as,
+ * or else what its own settings say.
+ */
 export function capacityKeyOf(
   { capacityType }: Pick<Pool, 'capacityType'>,
   { provider, config }: Pick<PoolScaling, 'provider' | 'config'>,
@@ -55,7 +58,7 @@ export function capacityKeyOf(
 ): OfferingKey {
   const { region = '', zone = '', instanceType = '' } = config;
   if (!offering) return { provider, region, zone, instanceType, capacityType };
-  return { ...offering, zone: offering.zone || zone, capacityType };
+  return { ...offering, provider, zone: offering.zone || zone, capacityType };
 }
 
 export const isSameCapacity = (a: OfferingKey, b: OfferingKey): boolean => offeringKeyText(a) === offeringKeyText(b);

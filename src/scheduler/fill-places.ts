@@ -101,7 +101,7 @@ function fillPart(fill: Fill, state: State, turn: Turn): boolean {
   const rented = bestRented(fill, state, turn, left);
   if (!rented) return false;
   const { offering, machines, cost, zone } = rented;
-  const source = sourceFor(state.facts, { region: regionOf(offering), zone, machines })?.source ?? null;
+  const source = sourceFor(state.facts, { offering, zone, machines })?.source ?? null;
   const placed = { offering, zone, machines, cost, replicas: left, source, poolId: null };
   state.placed.push(placed);
   state.zones.add(zoneKey(placed));

@@ -3,6 +3,8 @@ import type { CapacityType, Offering } from '../clouds/offering.ts';
 
 /** What a provider said no to lately; what is left out means any. */
 export interface KnownRefusal {
+  /** Who rents there (`RentableRegion.source`); others may still have some. */
+  readonly source?: string;
   readonly region: string;
   readonly zone?: string;
   readonly instanceType?: string;
@@ -36,14 +38,25 @@ export interface PlaceFacts {
   readonly zonesOf?: ReadonlyMap<string, readonly string[]>;
 }
 
-export const refusalOf = ({ refusals = [] }: PlaceFacts, offering: Offering): KnownRefusal | undefined =>
-  refusals.find(
-    (one) =>
-      one.region === regionOf(offering) &&
-      (one.zone === undefined || one.zone === offering.zone) &&
-      (one.instanceType === undefined || one.instanceType === offering.instanceType) &&
-      (one.capacityType === undefined || one.capacityType === offering.capacityType),
+/** Why nobody who may rent there gives it; undefined = somebody may. */
+export function refusalOf(facts: PlaceFacts, offering: Offering): KnownRefusal | undefined {
+  const { refusals = [], rentable = [] } = facts;
+  const first = refusals.find((one) => isAbout(one, offering));
+  if (first?.source === undefined) return first;
+  const isOpen = rentable.some(
+    (one) => one.machines > 0 && isAt(one, regionOf(offering), offering.zone) && !isRefused(facts, one, offering),
   );
+  return isOpen ? undefined : first;
+}
+
+const isRefused = ({ refusals = [] }: PlaceFacts, { source }: RentableRegion, offering: Offering): boolean =>
+  refusals.some((one) => (one.source === undefined || one.source === source) && isAbout(one, offering));
+
+const isAbout = (one: KnownRefusal, offering: Offering): boolean =>
+  one.region === regionOf(offering) &&
+  (one.zone === undefined || one.zone === offering.zone) &&
+  (one.instanceType === undefined || one.instanceType === offering.instanceType) &&
+  (one.capacityType === undefined || one.capacityType === offering.capacityType);
 
 /** How many machines may be rented there by one cluster; null = as many as one likes. */
 export function rentableIn({ rentable }: PlaceFacts, region: string, zone: string): number | null {
@@ -54,11 +67,14 @@ export function rentableIn({ rentable }: PlaceFacts, region: string, zone: strin
 const isAt = (one: RentableRegion, region: string, zone: string): boolean =>
   one.region === region && (zone === '' || one.zones.length === 0 || one.zones.includes(zone));
 
-/** The first that may rent so many machines there. */
-export const sourceFor = (
-  { rentable = [] }: PlaceFacts,
-  { region, zone, machines }: { readonly region: string; readonly zone: string; readonly machines: number },
-): RentableRegion | undefined => rentable.find((one) => isAt(one, region, zone) && one.machines >= machines);
+/** The first that may rent so many machines there: one that was refused them lately only where there is no other. */
+export function sourceFor(
+  facts: PlaceFacts,
+  { offering, zone, machines }: { readonly offering: Offering; readonly zone: string; readonly machines: number },
+): RentableRegion | undefined {
+  const all = (facts.rentable ?? []).filter((one) => isAt(one, regionOf(offering), zone) && one.machines >= machines);
+  return all.find((one) => !isRefused(facts, one, { ...offering, zone })) ?? all[0];
+}
 
 /** The same facts once so many machines are taken from it. */
 export const withTaken = (facts: PlaceFacts, source: string | null, machines: number): PlaceFacts =>
