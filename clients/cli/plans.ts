@@ -55,6 +55,8 @@ interface Candidate {
   readonly hourly?: Amount | null;
   readonly monthly?: Amount | null;
   readonly score?: Amount | null;
+  /** Only where they differ from machine to machine. */
+  readonly replicas?: number | null;
   readonly chosen: boolean;
   readonly rejectedBecause?: { readonly code: string; readonly message: string } | null;
 }
@@ -79,16 +81,20 @@ export function candidateLines(candidates: readonly Candidate[]): string[] {
 const nameOf = ({ provider, instanceType }: Candidate['offering']): string => `${provider} ${instanceType}`;
 const capacityOf = ({ capacityType }: Candidate['offering']): string => capacityType.toLowerCase();
 
-const fitTable = (fits: readonly Candidate[]): string =>
-  table(
-    ['', 'offering', 'region', 'capacity', 'per hour', 'per month', 'with all', 'why'],
-    fits.map(({ offering, hourly, monthly, score, chosen, rejectedBecause }) => [
+function fitTable(fits: readonly Candidate[]): string {
+  const counts = fits.some(({ replicas }) => typeof replicas === 'number');
+  const only = (cell: string): string[] => (counts ? [cell] : []);
+  return table(
+    ['', 'offering', 'region', 'capacity', ...only('replicas'), 'per hour', 'per month', 'with all', 'why'],
+    fits.map(({ offering, hourly, monthly, score, replicas, chosen, rejectedBecause }) => [
       chosen ? '*' : '',
       ...[nameOf(offering), offering.region, capacityOf(offering)],
+      ...only(String(replicas ?? '')),
       ...[hourly, monthly, score].map((one) => (one ? money(one.amount) : '-')),
       chosen ? 'chosen' : (rejectedBecause?.code ?? ''),
     ]),
   );
+}
 
 /** The same kind of machine, refused for the same reason: it is told of the first, which is the cheapest. */
 function rejectionLines(same: readonly Candidate[]): string[] {

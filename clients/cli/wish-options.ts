@@ -18,6 +18,7 @@ export interface WishOptions {
   readonly modelVersion?: string;
   readonly alias?: string;
   readonly replicas?: string;
+  readonly requestsPerSecond?: string;
   readonly concurrency?: string;
   readonly maxReplicas?: string;
   readonly maxSpendPerHour?: string;
@@ -44,6 +45,7 @@ export const withWishOptions = (command: Command): Command =>
     .option('--model-version <number>', 'version number (default: the newest)')
     .option('--alias <alias>', 'the version that this alias points at')
     .option('--replicas <n>', 'replicas; 0 = hibernated')
+    .option('--requests-per-second <n>', 'instead of replicas: as many as carry this, where that costs least')
     .option('--concurrency <n>', 'requests that one replica handles at a time')
     .option('--max-replicas <n>', 'never more than this (default of the project)')
     .option('--max-spend-per-hour <usd>', 'never dearer than this (default of the project)')
@@ -94,6 +96,9 @@ export function inputOf(path: string, options: WishOptions): DeployInput {
     name,
     model: options.model ?? name,
     ...Object.fromEntries(numbers),
+    ...(options.requestsPerSecond === undefined
+      ? {}
+      : { requestsPerSecond: rateOf('--requests-per-second', options.requestsPerSecond) }),
     ...(options.alias === undefined ? {} : { alias: options.alias }),
     ...(options.maxSpendPerHour === undefined ? {} : { maxSpendPerHour: options.maxSpendPerHour }),
     ...(options.region === undefined ? {} : { regions: options.region }),
@@ -119,6 +124,13 @@ const MIB_PER_GIB = 1024;
 export function gpuOf(text: string): AcceleratorInput {
   const [model = '', gib] = text.split(':');
   return { model, ...(gib === undefined ? {} : { memoryMib: wholeNumber('--gpu', gib) * MIB_PER_GIB }) };
+}
+
+/** A number above zero, with at most three decimals. */
+export function rateOf(flag: string, text: string): number {
+  if (!/^\d{1,7}(\.\d{1,3})?$/.test(text) || Number(text) === 0)
+    throw new CommandFailure(`${flag} takes requests per second such as 40 or 0.25.`, EXIT.USAGE);
+  return Number(text);
 }
 
 function policyOf({ residency, minOnDemand, zones, latency, caller, near, apart }: WishOptions): Pick<DeployInput, 'policy'> {

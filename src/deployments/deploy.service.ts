@@ -27,6 +27,7 @@ import { planDeployment, type CurrentDeployment, type PlanInput, type PlannedDep
 import { planFromJson, planToJson } from './plan-json.ts';
 import { refuseAdoption } from './refuse-adoption.ts';
 import type { RentedPlaces } from './rented-places.service.ts';
+import { ReplicaChooser, type ChosenReplicas } from './replica-chooser.service.ts';
 import type { Revision } from './revision.ts';
 import { ShownPlans } from './shown-plans.service.ts';
 import { wishOf, type WishInput } from './wish.ts';
@@ -86,12 +87,12 @@ const MUTATION = 'deploy';
 export class DeployService {
   readonly #deps: DeployDeps;
   readonly #shown: ShownPlans;
-  readonly #places: PlaceChooser;
+  readonly #places: ReplicaChooser;
 
   constructor(deps: DeployDeps) {
     this.#deps = deps;
     this.#shown = new ShownPlans(deps.decisions);
-    this.#places = new PlaceChooser(deps);
+    this.#places = new ReplicaChooser(new PlaceChooser(deps));
   }
 
   /**
@@ -132,7 +133,8 @@ export class DeployService {
     const asked = { wish, version, current, path, adopt: input.adopt ?? null };
     const placed = await this.#places.choose(tx, asked, project);
     if (!placed.ok) return placed;
-    const placedWish = { ...wish, placement: withPlaces(wish.placement, placed.value) };
+    const chosen = placed.value.wish;
+    const placedWish = { ...chosen, placement: withPlaces(chosen.placement, placed.value) };
     const planned = await this.#plan(tx, { ...asked, ...placed.value, wish: placedWish });
     if (!planned.ok) return planned;
     const work = { caller, project, wish: placedWish, current, version, planned: planned.value, name: input.name };
@@ -181,7 +183,7 @@ export class DeployService {
 
   async #plan(
     tx: Transaction,
-    { index, ...wanted }: Omit<PlanInput, 'prices'> & ChosenPools,
+    { index, ...wanted }: Omit<PlanInput, 'prices'> & ChosenReplicas,
   ): Promise<Result<PlannedDeployment, Failure>> {
     const { prices: book, clock } = this.#deps;
     const own = await book.believedAt(
@@ -292,6 +294,9 @@ export class DeployService {
       expectedHourly: hourlyOf(pools),
     });
   }
+        ...(deployment.spec.milliRequestsPerSecond === undefined
+          ? {}
+          : { milliRequestsPerSecond: deployment.spec.milliRequestsPerSecond }),
 }
 
 interface Work {

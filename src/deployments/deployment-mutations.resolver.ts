@@ -10,8 +10,8 @@ import type { Caller } from '../identity/identity.service.ts';
 import { failure, type Failure } from '../kernel/failure.ts';
 import type { Id } from '../kernel/id.ts';
 import { parseUsd } from '../kernel/money.ts';
-import type { Result } from '../kernel/result.ts';
-import { toResources } from '../registry/resources.type.ts';
+import { err, ok, type Result } from '../kernel/result.ts';
+import { toMilliRate, toResources } from '../registry/resources.type.ts';
 import { planOf, type DeployInput as Wish, type DeployOutcome, type DeployService } from './deploy.service.ts';
 import {
   DeleteDeploymentArgs,
@@ -143,34 +143,45 @@ const askedOf = (
   options: { deployment: deploymentRef(by), expectedVersion: expectedVersion ?? null, dryRun, planHash: planHash ?? null },
 });
 
-/** The input as a wish; refused when it names a version in two ways or an amount that is none. */
-function wishOf(input: DeployInput): Result<Wish, Failure> {
-  const { modelVersion, alias, maxSpendPerHour, resources, project } = input;
-  const invalid = (field: string, message: string) => ({
-    ok: false as const,
-    error: failure('INVALID_INPUT', message, { path: ['input', field] }),
-  });
+const invalid = (field: string, message: string): Failure => failure('INVALID_INPUT', message, { path: ['input', field] });
+
+/** What an input says in two ways, or not as an amount. */
+function wrongIn({ modelVersion, alias, maxSpendPerHour, replicas, requestsPerSecond }: DeployInput): Failure | null {
   if (typeof modelVersion === 'number' && typeof alias === 'string')
     return invalid('alias', 'Give modelVersion or alias, not both.');
-  const amount = typeof maxSpendPerHour === 'string' ? parseUsd(maxSpendPerHour) : null;
-  if (typeof maxSpendPerHour === 'string' && amount === null)
-    return invalid('maxSpendPerHour', 'maxSpendPerHour is an amount of USD.');
+  if (typeof replicas === 'number' && typeof requestsPerSecond === 'number')
+    return invalid('requestsPerSecond', 'Give replicas or requestsPerSecond, not both.');
+  return typeof maxSpendPerHour === 'string' && parseUsd(maxSpendPerHour) === null
+    ? invalid('maxSpendPerHour', 'maxSpendPerHour is an amount of USD.')
+    : null;
+}
+
+/** The input as a wish. */
+function wishOf(input: DeployInput): Result<Wish, Failure> {
+  const { modelVersion, alias, maxSpendPerHour, resources, project, requestsPerSecond } = input;
+  const wrong = wrongIn(input);
+  if (wrong) return err(wrong);
   const numbered = typeof modelVersion === 'number' ? { number: modelVersion } : ({ latest: true } as const);
-  const version = typeof alias === 'string' ? { alias } : numbered;
-  return {
-    ok: true,
-    value: {
-      ...plainOf(input),
-      project: projectRef(project),
-      version,
-      maxSpendPerHour: amount,
-      resources: resources ? toResources(resources) : null,
-    },
-  };
+  return ok({
+    ...plainOf(input),
+    project: projectRef(project),
+    version: typeof alias === 'string' ? { alias } : numbered,
+    maxSpendPerHour: typeof maxSpendPerHour === 'string' ? parseUsd(maxSpendPerHour) : null,
+    resources: resources ? toResources(resources) : null,
+    ...(typeof requestsPerSecond === 'number' ? { milliRequestsPerSecond: toMilliRate(requestsPerSecond) } : {}),
+  });
 }
 
 /** The fields that are taken as they are; those that others stand for are named here. */
-function plainOf({ project: _p, modelVersion: _v, alias: _a, maxSpendPerHour: _m, resources: _r, ...input }: DeployInput) {
+function plainOf({
+  project: _p,
+  modelVersion: _v,
+  alias: _a,
+  maxSpendPerHour: _m,
+  resources: _r,
+  requestsPerSecond: _t,
+  ...input
+}: DeployInput) {
   const clusters = input.clusters?.map(({ cluster, pool, weight, order }) => ({
     ...{ cluster, weight, order },
     ...(typeof pool === 'string' ? { pool } : {}),

@@ -1,4 +1,4 @@
-import { ArgsType, Field, ID, InputType, Int } from 'type-graphql';
+import { ArgsType, Field, Float, ID, InputType, Int } from 'type-graphql';
 import type { CapacityType } from '../clouds/offering.ts';
 import { CapacityTypeName } from '../clouds/offering.type.ts';
 import { IDEMPOTENCY_KEY } from '../graphql/idempotency-key.ts';
@@ -125,6 +125,13 @@ export class DeployInput {
 
   @Field(() => Int, { nullable: true, description: 'Replicas; 0 = hibernated; default 1.' })
   replicas?: number | null;
+
+  @Field(() => Float, {
+    nullable: true,
+    description:
+      'Instead of replicas: as many as carry so many requests per second, on the accelerator where that costs least in all. The version must say what one replica carries (`carries`).',
+  })
+  requestsPerSecond?: number | null;
 
   @Field(() => ResourcesInput, { nullable: true, description: 'What one replica needs; default: what the version says.' })
   resources?: ResourcesInput | null;

@@ -68,6 +68,8 @@ export interface DeploymentSpec {
   readonly version: VersionTarget;
   /** Replicas of each revision that gets traffic; 0 = hibernated. */
   readonly replicas: number;
+  /** What they carry together, of which their number follows; absent = the number itself is wished for. */
+  readonly milliRequestsPerSecond?: number;
   /** Null = what the model version says. */
   readonly resources: Resources | null;
   /** Requests that one replica handles at a time. */
@@ -141,6 +143,8 @@ export const DEFAULT_DEADLINE_MS = 30_000;
 export const DEFAULT_QUEUE_LIMIT = 100;
 /** Higher: a broken replica is tried in vain for longer; lower: slow starters (large models) never get ready. */
 export const DEFAULT_READINESS_TIMEOUT_MS = 120_000;
+/** A million requests per second: more is a slip of the finger. */
+const MAX_MILLI_REQUESTS = 1_000_000_000;
 const MAX_CONCURRENCY = 10_000;
 const MAX_DEADLINE_MS = 3_600_000;
 const MAX_QUEUE = 100_000;
@@ -154,6 +158,12 @@ const HOST = /^(?=.{1,253}$)[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?(?:\.[a-z0-9](?:
 /** Whatever ends in a number is read as an IPv4 address; all who call the router by its address would be led to one deployment. */
 const ADDRESS = /(?:^|\.)(?:\d+|0x[0-9a-f]*)$/;
 
+/** A number that is said by hand counts, and no throughput any more; one that hibernates wakes to what it carried. */
+export function withReplicas(spec: DeploymentSpec, replicas: number): DeploymentSpec {
+  const { milliRequestsPerSecond: _, ...byHand } = spec;
+  return { ...(replicas === 0 ? spec : byHand), replicas };
+}
+
 const invalid = (field: string, message: string): Failure => failure('INVALID_INPUT', message, { path: ['input', field] });
 
 /** The first thing that is wrong with a wish by itself; null if nothing is. */
@@ -161,6 +171,7 @@ export function checkSpec(name: string, spec: DeploymentSpec): Failure | null {
   if (!isName(name)) return invalid('name', `The name ${NAME_RULE}.`);
   return (
     checkCounts(spec) ??
+    checkThroughput(spec) ??
     checkHosts(spec.hosts) ??
     checkTraffic(spec.traffic) ??
     checkPlacement(spec) ??
@@ -196,6 +207,11 @@ function checkCounts(spec: DeploymentSpec): Failure | null {
       return invalid(field, `${field} must be between ${low} and ${high}.`);
   }
   return spec.maxSpendPerHour > 0n ? null : invalid('maxSpendPerHour', 'maxSpendPerHour must be above zero.');
+}
+
+function checkThroughput({ milliRequestsPerSecond: goal }: DeploymentSpec): Failure | null {
+  const fits = goal === undefined || (Number.isInteger(goal) && goal >= 1 && goal <= MAX_MILLI_REQUESTS);
+  return fits ? null : invalid('requestsPerSecond', 'requestsPerSecond must be between 0.001 and 1,000,000.');
 }
 
 function checkHosts(hosts: readonly string[]): Failure | null {

@@ -1,4 +1,4 @@
-import { Field, ID, Int, ObjectType, registerEnumType } from 'type-graphql';
+import { Field, Float, ID, Int, ObjectType, registerEnumType } from 'type-graphql';
 import { DecisionType } from '../decisions/decision.type.ts';
 import { connectionOf } from '../graphql/connection.type.ts';
 import { upperCaseNames } from '../graphql/enum-names.ts';
@@ -256,6 +256,12 @@ export class DeploymentType extends NodeType {
   @Field(() => Int, { description: 'Replicas wished for, of each revision that gets traffic; 0 = hibernated.' })
   wishedReplicas!: number;
 
+  @Field(() => Float, {
+    nullable: true,
+    description: 'What they carry together, of which their number follows; null = the number itself is wished for.',
+  })
+  requestsPerSecond!: number | null;
+
   @Field(() => Int, { description: 'Never more replicas than this.' })
   maxReplicas!: number;
 
@@ -320,6 +326,7 @@ export const toDeploymentType = (row: Deployment): DeploymentType => ({
   generation: row.generation,
   version: row.generation,
   wishedReplicas: row.spec.replicas,
+  requestsPerSecond: row.spec.milliRequestsPerSecond === undefined ? null : row.spec.milliRequestsPerSecond / 1_000,
   maxReplicas: row.spec.maxReplicas,
   maxSpendPerHour: toMoney(row.spec.maxSpendPerHour),
   priority: priorityOf(row.spec),

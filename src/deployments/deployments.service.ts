@@ -19,6 +19,7 @@ import {
   checkTraffic,
   deploymentPath,
   priorityOf,
+  withReplicas,
   type Deployment,
   type DeploymentPhase,
   type TrafficWeight,
@@ -196,7 +197,7 @@ export class DeploymentsService {
       const { spec } = current.deployment;
       if (!Number.isInteger(replicas) || replicas < 0)
         return err(failure('INVALID_INPUT', 'replicas must be at least 0.', { path: ['input', 'replicas'] }));
-      const next = wished(current, { ...spec, replicas }, now);
+      const next = wished(current, withReplicas(spec, replicas), now);
       const message = `Scale ${path(current)} from ${spec.replicas} to ${replicas} replicas${replicas === 0 ? ': it hibernates' : ''}.`;
       const action: PlanAction = { kind: 'SCALE', message };
       const reasons = [`From ${spec.replicas} to ${replicas} replicas by request.`];

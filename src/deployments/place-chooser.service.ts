@@ -39,7 +39,7 @@ export interface ChosenPools {
   readonly isRented: boolean;
 }
 
-type Asked = Omit<PlanInput, 'placement' | 'prices' | 'pools'>;
+export type Asked = Omit<PlanInput, 'placement' | 'prices' | 'pools'>;
 
 /** A machine is rented, joins, and fetches the model. Higher: spot looks riskier; lower: cheaper. */
 const COLD_START_MS = 300_000;

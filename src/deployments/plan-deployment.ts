@@ -45,6 +45,8 @@ export interface PlanInput {
   readonly prices: ReadonlyMap<Id, PicoUsdPerHour>;
   /** What runs already and is to be taken over; null = nothing. */
   readonly adopt: AdoptedObject | null;
+  /** Why so many replicas; absent where they were asked for. */
+  readonly because?: string;
 }
 
 export const HIBERNATION_RISK = 'At 0 replicas requests are refused until it is scaled up.';
@@ -155,7 +157,7 @@ function makePlan(input: PlanInput, { revision, pools, costs }: Decided): Plan {
     peakHourly: costs.peakKnown,
     risks: risksOf(input, revision),
     places: placesOf(pools, offeringsOf(placement)),
-    ...{ why: whyOf(placement, pools), wouldChange: placement.wouldChange },
+    ...{ why: [whyOf(placement, pools), input.because ?? ''].join(' ').trim(), wouldChange: placement.wouldChange },
   };
 }
 
@@ -258,13 +260,14 @@ const plain = (value: object): Json => JSON.parse(JSON.stringify(value)) as Json
 function candidatesOf({ placement, prices, wish }: PlanInput, pools: readonly PricedPool[]): PlanCandidate[] {
   const { best, rejected, chosen } = placement;
   const taken = new Set(pools.some(({ rented }) => rented) ? pools.map(({ offeringId }) => offeringId) : [chosen?.offering.id]);
-  const replicas = pools.some(({ rented }) => rented) ? Math.max(1, wish.replicas) : 1;
-  const kept = best.map(({ offering, price, score, cost, machines }): PlanCandidate => {
+  const isRented = pools.some(({ rented }) => rented);
+  const kept = best.map(({ offering, price, score, cost, machines, replicas }): PlanCandidate => {
     const isTaken = taken.has(offering.id);
-    const hourly = shareOf(price.effective, machines, replicas);
+    const hourly = shareOf(price.effective, machines, isRented ? replicas : 1);
     return {
       offering,
       hourly,
+      ...(isRented && wish.milliRequestsPerSecond !== undefined ? { replicas } : {}),
       score,
       cost,
       chosen: isTaken,

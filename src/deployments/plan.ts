@@ -28,6 +28,8 @@ export interface PlanCandidate {
   readonly offering: Offering;
   /** Per replica; null where nobody knows a price. */
   readonly hourly: PicoUsdPerHour | null;
+  /** That carry the throughput there; absent where replicas were asked for, and for rejected ones. */
+  readonly replicas?: number;
   /** What all replicas there cost per hour, all parts together; lower is better; null for rejected ones. */
   readonly score: bigint | null;
   /** What the score is made of; null for rejected ones. */

@@ -64,6 +64,12 @@ export class PlanCandidateType {
   @Field(() => MoneyType, { nullable: true, description: 'Per replica and hour; null where nobody knows a price.' })
   hourly!: MoneyType | null;
 
+  @Field(() => Int, {
+    nullable: true,
+    description: 'Replicas that carry the throughput there; null where replicas were asked for, and for the rejected.',
+  })
+  replicas!: number | null;
+
   @Field(() => MoneyType, { nullable: true, description: 'Per replica and month of 730 hours.' })
   monthly!: MoneyType | null;
 
@@ -104,7 +110,8 @@ export class PlanType {
   actions!: readonly PlanActionType[];
 
   @Field(() => [PlanCandidateType], {
-    description: 'The best 20 offerings, then those that came closest; a change that keeps its offering has that one.',
+    description:
+      'The best 20 offerings (for a throughput also the best three on each other accelerator), then those that came closest; a change that keeps its offering has that one.',
   })
   candidates!: readonly PlanCandidateType[];
 
@@ -147,9 +154,10 @@ const toCostParts = ({ price, egress, interruptions, move }: CostParts): CostPar
 export const toPlanType = (plan: Plan, expiresAt: Instant | null): PlanType => ({
   hash: plan.hash,
   actions: plan.actions,
-  candidates: plan.candidates.map(({ offering, hourly, score, cost, chosen, rejectedBecause }) => ({
+  candidates: plan.candidates.map(({ offering, hourly, replicas = null, score, cost, chosen, rejectedBecause }) => ({
     offering: toOfferingType(offering),
     hourly: moneyOrNull(hourly),
+    replicas,
     monthly: moneyOrNull(hourly && hourly * HOURS_PER_MONTH),
     score: moneyOrNull(score),
     cost: cost ? toCostParts(cost) : null,

@@ -6,6 +6,7 @@ import {
   DEFAULT_CONCURRENCY,
   DEFAULT_DEADLINE_MS,
   DEFAULT_QUEUE_LIMIT,
+  withReplicas,
   type DeploymentPriority,
   type DeploymentSpec,
   type PlacementWishes,
@@ -17,6 +18,8 @@ export interface WishInput {
   readonly model: string;
   readonly version: VersionTarget;
   readonly replicas?: number | null;
+  /** Instead of replicas. */
+  readonly milliRequestsPerSecond?: number | null;
   readonly resources?: Resources | null;
   readonly concurrency?: number | null;
   readonly deadlineMs?: number | null;
@@ -44,7 +47,9 @@ export function wishOf(
   current: { readonly deployment: { readonly spec: DeploymentSpec } } | null,
   regions: readonly string[],
 ): DeploymentSpec {
-  const defaults = current?.deployment.spec ?? {
+  const defaults: DeploymentSpec = current?.deployment.spec ?? {
+    model: input.model,
+    version: input.version,
     replicas: 1,
     resources: null,
     concurrency: DEFAULT_CONCURRENCY,
@@ -58,13 +63,20 @@ export function wishOf(
     traffic: [{ revision: 1, weight: 100 }],
   };
   return {
-    ...defaults,
+    ...withThroughput(input, defaults),
     ...overrides(input),
     model: input.model,
     version: input.version,
     placement: placementOf(input, defaults.placement),
     traffic: defaults.traffic,
   };
+}
+
+/** Replicas and a throughput take the place of each other; the number that carries it is found later. */
+function withThroughput({ replicas, milliRequestsPerSecond }: WishInput, before: DeploymentSpec): DeploymentSpec {
+  if (typeof milliRequestsPerSecond === 'number')
+    return { ...before, milliRequestsPerSecond, replicas: Math.max(1, before.replicas) };
+  return typeof replicas === 'number' ? withReplicas(before, replicas) : before;
 }
 
 /** Where no cluster is named the pool stands for itself; else it is the one of every cluster that is named without one. */

@@ -51,6 +51,14 @@ export interface Lineage {
   readonly sourceUrl: string | null;
 }
 
+/** What one replica carries on an accelerator, with the resources that the version says. */
+export interface ReplicaRate {
+  /** Its model, as offerings name it; null = without one. */
+  readonly accelerator: string | null;
+  /** Requests in 1,000 seconds. */
+  readonly milliRequestsPerSecond: number;
+}
+
 /** Immutable once registered; only `archivedAt` may be set, once. */
 export interface ModelVersion {
   readonly id: Id;
@@ -65,6 +73,8 @@ export interface ModelVersion {
   readonly runtime: Runtime;
   /** What one replica needs unless the deployment says otherwise. */
   readonly resources: Resources;
+  /** As whoever registered it says; empty = nobody knows. */
+  readonly carries: readonly ReplicaRate[];
   readonly lineage: Lineage | null;
   readonly createdAt: Instant;
   readonly createdBy: string;

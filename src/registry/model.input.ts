@@ -3,7 +3,7 @@ import { oneOf } from '../graphql/one-of.ts';
 import { ProjectBy } from '../identity/identity.input.ts';
 import { ProtocolName } from './model.type.ts';
 import type { Protocol } from './model-version.ts';
-import { ResourcesInput } from './resources.type.ts';
+import { ReplicaRateInput, ResourcesInput } from './resources.type.ts';
 
 @InputType(oneOf('ModelBy'), { description: 'Names one model.' })
 export class ModelBy {
@@ -98,6 +98,13 @@ export class RegisterModelVersionInput {
 
   @Field(() => ResourcesInput, { description: 'What one replica needs unless the deployment says otherwise.' })
   resources!: ResourcesInput;
+
+  @Field(() => [ReplicaRateInput], {
+    nullable: true,
+    description:
+      'What one replica of these resources carries, by accelerator: whoever deploys a throughput needs it. Default: nobody knows.',
+  })
+  carries?: ReplicaRateInput[] | null;
 
   @Field(() => LineageInput, { nullable: true, description: 'Where it comes from.' })
   lineage?: LineageInput | null;

@@ -13,7 +13,7 @@ const MODEL = `select m.id, m.team_id as "teamId", m.project_id as "projectId", 
 const PATH = `(t.name || '/' || p.name || '/' || m.name) collate "C"`;
 
 const VERSION_COLUMNS = `v.id, v.team_id as "teamId", v.project_id as "projectId", v.model_id as "modelId", v.number, v.format,
-  v.artifact_digest, v.artifact_size_bytes, v.signature, v.runtime, v.resources, v.lineage, v.created_at as "createdAt",
+  v.artifact_digest, v.artifact_size_bytes, v.signature, v.runtime, v.resources, v.carries, v.lineage, v.created_at as "createdAt",
   v.created_by as "createdBy", v.archived_at as "archivedAt"`;
 
 const ALIAS = `model_id as "modelId", team_id as "teamId", name, version_id as "versionId"`;
@@ -102,12 +102,12 @@ export class ModelRepository implements ModelStore {
   }
 
   async insertVersion(tx: Transaction, version: ModelVersion): Promise<void> {
-    const json = [version.signature, version.runtime, version.resources, version.lineage].map(
+    const json = [version.signature, version.runtime, version.resources, version.lineage, version.carries].map(
       (value) => value && JSON.stringify(value),
     );
     await sqlOf(tx).execute(
       `insert into model_version (id, team_id, project_id, model_id, number, format, artifact_digest, artifact_size_bytes, signature, runtime,
-         resources, lineage, created_at, created_by) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)`,
+         resources, lineage, carries, created_at, created_by) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)`,
       [
         version.id,
         version.teamId,

@@ -39,7 +39,7 @@ import {
 } from './model.type.ts';
 import type { ModelRef, ModelsService } from './models.service.ts';
 import type { ModelVersion, Runtime } from './model-version.ts';
-import { toResources } from './resources.type.ts';
+import { toReplicaRate, toResources } from './resources.type.ts';
 
 function modelRef(by: ModelBy): ModelRef {
   if (!by.path) return { id: idOfType('Model', by.id ?? '') ?? NOWHERE };
@@ -133,7 +133,10 @@ export class ModelResolver {
     if (!runtime) return { modelVersion: null, userErrors: toUserErrors([notExactlyOne()]) };
     const caller = callerOf(context, idempotencyKey);
     const lineage = input.lineage ? { runId: input.lineage.runId ?? null, sourceUrl: input.lineage.sourceUrl ?? null } : null;
-    const draft = { runtime, artifactDigest: input.artifactDigest ?? null, resources: toResources(input.resources), lineage };
+    const draft = {
+      ...{ runtime, artifactDigest: input.artifactDigest ?? null, resources: toResources(input.resources), lineage },
+      ...(input.carries ? { carries: input.carries.map(toReplicaRate) } : {}),
+    };
     const outcome = await this.#service.registerVersion(caller, { model: modelRef(input.model), ...draft });
     await context.changed();
     if (!outcome.ok) return { modelVersion: null, userErrors: toUserErrors([outcome.error]) };

@@ -3,7 +3,7 @@ import type { Id } from '../kernel/id.ts';
 import type { Instant } from '../kernel/instant.ts';
 import { isName, NAME_RULE } from '../kernel/name.ts';
 import type { Resources } from '../kernel/resources.ts';
-import type { Lineage, Runtime } from './model-version.ts';
+import type { Lineage, ReplicaRate, Runtime } from './model-version.ts';
 
 /** A line of versions under one name in a project. */
 export interface Model {
@@ -47,6 +47,8 @@ export interface VersionDraft {
   readonly artifactDigest: string | null;
   readonly resources: Resources;
   readonly lineage: Lineage | null;
+  /** Absent = nobody knows. */
+  readonly carries?: readonly ReplicaRate[];
 }
 
 export const modelPath = (model: Model): string => `${model.teamName}/${model.projectName}/${model.name}`;
@@ -76,7 +78,11 @@ export const checkAliasName = (name: string): Failure | null => (isName(name) ? 
 
 /** The first thing that is wrong with a version that somebody wants to register; null if nothing is. */
 export const checkVersion = (draft: VersionDraft): Failure | null =>
-  checkArtifactUse(draft) ?? checkRuntime(draft.runtime) ?? checkResources(draft.resources) ?? checkLineage(draft.lineage);
+  checkArtifactUse(draft) ??
+  checkRuntime(draft.runtime) ??
+  checkResources(draft.resources) ??
+  checkRates(draft.carries ?? []) ??
+  checkLineage(draft.lineage);
 
 function checkArtifactUse({ runtime, artifactDigest }: VersionDraft): Failure | null {
   const needs = runtime.format === 'onnx';
@@ -128,6 +134,23 @@ function checkResources({ cpuMilli, memoryMib, accelerator }: Resources): Failur
   return fits
     ? null
     : invalid('An accelerator needs a model, a count above zero and a memory of zero or more.', 'resources', 'accelerator');
+}
+
+/** Each is placed for itself when somebody deploys a throughput. Higher: that takes longer; lower: some accelerators are never compared. */
+const MAX_RATES = 16;
+/** A million requests per second: more is a slip of the finger. */
+const MAX_MILLI_RATE = 1_000_000_000;
+
+function checkRates(rates: readonly ReplicaRate[]): Failure | null {
+  const names = new Set(rates.map(({ accelerator }) => accelerator));
+  const fits = rates.every(
+    ({ accelerator, milliRequestsPerSecond }) =>
+      (accelerator === null || (/^[!-~][ -~]{0,63}$/.test(accelerator) && accelerator !== 'any')) &&
+      within(milliRequestsPerSecond, MAX_MILLI_RATE),
+  );
+  return fits && names.size === rates.length && rates.length <= MAX_RATES
+    ? null
+    : invalid(`At most ${MAX_RATES} accelerators, each named once, each with 0.001 to 1,000,000 requests per second.`, 'carries');
 }
 
 function checkLineage(lineage: Lineage | null): Failure | null {

@@ -8,7 +8,7 @@ import type { Id } from '../kernel/id.ts';
 import type { Instant } from '../kernel/instant.ts';
 import { modelPath, type AliasChange, type Model, type ModelAlias } from './model.ts';
 import type { ModelFormat, ModelVersion, Protocol } from './model-version.ts';
-import { ResourcesType } from './resources.type.ts';
+import { ReplicaRateType, ResourcesType, toReplicaRateType } from './resources.type.ts';
 
 export const ModelFormatName: Record<string, ModelFormat> = { ONNX: 'onnx', CONTAINER: 'container', PROCESS: 'process' };
 registerEnumType(ModelFormatName, {
@@ -92,6 +92,11 @@ export class ModelVersionType extends NodeType {
 
   @Field(() => ResourcesType, { description: 'What one replica needs unless the deployment says otherwise.' })
   resources!: ResourcesType;
+
+  @Field(() => [ReplicaRateType], {
+    description: 'What one replica carries, as whoever registered it says; empty = nobody knows.',
+  })
+  carries!: ReplicaRateType[];
 
   @Field(() => LineageType, { nullable: true, description: 'Where it comes from.' })
   lineage!: LineageType | null;
@@ -190,6 +195,7 @@ export const toModelVersionType = (row: ModelVersion): ModelVersionType => ({
   artifact: row.artifact && { ...row.artifact, format: row.format },
   signature: row.signature,
   resources: row.resources,
+  carries: row.carries.map(toReplicaRateType),
   lineage: row.lineage,
   createdAt: row.createdAt,
   createdBy: toGlobalId('Principal', row.createdBy),

@@ -242,6 +242,7 @@ export class ModelsService {
       signature,
       runtime: draft.runtime,
       resources: draft.resources,
+      carries: draft.carries ?? [],
       lineage: draft.lineage,
       archivedAt: null,
     };

@@ -1,5 +1,6 @@
-import { Field, InputType, Int, ObjectType } from 'type-graphql';
+import { Field, Float, InputType, Int, ObjectType } from 'type-graphql';
 import type { Resources } from '../kernel/resources.ts';
+import type { ReplicaRate } from './model-version.ts';
 
 @ObjectType('Accelerator', { description: 'Accelerators of one instance or replica.' })
 export class AcceleratorType {
@@ -48,6 +49,39 @@ export class ResourcesInput {
   @Field(() => AcceleratorInput, { nullable: true, description: 'Accelerators, if it needs any.' })
   accelerator?: AcceleratorInput | null;
 }
+
+@ObjectType('ReplicaRate', { description: 'What one replica carries on an accelerator.' })
+export class ReplicaRateType {
+  @Field(() => String, { nullable: true, description: 'Short model name; null = without one.' })
+  accelerator!: string | null;
+
+  @Field(() => Float, { description: 'Requests per second.' })
+  requestsPerSecond!: number;
+}
+
+@InputType('ReplicaRateInput', {
+  description: 'What one replica carries on an accelerator, with the resources that are said beside it.',
+})
+export class ReplicaRateInput {
+  @Field(() => String, { nullable: true, description: 'Short model name as in the price book; default: without one.' })
+  accelerator?: string | null;
+
+  @Field(() => Float, { description: 'Requests per second, in steps of a thousandth.' })
+  requestsPerSecond!: number;
+}
+
+/** Thousandths are counted, so that the same division has the same remainder everywhere. */
+export const toMilliRate = (requestsPerSecond: number): number => Math.round(requestsPerSecond * 1_000);
+
+export const toReplicaRate = ({ accelerator = null, requestsPerSecond }: ReplicaRateInput): ReplicaRate => ({
+  accelerator,
+  milliRequestsPerSecond: toMilliRate(requestsPerSecond),
+});
+
+export const toReplicaRateType = ({ accelerator, milliRequestsPerSecond }: ReplicaRate): ReplicaRateType => ({
+  accelerator,
+  requestsPerSecond: milliRequestsPerSecond / 1_000,
+});
 
 export const toResources = ({ cpuMilli, memoryMib, accelerator }: ResourcesInput): Resources => ({
   cpuMilli,

@@ -32,13 +32,16 @@ function losers({ chosen, best, places }: Explained): string[] {
   return best
     .filter(({ offering }) => offering.id !== chosen.offering.id)
     .slice(0, NEAREST)
-    .map((loser) => {
-      const below = winsBelow(loser, chosen);
-      const what = offeringKeyText(loser.offering);
-      return below === null
-        ? `${what} would not win at any price: what it costs besides is more than ${formatUsd(chosen.score)} USD per hour.`
-        : `${what} wins ${bound(below)}; it costs ${formatUsd(loser.price.effective)}.`;
-    });
+    .map((loser) => sentenceOf(loser, chosen));
+}
+
+/** At which price the loser wins. */
+export function sentenceOf(loser: ScoredOffering, chosen: ScoredOffering): string {
+  const below = winsBelow(loser, chosen);
+  const what = offeringKeyText(loser.offering);
+  return below === null
+    ? `${what} would not win at any price: what it costs besides is more than ${formatUsd(chosen.score)} USD per hour.`
+    : `${what} wins ${bound(below)}; it costs ${formatUsd(loser.price.effective)}.`;
 }
 
 /**

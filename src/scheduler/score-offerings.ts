@@ -10,6 +10,8 @@ export interface ScoredOffering extends PricedCandidate {
   /** What the score is made of. */
   readonly cost: CostParts;
   readonly machines: number;
+  /** That those machines are for. */
+  readonly replicas: number;
 }
 
 export interface ScoredRow extends ScoredOffering {
@@ -37,7 +39,7 @@ export function scoreRow({ index, question, model, replicas }: Scoring, row: num
   const { offering, price } = candidate;
   const machines = machinesFor(replicas, replicasPerMachine(question, offering));
   const cost = model.parts(offering, price.effective, { replicas, machines });
-  return { row, offering, price, machines, cost, score: totalOf(cost) };
+  return { row, offering, price, machines, replicas, cost, score: totalOf(cost) };
 }
 
 export const compare = <T extends bigint | string>(a: T, b: T): number => (a < b ? -1 : a > b ? 1 : 0);

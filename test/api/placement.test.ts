@@ -62,13 +62,41 @@ describe('Placement: on the command line', () => {
     expect(stdout).toMatch(/Happened since then:\n.*deployment\.created/);
   });
 
+  test('purser plan for requests per second compares accelerators by what their replicas cost together', async () => {
+    await cli.json('models', 'register', 'crew/deck/rated');
+    await cli.json(
+      'versions',
+      'register',
+      'crew/deck/rated',
+      '--onnx',
+      DIGITS,
+      ...SIZE,
+      '--gpu',
+      'any:8',
+      '--carries',
+      'T4=4',
+      'L4=9.5',
+    );
+    const clouds = ['--region', 'aws/*', 'azure/*', 'gcp/*', '--max-spend-per-hour', '100'];
+    const asked = ['plan', 'crew/deck/rated', ...clouds, '--requests-per-second', '19'];
+    const guessed = await cli.run(asked);
+    expect(guessed.stderr).toMatch(/pools do not say that they have an accelerator/);
+    const { stdout } = await cli.run([...asked, ...SIZE, '--gpu', 'L4:8']);
+    expect(stdout).toContain('19 requests per second take 2 replicas on L4: one carries 9.5, as version 1 says.');
+    expect((await cli.run([...asked, '--replicas', '2'])).stderr).toMatch(/replicas or requestsPerSecond, not both/);
+    expect((await cli.run(['plan', 'crew/deck/rated', '--requests-per-second', 'many'])).code).toBe(EXIT.USAGE);
+    expect((await cli.run(['plan', 'crew/deck/vision', '--requests-per-second', '1'])).stderr).toMatch(
+      /does not say what one replica/,
+    );
+  });
+
   test('purser plan --all shows what everything would come to together, beside what it costs', async () => {
     const args = ['plan', '--all', 'crew/deck', '--exact'];
     const { code, stdout } = await cli.run(args);
     expect(code).toBe(EXIT.OK);
     expect(stdout).toMatch(/crew\/deck\/vision +1 +\w+\//);
     expect(stdout).toMatch(/Together \$[0-9.]+ per hour \(\w+\); as it is, .* \$[0-9.]+\./);
-    expect(stdout).toMatch(/No plan that seats everybody costs less than \$[0-9.]+\./);
+    expect(stdout).toMatch(/No plan that seats everybody on these offerings, .* costs less than \$[0-9.]+\./);
     expect((await cli.run(['plan', '--all', 'crew/nothing'])).code).toBe(EXIT.NOT_FOUND);
     expect((await cli.run(['plan'])).code).toBe(EXIT.USAGE);
   });

@@ -56,6 +56,10 @@ const onnx: VersionDraft = {
   artifactDigest: `sha256:${'a'.repeat(64)}`,
   resources: { cpuMilli: 250, memoryMib: 256, accelerator: { model: 'T4', countMilli: 500, memoryMib: 16_384 } },
   lineage: { runId: 'run-7', sourceUrl: 'https://example.com/train@4f2a' },
+  carries: [
+    { accelerator: 'T4', milliRequestsPerSecond: 12_500 },
+    { accelerator: null, milliRequestsPerSecond: 1 },
+  ],
 };
 const container: VersionDraft = {
   runtime: { format: 'container', image: 'registry.example.com/reader:1', ...served },
@@ -82,11 +86,16 @@ describe('Registry: what a version says of itself', () => {
     for (const draft of drafts) expect(await register(draft)).toMatchObject({ ok: true });
     for (const [index, draft] of drafts.entries()) {
       const version = await read(index + 1);
-      expect(version).toMatchObject({ runtime: draft.runtime, resources: draft.resources, lineage: draft.lineage });
+      expect(version).toMatchObject({
+        ...(draft.carries && { carries: draft.carries }),
+        runtime: draft.runtime,
+        resources: draft.resources,
+        lineage: draft.lineage,
+      });
       expect(version?.format).toBe(draft.runtime.format);
     }
     expect(await read(1)).toMatchObject({ signature, artifact: { digest: onnx.artifactDigest, sizeBytes: 7 } });
-    expect(await read(2)).toMatchObject({ signature: null, artifact: null });
+    expect(await read(2)).toMatchObject({ signature: null, artifact: null, carries: [] });
   });
 
   test('while its artifact is read nobody waits for the model', async () => {
@@ -110,6 +119,9 @@ describe('Registry: what a version says of itself', () => {
       'a device without a name',
       { ...onnx, resources: { ...onnx.resources, accelerator: { model: '', countMilli: 1000, memoryMib: 0 } } },
     ],
+    ['a replica that carries nothing', { ...onnx, carries: [{ accelerator: null, milliRequestsPerSecond: 0 }] }],
+    ['one accelerator twice', { ...onnx, carries: [...(onnx.carries ?? []), { accelerator: 'T4', milliRequestsPerSecond: 1 }] }],
+    ['what is carried on any accelerator', { ...onnx, carries: [{ accelerator: 'any', milliRequestsPerSecond: 1 }] }],
     ['ONNX without a file', { ...onnx, artifactDigest: null }],
     ['an empty command', { ...command, runtime: { format: 'process', command: [], ...served } }],
     ['a port that is none', { ...command, runtime: { format: 'process', command: ['x'], ...served, port: 70_000 } }],

@@ -70,6 +70,7 @@ const Deploy = graphql(`
           score {
             amount
           }
+          replicas
           chosen
           rejectedBecause {
             code

@@ -12,7 +12,6 @@ const Deployments = graphql(`
       nodes {
         path
         wishedReplicas
-      requestsPerSecond
         status {
           phase
         }
@@ -48,6 +47,7 @@ const DescribeDeployment = graphql(`
       version
       generation
       wishedReplicas
+      requestsPerSecond
       maxReplicas
       maxSpendPerHour {
         amount

@@ -3,14 +3,14 @@ import type { Command } from 'commander';
 import { artifactFile, type ArtifactSource } from '../../typescript/artifact-file.ts';
 import type { PurserClient } from '../../typescript/purser-client.ts';
 import { graphql } from '../../typescript/generated/gql.ts';
-import type { Protocol, RegisterModelVersionInput } from '../../typescript/generated/graphql.ts';
+import type { Protocol, RegisterModelVersionInput, ReplicaRateInput } from '../../typescript/generated/graphql.ts';
 import type { Cli } from '../cli-context.ts';
 import { CommandFailure, EXIT } from '../exit-codes.ts';
 import { table, unreadable, wholeNumber } from '../output.ts';
 import { allNodes } from '../pages.ts';
 import { parsePath } from '../paths.ts';
 import { found, refuse } from '../refusals.ts';
-import { gpuOf } from '../wish-options.ts';
+import { gpuOf, rateOf } from '../wish-options.ts';
 
 const Models = graphql(`
   query Models($after: String) {
@@ -167,6 +167,7 @@ interface RegisterOptions {
   readonly cpu: string;
   readonly memory: string;
   readonly gpu?: string;
+  readonly carries?: string[];
   readonly runId?: string;
   readonly sourceUrl?: string;
 }
@@ -200,6 +201,7 @@ export function addRegistryCommands(program: Command, cli: () => Cli): void {
     .option('--cpu <milli>', 'thousandths of a CPU per replica', '500')
     .option('--memory <mib>', 'MiB per replica', '512')
     .option('--gpu <model>', 'MODEL[:GIB] per replica, such as T4 or any:8 for whatever GPU has 8 GiB')
+    .option('--carries <rates...>', 'requests per second of one replica: 3.5 without an accelerator, L4=40 on one')
     .option('--run-id <id>', 'training run that made it')
     .option('--source-url <url>', 'where its code is')
     .action((path: string, options: RegisterOptions) => registerVersion(cli(), path, options));
@@ -270,6 +272,13 @@ const resourcesOf = ({ cpu, memory, gpu }: RegisterOptions): RegisterModelVersio
   ...(gpu === undefined ? {} : { accelerator: gpuOf(gpu) }),
 });
 
+/** `3.5`, or `L4=40`. */
+function carriedOf(text: string): ReplicaRateInput {
+  const [rate = '', accelerator] = text.split('=').reverse();
+  const requestsPerSecond = rateOf('--carries', rate);
+  return accelerator === undefined ? { requestsPerSecond } : { accelerator, requestsPerSecond };
+}
+
 async function registerVersion({ client, output }: Cli, path: string, options: RegisterOptions): Promise<void> {
   const { projectPath } = parsePath(path);
   const artifact = options.onnx ? await readArtifact(options.onnx) : null;
@@ -277,6 +286,7 @@ async function registerVersion({ client, output }: Cli, path: string, options: R
     model: { path },
     ...runtimeOf(options, artifact),
     resources: resourcesOf(options),
+    ...(options.carries ? { carries: options.carries.map(carriedOf) } : {}),
     ...(options.runId || options.sourceUrl
       ? { lineage: { runId: options.runId ?? null, sourceUrl: options.sourceUrl ?? null } }
       : {}),

@@ -347,6 +347,8 @@ export type DeployInput = {
   regions?: Array<string> | null | undefined;
   /** Replicas; 0 = hibernated; default 1. */
   replicas?: number | null | undefined;
+  /** Instead of replicas: as many as carry so many requests per second, on the accelerator where that costs least in all. The version must say what one replica carries (`carries`). */
+  requestsPerSecond?: number | null | undefined;
   /** What one replica needs; default: what the version says. */
   resources?: ResourcesInput | null | undefined;
   /** Any request may be sent twice; default false. */
@@ -728,6 +730,8 @@ export type RegisterModelInput = {
 export type RegisterModelVersionInput = {
   /** Digest of an uploaded ONNX file. */
   artifactDigest?: string | null | undefined;
+  /** What one replica of these resources carries, by accelerator: whoever deploys a throughput needs it. Default: nobody knows. */
+  carries?: Array<ReplicaRateInput> | null | undefined;
   /** A container. */
   container?: ContainerInput | null | undefined;
   /** Where it comes from. */
@@ -750,6 +754,14 @@ export type RemoveClusterInput = {
 export type RemovePriceAgreementInput = {
   /** Its name. */
   name: string;
+};
+
+/** What one replica carries on an accelerator, with the resources that are said beside it. */
+export type ReplicaRateInput = {
+  /** Short model name as in the price book; default: without one. */
+  accelerator?: string | null | undefined;
+  /** Requests per second, in steps of a thousandth. */
+  requestsPerSecond: number;
 };
 
 /** What a replica does; every millisecond of its life is in exactly one state. */
@@ -1235,7 +1247,7 @@ export type DeployMutationVariables = Exact<{
 }>;
 
 
-export type DeployMutation = { deploy: { deployment: { id: string, path: string, generation: number, endpoint: { url: string }, rollout: { startedAt: string, endedAt: string | null } | null } | null, plan: { hash: string, expiresAt: string | null, peakReplicas: number, risks: Array<string>, why: string, wouldChange: Array<string>, places: Array<{ cluster: string, pool: string, offering: string, zone: string | null, replicas: number, machines: number | null, hourly: { amount: string } }>, actions: Array<{ kind: string, message: string }>, candidates: Array<{ chosen: boolean, offering: { provider: string, region: string, instanceType: string, capacityType: CapacityType }, hourly: { amount: string } | null, monthly: { amount: string } | null, score: { amount: string } | null, rejectedBecause: { code: string, message: string } | null }>, costDelta: { amount: string }, monthlyEstimate: { amount: string } } | null, userErrors: Array<{ code: UserErrorCode, message: string, path: Array<string> | null, hint: string | null }> } };
+export type DeployMutation = { deploy: { deployment: { id: string, path: string, generation: number, endpoint: { url: string }, rollout: { startedAt: string, endedAt: string | null } | null } | null, plan: { hash: string, expiresAt: string | null, peakReplicas: number, risks: Array<string>, why: string, wouldChange: Array<string>, places: Array<{ cluster: string, pool: string, offering: string, zone: string | null, replicas: number, machines: number | null, hourly: { amount: string } }>, actions: Array<{ kind: string, message: string }>, candidates: Array<{ replicas: number | null, chosen: boolean, offering: { provider: string, region: string, instanceType: string, capacityType: CapacityType }, hourly: { amount: string } | null, monthly: { amount: string } | null, score: { amount: string } | null, rejectedBecause: { code: string, message: string } | null }>, costDelta: { amount: string }, monthlyEstimate: { amount: string } } | null, userErrors: Array<{ code: UserErrorCode, message: string, path: Array<string> | null, hint: string | null }> } };
 
 export type DeploymentStatusQueryVariables = Exact<{
   path: string;
@@ -1356,7 +1368,7 @@ export type DescribeDeploymentQueryVariables = Exact<{
 }>;
 
 
-export type DescribeDeploymentQuery = { deployment: { id: string, path: string, version: number, generation: number, wishedReplicas: number, maxReplicas: number, maxSpendPerHour: { amount: string }, endpoint: { url: string, protocols: Array<Protocol> }, monthlyEstimate: { amount: string }, status: { phase: DeploymentPhase, observedGeneration: number, conditions: Array<{ type: string, status: string, reason: string, message: string, lastTransitionTime: string }> }, revision: { number: number, modelVersion: { number: number, model: { path: string } } | null } | null, rollout: { state: RolloutState, toRevision: number, reason: string | null, startedAt: string, endedAt: string | null } | null, traffic: { weights: Array<{ revision: number, weight: number }> }, replicas: Array<{ id: string, state: ReplicaState, cluster: string | null, address: string | null, restarts: number, message: string, revision: { number: number } | null }>, costs: { isEstimate: boolean, total: { amount: string } }, decisions: Array<{ kind: DecisionKind, at: string, reasons: Array<string> }>, allowedActions: Array<{ action: DeploymentAction, allowed: boolean, reason: string | null }> } | null, events: { events: Array<{ cursor: string, at: string, type: string, severity: Severity, message: string }> } };
+export type DescribeDeploymentQuery = { deployment: { id: string, path: string, version: number, generation: number, wishedReplicas: number, requestsPerSecond: number | null, maxReplicas: number, maxSpendPerHour: { amount: string }, endpoint: { url: string, protocols: Array<Protocol> }, monthlyEstimate: { amount: string }, status: { phase: DeploymentPhase, observedGeneration: number, conditions: Array<{ type: string, status: string, reason: string, message: string, lastTransitionTime: string }> }, revision: { number: number, modelVersion: { number: number, model: { path: string } } | null } | null, rollout: { state: RolloutState, toRevision: number, reason: string | null, startedAt: string, endedAt: string | null } | null, traffic: { weights: Array<{ revision: number, weight: number }> }, replicas: Array<{ id: string, state: ReplicaState, cluster: string | null, address: string | null, restarts: number, message: string, revision: { number: number } | null }>, costs: { isEstimate: boolean, total: { amount: string } }, decisions: Array<{ kind: DecisionKind, at: string, reasons: Array<string> }>, allowedActions: Array<{ action: DeploymentAction, allowed: boolean, reason: string | null }> } | null, events: { events: Array<{ cursor: string, at: string, type: string, severity: Severity, message: string }> } };
 
 export type LogsQueryVariables = Exact<{
   path: string;
@@ -2425,6 +2437,7 @@ export const DeployDocument = new TypedDocumentString(`
         score {
           amount
         }
+        replicas
         chosen
         rejectedBecause {
           code
@@ -2746,6 +2759,7 @@ export const DescribeDeploymentDocument = new TypedDocumentString(`
     version
     generation
     wishedReplicas
+    requestsPerSecond
     maxReplicas
     maxSpendPerHour {
       amount
