@@ -1,5 +1,5 @@
 import type { PodKind } from './pack-cluster.ts';
-import type { PodNeed } from './pack-room.ts';
+import { isShare, type PodNeed } from './pack-room.ts';
 
 /** A need with its weight among what arrives; weights sum to 1. */
 export interface TypicalNeed {
@@ -38,6 +38,13 @@ export class PodMix {
     this.#renewAt = Math.ceil(this.#arrived * RENEWAL_GROWTH);
     this.#typical = typicalOf(Object.values(this.#seen));
     this.#version += 1;
+  }
+
+  /** Of those seen, how many ask for a share of one device, from `least` to `most` thousandths. */
+  sharesSeen(least: number, most: number): number {
+    return Object.values(this.#seen).reduce((sum, { kind: { need }, count }) => {
+      return isShare(need) && need.gpuMilli >= least && need.gpuMilli <= most ? sum + count : sum;
+    }, 0);
   }
 
   get typical(): readonly TypicalNeed[] {

@@ -10,8 +10,8 @@ export interface PackPolicy {
   choose(kind: PodKind, rooms: Iterable<RoomClass>): Place | null;
 }
 
-/** Why a pod was not placed. */
-export type RefusalCode = 'NO_SUCH_DEVICE' | 'NEVER_FITS' | 'NO_ROOM';
+/** Why a pod was not placed; one that is held back would have fitted. */
+export type RefusalCode = 'NO_SUCH_DEVICE' | 'NEVER_FITS' | 'NO_ROOM' | 'HELD_BACK';
 
 export interface Refusal {
   readonly pod: string;
@@ -19,15 +19,21 @@ export interface Refusal {
   readonly code: RefusalCode;
 }
 
-/** Places one pod after the other, in the order given; who does not fit is refused, with the reason. */
-export function packPods(cluster: PackedCluster, pods: readonly PackPod[], policy: PackPolicy): { readonly refused: Refusal[] } {
+/** Places one pod after the other, in the order given; who does not fit, or shall wait, is refused, with the reason. */
+export function packPods(
+  cluster: PackedCluster,
+  pods: readonly PackPod[],
+  policy: PackPolicy,
+  waits: (kind: PodKind) => boolean = () => false,
+): { readonly refused: Refusal[] } {
   const refused: Refusal[] = [];
   const codes: RefusalCode[] = [];
   for (const pod of pods) {
     const kind = cluster.kindOf(pod);
     policy.observe?.(kind);
     const place = policy.choose(kind, cluster.rooms);
-    if (place) cluster.take(pod.name, kind, place);
+    if (place && waits(kind)) refused.push({ pod: pod.name, kind, code: 'HELD_BACK' });
+    else if (place) cluster.take(pod.name, kind, place);
     else refused.push({ pod: pod.name, kind, code: (codes[kind.index] ??= refusalOf(cluster, kind.need)) });
   }
   return { refused };

@@ -1,8 +1,9 @@
 import type { Random } from '../kernel/random.ts';
-import { PackedCluster, type PackNode, type PackPod } from '../scheduler/pack-cluster.ts';
+import { PackedCluster, type PackNode, type PackPod, type PodKind } from '../scheduler/pack-cluster.ts';
 import { PodMix } from '../scheduler/pack-mix.ts';
 import { planMoves } from '../scheduler/pack-moves.ts';
 import { leastStranding, packPods, type PackPolicy, type Refusal } from '../scheduler/pack-pods.ts';
+import { spoilersWait } from '../scheduler/pack-waiting.ts';
 import { bestFit, publishedDescent, randomFit } from './packing-baselines.ts';
 import { samplePods } from './sample-pods.ts';
 
@@ -41,41 +42,45 @@ export interface PackingRow {
 export function comparePacking(scenario: PackingScenario, world: PackingWorld): PackingRow[] {
   const gpuMilli = new PackedCluster(scenario.nodes).gpuMilli;
   const arrivals = samplePods(scenario.pods, gpuMilli * scenario.demand, world.randomOf(scenario.seed));
-  const run = (policy: string, start: (cluster: PackedCluster, random: Random) => PackPolicy): PackingRow => {
+  const others = (name: string, start: (cluster: PackedCluster, random: Random) => PackPolicy): PackingRow => {
     const cluster = new PackedCluster(scenario.nodes);
-    const chosen = start(cluster, world.randomOf(scenario.seed + 1));
-    const { refused, perSecond } = timed(cluster, arrivals, chosen, world);
-    return rowOf({ policy, cluster, arrived: arrivals.length, refused, perSecond, moved: 0 });
+    const policy = start(cluster, world.randomOf(scenario.seed + 1));
+    return rowOf(name, packed({ cluster, arrivals, policy }, world));
   };
   return [
     ...ours(scenario, arrivals, world),
-    run('fgd as published', (cluster) => publishedDescent(cluster, scenario.pods)),
-    run('best fit', () => bestFit),
-    run('random', (_, random) => randomFit(random)),
+    others('fgd as published', (cluster) => publishedDescent(cluster, scenario.pods)),
+    others('best fit', () => bestFit),
+    others('random', (_, random) => randomFit(random)),
   ];
 }
 
-/** Before and after a few pods have been moved for those that wait. */
-function ours(scenario: PackingScenario, arrivals: readonly PackPod[], world: PackingWorld): PackingRow[] {
-  const cluster = new PackedCluster(scenario.nodes);
-  const policy = leastStranding(new PodMix());
-  const { refused, perSecond } = timed(cluster, arrivals, policy, world);
-  const outcome = { cluster, arrived: arrivals.length, perSecond };
-  const still = rowOf({ ...outcome, policy: 'purser', refused, moved: 0 });
-  const maxMoves = Math.floor(cluster.seats.size * scenario.maxMovedShare);
-  const { moved } = planMoves(cluster, refused, { maxMoves, policy });
-  const waiting = refused.filter(({ pod }) => !cluster.seats.has(pod));
-  return [still, rowOf({ ...outcome, policy: 'purser with moves', refused: waiting, moved })];
+/** As pods come; then with few moved for those that found no room; and with some held back until then although they fitted. */
+function ours({ nodes, maxMovedShare }: PackingScenario, arrivals: readonly PackPod[], world: PackingWorld): PackingRow[] {
+  const start = (): Run & { readonly mix: PodMix } => {
+    const mix = new PodMix();
+    return { cluster: new PackedCluster(nodes), arrivals, mix, policy: leastStranding(mix) };
+  };
+  const prompt = start();
+  const still = packed(prompt, world);
+  const row = rowOf('purser', still);
+  const patient = start();
+  const held = packed({ ...patient, waits: spoilersWait(patient.cluster, patient.mix) }, world);
+  return [
+    row,
+    rowOf('purser with moves', moved(still, prompt.policy, maxMovedShare)),
+    rowOf('purser with waiting and moves', moved(held, patient.policy, maxMovedShare)),
+  ];
 }
 
-function timed(cluster: PackedCluster, arrivals: readonly PackPod[], policy: PackPolicy, { nowMs }: PackingWorld) {
-  const from = nowMs();
-  const { refused } = packPods(cluster, arrivals, policy);
-  return { refused, perSecond: Math.round((arrivals.length * 1000) / Math.max(1, nowMs() - from)) };
+interface Run {
+  readonly cluster: PackedCluster;
+  readonly arrivals: readonly PackPod[];
+  readonly policy: PackPolicy;
+  readonly waits?: (kind: PodKind) => boolean;
 }
 
 interface Outcome {
-  readonly policy: string;
   readonly cluster: PackedCluster;
   readonly arrived: number;
   readonly refused: readonly Refusal[];
@@ -83,7 +88,21 @@ interface Outcome {
   readonly moved: number;
 }
 
-function rowOf({ policy, cluster, arrived, refused, perSecond, moved }: Outcome): PackingRow {
+function packed({ cluster, arrivals, policy, waits }: Run, { nowMs }: PackingWorld): Outcome {
+  const from = nowMs();
+  const { refused } = packPods(cluster, arrivals, policy, waits);
+  const perSecond = Math.round((arrivals.length * 1000) / Math.max(1, nowMs() - from));
+  return { cluster, arrived: arrivals.length, refused, perSecond, moved: 0 };
+}
+
+/** Changes the cluster. */
+function moved(outcome: Outcome, policy: PackPolicy, maxMovedShare: number): Outcome {
+  const { cluster, refused } = outcome;
+  const plan = planMoves(cluster, refused, { maxMoves: Math.floor(cluster.seats.size * maxMovedShare), policy });
+  return { ...outcome, moved: plan.moved, refused: refused.filter(({ pod }) => !cluster.seats.has(pod)) };
+}
+
+function rowOf(policy: string, { cluster, arrived, refused, perSecond, moved }: Outcome): PackingRow {
   const codes = [...Map.groupBy(refused, ({ code }) => code)].sort(([a], [b]) => (a < b ? -1 : 1));
   return {
     policy,

@@ -104,7 +104,10 @@ describe('purser simulate packing', () => {
     const { stdout } = await packing('--demand', '2', '--seed', '7', '--json');
     const { rows, ...rest } = JSON.parse(stdout) as { rows: { policy: string; allocatedShare: number; refused: object }[] };
     expect(rest).toEqual({ seed: 7, demand: 2 });
-    expect(rows.map(({ policy }) => policy)).toEqual(['purser', 'purser with moves', 'fgd as published', 'best fit', 'random']);
+    expect(rows.map(({ policy }) => policy)).toEqual([
+      ...['purser', 'purser with moves', 'purser with waiting and moves'],
+      ...['fgd as published', 'best fit', 'random'],
+    ]);
     expect(rows[0]).toMatchObject({ allocatedShare: 1, movedShare: 0, arrived: 8, placed: 4, refused: { NO_ROOM: 4 } });
   });
 
