@@ -9,7 +9,7 @@ import type { Random } from '../kernel/random.ts';
 import type { Scope, Transaction } from '../kernel/transaction.ts';
 import type { Database } from '../persistence/database.ts';
 import { fencedWrite } from '../persistence/fenced-write.ts';
-import type { Lease } from '../persistence/lease.ts';
+import { LeaseLost, type Lease } from '../persistence/lease.ts';
 import type { Reconciliation } from '../reconcile/loop.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import type { AgreementStore } from './agreement-store.port.ts';
@@ -20,6 +20,7 @@ import { priceChanged, priceFeedSilence, priceQuarantined } from './price.events
 import type { FeedOutcome, FeedState, KnownRow, PriceFeedStore } from './price-feed-store.port.ts';
 import type { PriceStore } from './price-store.port.ts';
 import type { PricingMetrics } from './pricing.metrics.ts';
+import { soundReading } from './sound-reading.ts';
 
 const SCOPE: Scope = { kind: 'reconciler', loop: 'price-feeds' };
 const PRINCIPAL = 'reconciler:price-feeds';
@@ -27,6 +28,8 @@ const PRINCIPAL = 'reconciler:price-feeds';
 const MAX_READ_MS = 5 * MINUTE_MS;
 /** Events of one reading and kind: the largest moves first. Higher floods the log; the price history has all of them. */
 const MAX_TOLD = 100;
+/** Rows of one answer. Higher: memory, and a database that is busy for minutes; lower: all regions of a large cloud do not fit. */
+const MAX_ROWS = 300_000;
 /** Unreadable rows that are kept to look at. Higher bloats the row of the feed. */
 const MAX_UNREADABLE = 20;
 const MAX_MESSAGE = 500;
@@ -126,11 +129,22 @@ export class PriceFeedsReconciler implements Reconciliation<readonly FeedState[]
       await this.#write((tx) => store.saveOutcome(tx, { name, at: clock.now(), error, read: null, unreadable: [] }));
       return;
     }
-    const plan = await this.#write((tx) => this.#save(tx, name, heard));
+    const plan = await this.#write((tx) => this.#save(tx, name, heard)).catch((error: unknown) => this.#unsaved(name, error));
     if (!plan) return;
     metrics.asked(name, plan.answer.refusal ? 'refused' : 'read');
     metrics.moved(name, plan.change.prices.length);
     if (plan.answer.refusal) logger.warn({ feed: name, ...plan.answer.refusal }, 'a reading of prices is not believed');
+  }
+
+  /** What cannot be kept has not been read: it is told, the others go on, and the feed is asked again in its time. */
+  async #unsaved(name: string, error: unknown): Promise<null> {
+    if (error instanceof LeaseLost) throw error;
+    const { clock, logger, metrics, store } = this.#deps;
+    logger.error({ feed: name, err: error }, 'a reading of prices could not be kept');
+    metrics.asked(name, 'failed');
+    const failed = { code: 'NOT_KEPT', message: 'What it said could not be kept: the log says why.' };
+    await this.#write((tx) => store.saveOutcome(tx, { name, at: clock.now(), error: failed, read: null, unreadable: [] }));
+    return null;
   }
 
   /** One reading in one transaction; readings of two feeds that speak of the same offering come one after the other. */
@@ -142,7 +156,7 @@ export class PriceFeedsReconciler implements Reconciliation<readonly FeedState[]
     const now = clock.now();
     const regions = feeds.get(name)?.regions ?? [];
     let known = await store.known(tx, name, regions, now);
-    const fresh = offeringsToSave(offerings, known);
+    const fresh = offeringsToSave(offerings, known, regions);
     if (fresh.length > 0) {
       await prices.saveOfferings(tx, fresh);
       known = await store.known(tx, name, regions, now);
@@ -197,7 +211,10 @@ async function hear({ feed, regions }: ConfiguredFeed, signal: AbortSignal): Pro
   signal.addEventListener('abort', give, { once: true });
   try {
     const listing = await Promise.race([feed.listOfferings(regions), tooLate]);
-    const reading = await Promise.race([feed.observePrices(regions), tooLate]);
+    const answer = await Promise.race([feed.observePrices(regions), tooLate]);
+    const rows = Math.max(listing.offerings.length, answer.prices.length);
+    if (rows > MAX_ROWS) throw new Error(`It names ${rows} offerings; at most ${MAX_ROWS} are looked at.`);
+    const reading = soundReading(answer);
     return { offerings: listing.offerings, reading, unreadable: [...listing.unreadable, ...reading.unreadable] };
   } finally {
     clearTimeout(timer);
