@@ -3,10 +3,11 @@ import { record } from '../events/event-log.ts';
 import type { ClusterStore } from '../fleet/cluster-store.port.ts';
 import { isLost, isUnreachable, type Cluster } from '../fleet/cluster.ts';
 import type { Clock } from '../kernel/clock.ts';
-import type { Id } from '../kernel/id.ts';
+import { newId, type Id } from '../kernel/id.ts';
 import type { Instant } from '../kernel/instant.ts';
 import { invariant } from '../kernel/invariant.ts';
 import type { Principal } from '../kernel/principal.ts';
+import type { Random } from '../kernel/random.ts';
 import type { Scope, Transaction } from '../kernel/transaction.ts';
 import type { Database } from '../persistence/database.ts';
 import { fencedWrite } from '../persistence/fenced-write.ts';
@@ -18,7 +19,11 @@ import type { DeployService } from './deploy.service.ts';
 import { replicasSpread } from './deployment.events.ts';
 import type { Deployment } from './deployment.ts';
 import type { DeploymentStore } from './deployment-store.port.ts';
+import { isServing } from './observe-replicas.ts';
+import { PlaceAnew } from './place-anew.service.ts';
 import { planFailover, type FailoverPlan, type FailoverWorld } from './plan-failover.ts';
+import type { Workload } from './replica.ts';
+import type { Revision } from './revision.ts';
 import type { SpotStore } from './spot-store.port.ts';
 import type { WishWriter } from './wish-writer.service.ts';
 import { hourlyOfWorkloads } from './workload-cost.ts';
@@ -27,12 +32,13 @@ export interface FailoverDeps {
   readonly database: Database;
   readonly store: DeploymentStore;
   readonly spot: Pick<SpotStore, 'standingBy'>;
-  readonly clusters: Pick<ClusterStore, 'present'>;
+  readonly clusters: Pick<ClusterStore, 'present' | 'lockPools'>;
   readonly prices: Pick<PricesService, 'ratesAt'>;
-  readonly writer: Pick<WishWriter, 'checkQuotas'>;
+  readonly writer: Pick<WishWriter, 'checkQuotas' | 'pools'>;
   readonly decisions: Pick<DecisionsService, 'record'>;
-  readonly deploy: Pick<DeployService, 'deploy'>;
+  readonly deploy: Pick<DeployService, 'deployWithin'>;
   readonly clock: Clock;
+  readonly random: Random;
   readonly logger: Logger;
   /** Null while another instance leads. */
   readonly lease: () => Lease | null;
@@ -43,6 +49,14 @@ interface Affected {
   readonly world: FailoverWorld;
   /** Its version, where a place that was chosen for it is lost: it is placed anew. */
   readonly modelVersion: number | null;
+}
+
+interface Bare {
+  readonly deployment: Deployment;
+  /** Workloads of the one revision. */
+  readonly own: readonly Workload[];
+  readonly revision: Revision;
+  readonly clusters: readonly Cluster[];
 }
 
 /** Null = this instance does not lead. */
@@ -62,9 +76,11 @@ const PRINCIPAL: Principal = {
 /** Moves what is wished on lost clusters within each deployment's policy, and lets standbys grow while others are out of sight. */
 export class FailoverReconciler implements Reconciliation<FailoverInput, FailoverPass> {
   readonly #deps: FailoverDeps;
+  readonly #places: PlaceAnew;
 
   constructor(deps: FailoverDeps) {
     this.#deps = deps;
+    this.#places = new PlaceAnew({ ...deps, scope: SCOPE, principal: PRINCIPAL });
   }
 
   async prepare(): Promise<FailoverInput> {
@@ -86,7 +102,8 @@ export class FailoverReconciler implements Reconciliation<FailoverInput, Failove
     if (!pass) return;
     for (const step of pass.steps) {
       signal.throwIfAborted();
-      if (step.modelVersion !== null) await this.#placeAnew(step.deployment, step.modelVersion);
+      const { deployment, modelVersion } = step;
+      if (modelVersion !== null) await this.#places.place(pass.lease, { deployment, modelVersion });
       else await fencedWrite(this.#deps.database, { scope: SCOPE, lease: pass.lease }, (tx) => this.#write(tx, step));
     }
   }
@@ -104,23 +121,23 @@ export class FailoverReconciler implements Reconciliation<FailoverInput, Failove
     const rollouts = new Map((await store.rollouts(tx, ids)).map((one) => [one.deploymentId, one]));
     const revisions = await store.revisions(tx, ids);
     const workloads = (await store.workloads(tx, ids)).filter(({ removedAt }) => removedAt === null);
-    const rates = await prices.ratesAt(
-      tx,
-      workloads.map(({ offeringId }) => offeringId),
-      clock.now(),
-    );
-    return deployments.flatMap((deployment) => {
+    const serving = Map.groupBy((await store.replicas(tx, ids)).filter(isServing), ({ workloadId }) => workloadId);
+    const counts = new Map([...serving].map(([id, some]) => [id, some.length]));
+    const affected: Affected[] = [];
+    for (const deployment of deployments) {
       const [only, ...others] = deployment.spec.traffic.filter(({ weight }) => weight > 0);
       const isMoving = rollouts.get(deployment.id)?.endedAt === null;
       const revision = revisions.find((one) => one.deploymentId === deployment.id && one.number === only?.revision);
-      if (!revision || others.length > 0 || isMoving) return [];
+      if (!revision || others.length > 0 || isMoving) continue;
       const own = workloads.filter(({ revisionId }) => revisionId === revision.id);
-      const isLostPlace = (deployment.spec.placement.places ?? []).some(({ cluster }) =>
-        clusters.some((one) => one.name === cluster && isLost(one)),
-      );
-      const world = { spec: deployment.spec, workloads: own, clusters, rates };
-      return [{ deployment, world, modelVersion: isLostPlace ? revision.spec.modelVersionNumber : null }];
-    });
+      const all = [...own, ...(await this.#empty(tx, { deployment, own, revision, clusters }))];
+      const offerings = all.map(({ offeringId }) => offeringId);
+      const world = { spec: deployment.spec, workloads: all, serving: counts, clusters };
+      const rates = await prices.ratesAt(tx, offerings, clock.now());
+      const modelVersion = isPlaceLost(deployment, clusters) ? revision.spec.modelVersionNumber : null;
+      affected.push({ deployment, world: { ...world, rates }, modelVersion });
+    }
+    return affected;
   }
 
   /** Those of which something is wished on a lost cluster, also where the wish does not name it any more. */
@@ -138,37 +155,62 @@ export class FailoverReconciler implements Reconciliation<FailoverInput, Failove
     return ids.length === 0 ? [] : store.deploymentsByIds(tx, ids);
   }
 
-  /** The same wish once more: it finds another place among what clusters may rent, under every guard and quota. */
-  async #placeAnew(deployment: Deployment, number: number): Promise<void> {
-    const { teamName, projectName, name, spec, generation } = deployment;
-    const input = {
-      project: { teamName, name: projectName },
-      name,
-      model: spec.model,
-      version: { number },
-      manager: spec.manager ?? null,
-    };
-    const options = { dryRun: false, planHash: null, expectedVersion: generation };
-    const outcome = await this.#deps.deploy.deploy({ principal: PRINCIPAL, idempotencyKey: null }, input, options);
-    if (!outcome.ok)
-      this.#deps.logger.warn(
-        { deployment: deployment.id, why: outcome.error.message },
-        'what was on a lost cluster finds no place',
-      );
+  /** Where the wish has a cluster and nothing is wished on it any more: one that is found again after it was lost. */
+  async #empty(tx: Transaction, { deployment, own, revision, clusters }: Bare): Promise<Workload[]> {
+    const { writer, clock, random } = this.#deps;
+    const { id: deploymentId, teamId, projectId, spec } = deployment;
+    const bare = (spec.placement.clusters ?? []).filter(
+      ({ cluster }) =>
+        clusters.some((one) => one.name === cluster && !isLost(one)) && !own.some(({ clusterName }) => clusterName === cluster),
+    );
+    if (bare.length === 0) return [];
+    const pools = (await writer.pools(tx, deployment)).filter(({ clusterName }) =>
+      bare.some(({ cluster }) => cluster === clusterName),
+    );
+    const now = clock.now();
+    return pools.map(({ pool, clusterName, offeringId, perMachine = 1 }) => ({
+      ...{
+        id: newId(now, random),
+        teamId,
+        projectId,
+        deploymentId,
+        revisionId: revision.id,
+        clusterId: pool.clusterId,
+        clusterName,
+      },
+      ...{ poolId: pool.id, poolName: pool.name, capacityType: pool.capacityType, nodeSelector: pool.nodeSelector, offeringId },
+      ...{ perMachine, replicas: 0, generation: 0, createdAt: now, removedAt: null, goneAt: null },
+      ...{ seenGeneration: null, seenProblem: null },
+    }));
+  }
+
+  /** Locked, and its workloads as they are now; null = something that the plan follows from has changed: the next pass makes another one. */
+  async #unchanged(
+    tx: Transaction,
+    { deployment, world, plan }: Pick<Affected, 'deployment' | 'world'> & { readonly plan: FailoverPlan },
+  ): Promise<readonly Workload[] | null> {
+    const { store, clusters } = this.#deps;
+    await store.lockTeam(tx, deployment.teamId);
+    const locked = await store.lockDeployment(tx, deployment.id);
+    const live = (await store.workloads(tx, [deployment.id])).filter(({ removedAt }) => removedAt === null);
+    if (locked?.version !== deployment.version || !isAsPlanned(world.workloads, live)) return null;
+    // Pools could be taken out meanwhile: whoever places something there has them first.
+    const added = plan.changes.filter(({ workload }) => workload.generation === 0).map(({ workload }) => workload.poolId);
+    const present = added.length === 0 ? [] : await clusters.lockPools(tx, added, 'use');
+    return present.length === added.length ? live : null;
   }
 
   async #write(tx: Transaction, { deployment, world, plan }: Affected & { readonly plan: FailoverPlan }): Promise<void> {
     const { store, clock, decisions, writer, logger } = this.#deps;
-    await store.lockTeam(tx, deployment.teamId);
-    const before = await store.lockDeployment(tx, deployment.id);
-    if (before?.version !== deployment.version) return;
+    const live = await this.#unchanged(tx, { deployment, world, plan });
+    if (!live) return;
     const after = countsAfter(world, plan);
     const hourly = hourlyOfWorkloads(
       after.map(({ workload, replicas }) => ({ ...workload, replicas })),
       world.rates,
     );
     const wanted = { replicas: after.reduce((all, { replicas }) => all + replicas, 0), hourly };
-    const { teamId, projectId, id: deploymentId } = before;
+    const { teamId, projectId, id: deploymentId } = deployment;
     const refused = await writer.checkQuotas(tx, { teamId, projectId, deploymentId }, wanted);
     const changes = refused
       ? plan.changes.filter(({ gone, replicas, workload }) => gone || replicas < workload.replicas)
@@ -177,19 +219,31 @@ export class FailoverReconciler implements Reconciliation<FailoverInput, Failove
     if (changes.length === 0) return;
     const at = clock.now();
     for (const { workload, replicas, gone } of changes)
-      await store.saveWorkload(tx, { ...workload, replicas, generation: workload.generation + 1, removedAt: gone ? at : null });
-    const next = { ...before, version: before.version + 1, updatedAt: at };
-    invariant(await store.updateDeployment(tx, next, before.version), 'a locked deployment keeps its version');
+      await store.saveWorkload(tx, {
+        ...(live.find(({ id }) => id === workload.id) ?? workload),
+        ...{ replicas, generation: workload.generation + 1, removedAt: gone ? at : null },
+      });
+    const next = { ...deployment, version: deployment.version + 1, updatedAt: at };
+    invariant(await store.updateDeployment(tx, next, deployment.version), 'a locked deployment keeps its version');
     const from = world.workloads.map(nameOf);
     const pools = after.map(({ workload, replicas }) => ({ ...nameOf(workload), replicas }));
     record(tx, replicasSpread({ deployment: next, from, to: pools, reasons: plan.reasons, at, principal: PRINCIPAL.id }));
     await decisions.record(tx, {
       ...{ teamId, projectId, deploymentId, kind: 'failover', subjectKind: 'Deployment', subjectId: deploymentId, at },
-      ...{ principal: PRINCIPAL.id, inputs: { replicas: before.spec.replicas, from }, candidates: [], rejected: {} },
+      ...{ principal: PRINCIPAL.id, inputs: { replicas: deployment.spec.replicas, from }, candidates: [], rejected: {} },
       ...{ chosen: { pools }, reasons: plan.reasons, expectedHourly: hourly },
     });
   }
 }
+
+/** Everything that the plan follows from is as it was; what a cluster has seen of a workload does not matter to it. */
+function isAsPlanned(planned: readonly Workload[], live: readonly Workload[]): boolean {
+  const now = new Map(live.map((workload) => [workload.id, workload]));
+  return planned.every(({ id, generation }) => generation === 0 || now.get(id)?.generation === generation);
+}
+
+const isPlaceLost = ({ spec }: Deployment, clusters: readonly Cluster[]): boolean =>
+  (spec.placement.places ?? []).some(({ cluster }) => clusters.some((one) => one.name === cluster && isLost(one)));
 
 const nameOf = ({ clusterName, poolName, replicas }: FailoverWorld['workloads'][number]) => ({
   ...{ cluster: clusterName, pool: poolName, replicas },

@@ -10,8 +10,10 @@ import { knownHourlyOf } from './workload-cost.ts';
 /** A deployment whose wish names clusters, as its workloads are. */
 export interface FailoverWorld {
   readonly spec: DeploymentSpec;
-  /** Of the one revision that has all traffic; those not removed. */
+  /** Of the one revision that has all traffic; those not removed, and empty ones of generation 0 where the wish has a cluster without any. */
   readonly workloads: readonly Workload[];
+  /** By workload: replicas that serve, as last seen. */
+  readonly serving: ReadonlyMap<Id, number>;
   /** Those that it is on or that it names. */
   readonly clusters: readonly Cluster[];
   readonly rates: ReadonlyMap<Id, PicoUsdPerHour>;
@@ -34,8 +36,9 @@ export const CONFIRM_MS = 120_000;
 
 /**
  * What clusters that are lost or out of sight lead to. Lost ones, which only a person declares, give up what is wished there, and the others
- * of the wish take it. Silence never takes anything away: where all clusters that should serve are out of sight for long enough, those that
- * stand by get what they would need to serve alone, as far as the wish's own limits go; when one is back in sight they shrink again.
+ * of the wish take it; one that is found again gets its share back. Silence never takes anything away: where all clusters that should serve are out of
+ * sight for long enough, those that stand by get what they would need to serve alone, as far as the wish's own limits go. They shrink again by as much
+ * as the first ones are seen to serve, whatever else is lost.
  */
 export function planFailover(world: FailoverWorld, now: Instant): FailoverPlan {
   const byName = new Map(world.clusters.map((cluster) => [cluster.name, cluster]));
@@ -44,23 +47,60 @@ export function planFailover(world: FailoverWorld, now: Instant): FailoverPlan {
   const gone = world.workloads.filter(({ clusterName }) => isLost(byName.get(clusterName) ?? NOT_LOST));
   const kept = world.workloads.filter((workload) => !gone.includes(workload));
   if (alive.length === 0) return named.length === 0 && kept.length > 0 ? givingUp(world, gone) : NOTHING;
-  const isDark = ({ cluster }: PlacedCluster): boolean => stateOf(byName.get(cluster), now) === 'dark';
-  const isSeen = ({ cluster }: PlacedCluster): boolean => stateOf(byName.get(cluster), now) === 'seen';
-  const hasLost = alive.length < named.length;
-  const standing = servingFrom(alive, isDark);
+  const states = new Map(alive.map(({ cluster }) => [cluster, stateOf(byName.get(cluster), now)]));
+  const dark = alive.filter(({ cluster }) => states.get(cluster) === 'dark');
+  const standing = servingFrom(alive, (one) => dark.includes(one));
+  const situation = { world, kept, alive, standing, states, hasLost: alive.length < named.length };
+  const changes = [...gone.map(asGone), ...within(world, kept, wantedIn(situation))];
+  const raise = situation.hasLost || standing.length < alive.length;
+  return { changes, reasons: changes.length === 0 ? [] : reasonsOf({ world, gone, dark, raise }) };
+}
+
+interface Situation {
+  readonly world: FailoverWorld;
+  /** Workloads that are not on lost clusters. */
+  readonly kept: readonly Workload[];
+  /** Clusters of the wish that are not lost, and those of them that are to serve or to stand by for these. */
+  readonly alive: readonly PlacedCluster[];
+  readonly standing: readonly PlacedCluster[];
+  readonly states: ReadonlyMap<string, Sight>;
+  readonly hasLost: boolean;
+}
+
+function wantedIn({ world, kept, alive, standing, states, hasLost }: Situation): FailoverChange[] {
   const split = splitReplicas(world.spec.replicas, standing);
-  const raise = hasLost || standing.length < alive.length;
+  const isDark = standing.length < alive.length;
   const first = Math.min(...alive.map(({ order }) => order));
-  const settled = alive.filter(({ order }) => order === first).some(isSeen);
-  const wanted = kept.flatMap((workload): FailoverChange[] => {
+  const firsts = alive
+    .filter(({ cluster, order }) => order === first && states.get(cluster) === 'seen')
+    .map(({ cluster }) => cluster);
+  const served = kept
+    .filter(({ clusterName }) => firsts.includes(clusterName))
+    .reduce((all, { id }) => all + (world.serving.get(id) ?? 0), 0);
+  const sumIn = (cluster: string): number =>
+    kept.filter(({ clusterName }) => clusterName === cluster).reduce((all, { replicas }) => all + replicas, 0);
+  const stoodIn = isDark
+    ? []
+    : standing.filter(({ cluster, order }) => order > first && sumIn(cluster) > (split.get(cluster) ?? 0));
+  // Who stood in keeps what the first ones do not serve yet.
+  for (const { cluster } of stoodIn)
+    split.set(cluster, Math.min(sumIn(cluster), Math.max(split.get(cluster) ?? 0, world.spec.replicas - served)));
+  return kept.flatMap((workload): FailoverChange[] => {
     const place = standing.find(({ cluster }) => cluster === workload.clusterName);
     const replicas = wantedOf(workload, kept, split);
     if (!place || replicas === workload.replicas) return [];
-    const may = replicas > workload.replicas ? raise : settled && !raise && place.order > first;
-    return may ? [{ workload, replicas, gone: false }] : [];
+    const mayGrow = hasLost || isDark || stoodIn.length > 0 || workload.generation === 0;
+    const isGrowing = replicas > workload.replicas;
+    if (isGrowing ? mayGrow && !(place.order === first && followsSpot(workload, kept)) : stoodIn.includes(place))
+      return [{ workload, replicas, gone: false }];
+    return [];
   });
-  const changes = [...gone.map(asGone), ...within(world, kept, wanted)];
-  return { changes, reasons: changes.length === 0 ? [] : reasonsOf({ world, gone, dark: alive.filter(isDark), raise }) };
+}
+
+/** Who follows the market shares its replicas out over its pools by itself. */
+function followsSpot({ clusterName }: Workload, kept: readonly Workload[]): boolean {
+  const here = kept.filter((one) => one.clusterName === clusterName);
+  return here.length > 1 && here.some(({ capacityType }) => capacityType === 'spot');
 }
 
 /** What its cluster shall have and its other pools there do not; the largest of a cluster takes it all. */
@@ -87,7 +127,9 @@ const NOTHING: FailoverPlan = { changes: [], reasons: [] };
 const NOT_LOST = { lostAt: null };
 
 /** Unknown between the two: not long enough either way. */
-function stateOf(cluster: Cluster | undefined, now: Instant): 'seen' | 'dark' | 'unknown' {
+type Sight = 'seen' | 'dark' | 'unknown';
+
+function stateOf(cluster: Cluster | undefined, now: Instant): Sight {
   const reachable = cluster?.conditions.find(({ type }) => type === REACHABLE);
   if (!reachable) return 'unknown';
   if (now - reachable.lastTransitionTime < CONFIRM_MS) return 'unknown';
@@ -138,6 +180,6 @@ function reasonsOf({
     ...(raise
       ? dark.map(({ cluster }) => `Cluster ${cluster} cannot be seen: those that stand by get what they need to serve alone.`)
       : []),
-    ...(raise ? [] : [`The first clusters of ${world.spec.model} can be seen again: those that stand by shrink.`]),
+    ...(raise ? [] : [`The first clusters of ${world.spec.model} serve again: those that stand by shrink.`]),
   ];
 }
