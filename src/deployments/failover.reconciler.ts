@@ -3,6 +3,7 @@ import { record } from '../events/event-log.ts';
 import type { ClusterStore } from '../fleet/cluster-store.port.ts';
 import { isLost, isUnreachable, type Cluster } from '../fleet/cluster.ts';
 import type { Clock } from '../kernel/clock.ts';
+import type { Failure } from '../kernel/failure.ts';
 import { newId, type Id } from '../kernel/id.ts';
 import type { Instant } from '../kernel/instant.ts';
 import { invariant } from '../kernel/invariant.ts';
@@ -16,6 +17,7 @@ import type { PricesService } from '../pricing/prices.service.ts';
 import type { Reconciliation } from '../reconcile/loop.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import type { DeployService } from './deploy.service.ts';
+import type { Peak } from './broken-guard.ts';
 import { replicasSpread } from './deployment.events.ts';
 import type { Deployment } from './deployment.ts';
 import type { DeploymentStore } from './deployment-store.port.ts';
@@ -25,7 +27,8 @@ import { planFailover, type FailoverPlan, type FailoverWorld } from './plan-fail
 import type { Workload } from './replica.ts';
 import type { Revision } from './revision.ts';
 import type { SpotStore } from './spot-store.port.ts';
-import type { WishWriter } from './wish-writer.service.ts';
+import type { MachineClaim } from './pool-promises.service.ts';
+import type { QuotaOwner, WishWriter } from './wish-writer.service.ts';
 import { hourlyOfWorkloads } from './workload-cost.ts';
 
 export interface FailoverDeps {
@@ -34,7 +37,7 @@ export interface FailoverDeps {
   readonly spot: Pick<SpotStore, 'standingBy'>;
   readonly clusters: Pick<ClusterStore, 'present' | 'lockPools'>;
   readonly prices: Pick<PricesService, 'ratesAt'>;
-  readonly writer: Pick<WishWriter, 'checkQuotas' | 'pools'>;
+  readonly writer: Pick<WishWriter, 'checkQuotas' | 'claim' | 'pools'>;
   readonly decisions: Pick<DecisionsService, 'record'>;
   readonly deploy: Pick<DeployService, 'deployWithin'>;
   readonly clock: Clock;
@@ -200,24 +203,34 @@ export class FailoverReconciler implements Reconciliation<FailoverInput, Failove
     return present.length === added.length ? live : null;
   }
 
+  /** What keeps it from growing: a quota, or the source of its machines. */
+  async #refusal(
+    tx: Transaction,
+    { owner, wanted, claim }: { readonly owner: QuotaOwner; readonly wanted: Peak; readonly claim: MachineClaim },
+    at: Instant,
+  ): Promise<Failure | null> {
+    const { writer } = this.#deps;
+    const refused = await writer.checkQuotas(tx, owner, wanted);
+    return refused ?? writer.claim(tx, claim, { at, principal: PRINCIPAL.id });
+  }
+
   async #write(tx: Transaction, { deployment, world, plan }: Affected & { readonly plan: FailoverPlan }): Promise<void> {
-    const { store, clock, decisions, writer, logger } = this.#deps;
+    const { store, clock, decisions, logger } = this.#deps;
     const live = await this.#unchanged(tx, { deployment, world, plan });
     if (!live) return;
     const after = countsAfter(world, plan);
-    const hourly = hourlyOfWorkloads(
-      after.map(({ workload, replicas }) => ({ ...workload, replicas })),
-      world.rates,
-    );
+    const workloads = after.map(({ workload, replicas }) => ({ ...workload, replicas }));
+    const hourly = hourlyOfWorkloads(workloads, world.rates);
     const wanted = { replicas: after.reduce((all, { replicas }) => all + replicas, 0), hourly };
     const { teamId, projectId, id: deploymentId } = deployment;
-    const refused = await writer.checkQuotas(tx, { teamId, projectId, deploymentId }, wanted);
+    const at = clock.now();
+    const claim = { before: world.workloads, after: workloads };
+    const refused = await this.#refusal(tx, { owner: { teamId, projectId, deploymentId }, wanted, claim }, at);
     const changes = refused
       ? plan.changes.filter(({ gone, replicas, workload }) => gone || replicas < workload.replicas)
       : plan.changes;
-    if (refused) logger.warn({ deployment: deploymentId, why: refused.message }, 'a quota keeps a standby from growing');
+    if (refused) logger.warn({ deployment: deploymentId, why: refused.message }, 'a limit keeps a standby from growing');
     if (changes.length === 0) return;
-    const at = clock.now();
     for (const { workload, replicas, gone } of changes)
       await store.saveWorkload(tx, {
         ...(live.find(({ id }) => id === workload.id) ?? workload),
