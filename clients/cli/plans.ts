@@ -83,13 +83,13 @@ const capacityOf = ({ capacityType }: Candidate['offering']): string => capacity
 
 function fitTable(fits: readonly Candidate[]): string {
   const counts = fits.some(({ replicas }) => typeof replicas === 'number');
-  const only = (cell: string): string[] => (counts ? [cell] : []);
+  const counted = (cell: string): string[] => (counts ? [cell] : []);
   return table(
-    ['', 'offering', 'region', 'capacity', ...only('replicas'), 'per hour', 'per month', 'with all', 'why'],
+    ['', 'offering', 'region', 'capacity', ...counted('replicas'), 'per hour', 'per month', 'with all', 'why'],
     fits.map(({ offering, hourly, monthly, score, replicas, chosen, rejectedBecause }) => [
       chosen ? '*' : '',
       ...[nameOf(offering), offering.region, capacityOf(offering)],
-      ...only(String(replicas ?? '')),
+      ...counted(String(replicas ?? '')),
       ...[hourly, monthly, score].map((one) => (one ? money(one.amount) : '-')),
       chosen ? 'chosen' : (rejectedBecause?.code ?? ''),
     ]),
