@@ -22,6 +22,7 @@ import { Migration20261121001700_price_feeds } from './Migration20261121001700_p
 import { Migration20261121001800_capacity_sources } from './Migration20261121001800_capacity_sources.ts';
 import { Migration20261121001900_capacity } from './Migration20261121001900_capacity.ts';
 import { Migration20261121002000_replicas_per_machine } from './Migration20261121002000_replicas_per_machine.ts';
+import { Migration20261121002050_pool_machines } from './Migration20261121002050_pool_machines.ts';
 import { Migration20261121002100_replica_rates } from './Migration20261121002100_replica_rates.ts';
 import { Migration20261121002300_spot_reads } from './Migration20261121002300_spot_reads.ts';
 import { Migration20261121002400_feed_editions } from './Migration20261121002400_feed_editions.ts';
@@ -51,6 +52,7 @@ export const MIGRATIONS: readonly (new (...args: ConstructorParameters<typeof Mi
   Migration20261121001800_capacity_sources,
   Migration20261121001900_capacity,
   Migration20261121002000_replicas_per_machine,
+  Migration20261121002050_pool_machines,
   Migration20261121002100_replica_rates,
   Migration20261121002300_spot_reads,
   Migration20261121002400_feed_editions,

@@ -78,6 +78,8 @@ export interface DeploymentStore {
   workloads(tx: Transaction, deploymentIds: readonly Id[], on?: { readonly except: Id }): Promise<Workload[]>;
   workloadsOn(tx: Transaction, clusterId: Id): Promise<Workload[]>;
   saveWorkload(tx: Transaction, workload: Workload): Promise<void>;
+  /** Machines that are wished for in each of these pools, by every team; a pool without any is absent. */
+  machinesIn(tx: Transaction, poolIds: readonly Id[]): Promise<ReadonlyMap<Id, number>>;
   /** What the team holds, one deployment left out. */
   heldCapacity(tx: Transaction, teamId: Id, except: Id | null): Promise<HeldCapacity[]>;
 

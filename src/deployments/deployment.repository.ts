@@ -229,6 +229,12 @@ export class DeploymentRepository implements DeploymentStore {
     );
   }
 
+  async machinesIn(tx: Transaction, poolIds: readonly Id[]): Promise<ReadonlyMap<Id, number>> {
+    const text = `select pool as "poolId", machines from purser_pool_machines($1::uuid[])`;
+    const rows = await sqlOf(tx).query<{ poolId: Id; machines: number }>(text, [poolIds]);
+    return new Map(rows.map(({ poolId, machines }) => [poolId, machines]));
+  }
+
   heldCapacity(tx: Transaction, teamId: Id, except: Id | null): Promise<HeldCapacity[]> {
     return sqlOf(tx).query<HeldCapacity>(
       `select project_id as "projectId", offering_id as "offeringId", sum(replicas)::integer as replicas,

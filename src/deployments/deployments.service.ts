@@ -26,7 +26,7 @@ import {
 } from './deployment.ts';
 import type { DeploymentRef, DeploymentStore } from './deployment-store.port.ts';
 import { refuseStale } from './deploy.service.ts';
-import { growsIn, peakOf, planChange, type ChangeInput } from './plan-change.ts';
+import { growsIn, peakOf, placedAt, planChange, type ChangeInput } from './plan-change.ts';
 import { HIBERNATION_RISK, type CurrentDeployment } from './plan-deployment.ts';
 import type { PricedPool } from './placement.ts';
 import { planToJson } from './plan-json.ts';
@@ -356,9 +356,12 @@ export class DeploymentsService {
     const owner = { teamId: next.teamId, projectId: next.projectId, deploymentId: next.id };
     const broken = brokenGuard(next.spec, wanted);
     if (broken) return failure('LIMIT_EXCEEDED', broken.message, { hint: `Raise ${broken.guard} by deploy.` });
-    if (dryRun) return this.#deps.writer.checkQuotas(tx, owner, wanted);
+    const machines = { before: change.current.workloads, after: placedAt(change) };
+    if (dryRun) return (await this.#deps.writer.checkQuotas(tx, owner, wanted)) ?? this.#deps.writer.claim(tx, machines, null);
     const claimant = { name: next.name, priority: priorityOf(next.spec), principal };
-    return this.#deps.writer.makeRoom(tx, { ...owner, ...claimant }, wanted);
+    const cause = { at: next.updatedAt, principal };
+    const refused = await this.#deps.writer.makeRoom(tx, { ...owner, ...claimant }, wanted);
+    return refused ?? this.#deps.writer.claim(tx, machines, cause);
   }
 
   #record(

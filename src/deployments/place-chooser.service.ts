@@ -39,7 +39,10 @@ export interface ChosenPools {
   readonly isRented: boolean;
 }
 
-export type Asked = Omit<PlanInput, 'placement' | 'prices' | 'pools'>;
+export type Asked = Omit<PlanInput, 'placement' | 'prices' | 'pools'> & {
+  /** Only to be shown: nothing is locked for it. */
+  readonly isShown: boolean;
+};
 
 /** A machine is rented, joins, and fetches the model. Higher: spot looks riskier; lower: cheaper. */
 const COLD_START_MS = 300_000;
@@ -65,11 +68,11 @@ export class PlaceChooser {
     const rented = namesPlace(wish)
       ? null
       : await this.#deps.rented.choose(tx, this.#question(asked, { clusters, market, policy, demand }));
-    if (rented) return this.#locked(tx, { ...rented, index: market.index, isRented: true });
+    if (rented) return this.#locked(tx, { ...rented, index: market.index, isRented: true }, asked);
     const pools = await this.#existing(tx, asked, clusters);
     const facts = pools.ok ? market.places : { ...market.places, rentable: [] };
     const placement = this.#table({ demand, policy, facts, index: market.index });
-    if (pools.ok) return this.#locked(tx, { placement, pools: pools.value, index: market.index, isRented: false });
+    if (pools.ok) return this.#locked(tx, { placement, pools: pools.value, index: market.index, isRented: false }, asked);
     return err(withTable(pools.error, { ...asked, placement, index: market.index }));
   }
 
@@ -84,13 +87,13 @@ export class PlaceChooser {
   }
 
   #question(
-    { wish, version, current }: Asked,
+    { wish, version, current, isShown }: Asked,
     seen: Pick<PlacesQuestion, 'clusters' | 'market' | 'policy' | 'demand'>,
   ): PlacesQuestion {
     const demand = { ...seen.demand, replicas: Math.max(1, wish.replicas), coldStartMs: COLD_START_MS, penaltyPerHour: PENALTY };
     return {
       ...seen,
-      ...{ format: version.format, replicas: wish.replicas, demand, current },
+      ...{ format: version.format, replicas: wish.replicas, demand, current, isShown },
       policy: { ...seen.policy, maxSpendPerHour: wish.maxSpendPerHour },
       isAskedAnew: current !== null && !isSamePlace(current.deployment.spec, wish),
     };
@@ -113,7 +116,8 @@ export class PlaceChooser {
     return choosePools({ clusters, pools, spec: wish, format: version.format, workloads: current?.workloads ?? [] });
   }
 
-  async #locked(tx: Transaction, chosen: ChosenPools): Promise<Result<ChosenPools, Failure>> {
+  async #locked(tx: Transaction, chosen: ChosenPools, { isShown }: Asked): Promise<Result<ChosenPools, Failure>> {
+    if (isShown) return ok(chosen);
     const ids = chosen.pools.filter(({ rented }) => rented?.isNew !== true).map(({ pool }) => pool.id);
     const locked = await this.#deps.clusters.lockPools(tx, ids, 'use');
     return locked.length === new Set(ids).size

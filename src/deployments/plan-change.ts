@@ -88,6 +88,17 @@ function isRouted({ deployment, revisions, rollout }: CurrentDeployment, { revis
   return effectiveWeights(deployment.spec.traffic, rollout).some(({ revision, weight }) => revision === number && weight > 0);
 }
 
+/** Where its replicas are while both sides of the change run. */
+export function placedAt({ current, revisions, kept, pools }: ChangeInput) {
+  const sides = new Set([...revisions, ...kept].map(({ id }) => id));
+  const isWished = ({ revisionId, poolId }: Workload): boolean =>
+    sides.has(revisionId) && pools.some(({ pool }) => pool.id === poolId);
+  const wished = pools.map(({ pool, replicas, perMachine = 1 }) => ({
+    ...{ poolId: pool.id, clusterId: pool.clusterId, replicas, perMachine },
+  }));
+  return [...[...sides].flatMap(() => wished), ...current.workloads.filter((workload) => !isWished(workload))];
+}
+
 /**
  * True if a revision gets more replicas somewhere than it has. What only shrinks needs no room and no price: nothing may keep somebody from letting
  * go of what he has.

@@ -1,10 +1,11 @@
 import { record } from '../events/event-log.ts';
 import type { CapacityStore } from '../fleet/capacity-store.port.ts';
+import { isRentedFrom } from '../fleet/capacity-source.ts';
 import type { ClusterStore } from '../fleet/cluster-store.port.ts';
 import type { Cluster, Pool } from '../fleet/cluster.ts';
-import { poolChanged, poolScalingChanged } from '../fleet/node.events.ts';
+import { poolChanged } from '../fleet/node.events.ts';
 import type { NodeStore } from '../fleet/node-store.port.ts';
-import type { PoolScaling } from '../fleet/node.ts';
+import type { ClusterNode } from '../fleet/node.ts';
 import type { Clock } from '../kernel/clock.ts';
 import type { Cause } from '../kernel/event.ts';
 import type { Id } from '../kernel/id.ts';
@@ -17,7 +18,7 @@ import type { PricesService } from '../pricing/prices.service.ts';
 import { CostModel, type PresentPlace } from '../scheduler/cost-model.ts';
 import type { Demand, PlacementPolicy } from '../scheduler/demand.ts';
 import { machinesFor } from '../scheduler/filter-offerings.ts';
-import type { PlacedReplicas } from '../scheduler/fill-places.ts';
+import type { FreeCapacity, PlacedReplicas } from '../scheduler/fill-places.ts';
 import type { OfferingIndex } from '../scheduler/offering-index.ts';
 import type { PlaceFacts } from '../scheduler/place-facts.ts';
 import { planPlacement, type Placement } from '../scheduler/plan-placement.ts';
@@ -25,16 +26,16 @@ import { meansAnyRegion } from '../scheduler/region-pattern.ts';
 import type { MarketView } from './market.service.ts';
 import type { PlacedPool } from './placement.ts';
 import type { CurrentDeployment } from './plan-deployment.ts';
+import { PoolPromises, type PoolPromisesDeps } from './pool-promises.service.ts';
 import type { Workload } from './replica.ts';
 import {
-  allowedOf,
   configOf,
   freeOf,
   growthOf,
-  isGivenBack,
-  isRentedFrom,
+  machinesByPool,
   makePool,
   NODE_OVERHEAD,
+  othersIn,
   poolFor,
   refusalsOf,
   rentableOf,
@@ -42,14 +43,13 @@ import {
   sourcesOf,
   type AskedGrowth,
   type PoolsThere,
-  type RentedCapacity,
   type Source,
 } from './rented-pool.ts';
 import { knownHourlyOf } from './workload-cost.ts';
 
-export interface RentedPlacesDeps {
-  readonly clusters: Pick<ClusterStore, 'pools' | 'rentedPools' | 'insertPool' | 'lockSources'>;
-  readonly nodes: Pick<NodeStore, 'scalings' | 'saveScaling' | 'saveScalingStatus' | 'lockScaling' | 'presentNodes'>;
+export interface RentedPlacesDeps extends PoolPromisesDeps {
+  readonly clusters: PoolPromisesDeps['clusters'] & Pick<ClusterStore, 'insertPool'>;
+  readonly nodes: PoolPromisesDeps['nodes'] & Pick<NodeStore, 'presentNodes'>;
   readonly capacity: Pick<CapacityStore, 'answers'>;
   readonly prices: Pick<PricesService, 'priced'>;
   readonly clock: Clock;
@@ -68,6 +68,8 @@ export interface PlacesQuestion {
   readonly current: CurrentDeployment | null;
   /** True: what is asked for differs from what was, so that staying is not the answer by itself. */
   readonly isAskedAnew: boolean;
+  /** True: nothing is carried out, so that nobody has to wait for it. */
+  readonly isShown: boolean;
 }
 
 export interface ChosenPlaces {
@@ -78,33 +80,42 @@ export interface ChosenPlaces {
 interface World extends PlacesQuestion {
   readonly sources: readonly Source[];
   readonly there: PoolsThere;
-  /** Pools where it is now. */
-  readonly own: ReadonlySet<Id>;
+  /** Its machines now, by pool. */
+  readonly own: ReadonlyMap<Id, number>;
+  readonly free: readonly FreeCapacity[];
   readonly facts: PlaceFacts;
 }
 
 /** Chooses among everything that clusters may rent, and makes the pools that it comes to. */
 export class RentedPlaces {
   readonly #deps: RentedPlacesDeps;
+  readonly #promises: PoolPromises;
 
   constructor(deps: RentedPlacesDeps) {
     this.#deps = deps;
+    this.#promises = new PoolPromises(deps);
   }
 
   /** Null = no cluster may rent in any region that is allowed. */
   async choose(tx: Transaction, question: PlacesQuestion): Promise<ChosenPlaces | null> {
     const sources = sourcesOf(question.clusters, question.format);
     if (!sources.some(({ source }) => meansAnyRegion(question.policy.regions, source.region))) return null;
+    const seen = await this.#look(tx, question, sources);
+    const chosen = await this.#decide(tx, seen);
+    if (question.isShown) return chosen;
+    // Planned before anybody has to wait; once nobody else can take what it counts on, it is looked at again.
     await this.#deps.clusters.lockSources(tx);
     const world = await this.#look(tx, question, sources);
-    const present = presentOf(question.current, world.there);
+    return isSameWorld(seen, world) ? chosen : this.#decide(tx, world);
+  }
+
+  async #decide(tx: Transaction, world: World): Promise<ChosenPlaces | null> {
+    const { current, isAskedAnew, market, demand, policy, facts, free } = world;
+    const present = presentOf(current, world.there);
     // Somewhere that nobody rents: it stays, as before.
-    if (question.current && world.own.size > 0 && !isRented(question.current) && !question.isAskedAnew) return null;
-    const { market, demand, policy } = question;
-    const free = await this.#free(tx, world);
-    const input = { demand, policy, candidates: market.index, facts: world.facts, free, present };
-    const placement = planPlacement(input, this.#deps.clock.now());
-    const kept = present && !question.isAskedAnew ? await this.#stay(tx, world) : null;
+    if (current && world.own.size > 0 && !isRented(current) && !isAskedAnew) return null;
+    const placement = planPlacement({ demand, policy, candidates: market.index, facts, free, present }, this.#deps.clock.now());
+    const kept = present && !isAskedAnew ? await this.#stay(tx, world) : null;
     const pools = kept ?? this.#pools(world, placement.places);
     return { placement: kept ? stayed(placement, kept) : placement, pools };
   }
@@ -117,36 +128,15 @@ export class RentedPlaces {
         invariant(await this.#deps.clusters.insertPool(tx, pool, cause.principal), `pool ${pool.name} is made once`);
         record(tx, poolChanged(null, pool, cause));
       }
-      await this.#allow(tx, pool, rented, cause);
+      await this.#promises.allow(tx, pool, rented.scaling, cause);
     }
   }
 
-  async #allow(tx: Transaction, pool: Pool, { scaling, machines }: RentedCapacity, cause: Cause): Promise<void> {
-    const { nodes } = this.#deps;
-    const before = await nodes.lockScaling(tx, pool.id);
-    const isBack = before !== null && machines > 0 && isGivenBack(before);
-    // It holds machines of its source again, and no more of them than are left.
-    if (isBack) await nodes.saveScalingStatus(tx, { ...before, desiredNodes: null });
-    if (before && (isBack ? before.maxNodes === scaling.maxNodes : before.maxNodes >= scaling.maxNodes)) return;
-    const blank = { desiredNodes: null, scaledAt: null, conditions: [], emptying: null, emptiedAt: null, version: 0 };
-    const known = before ?? blank;
-    const after: PoolScaling = { ...known, ...scaling, poolId: pool.id, version: known.version + 1 };
-    await nodes.saveScaling(tx, after, cause);
-    record(tx, poolScalingChanged(before, after, { ...cause, pool }));
-  }
-
   async #look(tx: Transaction, question: PlacesQuestion, sources: readonly Source[]): Promise<World> {
-    const { clusters, nodes, capacity, clock } = this.#deps;
+    const { capacity, clock } = this.#deps;
     const ids = [...new Set(sources.map(({ cluster }) => cluster.id))];
-    const pools = await clusters.pools(tx, ids);
-    const scalings = await nodes.scalings(
-      tx,
-      pools.map(({ id }) => id),
-    );
-    const gone = (await clusters.rentedPools(tx, ids)).filter(({ removedAt }) => removedAt !== null);
-    const leaving = new Map(ids.map((id) => [id, new Set(gone.filter((one) => one.clusterId === id).map(({ name }) => name))]));
-    const there = { pools, leaving, scalings: new Map(scalings.map((one) => [one.poolId, one])) };
-    const own = new Set((question.current?.workloads ?? []).map(({ poolId }) => poolId));
+    const there = await this.#promises.look(tx, ids);
+    const own = machinesByPool(question.current?.workloads ?? []);
     const isKubernetes = sources.some(({ cluster }) => cluster.kind === 'kubernetes');
     const facts = {
       ...question.market.places,
@@ -154,15 +144,18 @@ export class RentedPlaces {
       refusals: refusalsOf(await capacity.answers(tx), sources, clock.now()),
       ...(isKubernetes ? { overhead: NODE_OVERHEAD } : {}),
     };
-    return { ...question, sources, there, own, facts };
+    return { ...question, sources, there, own, facts, free: await this.#free(tx, { question, ids, there }) };
   }
 
-  async #free(tx: Transaction, { sources, demand, market: { index } }: World) {
-    const nodes = [];
-    for (const id of new Set(sources.map(({ cluster }) => cluster.id)))
-      nodes.push(...(await this.#deps.nodes.presentNodes(tx, id)));
+  async #free(
+    tx: Transaction,
+    { question, ids, there }: { readonly question: PlacesQuestion; readonly ids: readonly Id[]; readonly there: PoolsThere },
+  ): Promise<FreeCapacity[]> {
+    const nodes: ClusterNode[] = [];
+    for (const id of ids) nodes.push(...(await this.#deps.nodes.presentNodes(tx, id)));
     const wanted = new Set(nodes.flatMap(({ offeringId }) => offeringId ?? []));
-    return freeOf(nodes, offeringsIn(index, wanted), demand);
+    const offerings = offeringsIn(question.market.index, wanted);
+    return freeOf(nodes, { offerings, machines: there.machines }, question.demand);
   }
 
   #pools(world: World, places: readonly PlacedReplicas[]): PlacedPool[] {
@@ -178,18 +171,18 @@ export class RentedPlaces {
 
   #rented(world: World, from: Source, place: PlacedReplicas, replicas: number): Growing {
     const { there, own } = world;
-    const { offering, zone, machines, cost } = place;
+    const { offering, zone, cost } = place;
     const { name, pool: existing } = poolFor(from, { offering, zone }, there);
     const pool = existing ?? makePool(from, { name, offering }, { now: this.#deps.clock.now(), random: this.#deps.random });
-    const before = allowedOf(there.scalings.get(pool.id));
-    // What others that share the pool were allowed is not among what is left, and stays.
-    const [others, its] = own.has(pool.id) ? [0, before] : [before, 0];
-    const scaling = { provider: from.source.provider, config: configOf(from, offering, zone), minNodes: 0, maxNodes: others };
+    // What others that share the pool hold is not among what is left.
+    const maxNodes = othersIn(there, own, pool);
+    const scaling = { provider: from.source.provider, config: configOf(from, offering, zone), minNodes: 0, maxNodes };
     const perMachine = sharedOn(world.demand.resources, offering, from.cluster.kind);
+    const machines = machinesFor(place.replicas, perMachine);
     const rented = { isNew: !existing, machines: world.replicas === 0 ? 0 : machines, zone, cost, scaling };
     return {
       placed: { pool, clusterName: from.cluster.name, replicas, perMachine, rented },
-      growth: { source: from.key, before: its, machines },
+      growth: { source: from.key, before: own.get(pool.id) ?? 0, machines },
     };
   }
 
@@ -263,18 +256,18 @@ function staysOn(world: World, { poolId, one, replicas }: Staying): Growing | nu
   const pool = world.there.pools.find(({ id }) => id === poolId);
   const scaling = world.there.scalings.get(poolId);
   const from = world.sources.find(
-    (one) => one.cluster.id === pool?.clusterId && scaling !== undefined && isRentedFrom(one, scaling),
+    (one) => one.cluster.id === pool?.clusterId && scaling !== undefined && isRentedFrom(one.source, scaling),
   );
   if (!pool || !scaling || !one?.price || !from) return null;
   const perMachine = sharedOn(world.demand.resources, one.offering, from.cluster.kind);
   const machines = machinesFor(replicas, perMachine);
   const cost = new CostModel(world.demand, null).parts(one.offering, one.price.effective, { replicas, machines });
   const { provider, config, minNodes } = scaling;
-  const wanted = { provider, config, minNodes, maxNodes: 0 };
+  const wanted = { provider, config, minNodes, maxNodes: othersIn(world.there, world.own, pool) };
   const rented = { isNew: false, machines, zone: config['zone'] ?? '', cost, scaling: wanted };
   return {
     placed: { pool, clusterName: from.cluster.name, replicas, perMachine, rented },
-    growth: { source: from.key, before: allowedOf(scaling), machines },
+    growth: { source: from.key, before: world.own.get(poolId) ?? 0, machines },
   };
 }
 
@@ -292,6 +285,13 @@ function presentOf(current: CurrentDeployment | null, { scalings }: PoolsThere):
   const held = heldBy(current).filter(({ poolId }) => scalings.has(poolId));
   if (!current || held.length === 0) return null;
   return { offeringIds: held.map(({ offeringId }) => offeringId), hourly: knownHourlyOf(held, current.rates) };
+}
+
+/** True if nothing that a plan follows from has changed between two looks. */
+function isSameWorld(a: World, b: World): boolean {
+  const told = ({ facts: { rentable, refusals }, free, there }: World): string =>
+    JSON.stringify([rentable, refusals, free, there.pools, there.leaving, [...there.scalings.values()], [...there.machines]]);
+  return told(a) === told(b);
 }
 
 function offeringsIn({ candidates }: OfferingIndex, ids: ReadonlySet<Id>) {

@@ -39,8 +39,8 @@ export interface RentedCapacity {
 /** Pools and how they scale, as far as anybody knows. */
 export interface PoolsThere {
   readonly pools: readonly Pool[];
-  /** Names, by cluster, of pools that were removed and whose machines still go. */
-  readonly leaving: ReadonlyMap<Id, ReadonlySet<string>>;
+  /** Those that were removed and whose machines still go. */
+  readonly leaving: readonly Pool[];
   readonly scalings: ReadonlyMap<Id, PoolScaling>;
   /** That are wished for in each pool, by everybody. */
   readonly machines: ReadonlyMap<Id, number>;
@@ -53,10 +53,19 @@ export function machinesByPool(workloads: readonly Pick<Workload, 'poolId' | 're
   return sums;
 }
 
-/** What a pool holds without what one deployment has of it: the machines that others wish for, or that there are, whichever is more. */
-export function othersIn({ scalings, machines }: PoolsThere, own: ReadonlyMap<Id, number>, poolId: Id): number {
-  const held = Math.max(machines.get(poolId) ?? 0, scalings.get(poolId)?.desiredNodes ?? 0);
-  return Math.max(0, held - (own.get(poolId) ?? 0));
+/** While a rollout is under way both sides run. */
+const SIDES = 2;
+
+/**
+ * What a pool holds of its source without what one deployment has of it: one that was made for its replicas the machines that others wish for, with what it
+ * was granted for their rollouts, or those that there are, whichever is more; one that a person made as many as he said.
+ */
+export function othersIn({ scalings, machines }: PoolsThere, own: ReadonlyMap<Id, number>, pool: Pool): number {
+  const { maxNodes = 0, desiredNodes = null } = scalings.get(pool.id) ?? {};
+  const its = own.get(pool.id) ?? 0;
+  if (!isMade(pool)) return Math.max(0, maxNodes - its);
+  const wished = Math.max(0, (machines.get(pool.id) ?? 0) - its);
+  return Math.max(wished, Math.min(maxNodes, SIDES * wished), (desiredNodes ?? 0) - its);
 }
 
 /** Where clusters that can run the format and can be reached may rent. */
@@ -73,11 +82,11 @@ export const sourcesOf = (clusters: readonly Cluster[], format: string): Source[
 
 /** Of a source: what all its pools hold without what one deployment has of them. */
 export function promisedOf({ cluster, source }: Source, there: PoolsThere, own: ReadonlyMap<Id, number>): number {
-  const its = there.pools.filter(({ id, clusterId }) => {
+  const its = [...there.pools, ...there.leaving].filter(({ id, clusterId }) => {
     const scaling = there.scalings.get(id);
     return clusterId === cluster.id && scaling !== undefined && isRentedFrom(source, scaling);
   });
-  return its.reduce((all, { id }) => all + othersIn(there, own, id), 0);
+  return its.reduce((all, pool) => all + othersIn(there, own, pool), 0);
 }
 
 /** Machines that each source may still rent. */
@@ -159,11 +168,11 @@ export function poolFor(
 ): { readonly name: string; readonly pool: Pool | null } {
   const plain = nameOfPool(from, kind);
   const named = new Map(there.pools.filter(({ clusterId }) => clusterId === from.cluster.id).map((pool) => [pool.name, pool]));
-  const leaving = there.leaving.get(from.cluster.id);
+  const leaving = new Set(there.leaving.filter(({ clusterId }) => clusterId === from.cluster.id).map(({ name }) => name));
   for (let n = 1; ; n += 1) {
     const name = n === 1 ? plain : `${plain.slice(0, MAX_NAME - 4)}-${n}`;
     const pool = named.get(name) ?? null;
-    if (pool ? isMadeFor(from, kind, { pool, scaling: there.scalings.get(pool.id) }) : !leaving?.has(name)) return { name, pool };
+    if (pool ? isMadeFor(from, kind, { pool, scaling: there.scalings.get(pool.id) }) : !leaving.has(name)) return { name, pool };
   }
 }
 
@@ -223,7 +232,7 @@ export interface AskedGrowth {
   readonly machines: number;
 }
 
-/** While a rollout is under way both sides run: twice the machines, as far as the source goes for all of its pools together. */
+/** What is needed, and what a rollout needs beside it, as far as the source goes for all of its pools together. */
 export function growthOf(asked: readonly AskedGrowth[], left: ReadonlyMap<string, number>): number[] {
   const spare = new Map(left);
   const take = (source: string, machines: number): void => void spare.set(source, (spare.get(source) ?? 0) - machines);
@@ -231,7 +240,7 @@ export function growthOf(asked: readonly AskedGrowth[], left: ReadonlyMap<string
   for (const [at, { source }] of asked.entries()) take(source, needed[at] ?? 0);
   return asked.map(({ source, machines }, at) => {
     const least = needed[at] ?? 0;
-    const more = Math.max(0, Math.min(2 * machines - least, spare.get(source) ?? 0));
+    const more = Math.max(0, Math.min(SIDES * machines - least, spare.get(source) ?? 0));
     take(source, more);
     return least + more;
   });

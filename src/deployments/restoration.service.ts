@@ -22,7 +22,7 @@ export interface RestorationDeps {
   readonly database: Database;
   readonly store: DeploymentStore;
   readonly spot: Pick<SpotStore, 'gaveWay'>;
-  readonly writer: Pick<WishWriter, 'checkQuotas' | 'pools'>;
+  readonly writer: Pick<WishWriter, 'checkQuotas' | 'claim' | 'pools'>;
   readonly decisions: Pick<DecisionsService, 'record'>;
   readonly clock: Clock;
 }
@@ -62,7 +62,7 @@ export class Restoration {
     if (next) await this.#write(tx, before, { live, next, pools });
   }
 
-  /** As many as are wished for if quotas and the wish's own limits, at the prices of now, have room for them, else one more, else none. */
+  /** As many as are wished for if quotas, sources of machines and the wish's own limits, at the prices of now, have room for them, else one more, else none. */
   async #fitting(
     tx: Transaction,
     { teamId, projectId, id, spec }: Deployment,
@@ -72,12 +72,15 @@ export class Restoration {
       pools,
     }: { readonly live: readonly Workload[]; readonly missing: readonly Id[]; readonly pools: readonly PricedPool[] },
   ): Promise<Workload[] | null> {
+    const { writer, clock } = this.#deps;
     for (const some of [missing, missing.slice(0, 1)]) {
       if (some.length === 0) return null;
       const next = live.map((workload) => withMore(workload, some.filter((one) => one === workload.id).length));
       const wanted = { replicas: countOf(next), hourly: hourlyOf(next, pools) };
       if (brokenGuard(spec, wanted)) continue;
-      if (!(await this.#deps.writer.checkQuotas(tx, { teamId, projectId, deploymentId: id }, wanted))) return next;
+      if (await writer.checkQuotas(tx, { teamId, projectId, deploymentId: id }, wanted)) continue;
+      const cause = { at: clock.now(), principal: PRINCIPAL };
+      if (!(await writer.claim(tx, { before: live, after: next }, cause))) return next;
     }
     return null;
   }

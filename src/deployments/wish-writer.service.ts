@@ -1,7 +1,7 @@
 import type { DecisionsService } from '../decisions/decisions.service.ts';
 import { record } from '../events/event-log.ts';
 import type { Clock } from '../kernel/clock.ts';
-import type { EventDraft } from '../kernel/event.ts';
+import type { Cause, EventDraft } from '../kernel/event.ts';
 import { failure, type Failure } from '../kernel/failure.ts';
 import { newId, type Id } from '../kernel/id.ts';
 import { invariant } from '../kernel/invariant.ts';
@@ -18,6 +18,7 @@ import { deploymentChanged, rolloutChanged, scalingChanged } from './deployment.
 import type { DeploymentStore } from './deployment-store.port.ts';
 import { wishDiffers, type CurrentDeployment } from './plan-deployment.ts';
 import type { Shortage } from './plan-preemption.ts';
+import { PoolPromises, type MachineClaim, type PoolPromisesDeps } from './pool-promises.service.ts';
 import { Preemption, type Claimant } from './preemption.service.ts';
 import { presentPools, spreadAsNow, type PlacedPool, type PricedPool } from './placement.ts';
 import { sharedOn } from './rented-pool.ts';
@@ -27,7 +28,8 @@ import { effectiveWeights, supersede, type Rollout } from './rollout.ts';
 
 export interface WishWriterDeps {
   readonly store: DeploymentStore;
-  readonly clusters: Pick<ClusterStore, 'present' | 'pools'>;
+  readonly clusters: PoolPromisesDeps['clusters'] & Pick<ClusterStore, 'present'>;
+  readonly nodes: PoolPromisesDeps['nodes'];
   readonly prices: Pick<PricesService, 'priced' | 'ratesAt'>;
   readonly quotas: Pick<QuotasService, 'check' | 'shortages'>;
   readonly decisions: Pick<DecisionsService, 'record'>;
@@ -62,10 +64,12 @@ export interface QuotaOwner {
 export class WishWriter {
   readonly #deps: WishWriterDeps;
   readonly #preemption: Preemption;
+  readonly #promises: PoolPromises;
 
   constructor(deps: WishWriterDeps) {
     this.#deps = deps;
     this.#preemption = new Preemption(deps);
+    this.#promises = new PoolPromises(deps);
   }
 
   /** The deployment with all that decisions about it need. */
@@ -113,6 +117,11 @@ export class WishWriter {
       if (refused) return refused;
     }
     return null;
+  }
+
+  /** Null = pools may grow as far as its replicas need, now and once it is written; see `PoolPromises.claim`. The last check: others wait for it. */
+  claim(tx: Transaction, machines: MachineClaim, cause: Cause | null): Promise<Failure | null> {
+    return this.#promises.claim(tx, machines, cause);
   }
 
   /** The same, but replicas of lower priority give way first where that is enough. */

@@ -41,7 +41,7 @@ export interface NodesReconcilerDeps {
   readonly database: Database;
   readonly store: NodeStore;
   readonly capacity: CapacityStore;
-  readonly clusters: Pick<ClusterStore, 'clustersByIds' | 'pools' | 'rentedPools'>;
+  readonly clusters: Pick<ClusterStore, 'clustersByIds' | 'pools' | 'rentedPools' | 'lockSources'>;
   readonly decisions: Pick<DecisionsService, 'record'>;
   readonly prices: Pick<PricesService, 'priced' | 'stepsOf'>;
   readonly inventory: ClusterInventory;

@@ -29,11 +29,13 @@ import type { NodeStore } from './node-store.port.ts';
 import type { PoolScaling } from './node.ts';
 import { consolidationDecision, poolDecision } from './pool-decision.ts';
 import type { Consolidation, PlannedStep, PoolPlan, PoolStep } from './plan-pools.ts';
+import { SourceLimits, type SourceLimitsDeps } from './source-limits.service.ts';
 import { checkVelocity, type VelocityLimits, type VelocityVerdict } from './velocity-breaker.ts';
 
 export interface PoolScalerDeps {
   readonly database: Database;
-  readonly store: Pick<NodeStore, 'lockScaling' | 'saveScalingStatus' | 'dropScaling'>;
+  readonly store: Pick<NodeStore, 'scalings' | 'lockScaling' | 'saveScalingStatus' | 'dropScaling'>;
+  readonly clusters: SourceLimitsDeps['clusters'];
   readonly capacity: CapacityStore;
   readonly decisions: Pick<DecisionsService, 'record'>;
   readonly actions: NodeActions;
@@ -68,16 +70,19 @@ const SCOPE: Scope = { kind: 'reconciler', loop: 'nodes' };
 const REFUSED_MS = 300_000;
 const GROWING = 'Growing';
 const OUT_OF_REACH = 'OUT_OF_REACH';
+const SOURCE_FULL = { reason: 'SOURCE_MAXIMUM', message: 'other pools have the machines that its source may rent.' };
 
 /** Carries out what was planned for pools: asks providers, marks nodes, writes down what came of it. */
 export class PoolScaler {
   readonly #deps: PoolScalerDeps;
+  readonly #sources: SourceLimits;
   readonly #refusedUntil = new Map<Id, Instant>();
   /** Which description of a pool its provider has been told. */
   readonly #described = new Map<Id, string>();
 
   constructor(deps: PoolScalerDeps) {
     this.#deps = deps;
+    this.#sources = new SourceLimits(deps);
   }
 
   /** By pool: until when its provider is not asked for more, because of what the pool itself is. */
@@ -155,6 +160,7 @@ export class PoolScaler {
   async #scale(at: PoolAt, planned: PlannedStep & { readonly step: ScaleStep }, lease: Lease): Promise<void> {
     const at0 = this.#deps.clock.now();
     const step = await this.#grant(at, planned, { lease, now: at0 });
+    if (step === 'full') return this.#tell(at, SOURCE_FULL, lease);
     if (!step) return;
     let result: CloudResult;
     try {
@@ -169,22 +175,29 @@ export class PoolScaler {
     await this.#tell(at, stalledBy(answer, this.#deps.clock.now()), lease);
   }
 
-  /** Writes down what is asked for, before it is: no more than the velocity breaker lets through; null = nothing. */
+  /** Writes down what is asked for, before it is: no more than its source and the velocity breaker let through; null = nothing. */
   async #grant(
     at: PoolAt,
     { step, reason }: PlannedStep & { readonly step: ScaleStep },
     { lease, now }: { readonly lease: Lease; readonly now: Instant },
-  ): Promise<ScaleStep | null> {
-    const { principal, decisions } = this.#deps;
+  ): Promise<ScaleStep | 'full' | null> {
+    const { principal, decisions, database, store } = this.#deps;
     const { pool } = at;
-    let granted: ScaleStep | null = null;
-    await this.#fenced(at, lease, async (tx, scaling) => {
-      const to = step.to > step.from ? step.from + (await this.#brake(tx, at, { step, now })) : step.to;
-      if (to === step.from && step.to !== step.from) return null;
-      granted = { ...step, to };
+    let granted: ScaleStep | 'full' | null = null;
+    await fencedWrite(database, { scope: SCOPE, lease }, async (tx) => {
+      const isGrowing = step.to > step.from;
+      const most = isGrowing ? await this.#sources.mostOf(tx, at) : step.to;
+      const scaling = await store.lockScaling(tx, pool.id);
+      if (!scaling) return;
+      const wanted = isGrowing ? Math.max(step.from, Math.min(step.to, most, scaling.maxNodes)) : step.to;
+      if (isGrowing && wanted === step.from) granted = 'full';
+      const to = wanted > step.from ? step.from + (await this.#brake(tx, at, { step: { ...step, to: wanted }, now })) : wanted;
+      if (to === step.from && step.to !== step.from) return;
+      const next = { ...step, to };
+      granted = next;
       record(tx, poolScaled({ pool, from: step.from, to, reasons: [reason], at: now, principal }));
-      await decisions.record(tx, poolDecision({ ...at, ...granted, reason, at: now, principal }));
-      return { ...scaling, desiredNodes: to, scaledAt: now };
+      await decisions.record(tx, poolDecision({ ...at, ...next, reason, at: now, principal }));
+      await store.saveScalingStatus(tx, { ...scaling, desiredNodes: to, scaledAt: now });
     });
     return granted;
   }

@@ -176,7 +176,7 @@ export function makeOperations(shared: Foundation, catalogue: Catalogue) {
     clusters: clusterStore,
     decisions,
   };
-  const writer = new WishWriter({ ...wishes, quotas });
+  const writer = new WishWriter({ ...wishes, quotas, nodes: catalogue.nodeStore });
   const rented = new RentedPlaces({ ...wishes, nodes: catalogue.nodeStore, capacity: catalogue.capacityStore });
   const market = new Market(wishes);
   const costDeps = { ...shared, store: new CostRepository(), metrics: makeCostMetrics(shared.registry) };

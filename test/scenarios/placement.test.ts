@@ -4,28 +4,20 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { MachineProvider } from '../../src/clouds/cloud-provider.port.ts';
 import { SimulatedCloud } from '../../src/clouds/simulated/simulated-cloud.adapter.ts';
-import { DecisionRepository } from '../../src/decisions/decision.repository.ts';
-import { DecisionsService } from '../../src/decisions/decisions.service.ts';
 import { DeploymentRepository } from '../../src/deployments/deployment.repository.ts';
 import { FleetPlanService } from '../../src/deployments/fleet-plan.service.ts';
 import { Market } from '../../src/deployments/market.service.ts';
 import type { DeployInput, DeployOptions } from '../../src/deployments/deploy.service.ts';
 import { planFromJson } from '../../src/deployments/plan-json.ts';
 import type { Plan } from '../../src/deployments/plan.ts';
-import { CapacityRepository } from '../../src/fleet/capacity.repository.ts';
 import { ClusterRepository } from '../../src/fleet/cluster.repository.ts';
 import type { CapacitySource } from '../../src/fleet/cluster.ts';
-import { NodeRepository } from '../../src/fleet/node.repository.ts';
-import { NodesReconciler } from '../../src/fleet/nodes.reconciler.ts';
-import { POOL_PACE } from '../../src/fleet/plan-pools.ts';
-import { VELOCITY_LIMITS } from '../../src/fleet/velocity-breaker.ts';
 import type { Json } from '../../src/kernel/event.ts';
 import { newId } from '../../src/kernel/id.ts';
 import { PICO_PER_USD } from '../../src/kernel/money.ts';
 import { err, ok } from '../../src/kernel/result.ts';
 import { packageRoot } from '../../src/main/package-root.ts';
 import { Commands } from '../../src/persistence/commands.ts';
-import { acquireLease } from '../../src/persistence/lease.ts';
 import { sqlOf } from '../../src/persistence/sql.ts';
 import { BundledCatalogue } from '../../src/pricing/bundled-catalogue.adapter.ts';
 import { PriceRepository } from '../../src/pricing/price.repository.ts';
@@ -37,24 +29,14 @@ import { planFleet } from '../../src/scheduler/plan-fleet.ts';
 import { seededRandom } from '../support/actors.ts';
 import { openAccount } from '../support/aws-world.ts';
 import { openTestDatabase, type TestDatabase } from '../support/database.ts';
-import {
-  addCluster,
-  fleetOf,
-  makeControlPlane,
-  makeGround,
-  rows,
-  type ControlPlane,
-  type Ground,
-} from '../support/deployments-world.ts';
+import { addCluster, makeControlPlane, makeGround, rows, type ControlPlane, type Ground } from '../support/deployments-world.ts';
 import { findMoto, startMoto } from '../support/moto.ts';
+import { GPU, rentForPods, rentFrom, scalingsOf, sourceOf } from '../support/placement-world.ts';
 import { loadPriceBook } from '../support/price-book.ts';
-import { quietLogger } from '../support/quiet-logger.ts';
 import type { SimulatedCluster } from '../support/simulated-cluster.ts';
-import { SimulatedNodes } from '../support/simulated-nodes.ts';
 
 const SCOPE = { kind: 'reconciler', loop: 'test' } as const;
 const program = findMoto();
-const GPU = { cpuMilli: 2000, memoryMib: 8192, accelerator: { model: 'any', countMilli: 1000, memoryMib: 8192 } };
 const CLOUDS = ['aws/*', 'azure/*', 'gcp/*'];
 const FROM = [
   ['aws', 'aws/us-east-1'],
@@ -62,9 +44,7 @@ const FROM = [
   ['gcp', 'gcp/us-central1'],
 ] as const;
 
-const source = (provider: string, region: string, maxNodes = 10): CapacitySource => ({
-  ...{ provider, region, maxNodes, zones: [], config: {} },
-});
+const source = sourceOf;
 
 let db: TestDatabase;
 let ground: Ground;
@@ -108,16 +88,7 @@ const cloudsOf = ({ candidates }: Plan, code?: string): string[] => {
 };
 
 /** What a source may rent from now on. */
-const rent = async (capacitySources: readonly CapacitySource[]) => {
-  const clusterId = ground.others.get('mesh')!.id;
-  const edit = { access: null, modelServerImage: null, routerCidrs: null, routerNamespace: null, pools: [], removePools: [] };
-  const changed = await fleetOf(ground).update(plane.caller, {
-    clusterId,
-    expectedVersion: null,
-    edit: { ...edit, capacitySources },
-  });
-  expect(changed).toMatchObject({ ok: true });
-};
+const rent = (sources: readonly CapacitySource[]) => rentFrom(ground, plane, sources);
 
 /** Somebody sets the price of an offering; the new one holds from now. */
 const setPrice = (offeringId: string, usd: bigint) =>
@@ -127,43 +98,8 @@ const setPrice = (offeringId: string, usd: bigint) =>
     return new PriceRepository().append(tx, { ...price, id: newId(at, ground.random), offeringId, state: 'believed' }, 'test');
   });
 
-const scalings = () =>
-  rows<{ name: string; provider: string; maxNodes: number; config: Record<string, string> }>(
-    db.database,
-    `select p.name, s.provider, s.max_nodes as "maxNodes", s.config from pool p join pool_scaling s on s.pool_id = p.id order by p.name`,
-  );
-
-/** Passes of the loop of the cluster's nodes, with its pods waiting for the one pool that was made; what came of it. */
-async function rentFor(cloud: MachineProvider): Promise<{ readonly desired: number; readonly running: number }> {
-  const { clock, random } = ground;
-  const clusterId = ground.others.get('mesh')!.id;
-  const [{ name: pool } = { name: '' }] = await scalings();
-  const size = { ...GPU, accelerator: { model: 'T4', countMilli: 1000, memoryMib: 16_384 } };
-  const numbers = new Map<string, number>();
-  const numberOf = (id: string): number => numbers.get(id) ?? numbers.set(id, numbers.size).size;
-  const nodes = new SimulatedNodes({ clock, market: cloud, prefix: 'here/mesh', pools: [pool], size, numberOf });
-  const [workload] = await rows<{ id: string }>(db.database, `select id from workload`);
-  nodes.want(workload!.id, pool, 3, GPU);
-  const lease = await db.database.write(SCOPE, (tx) => acquireLease(tx, `nodes/${clusterId}`, 'one'));
-  const none = () => Promise.resolve(new Map<string, never>());
-  const loop = new NodesReconciler({
-    ...{
-      database: db.database,
-      store: new NodeRepository(),
-      capacity: new CapacityRepository(),
-      clusters: new ClusterRepository(),
-    },
-    ...{ prices: { priced: () => Promise.resolve([]), stepsOf: none }, inventory: nodes, actions: nodes, meter: null },
-    decisions: new DecisionsService({ store: new DecisionRepository(), clock, random }),
-    ...{ clock, random, clusterId, installation: 'here', logger: quietLogger, pace: POOL_PACE, lease: () => lease },
-    ...{ providers: new Map([[cloud.name, cloud]]), velocity: VELOCITY_LIMITS },
-  });
-  for (let n = 0; n < 8; n += 1) {
-    clock.advance(POOL_PACE.stepMs);
-    await loop.execute(loop.plan(await loop.prepare(), clock.now()), new AbortController().signal);
-  }
-  return { desired: (await cloud.observeNodes(`here/mesh/${pool}`))?.desired ?? 0, running: nodes.running(workload!.id) };
-}
+const scalings = () => scalingsOf(db.database);
+const rentFor = (cloud: MachineProvider) => rentForPods(ground, cloud);
 
 describe('Placement: a wish goes where it is cheapest, and the pool is made', () => {
   test('a dry run of an 8-GiB GPU model shows a priced table over three clouds, and that very plan is carried out', async () => {
@@ -261,11 +197,18 @@ describe('Placement: a wish goes where it is cheapest, and the pool is made', ()
     await rent([source('aws', 'aws/us-east-1', 3)]);
     const regions = ['aws/us-east-1'];
     expect(await deploy({ regions })).toMatchObject({ ok: true });
+    await plane.until(({ phase }) => phase === 'READY');
+    expect(await plane.deployments.scale(plane.caller, plane.ref, 0)).toMatchObject({ ok: true });
     await db.database.write(SCOPE, (tx) => sqlOf(tx).execute(`update pool_scaling set desired_nodes = 0, scaled_at = 1`));
     expect(await plane.deploy(1, { ...wish, regions, name: 'second' })).toMatchObject({ ok: true });
     const third = await plane.deploy(1, { ...wish, regions, name: 'third' });
     expect(third).toMatchObject({ ok: false, error: { code: 'NO_CAPACITY' } });
     expect((await scalings()).reduce((all, { maxNodes }) => all + maxNodes, 0)).toBeLessThanOrEqual(3);
+    // Who gave them back asks for them like everybody else, whatever his pool was allowed before.
+    for (const dryRun of [true, false]) {
+      const back = await plane.deployments.scale(plane.caller, { ...plane.ref, dryRun }, 2);
+      expect(back).toMatchObject({ ok: false, error: { code: 'NO_CAPACITY' } });
+    }
   });
 
   test('near to one deployment and apart from another', async () => {

@@ -233,9 +233,10 @@ export async function makeControlPlane(
   const models = new ModelsService({ ...shared, store: new ModelRepository(), identity, signatures });
   const quotas = new QuotasService(identity);
   const clusters = new ClusterRepository();
-  const writer = new WishWriter({ ...shared, store, clusters, prices, quotas, decisions });
+  const nodes = new NodeRepository();
+  const writer = new WishWriter({ ...shared, store, clusters, nodes, prices, quotas, decisions });
   const common = { ...shared, store, writer, identity, models, prices, clusters, decisions, onChange: () => undefined };
-  const rented = new RentedPlaces({ ...common, nodes: new NodeRepository(), capacity: new CapacityRepository() });
+  const rented = new RentedPlaces({ ...common, nodes, capacity: new CapacityRepository() });
   const deploys = new DeployService({
     ...{ ...common, rented, market: new Market(common) },
     settings: { regions: ['aws/us-east-1'], allowProcess: options.allowProcess ?? false, routerHost: 'router.example' },

@@ -24,7 +24,8 @@ const made = (name: string, more: Partial<Pool> = {}): Pool =>
 const scaled = (poolId: string, provider = 'aws', region = 'us-east-1'): PoolScaling =>
   ({ poolId, provider, config: { region } }) as Partial<PoolScaling> as PoolScaling;
 const there = (pools: readonly Pool[], scalings: readonly PoolScaling[], leaving: readonly string[] = []): PoolsThere => ({
-  ...{ pools, scalings: new Map(scalings.map((one) => [one.poolId, one])), leaving: new Map([['c', new Set(leaving)]]) },
+  ...{ pools, scalings: new Map(scalings.map((one) => [one.poolId, one])) },
+  ...{ leaving: leaving.map((name) => made(name)), machines: new Map() },
 });
 
 describe('Placement: the pool of a kind of machine', () => {
