@@ -27,6 +27,8 @@ export const SkypilotCsvSettings = Place.extend({ provider: z.string().min(1).ma
 
 export type TablePlace = z.output<typeof Place>;
 
+type EditedTable = PriceTable & { readonly edition: string };
+
 export interface CsvPriceFeedOptions {
   readonly name: string;
   readonly place: TablePlace;
@@ -38,6 +40,8 @@ export interface CsvPriceFeedOptions {
 export class CsvPriceFeed implements PriceFeed {
   readonly name: string;
   readonly #options: CsvPriceFeedOptions;
+  /** What was listed last, until its prices are asked for: a large table takes long to read, and is the same one moments later. */
+  #listed: EditedTable | null = null;
 
   constructor(options: CsvPriceFeedOptions) {
     this.name = options.name;
@@ -45,19 +49,23 @@ export class CsvPriceFeed implements PriceFeed {
   }
 
   async listOfferings(regions: readonly string[]): Promise<OfferingListing> {
-    const { offerings, unreadable } = await this.#table();
+    const table = await this.#table();
+    this.#listed = table;
+    const { offerings, unreadable } = table;
     return { offerings: offerings.filter((one) => regions.includes(regionOf(one))), unreadable };
   }
 
   async observePrices(regions: readonly string[]): Promise<PriceReading> {
     const { prices, unreadable, edition } = await this.#table();
+    this.#listed = null;
     return { prices: prices.filter(({ key }) => regions.includes(regionOf(key))), unreadable, asOf: null, edition };
   }
 
-  async #table(): Promise<PriceTable & { readonly edition: string }> {
+  async #table(): Promise<EditedTable> {
     const { place, parse, timeoutMs = TIMEOUT_MS } = this.#options;
     const text = await (place.url === undefined ? fromFile(place.path ?? '') : fromAddress(place.url, timeoutMs));
-    return { ...parse(text), edition: digestOf(text) };
+    const edition = digestOf(text);
+    return this.#listed?.edition === edition ? this.#listed : { ...parse(text), edition };
   }
 }
 

@@ -5,6 +5,9 @@ import type { ObservedPrice, UnreadableRow } from '../clouds/price-feed.port.ts'
 import { CsvReader } from '../clouds/read-csv.ts';
 import type { Accelerator } from '../kernel/resources.ts';
 
+/** Lines of one table. Higher: nothing else is done for seconds while it is read; lower: the largest catalogues, some 100,000 lines, do not fit. */
+const MAX_LINES = 300_000;
+
 /** A line of a table by the names of its columns. */
 export interface TableRow {
   readonly line: number;
@@ -50,6 +53,7 @@ export function readTable(text: string, required: readonly string[]): Table {
 }
 
 function recordsOf(text: string): string[][] {
+  if (hasMoreLines(text, MAX_LINES)) throw new CloudUnknown(`The table has more than ${MAX_LINES} lines.`);
   const reader = new CsvReader();
   try {
     const records = reader.add(text.replace(/^\uFEFF/, ''));
@@ -58,6 +62,13 @@ function recordsOf(text: string): string[][] {
   } catch (error) {
     throw new CloudUnknown(`The table cannot be read: ${(error as Error).message}.`);
   }
+}
+
+/** Looked at before anything is made of them. */
+function hasMoreLines(text: string, most: number): boolean {
+  let lines = 0;
+  for (let at = text.indexOf('\n'); at !== -1 && lines <= most; at = text.indexOf('\n', at + 1)) lines += 1;
+  return lines > most;
 }
 
 /** Reads each row by itself; one that cannot be read is told with its line. */

@@ -92,6 +92,28 @@ describe('Prices from tables: what is not there, or not all of it, is unknown', 
     }
   });
 
+  test('more lines than anybody can look at, before anything is made of them', async () => {
+    const path = join(folder, 'endless.csv');
+    await writeFile(path, OWN + '\n'.repeat(20_000_000));
+    const before = process.memoryUsage().heapUsed;
+    await expect(priceCsvFeed('ours', { path }).observePrices(['rack/cellar'])).rejects.toThrow('more than 300000 lines');
+    expect(process.memoryUsage().heapUsed - before).toBeLessThan(100 * 1024 * 1024);
+  });
+
+  test('a table that changed between its two questions is read anew, and tells its edition', async () => {
+    const path = join(folder, 'edited.csv');
+    await writeFile(path, OWN);
+    const feed = priceCsvFeed('ours', { path });
+    await feed.listOfferings(['rack/cellar']);
+    const first = await feed.observePrices(['rack/cellar']);
+    expect((await feed.observePrices(['rack/cellar'])).edition).toBe(first.edition);
+    await feed.listOfferings(['rack/cellar']);
+    await writeFile(path, OWN.replace('1.25', '1.3'));
+    const second = await feed.observePrices(['rack/cellar']);
+    expect(second.edition).not.toBe(first.edition);
+    expect(second.prices.map(({ amount }) => amount)).toContain('1.3');
+  });
+
   test('a file that is not there', async () => {
     const feed = priceCsvFeed('ours', { path: join(folder, 'none.csv') });
     await expect(feed.observePrices(['rack/cellar'])).rejects.toThrow(CloudUnknown);
