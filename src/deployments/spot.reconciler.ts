@@ -20,7 +20,7 @@ import { knownHourlyOf } from './workload-cost.ts';
 export interface SpotReconcilerDeps extends SpotWorldsDeps {
   readonly database: Database;
   readonly clusters: SpotWorldsDeps['clusters'] & Pick<ClusterStore, 'lockPools'>;
-  readonly writer: Pick<WishWriter, 'checkQuotas'>;
+  readonly writer: Pick<WishWriter, 'checkQuotas' | 'claim'>;
   readonly decisions: Pick<DecisionsService, 'record'>;
   readonly logger: Logger;
   /** Null while another instance leads. */
@@ -79,7 +79,7 @@ export class SpotReconciler implements Reconciliation<SpotPassInput, SpotPassPla
     return this.#deps.database.read(SCOPE, (tx) => this.#worlds.read(tx, only));
   }
 
-  /** Everything of one share in one transaction, nothing but what is remembered if a quota forbids more. False = it follows from rows that changed. */
+  /** Everything of one share in one transaction, nothing but what is remembered if a limit forbids more. False = it follows from rows that changed. */
   async #write(tx: Transaction, step: Step): Promise<boolean> {
     const { store, spot } = this.#deps;
     const { deployment, cluster, plan } = step;
@@ -88,7 +88,7 @@ export class SpotReconciler implements Reconciliation<SpotPassInput, SpotPassPla
     const live = (await store.workloads(tx, [deployment.id])).filter(({ removedAt }) => removedAt === null);
     if (locked?.version !== deployment.version || !isSame(step.live, live)) return false;
     if (!(await this.#arePresent(tx, plan))) return false;
-    const changes = (await this.#isWithinQuotas(tx, step)) ? plan.changes : [];
+    const changes = (await this.#isAllowed(tx, step)) ? plan.changes : [];
     const memory = changes === plan.changes ? plan.memory : { ...plan.memory, held: plan.here };
     const owner = { deploymentId: deployment.id, cluster, teamId: deployment.teamId };
     if (plan.isNews || changes.length > 0) await spot.saveMemory(tx, owner, memory);
@@ -103,14 +103,18 @@ export class SpotReconciler implements Reconciliation<SpotPassInput, SpotPassPla
     return (await this.#deps.clusters.lockPools(tx, added, 'use')).length === added.length;
   }
 
-  async #isWithinQuotas(tx: Transaction, { deployment, live, world, plan }: Step): Promise<boolean> {
+  /** Quotas, and what sources of machines have left for the pools that grow. */
+  async #isAllowed(tx: Transaction, { deployment, live, world, plan }: Step): Promise<boolean> {
+    const { writer, clock, logger } = this.#deps;
     const { id: deploymentId, teamId, projectId } = deployment;
+    if (plan.changes.length === 0) return true;
     const after = countsAfter(live, plan.changes);
     const wanted = { replicas: sumOf(after), hourly: knownHourlyOf(after, world.rates) };
-    if (wanted.replicas <= sumOf(live) && wanted.hourly <= knownHourlyOf(live, world.rates)) return true;
-    const refused = await this.#deps.writer.checkQuotas(tx, { teamId, projectId, deploymentId }, wanted);
-    if (refused)
-      this.#deps.logger.warn({ deployment: deploymentId, why: refused.message }, 'a quota keeps replicas from being spread anew');
+    const isMore = wanted.replicas > sumOf(live) || wanted.hourly > knownHourlyOf(live, world.rates);
+    const refused =
+      (isMore ? await writer.checkQuotas(tx, { teamId, projectId, deploymentId }, wanted) : null) ??
+      (await writer.claim(tx, { before: live, after }, { at: clock.now(), principal: PRINCIPAL }));
+    if (refused) logger.warn({ deployment: deploymentId, why: refused.message }, 'a limit keeps replicas from being spread anew');
     return refused === null;
   }
 
