@@ -9,7 +9,7 @@ import { isServing } from './observe-replicas.ts';
 import { isPlaced } from './placement.ts';
 import { isHeld, type Replica, type SeenProblem, type Workload } from './replica.ts';
 import type { Revision } from './revision.ts';
-import { advanceRollout, effectiveWeights, type Rollout, type RolloutFacts, type RolloutPace } from './rollout.ts';
+import { advanceRollout, effectiveWeights, paceOf, type Rollout, type RolloutFacts, type RolloutPace } from './rollout.ts';
 import { wakeRolledBack } from './wake-rolled-back.ts';
 import { knownHourlyOf } from './workload-cost.ts';
 
@@ -70,7 +70,8 @@ export interface WorkloadsPlan {
  * made again after a crash in the middle asks for the rest.
  */
 export function planWorkloads(world: DeploymentWorld, pace: LoopPace, now: Instant): WorkloadsPlan {
-  const rollout = world.rollout && advanceRollout(world.rollout, rolloutFacts(world, world.rollout), pace, now);
+  const rollout =
+    world.rollout && advanceRollout(world.rollout, rolloutFacts(world, world.rollout), paceOf(pace, world.deployment.spec), now);
   const wish = nextWish(world, rollout, now);
   const after = { ...world, deployment: wish, rollout };
   const workloads = world.observed ? nextWorkloads(after, now) : world.workloads;

@@ -1,7 +1,7 @@
 import { splitByLargestRemainder } from '../kernel/money.ts';
 import type { Id } from '../kernel/id.ts';
 import type { Instant } from '../kernel/instant.ts';
-import type { TrafficWeight } from './deployment.ts';
+import { DEFAULT_READINESS_TIMEOUT_MS, type DeploymentSpec, type TrafficWeight } from './deployment.ts';
 
 /**
  * starting → shifting (in steps) → draining → done, and back to starting where a cluster is wiped on the way; a new revision that fails goes rolling_back → rolled_back, or failed when there was
@@ -49,9 +49,21 @@ export interface Rollout {
 export interface RolloutPace {
   /** How long each share is watched, in ms. Higher makes rollouts slow, lower moves on before errors show. */
   readonly stepMs: number;
-  /** A new revision that is not ready by then has failed, in ms. Higher leaves a broken rollout open, lower fails slow starters. */
+  /** A new revision that is not ready by then has failed, in ms; `paceOf` adds what a wish needs. Higher leaves a broken rollout open, lower fails slow starters. */
   readonly progressDeadlineMs: number;
 }
+
+/** Until a machine that is rented has joined. Higher: what will never run is told late; lower: a slow machine is taken for a fault of the revision. */
+const MACHINE_MS = 600_000;
+
+/** The pace of one deployment: a replica has the time that its wish gives it, and before that its machine has to come. */
+export function paceOf<P extends RolloutPace>(pace: P, { readinessTimeoutMs, placement }: Patience): P {
+  const longer = Math.max(0, (readinessTimeoutMs ?? 0) - DEFAULT_READINESS_TIMEOUT_MS);
+  const machine = (placement.places ?? []).length > 0 ? MACHINE_MS : 0;
+  return { ...pace, progressDeadlineMs: pace.progressDeadlineMs + longer + machine };
+}
+
+type Patience = Pick<DeploymentSpec, 'readinessTimeoutMs'> & { readonly placement: Pick<DeploymentSpec['placement'], 'places'> };
 
 /** What is known about the new revision and the old ones. */
 export interface RolloutFacts {

@@ -9,6 +9,7 @@ import type { Replica, Workload } from '../../src/deployments/replica.ts';
 import {
   advanceRollout,
   effectiveWeights,
+  paceOf,
   type Rollout,
   type RolloutFacts,
   type RolloutState,
@@ -44,6 +45,19 @@ const good: RolloutFacts = {
 /** Somebody deleted everything there: neither the workload nor its replicas are to be seen. */
 const wiped = { told: false, lost: true, serving: 0 };
 const first = { fromWeights: [], fromRevisionId: null };
+
+describe('Rollout: how long a new revision may take', () => {
+  const places = [{ cluster: 'east', pool: 't4', weight: 1 }];
+  test.each<[string, Parameters<typeof paceOf>[1], number]>([
+    ['nothing asked for', { placement: {} }, 180_000],
+    ['less than usual', { readinessTimeoutMs: 5_000, placement: {} }, 180_000],
+    ['a large model that takes half an hour', { readinessTimeoutMs: 1_800_000, placement: {} }, 1_860_000],
+    ['a machine that must be rented first', { placement: { places } }, 780_000],
+    ['both', { readinessTimeoutMs: 1_800_000, placement: { places } }, 2_460_000],
+  ])('%s', (_, spec, deadline) => {
+    expect(paceOf({ ...PACE, progressDeadlineMs: 180_000 }, spec)).toEqual({ ...PACE, progressDeadlineMs: deadline });
+  });
+});
 
 describe('Rollout: what follows from what is known', () => {
   test.each<[string, [Rollout, Partial<RolloutFacts>, number], string]>([
