@@ -26,8 +26,11 @@ export class CloudResolver {
   @Query(() => [CloudType], {
     description: 'Who rents machines and says prices, as configured. For administrators of the platform.',
   })
-  clouds(@Ctx() { principal }: ApiContext): CloudType[] {
-    return this.#service.list(principal).map(toCloudType);
+  clouds(
+    @Ctx() { principal }: ApiContext,
+    @Arg('name', () => String, { nullable: true, description: 'Only the one that is called so.' }) name: string | null,
+  ): CloudType[] {
+    return this.#service.list(principal, name).map(toCloudType);
   }
 
   @FieldResolver(() => CloudFeedType, { nullable: true, description: 'How its prices are read; null = they are not.' })

@@ -14,6 +14,9 @@ import type { RentedPools } from './rented-pools.port.ts';
 /** A provider that has not answered by then is not waited for. Higher: whoever asks waits; lower: slow accounts are never known. */
 export const ANSWER_MS = 25_000;
 
+/** Questions to one cloud that are under way at once. Higher: one that hangs collects them; lower: people wait for each other. */
+const MAX_UNDER_WAY = 4;
+
 export interface CloudsDeps {
   readonly clouds: readonly ConfiguredCloud[];
   readonly feedAges: FeedAges;
@@ -31,14 +34,17 @@ export type BillAnswer = { readonly bill: Bill } | { readonly problem: string };
 /** Who rents machines and says prices here, whether they can be used, and what they charged. For administrators of the platform. */
 export class CloudsService {
   readonly #deps: CloudsDeps;
+  /** By cloud and question. */
+  readonly #underWay = new Map<string, Map<string, Promise<unknown>>>();
 
   constructor(deps: CloudsDeps) {
     this.#deps = deps;
   }
 
-  /** In the order of the configuration; none for others. */
-  list(principal: Principal): readonly ConfiguredCloud[] {
-    return mayDo(principal, 'cloud.read', PLATFORM) ? this.#deps.clouds : [];
+  /** In the order of the configuration, or the one of that name; none for others. */
+  list(principal: Principal, name: string | null = null): readonly ConfiguredCloud[] {
+    if (!mayDo(principal, 'cloud.read', PLATFORM)) return [];
+    return name === null ? this.#deps.clouds : this.#deps.clouds.filter((one) => one.name === name);
   }
 
   /** What was heard of the feeds, by name. */
@@ -72,7 +78,7 @@ export class CloudsService {
     if (!source || !mayDo(principal, 'cloud.bill', PLATFORM)) return null;
     if (from > to) return { problem: 'The range ends before it begins.' };
     try {
-      return { bill: await this.#inTime(source.fetchBill(from, to)) };
+      return { bill: await this.#inTime(cloud, `bill ${from} ${to}`, () => source.fetchBill(from, to)) };
     } catch (error) {
       return { problem: this.#wordsOf(error, cloud) };
     }
@@ -81,7 +87,7 @@ export class CloudsService {
   async #found({ name, check }: ConfiguredCloud): Promise<readonly CheckFinding[]> {
     if (!check) return [];
     try {
-      return await this.#inTime(check.check());
+      return await this.#inTime(name, 'check', () => check.check());
     } catch (error) {
       return [{ aspect: 'credentials', status: 'unknown', message: this.#wordsOf(error, name) }];
     }
@@ -106,15 +112,30 @@ export class CloudsService {
     return 'It could not be asked; the log says why.';
   }
 
-  async #inTime<T>(answer: Promise<T>): Promise<T> {
+  /** Whoever asks the same while it is under way waits for the same answer. */
+  async #inTime<T>(cloud: string, question: string, ask: () => Promise<T>): Promise<T> {
     const ms = this.#deps.answerMs ?? ANSWER_MS;
     const { promise: late, reject } = Promise.withResolvers<never>();
     const timer = setTimeout(() => reject(new CloudUnknown(`no answer within ${ms / 1000} s`)), ms);
     try {
-      return await Promise.race([answer, late]);
+      return await Promise.race([this.#shared(cloud, question, ask), late]);
     } finally {
       clearTimeout(timer);
     }
+  }
+
+  #shared<T>(cloud: string, question: string, ask: () => Promise<T>): Promise<T> {
+    const mine = this.#underWay.get(cloud) ?? new Map<string, Promise<unknown>>();
+    this.#underWay.set(cloud, mine);
+    const known = mine.get(question);
+    // The same question has answers of the same kind.
+    if (known) return known as Promise<T>;
+    if (mine.size >= MAX_UNDER_WAY) throw new CloudUnknown(`${mine.size} earlier questions are not answered yet`);
+    const asked = ask().finally(() => mine.delete(question));
+    // Whoever waited may have gone when it fails.
+    asked.catch(() => undefined);
+    mine.set(question, asked);
+    return asked;
   }
 }
 

@@ -16,11 +16,13 @@ export interface RestLimits {
   readonly maxBytes: number;
   /** Of one list. Higher: a list without an end is read for long; lower: large accounts cannot be read. */
   readonly maxPages: number;
+  /** Of all pages of one list together. Higher: memory; lower: large accounts cannot be read. */
+  readonly maxListBytes: number;
 }
 
 export const REST_LIMITS: RestLimits = {
   ...{ timeoutMs: 30_000, tries: 4, maxRetryAfterMs: 20_000 },
-  ...{ maxBytes: 64 * 1024 * 1024, maxPages: 1_000 },
+  ...{ maxBytes: 64 * 1024 * 1024, maxPages: 1_000, maxListBytes: 256 * 1024 * 1024 },
 };
 
 /** The first wait where the provider says nothing; each further one is twice as long. */
@@ -57,6 +59,8 @@ export interface RestAnswer {
   readonly headers: Readonly<Record<string, string>>;
   /** Null without a body. */
   readonly body: unknown;
+  /** Of the body, as it came. */
+  readonly bytes: number;
 }
 
 /**
@@ -85,9 +89,13 @@ export class RestClient {
 
   /** The answer, checked. Every refusal is `CloudUnknown`: for questions that a provider that works answers. */
   async ask<T>(call: RestCall, shape: z.ZodType<T>): Promise<T> {
+    return readAs(call, await this.#answered(call), shape);
+  }
+
+  async #answered(call: RestCall): Promise<RestAnswer> {
     const answer = await this.send(call);
     if (answer.status < 200 || answer.status > 299) throw refused(call, answer);
-    return readAs(call, answer, shape);
+    return answer;
   }
 
   /** Like `ask`; null for what is not there. */
@@ -100,17 +108,22 @@ export class RestClient {
 
   /**
    * All pages of a list. `next` says how to ask for the page after one; null = that was the last. A page that leads to one that was read already,
-   * and a list without an end, are `CloudUnknown`.
+   * and a list without an end or too large for memory, are `CloudUnknown`.
    */
   async pages<P>(first: RestCall, shape: z.ZodType<P>, next: (page: P) => RestCall | null): Promise<P[]> {
     const pages: P[] = [];
     const asked = new Set<string>();
+    let bytes = 0;
     for (let call: RestCall | null = first; call; call = next(pages.at(-1) as P)) {
       const address = JSON.stringify([call.path, call.query, call.body]);
       if (asked.has(address)) throw new CloudUnknown(`${nameOf(call)}: a page of the list leads back to itself`);
       if (asked.size >= this.limits.maxPages) throw new CloudUnknown(`${nameOf(call)}: the list has no end`);
       asked.add(address);
-      pages.push(await this.ask(call, shape));
+      const answer = await this.#answered(call);
+      bytes += answer.bytes;
+      if (bytes > this.limits.maxListBytes)
+        throw new CloudUnknown(`${nameOf(call)}: the list is larger than ${this.limits.maxListBytes} bytes`);
+      pages.push(readAs(call, answer, shape));
     }
     return pages;
   }
@@ -136,8 +149,8 @@ export class RestClient {
     try {
       const sent = body === undefined ? null : JSON.stringify(body);
       const answer = await request(url, { method, headers, body: sent, signal });
-      const text = await this.#textOf(answer.body);
-      return { status: answer.statusCode, headers: flat(answer.headers), body: this.#parse(text, answer.statusCode) };
+      const { text, bytes } = await this.#textOf(answer.body);
+      return { status: answer.statusCode, headers: flat(answer.headers), body: this.#parse(text, answer.statusCode), bytes };
     } catch (error) {
       if (error instanceof CloudUnknown) throw error;
       const words = signal.aborted ? `no answer within ${this.limits.timeoutMs} ms` : (error as Error).message;
@@ -183,7 +196,7 @@ export class RestClient {
     }
   }
 
-  async #textOf(body: AsyncIterable<Buffer>): Promise<string> {
+  async #textOf(body: AsyncIterable<Buffer>): Promise<{ readonly text: string; readonly bytes: number }> {
     const chunks: Buffer[] = [];
     let bytes = 0;
     for await (const chunk of body) {
@@ -191,7 +204,7 @@ export class RestClient {
       if (bytes > this.limits.maxBytes) throw new CloudUnknown(`the answer is larger than ${this.limits.maxBytes} bytes`);
       chunks.push(chunk);
     }
-    return Buffer.concat(chunks).toString('utf8');
+    return { text: Buffer.concat(chunks).toString('utf8'), bytes };
   }
 
   /** Proxies tell of trouble in HTML: the status counts then. */

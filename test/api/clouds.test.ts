@@ -1,5 +1,5 @@
 // A real API whose file of clouds names a simulated market, machines of its own and commands; the command line asks it, in process.
-import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -20,6 +20,7 @@ import { uid } from '../support/nodes.ts';
 import { quietLogger } from '../support/quiet-logger.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'purser-clouds-'));
+const calls = join(folder, 'calls');
 const play = {
   offerings: [{ region: 'north', zones: ['a'], instanceType: 'big', cpu: 4, memoryGib: 16, onDemand: '0.5', spot: '0.2' }],
   quota: 2,
@@ -44,7 +45,7 @@ beforeAll(async () => {
       play: { kind: 'simulated', ...play, prices: { regions: ['play/north'], everyMinutes: 5 } },
       rack: { kind: 'machines', machines: rack },
       well: { kind: 'command', command: command('well', 'echo []') },
-      ill: { kind: 'command', command: command('ill', 'echo "no such account" >&2; exit 3') },
+      ill: { kind: 'command', command: command('ill', `echo x >> '${calls}'; echo "no such account" >&2; exit 3`) },
     }),
   );
   api = await startApi({ env: { PURSER_CLOUDS_FILE: cloudsFile } });
@@ -81,7 +82,11 @@ describe('Clouds by name: list and check', () => {
     expect(stdout).toMatch(/^rack +quota +ok +0 of 1 machines are taken\.$/m);
     expect(stdout).toMatch(/^well +permissions +ok +The command answers\.$/m);
     expect(stdout).toMatch(/^ill +permissions +failed +Mend the command: .*no such account$/m);
+    const asked = () => readFileSync(calls, 'utf8').length;
+    const before = asked();
     expect((await admin.run(['clouds', 'check', 'well'])).code).toBe(EXIT.OK);
+    // Nobody else is asked.
+    expect(asked()).toBe(before);
     expect((await admin.run(['clouds', 'check', 'nobody'])).code).toBe(EXIT.NOT_FOUND);
   });
 
@@ -175,5 +180,22 @@ describe('Clouds by name: one that does not answer', () => {
     expect(await service().bill(somebody, { cloud: 'hangs', from: 0, to: 1 })).toEqual({
       problem: 'It cannot be asked: no answer within 0.05 s.',
     });
+  });
+
+  test('however often one that hangs is asked the same, it is asked once; of other questions it collects only a few', async () => {
+    let asked = 0;
+    const check = () => {
+      asked += 1;
+      return never<never>();
+    };
+    const counted = cloud('hangs', { check });
+    const clouds = new CloudsService({
+      ...{ clouds: [counted], rentedPools: { rentedFrom: () => Promise.resolve([]) }, logger: quietLogger, answerMs: 20 },
+      ...{ feedAges: { feeds: () => Promise.resolve([]) }, database: api.db.database, clock: { now: () => 0 } },
+    });
+    for (let n = 0; n < 3; n += 1) await Promise.all([clouds.check(somebody, counted), clouds.check(somebody, counted)]);
+    expect(asked).toBe(1);
+    const bills = await Promise.all([1, 2, 3, 4, 5].map((to) => clouds.bill(somebody, { cloud: 'hangs', from: 0, to })));
+    expect(bills.filter((one) => one && 'problem' in one && /4 earlier questions/.test(one.problem))).toHaveLength(2);
   });
 });

@@ -82,6 +82,9 @@ describe('Cloud port: providers asked by REST', () => {
     await expect(client.pages({ path: '/things' }, Shape, () => next('1'))).rejects.toThrow(/leads back/);
     let page = 0;
     await expect(client.pages({ path: '/things' }, Shape, () => next(String((page += 1))))).rejects.toThrow(/no end/);
+    const large = await opened([{ body: { n: 1, more: 'x'.repeat(500) } }], { limits: { maxBytes: 1_000, maxListBytes: 1_200 } });
+    await expect(large.client.pages({ path: '/things' }, Shape, () => next(String((page += 1))))).rejects.toThrow(/larger than/);
+    expect(large.double.seen).toHaveLength(3);
   });
 
   test('money is handed on as it was written', async () => {

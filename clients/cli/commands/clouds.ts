@@ -25,8 +25,8 @@ const Clouds = graphql(`
 `);
 
 const CheckClouds = graphql(`
-  query CheckClouds {
-    clouds {
+  query CheckClouds($name: String) {
+    clouds(name: $name) {
       name
       check {
         aspect
@@ -109,16 +109,8 @@ const cloudTable = (clouds: CloudsQuery['clouds']): string =>
 const NONE = 'No clouds are configured (PURSER_CLOUDS_FILE).';
 
 async function check({ client, output }: Cli, name: string | undefined): Promise<void> {
-  const { clouds } = await client().request(CheckClouds);
-  const asked =
-    name === undefined
-      ? clouds
-      : [
-          found(
-            clouds.find((one) => one.name === name),
-            `cloud ${name}`,
-          ),
-        ];
+  const { clouds: asked } = await client().request(CheckClouds, { name: name ?? null });
+  if (name !== undefined) found(asked[0], `cloud ${name}`);
   output.result(asked, () => (asked.length > 0 ? findingTable(asked) : NONE));
   const failed = asked.flatMap((one) => one.check).filter(({ status }) => status === 'FAILED').length;
   if (failed > 0) throw new CommandFailure(`${failed} findings need a mend.`, EXIT.REFUSED);

@@ -1089,7 +1089,9 @@ export type CloudsQueryVariables = Exact<{ [key: string]: never; }>;
 
 export type CloudsQuery = { clouds: Array<{ name: string, kind: string, rentsMachines: boolean, hasBills: boolean, feed: { regions: Array<string>, everySeconds: number, readAt: string | null, staleSince: string | null, error: string | null } | null }> };
 
-export type CheckCloudsQueryVariables = Exact<{ [key: string]: never; }>;
+export type CheckCloudsQueryVariables = Exact<{
+  name?: string | null | undefined;
+}>;
 
 
 export type CheckCloudsQuery = { clouds: Array<{ name: string, check: Array<{ aspect: CloudAspect, status: CloudFindingStatus, message: string }> }> };
@@ -1938,8 +1940,8 @@ export const CloudsDocument = new TypedDocumentString(`
 }
     `) as unknown as TypedDocumentString<CloudsQuery, CloudsQueryVariables>;
 export const CheckCloudsDocument = new TypedDocumentString(`
-    query CheckClouds {
-  clouds {
+    query CheckClouds($name: String) {
+  clouds(name: $name) {
     name
     check {
       aspect
