@@ -1,3 +1,5 @@
+import type { PicoUsd } from '../kernel/money.ts';
+
 /** A decimal number, exactly: `digits` × 10^−`scale`. */
 export interface Decimal {
   readonly digits: bigint;
@@ -45,6 +47,19 @@ export function roundedTo(value: Decimal, scale: number): bigint {
   const unit = 10n ** BigInt(value.scale - scale);
   const half = value.digits < 0n ? -(unit / 2n) : unit / 2n;
   return (value.digits + half) / unit;
+}
+
+/** Of a pico-dollar: finer decimals are rounded half away from zero. */
+const PICO_DECIMALS = 12;
+/** No charge is larger, in either direction: a million million dollars. Higher: a line of a broken bill drowns all others; lower: none. */
+const MAX_CHARGE = 10n ** 24n;
+
+/** What a bill charges, in pico-dollars; null if that is no amount, or none that anybody was ever charged. */
+export function chargeOf(text: string): PicoUsd | null {
+  const value = parseDecimal(text);
+  if (!value) return null;
+  const charge = roundedTo(value, PICO_DECIMALS);
+  return charge > MAX_CHARGE || charge < -MAX_CHARGE ? null : charge;
 }
 
 const at = ({ digits, scale: from }: Decimal, scale: number): bigint => digits * 10n ** BigInt(scale - from);

@@ -1,7 +1,7 @@
 import type { Instant } from '../kernel/instant.ts';
 import type { PicoUsd } from '../kernel/money.ts';
 import type { BillLine } from './bill.port.ts';
-import { parseDecimal, roundedTo } from './decimal.ts';
+import { chargeOf } from './decimal.ts';
 
 /** Columns without which a file is no bill (FOCUS 1.0 and later). */
 export const FOCUS_COLUMNS = [
@@ -16,9 +16,6 @@ export const FOCUS_COLUMNS = [
 
 /** A row by the names of its columns; empty cells and `NULL` are left out. */
 export type FocusRow = ReadonlyMap<string, string>;
-
-/** Of a pico-dollar: finer decimals are rounded half away from zero. */
-const PICO_DECIMALS = 12;
 
 export function focusRow(header: readonly string[], cells: readonly string[]): FocusRow {
   const named = cells.map((cell, column): [string, string] => [header[column] ?? '', cell]);
@@ -54,10 +51,7 @@ export function instantOf(text: string | undefined): Instant | null {
   return Number.isSafeInteger(at) ? at : null;
 }
 
-function costOf(text: string | undefined): PicoUsd | null {
-  const value = parseDecimal(text ?? '');
-  return value && roundedTo(value, PICO_DECIMALS);
-}
+const costOf = (text: string | undefined): PicoUsd | null => chargeOf(text ?? '');
 
 /** A charge counts, whatever became of its tags. */
 function tagsOf(text: string | undefined): Record<string, string> {

@@ -78,6 +78,10 @@ describe('Cloud port: what a FOCUS row says', () => {
   test.each([
     ['no cost', row('')],
     ['a cost in words', row('much')],
+    ['a cost without end', row('1e400')],
+    ['more than all there is', row('1e13')],
+    ['three hundred digits', row('1'.repeat(300))],
+    ['less than nothing was ever given back', row('-1e13')],
     ['another currency', row('1', { currency: 'EUR' })],
     ['a period that ends before it begins', row('1', { start: '2024-09-04T00:00:00Z' })],
     ['a period that is none', row('1', { start: 'September' })],

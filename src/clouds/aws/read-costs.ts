@@ -2,7 +2,7 @@ import type { Instant } from '../../kernel/instant.ts';
 import { DAY_MS } from '../../kernel/instant.ts';
 import type { PicoUsd } from '../../kernel/money.ts';
 import type { BillLine } from '../bill.port.ts';
-import { parseDecimal, roundedTo } from '../decimal.ts';
+import { chargeOf } from '../decimal.ts';
 
 /** What is read of a group of GetCostAndUsage. */
 export interface CostGroup {
@@ -50,6 +50,5 @@ export function costOf(
   metric: { readonly Amount?: string | undefined; readonly Unit?: string | undefined } | undefined,
 ): PicoUsd | string {
   if (metric?.Unit !== 'USD') return `its currency is ${metric?.Unit ?? 'not said'}`;
-  const value = parseDecimal(metric.Amount ?? '');
-  return value ? roundedTo(value, 12) : 'its cost cannot be read';
+  return chargeOf(metric.Amount ?? '') ?? 'its cost cannot be read';
 }

@@ -1,6 +1,6 @@
 import { DAY_MS, type Instant } from '../../kernel/instant.ts';
 import type { PicoUsd } from '../../kernel/money.ts';
-import { parseDecimal, roundedTo } from '../decimal.ts';
+import { chargeOf } from '../decimal.ts';
 
 /** What was charged on a day, by two names; numbers as they were written. */
 export interface CostRow {
@@ -21,11 +21,11 @@ export function readCosts({ columns, rows }: CostTable, names: readonly string[]
     const cell = (name: string): string => row[at(name)] ?? '';
     const [, year = '', month = '', date = ''] = /^(\d{4})(\d{2})(\d{2})$/.exec(cell('UsageDate')) ?? [];
     const day = Date.parse(`${year}-${month}-${date}T00:00:00Z`);
-    const cost = parseDecimal(cell('Cost'));
+    const cost = chargeOf(cell('Cost'));
     if (Number.isNaN(day)) return `its day is ${cell('UsageDate')}`;
-    if (!cost) return `its cost is ${cell('Cost')}`;
+    if (cost === null) return `its cost is ${cell('Cost')}`;
     if (cell('Currency') !== 'USD') return `its currency is ${cell('Currency')}`;
-    return { day, names: names.map(cell), cost: roundedTo(cost, 12) };
+    return { day, names: names.map(cell), cost };
   });
 }
 
