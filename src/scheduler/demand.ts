@@ -55,9 +55,12 @@ export const ANY_GPU = 'any';
 /** Devices that are no GPU that CUDA runs on. */
 const OTHER_DEVICES = /^(Inferentia|Trainium|Gaudi|Qualcomm|Radeon|MI\d|TPU)/;
 
-/** Memory that one device gives, in MiB: of a share of a device that share. */
-export const memoryOfDevice = ({ memoryMib, countMilli }: Accelerator): number =>
-  Math.floor((memoryMib * Math.min(1000, countMilli)) / 1000);
+/** Memory that one device gives, in MiB: of a share of a device that share. A third is told as 333 thousandths, and is a third. */
+export function memoryOfDevice({ memoryMib, countMilli }: Accelerator): number {
+  if (countMilli <= 0 || countMilli >= 1000) return countMilli <= 0 ? 0 : memoryMib;
+  const parts = Math.round(1000 / countMilli);
+  return Math.floor(1000 / parts) === countMilli ? Math.floor(memoryMib / parts) : Math.floor((memoryMib * countMilli) / 1000);
+}
 
 /** Why what a machine has does not do; null = it does. */
 export type AcceleratorMisfit = 'MISSING' | 'MODEL' | 'COUNT' | 'MEMORY';

@@ -5,7 +5,7 @@ import { regionOf } from '../../src/clouds/offering-key.ts';
 import type { CapacityType } from '../../src/clouds/offering.ts';
 import { PICO_PER_USD } from '../../src/kernel/money.ts';
 import { CostModel, totalOf } from '../../src/scheduler/cost-model.ts';
-import { ANY_GPU, type Demand, type PlacementPolicy } from '../../src/scheduler/demand.ts';
+import { ANY_GPU, memoryOfDevice, type Demand, type PlacementPolicy } from '../../src/scheduler/demand.ts';
 import { filterOfferings, machinesFor, replicasPerMachine } from '../../src/scheduler/filter-offerings.ts';
 import type { PlaceFacts } from '../../src/scheduler/place-facts.ts';
 import { planPlacement } from '../../src/scheduler/plan-placement.ts';
@@ -57,6 +57,19 @@ const made = asked.map(({ seed, base, replicas, penalty, mibPerHour, bytes, regi
 });
 
 describe('Scheduler core: filter, score, fill', () => {
+  test.each([
+    [333, 8_192],
+    [166, 4_096],
+    [500, 12_288],
+    [125, 3_072],
+    [700, 17_203],
+    [1000, 24_576],
+    [4000, 24_576],
+    [0, 0],
+  ])('of a GPU of 24 GiB, %i thousandths have %i MiB: a third is a third', (countMilli, memory) => {
+    expect(memoryOfDevice({ model: 'A10', countMilli, memoryMib: 24_576 })).toBe(memory);
+  });
+
   test('columns of numbers and plain rules agree: what is kept, each reason, and the cheapest with all its parts', () => {
     fc.assert(
       fc.property(made, ({ demand, policy, market, facts }) => {
