@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { link, mkdir, open, readdir, readFile, rm } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import type { StateStore } from './state-store.port.ts';
 
 const VERSION = /^state-(\d{1,15})\.json$/;
@@ -24,7 +24,8 @@ export class FileState implements StateStore {
   }
 
   async save(text: string, after: number): Promise<boolean> {
-    await mkdir(this.#folder, { recursive: true, mode: 0o700 });
+    const made = await mkdir(this.#folder, { recursive: true, mode: 0o700 });
+    if (made !== undefined) await syncFolder(dirname(made));
     const draft = join(this.#folder, `draft-${randomBytes(8).toString('hex')}`);
     try {
       await writeDown(draft, text);
@@ -41,6 +42,7 @@ export class FileState implements StateStore {
   async #claim(draft: string, version: number): Promise<boolean> {
     try {
       await link(draft, this.#file(version));
+      await syncFolder(this.#folder);
       return true;
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false;
@@ -69,6 +71,16 @@ async function writeDown(file: string, text: string): Promise<void> {
   const handle = await open(file, 'wx', 0o600);
   try {
     await handle.writeFile(text);
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
+/** A name is on the disk once its folder is. */
+async function syncFolder(folder: string): Promise<void> {
+  const handle = await open(folder, 'r');
+  try {
     await handle.sync();
   } finally {
     await handle.close();

@@ -95,8 +95,8 @@ const CLOUDS: Readonly<Record<string, Kind>> = {
     });
     return { machines: own, feed: own, check: own };
   }),
-  simulated: kindOf(SimulatedSettings, (settings, entry) => {
-    const simulated = new SimulatedCloud({ ...entry.deps, ...settings, name: entry.name, state: stateOf(entry) });
+  simulated: kindOf(SimulatedSettings, ({ state, ...settings }, entry) => {
+    const simulated = new SimulatedCloud({ ...entry.deps, ...settings, name: entry.name, state: stateOf(entry, state) });
     return { machines: simulated, feed: simulated, bill: simulated, check: simulated };
   }),
 };

@@ -142,10 +142,14 @@ const list: MachineList = {
 };
 const own: CloudPool = { ...pool, region: 'here', instanceType: 'big', capacityType: 'on_demand' };
 
-function machines(power: string | null = null, state = folder()): { provider: MachinesCloud; pass: () => Promise<void> } {
+function machines(
+  power: string | null = null,
+  state = folder(),
+  listed = list,
+): { provider: MachinesCloud; pass: () => Promise<void> } {
   let now = 1_800_000_000_000;
   const provider = new MachinesCloud({
-    ...{ name: 'rack', clock: { now: () => now }, list, state: new FileState(state) },
+    ...{ name: 'rack', clock: { now: () => now }, list: listed, state: new FileState(state) },
     power: power === null ? null : { ...CommandSettings.parse({ command: ['/bin/sh', '-c', power, 'power'] }), env: process.env },
   });
   const isSettled = async (): Promise<boolean> =>
@@ -346,5 +350,18 @@ describe("Cloud port: machines of one's own, beyond it", () => {
     writeFileSync(mended, '');
     await eventually(async () => (await nodesOf(provider, 'gone')).length === 1);
     expect(await renting(provider, 4)).toEqual({ outcome: 'accepted' });
+  });
+
+  test('of many machines that wait for their power a few are woken at once', async () => {
+    const place = folder();
+    const many = Array.from({ length: 30 }, (_, n) => ({ ...list.machines[0]!, name: `m${n}`, nodeName: `node-m${n}` }));
+    const program = `touch ${place}/at.$$; ls ${place} | grep -c at. >> ${place}/counts; sleep 0.05; rm ${place}/at.$$`;
+    const { provider, pass } = machines(program, folder(), { ...list, machines: many });
+    await renting(provider, 30);
+    await pass();
+    expect(await nodesOf(provider, 'running')).toHaveLength(30);
+    const counts = readFileSync(join(place, 'counts'), 'utf8').trim().split('\n').map(Number);
+    expect(counts).toHaveLength(30);
+    expect(Math.max(...counts)).toBeLessThanOrEqual(8);
   });
 });

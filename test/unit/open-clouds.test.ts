@@ -111,6 +111,8 @@ describe('Clouds by configuration: the file', () => {
     const { providers } = opened({
       rack: { kind: 'machines', machines },
       cellar: { kind: 'machines', machines, state: 'cellar' },
+      play: { kind: 'simulated' },
+      toy: { kind: 'simulated', state: 'toys' },
     });
     const pool = {
       key: 'k',
@@ -123,6 +125,8 @@ describe('Clouds by configuration: the file', () => {
     };
     for (const provider of providers.values()) await provider.ensurePool(pool, { epoch: 1 });
     expect(readdirSync(join(folder, 'clouds', 'rack'))).toEqual(readdirSync(join(folder, 'cellar')));
+    expect(readdirSync(join(folder, 'clouds', 'play'))).toEqual(readdirSync(join(folder, 'toys')));
+    expect(readdirSync(join(folder, 'clouds')).sort()).toEqual(['play', 'rack']);
   });
 
   test.each([

@@ -36,6 +36,8 @@ import { runCommand, type OwnProgram } from './run-command.adapter.ts';
 
 /** When it is worth asking again for a machine, while all are taken. Higher: one that came back is noticed late; lower: asked in vain. */
 const RETRY_MS = MINUTE_MS;
+/** Programs that run at once. Higher: processes for each machine of a large list; lower: machines that hang hold up the others. */
+const MAX_PROGRAMS = 8;
 /** Machines of pools that are no more are remembered for this long. */
 const REMEMBERED_MS = DAY_MS;
 
@@ -213,7 +215,11 @@ export class MachinesCloud implements MachineProvider, PriceFeed, CloudCheck {
   async #power(program: OwnProgram): Promise<void> {
     const book = await this.#books.read().catch(() => EMPTY_BOOK);
     const waiting = [...machinesOf(book), ...book.past].filter(isWaiting);
-    await Promise.all(waiting.map((machine) => this.#powerOne(program, machine)));
+    const turns = waiting.values();
+    const inTurn = async (): Promise<void> => {
+      for (const machine of turns) await this.#powerOne(program, machine);
+    };
+    await Promise.all(Array.from({ length: Math.min(MAX_PROGRAMS, waiting.length) }, inTurn));
   }
 
   async #powerOne(program: OwnProgram, { instanceId, stoppedAt }: Rental): Promise<void> {

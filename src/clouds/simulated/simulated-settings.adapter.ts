@@ -72,16 +72,20 @@ export const SimulatedSettings = z
     quota: z.number().int().min(0).default(100),
     stock: z.record(z.string(), z.number().int().min(0)).default({}),
     lost: z.number().min(0).max(0.9).default(0),
+    /** Folder where what is rented is kept; absent = in the data folder. */
+    state: z.string().min(1).optional(),
   })
   .transform(
     (
       one,
     ): {
       readonly cloud: string | undefined;
+      readonly state: string | undefined;
       readonly market: Partial<SimulatedMarket>;
       readonly priced: PricedMarket | undefined;
     } => ({
       cloud: one.cloud,
+      state: one.state,
       market: {
         startMs: [one.startSeconds[0] * 1_000, one.startSeconds[1] * 1_000],
         stopMs: one.stopSeconds * 1_000,
