@@ -62,7 +62,7 @@ export class PriceFeedType extends NodeType {
   @Field(() => String, { description: 'As the configuration calls it; prices of it have the source `<name>@<date>`.' })
   name!: string;
 
-  @Field(() => Boolean, { description: 'False: it is not in the configuration any more, and what it said stands.' })
+  @Field(() => Boolean, { description: 'False: it is not in the configuration any more, and falls silent.' })
   isConfigured!: boolean;
 
   @Field(() => Int, { description: 'How often it is read, in seconds.' })

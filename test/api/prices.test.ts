@@ -136,6 +136,15 @@ describe('Prices on the command line: what it costs, and who says so', () => {
       { name: 'told', rows: 1, error: null, staleSince: null },
     ]);
   });
+
+  test('a feed that is taken out of the configuration is told, and since when it is silent', async () => {
+    const at = Date.now();
+    const text = async () => (await viewer.run(['prices', 'feeds'])).stdout;
+    await api.db.database.write(SYSTEM, (tx) => store.configure(tx, [], at));
+    expect(await text()).toMatch(/told .* not configured any more\n/);
+    await api.db.database.write(SYSTEM, (tx) => store.saveSilence(tx, 'told', at, at));
+    expect(await text()).toMatch(/told .* not configured any more: stale since 20/);
+  });
 });
 
 describe('Prices on the command line: what was agreed', () => {
@@ -179,7 +188,7 @@ describe('Prices on the command line: what was agreed', () => {
       { name: 'plan', kind: 'SAVINGS_PLAN', count: 3, perHour: { amount: '0.07' } },
     ]);
     const paid = await api.db.database.read(SYSTEM, (tx) => paidCapacity.paid(tx));
-    expect(paid).toContainEqual({ offeringId: offeringIdOf({ ...KEY, capacityType: 'reserved' }), count: 10 });
+    expect(paid).toContainEqual({ offeringId: offeringIdOf({ ...KEY, capacityType: 'on_demand' }), count: 10 });
     await admin.run(['prices', 'end', 'base']);
     expect(await priceOf(admin, '--capacity', 'reserved')).toEqual(['0.6', '0.6']);
   });

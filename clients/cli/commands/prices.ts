@@ -263,7 +263,7 @@ const feedsText = (rows: PriceFeedsQuery['priceFeeds']): string =>
 const every = (seconds: number): string => (seconds % 60 === 0 ? `${seconds / 60} min` : `${seconds} s`);
 
 function feedState({ isConfigured, staleSince, error }: PriceFeedsQuery['priceFeeds'][number]): string {
-  if (!isConfigured) return 'not configured any more';
+  if (!isConfigured) return ['not configured any more', ...(staleSince == null ? [] : [`stale since ${staleSince}`])].join(': ');
   const state = error == null ? 'ok' : 'failing';
   return [staleSince == null ? state : `stale since ${staleSince}`, ...(error == null ? [] : [error])].join(': ');
 }
