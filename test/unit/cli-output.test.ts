@@ -1,5 +1,6 @@
 // Tables of inputs and the exact text a person or a script sees.
 import { describe, expect, test } from 'vitest';
+import { runCli } from '../../clients/cli/cli.ts';
 import { makeOutput, money, table } from '../../clients/cli/output.ts';
 
 describe('CLI output', () => {
@@ -35,5 +36,14 @@ describe('CLI output', () => {
     output.note('for people');
     output.result({ a: 1 }, () => 'text');
     expect(lines).toEqual(['{"a":1}\n']);
+  });
+
+  test('the list of commands fits 120 columns', async () => {
+    const text: string[] = [];
+    const write = (words: string): void => void text.push(words);
+    await runCli(['help'], { env: {}, write, writeError: write, stopped: () => new AbortController().signal });
+    const wide = text.join('').split('\n').filter(({ length }) => length > 120);
+    expect(wide).toEqual([]);
+    expect(text.join('')).toContain('\nCommands:\n');
   });
 });

@@ -33,7 +33,7 @@ export function addContextCommands(program: Command, cli: () => Cli): void {
     .action((options: LoginOptions) => login(cli(), options));
   program
     .command('logout [name]')
-    .description('forget a context (default: the current one); the token stays valid until it is revoked')
+    .description('forget a context (default: the current one); its token stays valid')
     .action((name: string | undefined) => logout(cli(), name));
 
   const context = program.command('context').description('where to speak to');

@@ -24,7 +24,7 @@ interface InferOptions {
 export function addInferCommand(program: Command, cli: () => Cli): void {
   program
     .command('infer <deployment>')
-    .description('send one request through the router; the answer on standard output, cost beside it')
+    .description('send one request through the router; its cost goes to standard error')
     .requiredOption('--input <file>', 'request body as JSON ("-" for standard input)')
     .option('--route <route>', 'route below the endpoint (default: the Open Inference Protocol route of the model)')
     .action((path: string, options: InferOptions) => infer(cli(), path, options));

@@ -43,7 +43,7 @@ const PICO = 10n ** 12n;
 export function addWhyCommand(program: Command, cli: () => Cli): void {
   program
     .command('why <deployment>')
-    .description('why a deployment is where it is: its price, what lost, what would change it')
+    .description('why it is where it is: its price, what lost, what would change it')
     .action((path: string) => why(cli(), path));
 }
 
