@@ -58,8 +58,8 @@ const BUDGET_LOOK_MS = HOUR_MS;
  */
 export function planSpot(input: SpotInput, now: Instant): SpotPlan {
   const { policy, pools, record } = input;
-  const terms = spotTerms(policy, record, now);
   const held = input.held.filter(({ leavesAt }) => leavesAt === null);
+  const terms = spotTerms(policy, record, Math.max(0, policy.replicas - countReady(held, now)), now);
   const counts = pools.map(({ name }) => held.filter(({ pool }) => pool === name).length);
   const mixPools = riskyPools(input, counts);
   const mix = cheapestMix(mixPools, { ...policy, ...terms });
@@ -157,7 +157,7 @@ function wakeAt({ input: { policy, record }, terms, now }: Situation): Instant |
   const times = [
     ...(shortSince !== null && terms.patienceMs !== null ? [shortSince + terms.patienceMs] : []),
     ...(shortSince !== null && terms.waiting > 0 ? [shortSince + policy.lookMs] : []),
-    ...(policy.goal.kind === 'filled' ? [now + BUDGET_LOOK_MS] : []),
+    ...(policy.goal.kind === 'filled' || policy.goal.kind === 'kept' ? [now + BUDGET_LOOK_MS] : []),
   ].filter((at) => at > now);
   return times.length === 0 ? null : Math.min(...times);
 }

@@ -10,7 +10,9 @@ export type SpotGoal =
   /** So many instances more than wished, on spot wherever there is some; who is missing gets on-demand beside the spot that is launched. */
   | { readonly kind: 'spares'; readonly spares: number }
   /** Share of the wished replica time that must be ready, 0 to 1. What may be missing is an error budget. 1 = on-demand only: spot promises nothing. */
-  | { readonly kind: 'filled'; readonly share: number };
+  | { readonly kind: 'filled'; readonly share: number }
+  /** The same share, at every moment since the beginning and whatever is lost: no more replicas are on spot than the error budget can lose at once. */
+  | { readonly kind: 'kept'; readonly share: number };
 
 /** What follows from a goal at a moment. */
 export interface SpotTerms {
@@ -24,6 +26,8 @@ export interface SpotTerms {
   readonly yieldMs: number;
   /** Replicas that wait for one look whether spot returns. */
   readonly waiting: number;
+  /** So many replicas may depend on spot; null = all. */
+  readonly atRisk: number | null;
 }
 
 interface Wish {
@@ -46,9 +50,10 @@ const BUDGET_MS = 6 * HOUR_MS;
 /** The error budget of so long a time may be spent on waiting at once. */
 const WAITING_BUDGET_MS = DAY_MS;
 
-export function spotTerms(wish: Wish, record: SpotRecord, now: Instant): SpotTerms {
+/** `missing`: replicas that are not ready now. */
+export function spotTerms(wish: Wish, record: SpotRecord, missing: number, now: Instant): SpotTerms {
   const { goal, replicas, lookMs } = wish;
-  const terms = { missingPrice: 0, spares: null, patienceMs: null, yieldMs: 0, waiting: 0 };
+  const terms = { missingPrice: 0, spares: null, patienceMs: null, yieldMs: 0, waiting: 0, atRisk: null };
   switch (goal.kind) {
     case 'thrifty':
       return { ...terms, patienceMs: lookMs, yieldMs: lookMs };
@@ -61,6 +66,13 @@ export function spotTerms(wish: Wish, record: SpotRecord, now: Instant): SpotTer
         ...terms,
         missingPrice: priceOfMissing(wish, goal.share, record, now),
         waiting: affordable(wish, goal.share, record, now),
+      };
+    case 'kept':
+      return {
+        ...terms,
+        missingPrice: wish.onDemandRatio,
+        patienceMs: 0,
+        atRisk: losable(wish, budgetLeft(wish, goal.share, record, now), missing),
       };
   }
 }
@@ -77,9 +89,18 @@ function priceOfMissing(wish: Wish, share: number, record: SpotRecord, now: Inst
   return Math.max(wish.onDemandRatio, price);
 }
 
+/** Replica-ms that may still be missing of what was wished for until now. */
+const budgetLeft = ({ replicas }: Wish, share: number, record: SpotRecord, now: Instant): number =>
+  (1 - share) * replicas * (now - record.from) - record.missingMs;
+
 /** A look that takes no longer than a launch may show that on-demand was not needed; so many replicas can be without for that long. */
-function affordable({ replicas, launchMs, lookMs }: Wish, share: number, record: SpotRecord, now: Instant): number {
+function affordable(wish: Wish, share: number, record: SpotRecord, now: Instant): number {
+  const { replicas, launchMs, lookMs } = wish;
   if (lookMs > launchMs) return 0;
-  const budget = (1 - share) * replicas * (now - record.from + WAITING_BUDGET_MS) - record.missingMs;
+  const budget = budgetLeft(wish, share, record, now) + (1 - share) * replicas * WAITING_BUDGET_MS;
   return Math.max(0, Math.min(replicas, Math.floor(budget / (lookMs + launchMs))));
 }
+
+/** Replicas that can all be lost now, each missing for a launch, without the share being missed; those that are missing already count as long. */
+const losable = ({ replicas, launchMs }: Wish, budget: number, missing: number): number =>
+  Math.max(0, Math.min(replicas, Math.floor(budget / launchMs) - missing));

@@ -29,6 +29,8 @@ export interface MixTerms {
   readonly missingPrice: number;
   /** So many instances more than wished, on spot wherever there is some; null = as many as pay. */
   readonly spares: number | null;
+  /** So many replicas may depend on spot; null = all. */
+  readonly atRisk: number | null;
   /** Absent = the mix alone decides. */
   readonly zones?: ZoneWish | undefined;
 }
@@ -94,7 +96,8 @@ function stepsWith(spares: number, pools: readonly MixPool[], terms: MixTerms): 
   const counts = pools.map(() => 0);
   const steps: Step[] = [];
   let cost = 0;
-  for (let spot = 1; spot <= total; spot += 1) {
+  const most = terms.atRisk === null ? total : Math.min(total, terms.atRisk + spares);
+  for (let spot = 1; spot <= most; spot += 1) {
     const choice = cheapestPool(pools, counts, spares, terms);
     if (choice === null) break;
     counts[choice.place] = (counts[choice.place] ?? 0) + 1;

@@ -6,6 +6,7 @@ import { fixedStandby, onDemandOnly, singleZone, spotHedge } from './spot-baseli
 import type { SpotGroup, SpotScenario } from './spot-market.ts';
 
 const SHARES = [0.97, 0.98, 0.99, 0.995, 0.998, 0.999, 0.9995, 0.9998, 0.9999, 1] as const;
+const KEPT = [0.99, 0.995, 0.999, 0.9995] as const;
 /** How many replicas more than wished are kept, of ours and of SpotHedge. */
 const EXTRA = [0, 1, 2, 3, 4] as const;
 
@@ -17,6 +18,7 @@ export function spotContestants({ replicas, group }: SpotScenario): SpotContesta
     purser('patient', { kind: 'patient' }),
     ...EXTRA.map((spares) => purser(`${spares} spares`, { kind: 'spares', spares })),
     ...SHARES.map((share) => purser(`filled ${share}`, { kind: 'filled', share })),
+    ...KEPT.map((share) => purser(`kept ${share}`, { kind: 'kept', share })),
     ...EXTRA.map(spotHedge),
     ...zones.map(singleZone),
     ...Array.from({ length: replicas + 1 }, (_, count) => fixedStandby(count)),
