@@ -294,7 +294,11 @@ const loses = (score: bigint, chosen: bigint): PlanCandidate['rejectedBecause'] 
 const offeringsOf = ({ best, places }: Placement): ReadonlyMap<Id, Offering> =>
   new Map([...best, ...places].map(({ offering }) => [offering.id, offering]));
 
-function whyOf({ best, chosen }: Placement, pools: readonly PricedPool[]): string {
+/** Machines to be started that cost nothing more: a reservation, a plan, or one's own. */
+const isPaid = ({ machines, cost }: Placement['places'][number]): boolean => machines > 0 && cost.price === 0n;
+
+function whyOf({ best, chosen, places }: Placement, pools: readonly PricedPool[]): string {
+  if (pools.some(({ rented }) => rented) && places.some(isPaid)) return 'What is paid for already is used first.';
   const isCheapest = best[0]?.offering.id === chosen?.offering.id;
   if (!pools.some(({ rented }) => rented) || isCheapest) return 'The cheapest offering that fits was chosen.';
   return pools.every(({ rented }) => rented?.isNew === false)

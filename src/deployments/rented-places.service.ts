@@ -13,6 +13,7 @@ import { invariant } from '../kernel/invariant.ts';
 import { splitByLargestRemainder } from '../kernel/money.ts';
 import type { Random } from '../kernel/random.ts';
 import type { Transaction } from '../kernel/transaction.ts';
+import type { AgreementsService } from '../pricing/agreements.service.ts';
 import type { PricedOffering } from '../pricing/price-store.port.ts';
 import type { PricesService } from '../pricing/prices.service.ts';
 import { CostModel, type PresentPlace } from '../scheduler/cost-model.ts';
@@ -36,11 +37,13 @@ import {
   makePool,
   NODE_OVERHEAD,
   othersIn,
+  paidRooms,
   poolFor,
   refusalsOf,
   rentableOf,
   sharedOn,
   sourcesOf,
+  usedOf,
   type AskedGrowth,
   type PoolsThere,
   type Source,
@@ -52,6 +55,7 @@ export interface RentedPlacesDeps extends PoolPromisesDeps {
   readonly nodes: PoolPromisesDeps['nodes'] & Pick<NodeStore, 'presentNodes'>;
   readonly capacity: Pick<CapacityStore, 'answers'>;
   readonly prices: Pick<PricesService, 'priced'>;
+  readonly agreements: Pick<AgreementsService, 'paid'>;
   readonly clock: Clock;
   readonly random: Random;
 }
@@ -144,18 +148,28 @@ export class RentedPlaces {
       refusals: refusalsOf(await capacity.answers(tx), sources, clock.now()),
       ...(isKubernetes ? { overhead: NODE_OVERHEAD } : {}),
     };
-    return { ...question, sources, there, own, facts, free: await this.#free(tx, { question, ids, there }) };
+    return { ...question, sources, there, own, facts, free: await this.#free(tx, { question, ids, there, own, facts }) };
   }
 
   async #free(
     tx: Transaction,
-    { question, ids, there }: { readonly question: PlacesQuestion; readonly ids: readonly Id[]; readonly there: PoolsThere },
+    {
+      question: { market, demand },
+      ids,
+      there,
+      own,
+      facts,
+    }: Pick<World, 'there' | 'own' | 'facts'> & { readonly question: PlacesQuestion; readonly ids: readonly Id[] },
   ): Promise<FreeCapacity[]> {
     const nodes: ClusterNode[] = [];
     for (const id of ids) nodes.push(...(await this.#deps.nodes.presentNodes(tx, id)));
-    const wanted = new Set(nodes.flatMap(({ offeringId }) => offeringId ?? []));
-    const offerings = offeringsIn(question.market.index, wanted);
-    return freeOf(nodes, { offerings, machines: there.machines }, question.demand);
+    const paid = await this.#deps.agreements.paid(tx);
+    const wanted = new Set([...nodes, ...paid].flatMap(({ offeringId }) => offeringId ?? []));
+    const offerings = offeringsIn(market.index, wanted);
+    return [
+      ...freeOf(nodes, { offerings, machines: there.machines }, demand),
+      ...paidRooms(paid, { offerings, used: usedOf(there, nodes, own), demand, facts }),
+    ];
   }
 
   #pools(world: World, places: readonly PlacedReplicas[]): PlacedPool[] {

@@ -11,7 +11,8 @@ import type { Resources } from '../kernel/resources.ts';
 import type { CapacityAnswer } from '../fleet/capacity-answer.ts';
 import type { CostParts } from '../scheduler/cost-model.ts';
 import type { Demand } from '../scheduler/demand.ts';
-import { replicasPerMachine } from '../scheduler/filter-offerings.ts';
+import type { PaidCapacity } from '../pricing/agreements.service.ts';
+import { replicasPerMachine, type Question } from '../scheduler/filter-offerings.ts';
 import type { FreeCapacity } from '../scheduler/fill-places.ts';
 import type { KnownRefusal, RentableRegion } from '../scheduler/place-facts.ts';
 import type { Workload } from './replica.ts';
@@ -145,6 +146,40 @@ function unclaimed(nodes: readonly ClusterNode[], machines: PoolsThere['machines
     const claimed = Math.max(0, (machines.get(poolId ?? '') ?? 0) - working);
     return idle.slice(claimed);
   });
+}
+
+/** Machines that are paid for whether they run or not, and that nobody has: room for so many replicas. */
+export function paidRooms(paid: readonly PaidCapacity[], { offerings, used, demand, facts }: PaidWorld): FreeCapacity[] {
+  return paid.flatMap(({ offeringId, count }) => {
+    const offering = offerings.get(offeringId);
+    const perMachine = offering ? replicasPerMachine({ demand, facts }, offering) : 0;
+    const replicas = Math.max(0, count - (used.get(offeringId) ?? 0)) * perMachine;
+    return offering && replicas > 0 ? [{ poolId: null, offering, zone: offering.zone, replicas, perMachine }] : [];
+  });
+}
+
+export interface PaidWorld extends Pick<Question, 'demand' | 'facts'> {
+  readonly offerings: ReadonlyMap<Id, Offering>;
+  /** Machines that others wish for or have, by offering. */
+  readonly used: ReadonlyMap<Id, number>;
+}
+
+/** Machines of each kind that run, or that pools are wished to have, whichever is more; those of one deployment left out. */
+export function usedOf(
+  { pools, machines }: PoolsThere,
+  nodes: readonly ClusterNode[],
+  own: ReadonlyMap<Id, number>,
+): Map<Id, number> {
+  const counts = (some: readonly (readonly [Id | null, number])[]): Map<Id, number> => {
+    const sums = new Map<Id, number>();
+    for (const [id, count] of some) if (id !== null) sums.set(id, (sums.get(id) ?? 0) + count);
+    return sums;
+  };
+  const ownOf = counts(pools.map(({ id, offeringId }) => [offeringId, own.get(id) ?? 0]));
+  const wished = counts(pools.map(({ id, offeringId }) => [offeringId, machines.get(id) ?? 0]));
+  const running = counts(nodes.map(({ offeringId }) => [offeringId, 1]));
+  const all = [...new Set([...wished.keys(), ...running.keys()])];
+  return new Map(all.map((id) => [id, Math.max(wished.get(id) ?? 0, running.get(id) ?? 0) - (ownOf.get(id) ?? 0)]));
 }
 
 /** A pool's label on its nodes: its replicas run nowhere else. */

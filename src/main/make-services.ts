@@ -177,7 +177,12 @@ export function makeOperations(shared: Foundation, catalogue: Catalogue) {
     decisions,
   };
   const writer = new WishWriter({ ...wishes, quotas, nodes: catalogue.nodeStore });
-  const rented = new RentedPlaces({ ...wishes, nodes: catalogue.nodeStore, capacity: catalogue.capacityStore });
+  const rented = new RentedPlaces({
+    ...wishes,
+    nodes: catalogue.nodeStore,
+    capacity: catalogue.capacityStore,
+    agreements: catalogue.pricing.agreements,
+  });
   const market = new Market(wishes);
   const costDeps = { ...shared, store: new CostRepository(), metrics: makeCostMetrics(shared.registry) };
   const nodeCosts = new NodeCostRepository();

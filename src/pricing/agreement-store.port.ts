@@ -1,3 +1,4 @@
+import type { OfferingKey } from '../clouds/offering-key.ts';
 import type { Offering } from '../clouds/offering.ts';
 import type { Id } from '../kernel/id.ts';
 import type { Instant } from '../kernel/instant.ts';
@@ -24,6 +25,8 @@ export interface AgreementStore {
   /** Inserts it or, with a higher version, changes it; its history says who did. */
   save(tx: Transaction, agreement: Agreement, by: { readonly principal: string; readonly at: Instant }): Promise<void>;
   remove(tx: Transaction, agreement: Agreement, by: { readonly principal: string; readonly at: Instant }): Promise<void>;
+  /** Machines that are paid for at `now` whether they run or not, by every agreement that says so, as what they are rented; whoever asks. */
+  paid(tx: Transaction, now: Instant): Promise<{ readonly standsFor: OfferingKey; readonly machines: number }[]>;
   /** Every offering that anybody has observed a price of. */
   observed(tx: Transaction, now: Instant): Promise<ObservedOffering[]>;
   /** Prices that follow from an agreement. Returns rows written. */

@@ -1,3 +1,4 @@
+import type { OfferingKey } from '../clouds/offering-key.ts';
 import type { Id } from '../kernel/id.ts';
 import type { Instant } from '../kernel/instant.ts';
 import type { Transaction } from '../kernel/transaction.ts';
@@ -27,6 +28,11 @@ export class AgreementRepository implements AgreementStore {
   async inForce(tx: Transaction, now: Instant): Promise<Agreement[]> {
     const text = `select * from price_agreement where removed_at is null and (valid_until is null or valid_until > $1) order by name collate "C"`;
     return (await sqlOf(tx).query<AgreementRow>(text, [now])).map(toAgreement);
+  }
+
+  paid(tx: Transaction, now: Instant): Promise<{ standsFor: OfferingKey; machines: number }[]> {
+    const text = `select stands_for as "standsFor", machines from purser_paid_capacity($1)`;
+    return sqlOf(tx).query<{ standsFor: OfferingKey; machines: number }>(text, [now]);
   }
 
   async lockByName(tx: Transaction, name: string): Promise<Agreement | null> {

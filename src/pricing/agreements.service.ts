@@ -16,15 +16,7 @@ import type { Commands } from '../persistence/commands.ts';
 import type { Database } from '../persistence/database.ts';
 import { writeSpec } from './agreement-json.ts';
 import type { AgreementStore, ObservedOffering } from './agreement-store.port.ts';
-import {
-  agreedPrices,
-  isInForce,
-  paidKeyOf,
-  paidPrices,
-  type Agreement,
-  type AgreementSpec,
-  type Commitment,
-} from './agreements.ts';
+import { agreedPrices, paidKeyOf, paidPrices, type Agreement, type AgreementSpec, type Commitment } from './agreements.ts';
 import { checkAgreement } from './check-agreement.ts';
 import { priceAgreementChanged } from './price.events.ts';
 import { sourceOf } from './plan-reading.ts';
@@ -59,6 +51,7 @@ export interface Expected {
 
 /** Capacity that is paid for whether it is used or not. */
 export interface PaidCapacity {
+  /** As what it is rented: on demand. */
   readonly offeringId: Id;
   readonly count: number;
 }
@@ -80,13 +73,16 @@ export class AgreementsService {
     return mayDo(principal, 'price.write', PLATFORM) ? this.#deps.store.byIds(tx, ids) : [];
   }
 
-  /** Reservations, plans and machines of one's own that are in force now. */
+  /** Reservations, plans and machines of one's own that are in force now; how many, whoever asks: what is paid for is for everybody to use. */
   async paid(tx: Transaction): Promise<PaidCapacity[]> {
-    const now = this.#deps.clock.now();
-    const inForce = (await this.#deps.store.inForce(tx, now)).filter((one) => isInForce(one, now));
-    return inForce.flatMap(({ spec }) =>
-      spec.kind === 'discount' ? [] : [{ offeringId: offeringIdOf(paidKeyOf(spec)), count: spec.count }],
-    );
+    const rows = await this.#deps.store.paid(tx, this.#deps.clock.now());
+    const counts = new Map<Id, number>();
+    for (const { standsFor, machines } of rows) {
+      // A machine of one's own says no kind of capacity: it is always there.
+      const id = offeringIdOf({ ...standsFor, capacityType: 'on_demand' });
+      counts.set(id, (counts.get(id) ?? 0) + machines);
+    }
+    return [...counts].map(([offeringId, count]) => ({ offeringId, count }));
   }
 
   /** Makes it so from now on, or changes the one of that name. */

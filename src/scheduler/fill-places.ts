@@ -4,20 +4,22 @@ import type { Id } from '../kernel/id.ts';
 import type { Instant } from '../kernel/instant.ts';
 import { totalOf, type CostModel, type CostParts } from './cost-model.ts';
 import { replicasOfDemand } from './demand.ts';
-import { rejectAccelerator, rejectKind, rejectRegion, type Question } from './filter-offerings.ts';
+import { machinesFor, rejectAccelerator, rejectKind, rejectRegion, type Question } from './filter-offerings.ts';
 import type { OfferingIndex } from './offering-index.ts';
-import { sourceFor, withTaken, type PlaceFacts } from './place-facts.ts';
+import { refusalOf, rentableIn, sourceFor, withTaken, type PlaceFacts } from './place-facts.ts';
 import { scanOfferings, type Scan } from './scan-offerings.ts';
 import { compare, scoreRow, type ScoredRow } from './score-offerings.ts';
 
 /** Room on machines that are paid for anyway: using it costs no price. */
 export interface FreeCapacity {
-  readonly poolId: Id;
+  /** Null = they are yet to be started, `perMachine` replicas on each: a reservation, or a machine of one's own that is off. */
+  readonly poolId: Id | null;
   readonly offering: Offering;
   /** Empty = wherever the pool has them. */
   readonly zone: string;
   /** How many replicas of this demand there is room for. */
   readonly replicas: number;
+  readonly perMachine?: number;
 }
 
 /** Replicas that go to one kind of machine in one place. */
@@ -26,7 +28,7 @@ export interface PlacedReplicas {
   /** Empty = any zone of the region. */
   readonly zone: string;
   readonly replicas: number;
-  /** Machines to be rented; 0 = there is room. */
+  /** Machines to be started; 0 = there is room. */
   readonly machines: number;
   /** Who may rent them (`RentableRegion.source`); null where there is room, or nobody asked. */
   readonly source: string | null;
@@ -94,7 +96,9 @@ function fillPart(fill: Fill, state: State, turn: Turn): boolean {
     if (rented && rented.score <= totalOf(placed.cost)) break;
     state.placed.push(placed);
     state.zones.add(zoneKey(placed));
-    state.free = state.free.map((one) => (one === capacity ? { ...one, replicas: one.replicas - placed.replicas } : one));
+    const used = Math.max(placed.replicas, placed.machines * (capacity.perMachine ?? 1));
+    state.free = state.free.map((one) => (one === capacity ? { ...one, replicas: one.replicas - used } : one));
+    state.facts = withTaken(state.facts, placed.source, placed.machines);
     left -= placed.replicas;
   }
   if (left === 0) return true;
@@ -128,14 +132,42 @@ function bestRoom(fill: Fill, state: State, turn: Turn, left: number) {
   const question = questionOf(fill, state, turn, left);
   const fitting = state.free
     .filter((one) => one.replicas > 0 && isAllowed(question, one) && isZoneWanted(fill, state, zoneKey(one)))
-    .map((capacity) => {
-      const { offering, zone, poolId } = capacity;
-      const replicas = Math.min(left, capacity.replicas);
-      const cost = fill.model.parts(offering, 0n, { replicas, machines: 0 });
-      return { capacity, placed: { offering, zone, replicas, machines: 0, source: null, poolId, cost } };
+    // Where zones are to share them, machines that are started somewhere in a region do not say which one has them.
+    .filter((one) => one.poolId !== null || one.zone !== '' || !spreads(question))
+    .flatMap((capacity) => {
+      const placed = capacity.poolId === null ? started(fill, state, { capacity, left }) : roomIn(fill, capacity, left);
+      return placed ? [{ capacity, placed }] : [];
     });
   const perReplica = ({ placed: { cost, replicas } }: (typeof fitting)[number]): bigint => totalOf(cost) / BigInt(replicas);
-  return fitting.sort((a, b) => compare(perReplica(a), perReplica(b)) || compare(a.capacity.poolId, b.capacity.poolId))[0];
+  return fitting.sort(
+    (a, b) => compare(perReplica(a), perReplica(b)) || compare(keyOfRoom(a.capacity), keyOfRoom(b.capacity)),
+  )[0];
+}
+
+/** What is there already comes first of equals. */
+const keyOfRoom = ({ poolId, offering, zone }: FreeCapacity): string => `${poolId ?? '~'} ${offering.id} ${zone}`;
+
+function roomIn({ model }: Fill, { offering, zone, poolId, replicas: most }: FreeCapacity, left: number): PlacedReplicas {
+  const replicas = Math.min(left, most);
+  const cost = model.parts(offering, 0n, { replicas, machines: 0 });
+  return { offering, zone, replicas, machines: 0, source: null, poolId, cost };
+}
+
+/** As many as somebody may start; null = nobody, or its provider has none. */
+function started(
+  { model }: Fill,
+  { facts }: State,
+  { capacity, left }: { readonly capacity: FreeCapacity; readonly left: number },
+): PlacedReplicas | null {
+  const { offering, zone, perMachine = 1 } = capacity;
+  const region = regionOf(offering);
+  const most = (rentableIn(facts, region, zone) ?? Infinity) * perMachine;
+  const replicas = Math.min(left, capacity.replicas, most);
+  if (replicas === 0 || refusalOf(facts, offering)) return null;
+  const machines = machinesFor(replicas, perMachine);
+  const source = sourceFor(facts, { offering, zone, machines })?.source ?? null;
+  const cost = model.parts(offering, 0n, { replicas, machines });
+  return { offering, zone, replicas, machines, source, poolId: null, cost };
 }
 
 const isAllowed = (question: Question, { offering }: FreeCapacity): boolean =>

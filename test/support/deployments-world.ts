@@ -36,6 +36,8 @@ import { Commands } from '../../src/persistence/commands.ts';
 import type { Database } from '../../src/persistence/database.ts';
 import { acquireLease, type Lease } from '../../src/persistence/lease.ts';
 import { sqlOf } from '../../src/persistence/sql.ts';
+import { AgreementRepository } from '../../src/pricing/agreement.repository.ts';
+import { AgreementsService } from '../../src/pricing/agreements.service.ts';
 import { PriceRepository } from '../../src/pricing/price.repository.ts';
 import { PricesService } from '../../src/pricing/prices.service.ts';
 import type { ModelVersion } from '../../src/registry/model-version.ts';
@@ -234,9 +236,10 @@ export async function makeControlPlane(
   const quotas = new QuotasService(identity);
   const clusters = new ClusterRepository();
   const nodes = new NodeRepository();
+  const agreements = new AgreementsService({ ...shared, store: new AgreementRepository(), prices: new PriceRepository() });
   const writer = new WishWriter({ ...shared, store, clusters, nodes, prices, quotas, decisions });
   const common = { ...shared, store, writer, identity, models, prices, clusters, decisions, onChange: () => undefined };
-  const rented = new RentedPlaces({ ...common, nodes, capacity: new CapacityRepository() });
+  const rented = new RentedPlaces({ ...common, nodes, agreements, capacity: new CapacityRepository() });
   const deploys = new DeployService({
     ...{ ...common, rented, market: new Market(common) },
     settings: { regions: ['aws/us-east-1'], allowProcess: options.allowProcess ?? false, routerHost: 'router.example' },
@@ -283,6 +286,7 @@ export async function makeControlPlane(
     ...{
       deploys,
       deployments,
+      agreements,
       decisions,
       reconciler,
       routes,
