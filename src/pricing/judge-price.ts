@@ -13,6 +13,8 @@ const JUMP = { numerator: 3n, denominator: 2n };
 const AGREEMENT = 100n;
 /** What a machine costs at least, in pico-USD per thousandth of a CPU and hour: 0.0002 USD per CPU. The cheapest on any market cost thrice that. */
 const FLOOR_PER_CPU_MILLI = 200_000n;
+/** The same per thousandth of an accelerator: 0.005 USD for a whole one. The cheapest on any market cost some times that. */
+const FLOOR_PER_ACCELERATOR_MILLI = 5_000_000n;
 /** A price may be announced so long ahead. Higher takes a clock gone wild for an announcement, lower refuses honest ones. */
 const MAX_ANNOUNCED_MS = 62 * DAY_MS;
 
@@ -62,6 +64,8 @@ export interface ForetoldPrice {
 export interface KnownOffering {
   readonly id: Id;
   readonly cpuMilli: number;
+  /** 0 = it has none. */
+  readonly acceleratorMilli: number;
   /** The believed one among the observed prices, and since when it is in force. */
   readonly lastGood: PicoUsdPerHour | null;
   readonly lastGoodFrom: Instant | null;
@@ -160,7 +164,8 @@ function doubtDate(effectiveFrom: Instant | null, before: Instant | null): Doubt
   return { code: 'NOT_NEWER', message: `The source changed the price, but dates it ${dates}.` };
 }
 
-function doubtSize(amount: PicoUsdPerHour, { known: { lastGood, list, cpuMilli } }: Question): Doubt | null {
+function doubtSize(amount: PicoUsdPerHour, { known }: Question): Doubt | null {
+  const { lastGood, list } = known;
   if (amount > MAX_PRICE) return { code: 'IMPLAUSIBLE', message: `No machine costs ${usd(amount)}.` };
   if (lastGood !== null && isFar(amount, lastGood))
     return {
@@ -169,9 +174,12 @@ function doubtSize(amount: PicoUsdPerHour, { known: { lastGood, list, cpuMilli }
     };
   if (list !== null && isFar(amount, list))
     return { code: 'FAR_FROM_LIST', message: `${usd(amount)} is not within 0.2 to 5 times the list price, ${usd(list)}.` };
-  if (amount < FLOOR_PER_CPU_MILLI * BigInt(cpuMilli))
-    return { code: 'IMPLAUSIBLE', message: `${usd(amount)} is less than any machine of ${cpuMilli / 1000} CPUs costs.` };
-  return null;
+  return amount < floorOf(known) ? { code: 'IMPLAUSIBLE', message: `${usd(amount)} is less than any such machine costs.` } : null;
+}
+
+function floorOf({ cpuMilli, acceleratorMilli }: KnownOffering): PicoUsdPerHour {
+  const [cpu, accelerator] = [FLOOR_PER_CPU_MILLI * BigInt(cpuMilli), FLOOR_PER_ACCELERATOR_MILLI * BigInt(acceleratorMilli)];
+  return cpu > accelerator ? cpu : accelerator;
 }
 
 /** What would move the price must not be contradicted, and if it moves it far, be said twice. */

@@ -55,6 +55,7 @@ function knownOfferings(rows: readonly KnownRow[]): Map<Id, KnownOffering> {
       {
         id: offering.id,
         cpuMilli: offering.cpuMilli,
+        acceleratorMilli: offering.accelerator?.countMilli ?? 0,
         lastGood: lastGood?.list ?? null,
         lastGoodFrom: lastGood?.effectiveFrom ?? null,
         announced,

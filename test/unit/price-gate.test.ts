@@ -37,6 +37,7 @@ const claim = (amount: string, change: Partial<FeedClaim> = {}): FeedClaim => ({
 const offering = (change: Partial<KnownOffering> = {}): KnownOffering => ({
   id: ID,
   cpuMilli: 2000,
+  acceleratorMilli: 0,
   lastGood: usd('0.1'),
   lastGoodFrom: YESTERDAY - DAY_MS,
   announced: [],
@@ -118,6 +119,9 @@ describe('Price gate: no price acts before it is believed', () => {
     const fresh = { lastGood: null, list: null };
     expect(verdict({ amount: '0.1' }, known(fresh))).toBe('FIRST_SEEN');
     expect(verdict({ amount: '0.0001' }, known(fresh))).toBe('IMPLAUSIBLE');
+    expect(verdict({ amount: '0.004' }, known({ ...fresh, cpuMilli: 1000, acceleratorMilli: 1000 }))).toBe('IMPLAUSIBLE');
+    expect(verdict({ amount: '0.03' }, known({ ...fresh, acceleratorMilli: 1000 }))).toBe('FIRST_SEEN');
+    expect(verdict({ amount: '0.03' }, known({ ...fresh, acceleratorMilli: 8000 }))).toBe('IMPLAUSIBLE');
     expect(verdict({ amount: '0.1' }, known({ ...fresh, own: claim('0.1', { code: 'FIRST_SEEN' }) }))).toBe('moves');
     expect(verdict({ amount: '0.2' }, known({ ...fresh, own: claim('0.1', { code: 'FIRST_SEEN' }) }))).toBe('FIRST_SEEN');
   });
@@ -287,13 +291,16 @@ describe('Price gate: amounts and the bundled book', () => {
 
   test('every bundled price passes its own gate', async () => {
     const { rows } = await new BundledCatalogue(join(packageRoot, 'deploy', 'price-book')).read();
-    const offerings = rows.map(({ offering: { id, cpuMilli }, price }) =>
-      offering({ id, cpuMilli, lastGood: price, list: price }),
+    // As if each were heard of for the first time, so that it is looked at for itself, too.
+    const offerings = rows.map(({ offering: { id, cpuMilli, accelerator }, price }) =>
+      offering({
+        ...{ id, cpuMilli, acceleratorMilli: accelerator?.countMilli ?? 0, lastGood: null, lastGoodFrom: null, list: null },
+        others: [price],
+      }),
     );
     const prices = rows.map(({ offering: key, price }) => observed({ key, amount: formatUsd(price) }));
     const answer = gatePrices(reading(prices), { ...known(), offerings: new Map(offerings.map((one) => [one.id, one])) }, NOW);
     expect({ refusal: answer.refusal, doubted: answer.doubted }).toEqual({ refusal: null, doubted: [] });
-    expect(answer.believed.filter(({ moves }) => moves.length > 0)).toEqual([]);
     expect(answer.believed).toHaveLength(rows.length);
   });
 });
