@@ -35,10 +35,16 @@ class ChainSearch {
   readonly #board: DeviceBoard;
   readonly #rules: ChainRules;
   readonly #hops: Hop[] = [];
+  /** Shares of which some pod has a home as things are. */
+  readonly #homely: ReadonlySet<number>;
+  /** Exchanges that led nowhere: who comes, who leaves and what is free there is nearly always all that decides. */
+  readonly #vain = new Set<string>();
   #tried = 0;
 
   constructor(board: DeviceBoard, rules: ChainRules) {
     [this.#board, this.#rules] = [board, rules];
+    const guests = board.alike.flatMap(({ devices }) => [...devices].flatMap((device) => device.guests));
+    this.#homely = new Set(guests.filter(({ kind }) => rules.hasHome(kind)).map(({ kind }) => kind.need.gpuMilli));
   }
 
   from(guest: Guest, length: number): readonly Hop[] | null {
@@ -48,7 +54,7 @@ class ChainSearch {
     }
     for (const alike of this.#board.alike) {
       for (const share of alike.shares.filter((one) => isExchange(alike, one, guest.kind.need))) {
-        const chain = this.#through(alike, share, guest, length);
+        const chain = length > 1 || this.#hasHome(share) ? this.#through(alike, share, guest, length) : null;
         if (chain || this.#tried >= MAX_TRIED) return chain;
       }
     }
@@ -57,7 +63,8 @@ class ChainSearch {
 
   #through(alike: Alike, share: number, guest: Guest, length: number): readonly Hop[] | null {
     const mayLeave = ({ pod, kind }: Guest): boolean => kind.need.gpuMilli === share && this.#mayLeave(pod, kind, length);
-    const exchange = exchangeOn(alike, guest.kind.need, mayLeave);
+    const way = [guest.kind.need.gpuMilli, alike.free, share, ...this.#hops.map(({ to }) => to.alike.free)].join();
+    const exchange = this.#vain.has(way) ? null : exchangeOn(alike, guest.kind.need, mayLeave);
     if (!exchange) return null;
     this.#tried += 1;
     const { device, leaving } = exchange;
@@ -68,13 +75,23 @@ class ChainSearch {
     this.#hops.pop();
     this.#board.remove(device, guest);
     this.#board.put(device, leaving);
+    if (!chain) this.#vain.add(way);
     return chain;
   }
 
   /** Once each; and who leaves last needs a home, where the chain has made room or where there was some. */
   #mayLeave(pod: string, kind: PodKind, length: number): boolean {
     if (!this.#rules.mayLeave(pod) || this.#hops.some(({ guest }) => guest.pod === pod)) return false;
-    return length > 1 || this.#hops.some(({ to }) => to.alike.free >= kind.need.gpuMilli) || this.#rules.hasHome(kind);
+    return length > 1 || this.#isHop(kind.need.gpuMilli) || this.#rules.hasHome(kind);
+  }
+
+  #hasHome(share: number): boolean {
+    return this.#homely.has(share) || this.#isHop(share);
+  }
+
+  /** Whether the chain has made room for this share. */
+  #isHop(share: number): boolean {
+    return this.#hops.some(({ to }) => to.alike.free >= share);
   }
 }
 

@@ -46,8 +46,10 @@ export interface RoomClass {
   readonly key: string;
   /** Ranks of the nodes in the order of their names. */
   readonly nodes: Set<number>;
-  /** What a policy worked out for this room, under its own stamp. */
-  readonly scores: Map<PodKind, ScoredPlace>;
+  /** What a policy worked out for this room by the kind's index, under its own stamp; null = such a pod does not fit. */
+  scores: (ScoredPlace | null | undefined)[];
+  /** What it measured of the room itself, under the same stamp. */
+  measured: number | null;
   stamp: number;
 }
 
@@ -190,7 +192,8 @@ export class PackedCluster {
       room,
       key,
       nodes: new Set<number>(),
-      scores: new Map<PodKind, ScoredPlace>(),
+      scores: [],
+      measured: null,
       stamp: -1,
     };
     this.#rooms.set(key, rooms);

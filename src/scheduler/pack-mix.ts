@@ -1,11 +1,38 @@
 import type { PodKind } from './pack-cluster.ts';
-import { isShare, type PodNeed } from './pack-room.ts';
+import { acceptsModel, isShare, needKeyOf, type PodNeed } from './pack-room.ts';
 
 /** A need with its weight among what arrives; weights sum to 1. */
 export interface TypicalNeed {
   readonly need: PodNeed;
   readonly weight: number;
 }
+
+/** Typical pods as a node with one model of device sees them. */
+export interface TypicalPods {
+  /** Those that accept the model; needs that differ in nothing else are one. */
+  readonly needs: readonly TypicalNeed[];
+  /** The weight of the others. */
+  readonly strangers: number;
+}
+
+/** Worked out once for each model. */
+export function typicalByModel(typical: readonly TypicalNeed[]): (model: string) => TypicalPods {
+  const known = new Map<string, TypicalPods>();
+  return (model) => {
+    const pods = known.get(model) ?? typicalOn(model, typical);
+    known.set(model, pods);
+    return pods;
+  };
+}
+
+function typicalOn(model: string, typical: readonly TypicalNeed[]): TypicalPods {
+  const accepting = typical.filter(({ need }) => need.gpus === 0 || acceptsModel(need, model));
+  const alike = Map.groupBy(accepting, ({ need }) => needKeyOf({ ...need, models: [] }));
+  const needs = [...alike.values()].flatMap((same) => same.slice(0, 1).map(({ need }) => ({ need, weight: weightOf(same) })));
+  return { needs, strangers: weightOf(typical) - weightOf(accepting) };
+}
+
+const weightOf = (typical: readonly TypicalNeed[]): number => typical.reduce((sum, { weight }) => sum + weight, 0);
 
 /** The rarest kinds that together make up less than this share are left out. Higher loses sight of what is rare but large, lower costs time. */
 const RARE_SHARE = 0.05;
@@ -27,7 +54,7 @@ export class PodMix {
   readonly #seen: { readonly kind: PodKind; count: number }[] = [];
   #arrived = 0;
   #renewAt = 1;
-  #typical: readonly TypicalNeed[] = [];
+  #typical = typicalByModel([]);
   #version = 0;
 
   observe(kind: PodKind): void {
@@ -36,7 +63,7 @@ export class PodMix {
     this.#arrived += 1;
     if (this.#arrived < this.#renewAt) return;
     this.#renewAt = Math.ceil(this.#arrived * RENEWAL_GROWTH);
-    this.#typical = typicalOf(Object.values(this.#seen));
+    this.#typical = typicalByModel(typicalOf(Object.values(this.#seen)));
     this.#version += 1;
   }
 
@@ -47,8 +74,8 @@ export class PodMix {
     }, 0);
   }
 
-  get typical(): readonly TypicalNeed[] {
-    return this.#typical;
+  typical(model: string): TypicalPods {
+    return this.#typical(model);
   }
 
   /** Changes when the estimate does. */

@@ -1,4 +1,4 @@
-import { PodMix, type TypicalNeed } from './pack-mix.ts';
+import type { PodMix, TypicalPods } from './pack-mix.ts';
 import type { PackedCluster, PackPod, Place, PodKind, RoomClass, ScoredPlace } from './pack-cluster.ts';
 import { fitsIn, gpuDemandOf, placesFor, roomAfter, type FreeRoom, type PodNeed } from './pack-room.ts';
 import { strandedIn } from './pack-stranding.ts';
@@ -27,14 +27,16 @@ export function packPods(
   waits: (kind: PodKind) => boolean = () => false,
 ): { readonly refused: Refusal[] } {
   const refused: Refusal[] = [];
+  // Nobody leaves, so who did not fit once never will.
   const codes: RefusalCode[] = [];
   for (const pod of pods) {
     const kind = cluster.kindOf(pod);
     policy.observe?.(kind);
-    const place = policy.choose(kind, cluster.rooms);
+    const full = codes[kind.index];
+    const place = full ? null : policy.choose(kind, cluster.rooms);
     if (place && waits(kind)) refused.push({ pod: pod.name, kind, code: 'HELD_BACK' });
     else if (place) cluster.take(pod.name, kind, place);
-    else refused.push({ pod: pod.name, kind, code: (codes[kind.index] ??= refusalOf(cluster, kind.need)) });
+    else refused.push({ pod: pod.name, kind, code: (codes[kind.index] = full ?? refusalOf(cluster, kind.need)) });
   }
   return { refused };
 }
@@ -43,33 +45,35 @@ export function packPods(
 export interface RoomScore {
   readonly version: () => number;
   /** Of a room that the pod fits in. */
-  readonly score: (room: FreeRoom, need: PodNeed) => ScoredPlace;
+  readonly score: (rooms: RoomClass, need: PodNeed) => ScoredPlace;
 }
 
 /** The lowest score; of equals the first by the room's key. */
 export function bestPlace(kind: PodKind, rooms: Iterable<RoomClass>, by: RoomScore): Place | null {
+  const stamp = by.version();
   let best: RoomClass | null = null;
   let lowest = Infinity;
   let gpus: readonly number[] = [];
   for (const room of rooms) {
-    if (!fitsIn(room.room, kind.need)) continue;
-    const scored = scoreIn(room, kind, by);
-    if (scored.score > lowest || (scored.score === lowest && best !== null && room.key > best.key)) continue;
+    const scored = scoreIn(room, kind, by, stamp);
+    if (scored === null || scored.score > lowest) continue;
+    if (scored.score === lowest && best !== null && room.key > best.key) continue;
     [best, lowest, gpus] = [room, scored.score, scored.gpus];
   }
   return best && { room: best, gpus };
 }
 
-export function scoreIn(rooms: RoomClass, kind: PodKind, { version, score }: RoomScore): ScoredPlace {
-  const stamp = version();
+/** null = a pod of this kind does not fit. */
+export function scoreIn(rooms: RoomClass, kind: PodKind, by: RoomScore, stamp: number = by.version()): ScoredPlace | null {
   if (rooms.stamp !== stamp) {
     rooms.stamp = stamp;
-    rooms.scores.clear();
+    rooms.scores = [];
+    rooms.measured = null;
   }
-  const known = rooms.scores.get(kind);
-  if (known) return known;
-  const scored = score(rooms.room, kind.need);
-  rooms.scores.set(kind, scored);
+  const known = rooms.scores[kind.index];
+  if (known !== undefined) return known;
+  const scored = fitsIn(rooms.room, kind.need) ? by.score(rooms, kind.need) : null;
+  rooms.scores[kind.index] = scored;
   return scored;
 }
 
@@ -85,26 +89,21 @@ export function leastStranding(mix: PodMix): PackPolicy {
   };
 }
 
-export type Measure = (room: FreeRoom, typical: readonly TypicalNeed[]) => number;
+export type Measure = (room: FreeRoom, typical: TypicalPods) => number;
 
 /** Scores a room by how much the measure grows when the pod takes its best devices there. */
 export function growthOf(mix: Pick<PodMix, 'typical' | 'version'>, measure: Measure): RoomScore {
-  let [version, measured] = [-1, new WeakMap<FreeRoom, number>()];
-  const before = (room: FreeRoom): number => {
-    if (version !== mix.version) [version, measured] = [mix.version, new WeakMap()];
-    const value = measured.get(room) ?? measure(room, mix.typical);
-    measured.set(room, value);
-    return value;
-  };
   return {
     version: () => mix.version,
-    score(room, need) {
+    score(rooms, need) {
+      const { room } = rooms;
+      const typical = mix.typical(room.model);
       let [least, best]: [number, readonly number[]] = [Infinity, []];
       for (const gpus of placesFor(room, need)) {
-        const value = measure(roomAfter(room, need, gpus), mix.typical);
+        const value = measure(roomAfter(room, need, gpus), typical);
         if (value < least) [least, best] = [value, gpus];
       }
-      return { score: least - before(room) + TIE_WEIGHT * leftoverOf(room, need), gpus: best };
+      return { score: least - (rooms.measured ??= measure(room, typical)) + TIE_WEIGHT * leftoverOf(room, need), gpus: best };
     },
   };
 }

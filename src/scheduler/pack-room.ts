@@ -55,7 +55,10 @@ export function roomAfter(room: FreeRoom, need: PodNeed, places: readonly number
 export function placesFor(room: FreeRoom, need: PodNeed): number[][] {
   if (!isShare(need)) return [Array.from({ length: need.gpus }, (_, place) => place)];
   const { gpusMilli } = room;
-  return gpusMilli.flatMap((free, place) => (free >= need.gpuMilli && free !== gpusMilli[place + 1] ? [[place]] : []));
+  const places: number[][] = [];
+  for (const [place, free] of gpusMilli.entries())
+    if (free >= need.gpuMilli && free !== gpusMilli[place + 1]) places.push([place]);
+  return places;
 }
 
 /** The same for equal rooms only; where it decides ties it must not depend on the order of anything. */

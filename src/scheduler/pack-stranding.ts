@@ -1,13 +1,13 @@
-import type { TypicalNeed } from './pack-mix.ts';
-import { acceptsModel, fitsIn, type FreeRoom, type PodNeed } from './pack-room.ts';
+import type { TypicalPods } from './pack-mix.ts';
+import { fitsIn, type FreeRoom, type PodNeed } from './pack-room.ts';
 
 /**
  * Thousandths of devices of a room that what usually arrives cannot use, as published (Weng et al., "Beware of Fragmentation", ATC 2023, §4):
  * the mean over typical pods of all of it where the pod does not fit, else of the devices that are too full for it.
  */
-export function fragmentOf(room: FreeRoom, typical: readonly TypicalNeed[]): number {
-  let sum = 0;
-  for (const { need, weight } of typical) sum += weight * tooFull(room, need);
+export function fragmentOf(room: FreeRoom, { needs, strangers }: TypicalPods): number {
+  let sum = strangers * room.gpuMilli;
+  for (const { need, weight } of needs) sum += weight * tooFull(room, need);
   return sum;
 }
 
@@ -28,11 +28,11 @@ const FILLED_UP = 0.3;
  * Thousandths of devices that are stranded: the published fragment mixed with what would be left if the room were filled with the typical
  * pod, where CPU and memory run out as well as devices.
  */
-export function strandedIn(room: FreeRoom, typical: readonly TypicalNeed[]): number {
+export function strandedIn(room: FreeRoom, { needs, strangers }: TypicalPods): number {
   if (room.gpuMilli === 0) return 0;
-  let sum = 0;
+  let sum = strangers * room.gpuMilli;
   let devices = NO_DEVICES;
-  for (const { need, weight } of typical) {
+  for (const { need, weight } of needs) {
     if (need.gpus === 0) continue;
     if (devices.gpuMilli !== need.gpuMilli) devices = devicesFor(room, need.gpuMilli);
     sum += weight * strandedBy(room, need, devices);
@@ -66,7 +66,6 @@ function devicesFor({ gpusMilli }: FreeRoom, gpuMilli: number): Devices {
 
 function strandedBy(room: FreeRoom, need: PodNeed, { tooFull, usable, slots }: Devices): number {
   if (need.cpuMilli > room.cpuMilli || need.memoryMib > room.memoryMib || usable < need.gpus) return room.gpuMilli;
-  if (!acceptsModel(need, room.model)) return room.gpuMilli;
   const byDevices = need.gpus > 1 ? Math.floor(usable / need.gpus) : slots;
   const pods = Math.min(byDevices, timesIn(room.cpuMilli, need.cpuMilli), timesIn(room.memoryMib, need.memoryMib));
   return (1 - FILLED_UP) * tooFull + FILLED_UP * (room.gpuMilli - pods * need.gpus * need.gpuMilli);

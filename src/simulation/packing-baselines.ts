@@ -1,6 +1,6 @@
 import type { Random } from '../kernel/random.ts';
 import type { PackedCluster, PackPod, RoomClass } from '../scheduler/pack-cluster.ts';
-import { typicalOf } from '../scheduler/pack-mix.ts';
+import { typicalByModel, typicalOf } from '../scheduler/pack-mix.ts';
 import { bestPlace, growthOf, leftoverOf, scoreIn, type PackPolicy, type RoomScore } from '../scheduler/pack-pods.ts';
 import { fitsIn, placesFor, WHOLE_GPU, type FreeRoom, type PodNeed } from '../scheduler/pack-room.ts';
 import { fragmentOf } from '../scheduler/pack-stranding.ts';
@@ -10,7 +10,7 @@ export const bestFit: PackPolicy = {
   choose: (kind, rooms) =>
     bestPlace(kind, rooms, {
       version: () => 0,
-      score: (room, need) => ({ score: leftoverOf(room, need), gpus: tightest(room, need) }),
+      score: ({ room }, need) => ({ score: leftoverOf(room, need), gpus: tightest(room, need) }),
     }),
 };
 
@@ -37,31 +37,30 @@ export function publishedDescent(cluster: PackedCluster, workload: readonly Pack
     kinds.map(([kind, pods]) => ({ kind, count: pods.length })),
     0,
   );
-  const growth = growthOf({ version: 0, typical }, fragmentOf);
-  const rounded = (room: FreeRoom, need: PodNeed) => {
-    const { score, gpus } = growth.score(room, need);
+  const growth = growthOf({ version: 0, typical: typicalByModel(typical) }, fragmentOf);
+  const rounded = (rooms: RoomClass, need: PodNeed) => {
+    const { score, gpus } = growth.score(rooms, need);
     return { score: -Math.floor(100 / (1 + Math.exp(score / WHOLE_GPU))), gpus };
   };
   const by: RoomScore = { version: () => 0, score: rounded };
   return {
     choose(kind, rooms) {
-      const fitting = [...rooms].filter(({ room }) => fitsIn(room, kind.need));
-      const best = lowest(fitting, (one) => scoreIn(one, kind, by).score);
+      const best = lowest(rooms, (one) => scoreIn(one, kind, by)?.score ?? Infinity);
       const room = best.sort((a, b) => Math.min(...a.nodes) - Math.min(...b.nodes))[0];
-      return room ? { room, gpus: scoreIn(room, kind, by).gpus } : null;
+      return room ? { room, gpus: scoreIn(room, kind, by)?.gpus ?? [] } : null;
     },
   };
 }
 
 const tightest = (room: FreeRoom, need: PodNeed): readonly number[] => placesFor(room, need).at(-1) ?? [];
 
-/** Those that score lowest. */
-function lowest(rooms: readonly RoomClass[], scoreOf: (room: RoomClass) => number): RoomClass[] {
+/** Those that score lowest; none of those that score infinity. */
+function lowest(rooms: Iterable<RoomClass>, scoreOf: (room: RoomClass) => number): RoomClass[] {
   let [low, best]: [number, RoomClass[]] = [Infinity, []];
   for (const room of rooms) {
     const score = scoreOf(room);
     if (score < low) [low, best] = [score, [room]];
-    else if (score === low) best.push(room);
+    else if (score === low && score < Infinity) best.push(room);
   }
   return best;
 }
