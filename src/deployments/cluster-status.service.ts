@@ -1,7 +1,7 @@
 import { record } from '../events/event-log.ts';
-import { clusterReachable, clusterUnreachable, removalsHeld } from '../fleet/cluster.events.ts';
+import { clusterReachable, clusterSilent, clusterUnreachable, removalsHeld } from '../fleet/cluster.events.ts';
 import type { ClusterStore } from '../fleet/cluster-store.port.ts';
-import { isRemovalHeld, isUnreachable, REACHABLE, REMOVALS_HELD, type Cluster } from '../fleet/cluster.ts';
+import { isRemovalHeld, isSilent, isUnreachable, REACHABLE, REMOVALS_HELD, type Cluster } from '../fleet/cluster.ts';
 import type { Clock } from '../kernel/clock.ts';
 import type { Cause, EventDraft } from '../kernel/event.ts';
 import type { Transaction } from '../kernel/transaction.ts';
@@ -41,9 +41,10 @@ export class ClusterStatusWriter {
 function eventsOf(before: Cluster, after: Cluster, cause: Cause): EventDraft[] {
   const change = { before, after, ...cause };
   const gone = !isUnreachable(before) && isUnreachable(after) ? [clusterUnreachable(change, sentenceOf(after, REACHABLE))] : [];
+  const silent = !isSilent(before) && isSilent(after) ? [clusterSilent(change, sentenceOf(after, REACHABLE))] : [];
   const back = isUnreachable(before) && !isUnreachable(after) ? [clusterReachable(change)] : [];
   const held = isNewlyHeld(before, after) ? [removalsHeld(change, sentenceOf(after, REMOVALS_HELD))] : [];
-  return [...gone, ...back, ...held];
+  return [...gone, ...silent, ...back, ...held];
 }
 
 const isNewlyHeld = (before: Cluster, after: Cluster): boolean =>

@@ -1,13 +1,15 @@
-import { isUnreachable, REACHABLE, REMOVALS_HELD, type Cluster } from '../fleet/cluster.ts';
+import { isLost, isSilent, isUnreachable, REACHABLE, REMOVALS_HELD, SILENT, type Cluster } from '../fleet/cluster.ts';
 import { withCondition, type Condition } from '../kernel/condition.ts';
 import { digestOfJson } from '../kernel/digest.ts';
 import type { Id } from '../kernel/id.ts';
-import type { Instant } from '../kernel/instant.ts';
+import { MINUTE_MS, type Instant } from '../kernel/instant.ts';
 import type { ClusterObservation } from './cluster.port.ts';
 import type { Workload } from './replica.ts';
 
 /** Out of sight for so long before it is said: a restart of what is asked is none. Higher: failover is late; lower: it cries wolf. */
 export const UNSEEN_MS = 5_000;
+/** Out of sight for so long, a person should look: silence alone moves nothing. Higher: he learns late; lower: an upgrade of a cluster calls him. */
+export const SILENT_MS = 15 * MINUTE_MS;
 /** Unknown workloads that are removed unasked: these many, or that part of all. Higher: an old database deletes more; lower: people are asked for leftovers. */
 const FREE_REMOVALS = 3;
 const FREE_PERCENT = 5;
@@ -55,10 +57,23 @@ function nextReachable({ cluster, observation, blind, seenAt }: ClusterFacts, no
       observedAt: now,
     };
   }
-  if (!blind || now - blind.since < UNSEEN_MS || isUnreachable(cluster)) return cluster;
+  if (!blind || now - blind.since < UNSEEN_MS) return cluster;
+  if (isUnreachable(cluster)) return withSilence(cluster, blind.why, now);
   const marked = withVerdict(cluster, { type: REACHABLE, status: 'False', reason: 'CannotBeSeen', message: blind.why }, now);
   return { ...marked, observedAt: seenAt ?? cluster.observedAt };
 }
+
+/** Once it has been out of sight for long, what a person can do about it; nothing more once he has said that it is lost. */
+function withSilence(cluster: Cluster, why: string, now: Instant): Cluster {
+  const since = cluster.conditions.find(({ type }) => type === REACHABLE)?.lastTransitionTime ?? now;
+  if (isSilent(cluster) || isLost(cluster) || now - since < SILENT_MS) return cluster;
+  const message =
+    `It has not been seen for ${SILENT_MS / MINUTE_MS} minutes (${endless(why)}). What it runs is unknown and may serve: nothing of it is moved. ` +
+    `Bring it back, or if it will not come back, say so: purser clusters lost ${cluster.name}`;
+  return withVerdict(cluster, { type: REACHABLE, status: 'False', reason: SILENT, message }, now);
+}
+
+const endless = (sentence: string): string => sentence.replace(/[.!?]$/, '');
 
 interface Strangers {
   /** Unknown to the database, or known to it only in an older generation. */

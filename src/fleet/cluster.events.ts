@@ -29,6 +29,10 @@ export const clusterRemoved = (change: ClusterChange): EventDraft =>
 export const clusterUnreachable = (change: ClusterChange, why: string): EventDraft =>
   draft(change, 'cluster.unreachable', `Cluster ${change.after.name} cannot be seen: ${why}`, 'error');
 
+/** It has been out of sight for long: a person must say whether it is lost, because silence does not. */
+export const clusterSilent = (change: ClusterChange, what: string): EventDraft =>
+  draft(change, 'cluster.silent', `Cluster ${change.after.name}: ${what}`, 'error');
+
 export const clusterReachable = (change: ClusterChange): EventDraft =>
   draft(change, 'cluster.reachable', `Cluster ${change.after.name} is seen again.`);
 

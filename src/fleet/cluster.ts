@@ -109,6 +109,13 @@ export const REMOVALS_HELD = 'RemovalsHeld';
 export const isUnreachable = ({ conditions }: Pick<Cluster, 'conditions'>): boolean =>
   conditions.some(({ type, status }) => type === REACHABLE && status === 'False');
 
+/** Why `Reachable` is False once it has been for long. */
+export const SILENT = 'Silent';
+
+/** It has been out of sight for so long that a person should look. */
+export const isSilent = ({ conditions }: Pick<Cluster, 'conditions'>): boolean =>
+  conditions.some(({ type, status, reason }) => type === REACHABLE && status === 'False' && reason === SILENT);
+
 /** An operator said that it will not come back. */
 export const isLost = ({ lostAt }: Pick<Cluster, 'lostAt'>): boolean => (lostAt ?? null) !== null;
 

@@ -120,6 +120,26 @@ describe('Several clusters: one cannot be seen', () => {
     expect(await rows(world.db.database, `select id from replica order by id`)).toEqual(replicas);
   });
 
+  test('silent for long: a person is told once what he can do, and nothing is moved; lost or back, it is not said again', async () => {
+    await world.plane.deploy(1, { replicas: 4, ...both });
+    await world.readyOn(1, [world.east, 2], [world.west, 2]);
+    world.west.reachable = false;
+    await world.passes(25, 60_000);
+    expect(await world.clusterEvents()).toEqual(['cluster.unreachable west', 'cluster.silent west']);
+    const told = await rows<{ message: string; severity: string }>(
+      world.db.database,
+      `select message, severity from outbox where type = 'cluster.silent'`,
+    );
+    expect(told).toMatchObject([{ severity: 'error', message: expect.stringContaining('purser clusters lost west') as string }]);
+    expect(world.east.running()).toEqual(['v1 serving ×2']);
+    const before = await world.fingerprint();
+    await world.passes(25, 60_000);
+    expect(await world.fingerprint()).toBe(before);
+    world.west.reachable = true;
+    await world.readyOn(1, [world.east, 2], [world.west, 2]);
+    expect((await world.clusterEvents()).at(-1)).toBe('cluster.reachable west');
+  });
+
   test('a blink shorter than the grace is not said', async () => {
     await world.plane.deploy(1, both);
     await world.readyOn(1, [world.east, 1], [world.west, 1]);
