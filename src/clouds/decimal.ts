@@ -33,6 +33,13 @@ export const halved = (a: Decimal, power: number): Decimal => ({
   scale: a.scale + power,
 });
 
+/** To so many decimals, rounded half away from zero. */
+export function divided(a: Decimal, by: bigint, scale: number): Decimal {
+  const [digits, divisor] = a.scale <= scale ? [at(a, scale), by] : [a.digits, by * 10n ** BigInt(a.scale - scale)];
+  const half = digits < 0n === divisor < 0n ? divisor / 2n : -(divisor / 2n);
+  return { digits: (digits + half) / divisor, scale };
+}
+
 /** The shortest exact text: `0.096`, without an exponent. */
 export function decimalText({ digits, scale }: Decimal): string {
   const sign = digits < 0n ? '-' : '';

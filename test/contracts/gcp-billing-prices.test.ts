@@ -61,6 +61,19 @@ describe('Cloud port: prices of the Google catalogue', () => {
     expect(prices[0]).toMatchObject({ unit: 'hour', currency: 'USD', effectiveFrom: Date.parse('2026-05-01T00:00:00.123Z') });
   });
 
+  test('local disks are summed, too: sold by the month, rounded once to the pico-dollar', async () => {
+    const disks = { bundledLocalSsds: { partitionCount: 2 } };
+    const { amounts } = await told(({ types }) => types.splice(0, 9, machineType('n2-standard-4-lssd', 4, 16_384, disks)));
+    expect(amounts).toEqual(
+      [
+        // 0.194236 + 750 × 0.08 ÷ 744
+        'n2-standard-4-lssd on_demand 0.274881161290',
+        // 0.047 + 750 × 0.028 ÷ 744
+        'n2-standard-4-lssd spot 0.075225806452',
+      ].map((line) => line.replace(/0$/, '')),
+    );
+  });
+
   test('memory that is no whole number of GiB is not rounded', async () => {
     const { amounts } = await told(({ types }) => types.splice(0, 9, machineType('n2-odd', 2, 1_843)));
     expect(amounts[0]).toBe('n2-odd on_demand 0.0708477724609375');
@@ -73,9 +86,21 @@ describe('Cloud port: prices of the Google catalogue', () => {
       'n2-micro/on_demand: it shares',
     ],
     [
-      'has disks of its own',
-      ({ types }) => types.push(machineType('n2-lssd', 2, 1_024, { bundledLocalSsds: { partitionCount: 2 } })),
-      'n2-lssd/on_demand: its local disks',
+      'has disks of another size',
+      ({ skus, types }) => {
+        skus.push(sku('Z3 Instance Core running in Americas', 1), sku('Z3 Instance Ram running in Americas', 1));
+        types.push(machineType('z3-lssd', 2, 1_024, { bundledLocalSsds: { partitionCount: 2 } }));
+      },
+      'z3-lssd/on_demand: its local disks',
+    ],
+    [
+      'has disks by a month of which nobody says how long it is',
+      ({ skus, types }) => {
+        skus.splice(0, 99, ...skus.filter((one) => !/Local Storage/.test(JSON.stringify(one))));
+        skus.push(sku('SSD backed Local Storage in Americas', 1, { pricingInfo: [pricing('GiBy.mo', 1)] }));
+        types.push(machineType('n2-lssd', 2, 1_024, { bundledLocalSsds: { partitionCount: 2 } }));
+      },
+      'n2-lssd/on_demand: how long a GiBy.mo',
     ],
     [
       'has a part without a price',

@@ -3,6 +3,8 @@ import { PROJECT, TOKEN } from './gcp-double.ts';
 import { DoubleRefusal, HttpDouble, type DoubleAnswer, type DoubleRequest } from './http-double.ts';
 import type { PageFault } from './price-feed-suite.ts';
 
+/** 31 days. */
+const MONTH_S = 2_678_400;
 const REGIONS = ['us-central1', 'europe-west4'] as const;
 
 /** A SKU as the reference shows one. */
@@ -42,6 +44,11 @@ export class GcpPriceDouble {
     sku('A2 Instance Core running in Americas', 31_611_000),
     sku('A2 Instance Ram running in Americas', 4_237_000),
     sku('Nvidia Tesla A100 GPU running in Americas', 933_908_000, { pricingInfo: [gpu(2, 933_908_000)] }),
+    sku('SSD backed Local Storage in Americas', 80_000_000, { pricingInfo: [byMonth(80_000_000)] }),
+    sku('SSD backed Local Storage attached to Spot Preemptible VMs in Americas', 28_000_000, {
+      pricingInfo: [byMonth(28_000_000)],
+    }),
+    sku('SSD backed Local Storage attached to DWS Defined Duration VMs in Americas', 1, { pricingInfo: [byMonth(1)] }),
     sku('N2 Custom Instance Core running in Americas', 33_174_000),
     sku('N2 Sole Tenancy Instance Core running in Americas', 99_000_000),
     sku('Network Egress', 1, { category: { resourceFamily: 'Network', usageType: 'OnDemand' }, pricingInfo: [{ tiers: 3 }] }),
@@ -98,6 +105,13 @@ const gpu = (units: number, nanos: number) => {
   const one = pricing('h', nanos);
   const tieredRates = [{ startUsageAmount: 0, unitPrice: { currencyCode: 'USD', units: String(units), nanos } }];
   return { ...one, pricingExpression: { ...one.pricingExpression, tieredRates } };
+};
+
+/** A GiB for a month, as Google counts it: in bytes and seconds. */
+const byMonth = (nanos: number) => {
+  const one = pricing('GiBy.mo', nanos);
+  const baseUnitConversionFactor = 2 ** 30 * MONTH_S;
+  return { ...one, pricingExpression: { ...one.pricingExpression, baseUnit: 'By.s', baseUnitConversionFactor } };
 };
 
 const zones = (url: string): unknown[] =>

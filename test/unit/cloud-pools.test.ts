@@ -1,7 +1,7 @@
 // The pure parts that adapters of clouds share: exact decimals, what makes a wish true, and what is told of machines that are gone.
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { decimalText, halved, parseDecimal, plus, roundedTo, times } from '../../src/clouds/decimal.ts';
+import { decimalText, divided, halved, parseDecimal, plus, roundedTo, times } from '../../src/clouds/decimal.ts';
 import { MachineMemory } from '../../src/clouds/machine-memory.ts';
 import { planScale, type ListedMachine, type ScaleInput } from '../../src/clouds/plan-scale.ts';
 import { EMPTY_BOOK, tidied, type Rental } from '../../src/clouds/rentals.ts';
@@ -40,6 +40,16 @@ describe('Cloud port: exact decimals', () => {
   ])('%s is %s, and %s pico-dollars', (text, written, pico) => {
     const read = parseDecimal(text)!;
     expect([decimalText(read), roundedTo(read, 12)]).toEqual([written, pico]);
+  });
+
+  test.each([
+    ['1', 3n, 4, '0.3333'],
+    ['2', 3n, 4, '0.6667'],
+    ['-2', 3n, 4, '-0.6667'],
+    ['0.00005', 1n, 4, '0.0001'],
+    ['12.5', -5n, 0, '-3'],
+  ])('%s divided by %s to %i decimals is %s', (text, by, scale, result) => {
+    expect(decimalText(divided(parseDecimal(text)!, by, scale))).toBe(result);
   });
 
   test('a text of more digits than any price is no number', () => {

@@ -23,7 +23,12 @@ const Sku = z.object({
   pricingInfo: z.array(
     z.object({
       effectiveTime: z.iso.datetime({ offset: true }),
-      pricingExpression: z.object({ usageUnit: z.string(), tieredRates: z.array(Rate).length(1) }),
+      pricingExpression: z.object({
+        usageUnit: z.string(),
+        baseUnit: z.string().optional(),
+        baseUnitConversionFactor: z.number().optional(),
+        tieredRates: z.array(Rate).length(1),
+      }),
     }),
   ),
 });
@@ -120,19 +125,11 @@ export class GcpBillingPrices implements PriceFeed {
     const rate = latest?.pricingExpression.tieredRates[0];
     if (!latest || !rate) return null;
     const { units, nanos, currencyCode } = rate.unitPrice;
-    const { usageUnit } = latest.pricingExpression;
-    const effectiveFrom = Date.parse(latest.effectiveTime);
-    const { usageType } = category;
+    const { usageUnit, baseUnit = '', baseUnitConversionFactor = 0 } = latest.pricingExpression;
     return {
-      skuId,
-      description,
-      usageType,
-      regions: serviceRegions,
-      usageUnit,
-      currency: currencyCode,
-      units,
-      nanos,
-      effectiveFrom,
+      ...{ skuId, description, usageType: category.usageType, regions: serviceRegions },
+      ...{ usageUnit, base: { unit: baseUnit, perUsageUnit: baseUnitConversionFactor } },
+      ...{ currency: currencyCode, units, nanos, effectiveFrom: Date.parse(latest.effectiveTime) },
     };
   }
 }

@@ -1,5 +1,5 @@
 import type { Instant } from '../../kernel/instant.ts';
-import { decimalText, halved, parseDecimal, plus, times, type Decimal } from '../decimal.ts';
+import { decimalText, divided, halved, parseDecimal, plus, times, type Decimal } from '../decimal.ts';
 import type { CapacityType } from '../offering.ts';
 import type { ObservedPrice, UnreadableRow } from '../price-feed.port.ts';
 import type { MachineShape } from './machine-shapes.ts';
@@ -12,6 +12,8 @@ export interface ComputeSku {
   readonly usageType: string;
   readonly regions: readonly string[];
   readonly usageUnit: string;
+  /** What Google counts in (`By.s`), and how many of it make one usage unit. */
+  readonly base: { readonly unit: string; readonly perUsageUnit: number };
   readonly currency: string;
   /** Of one unit. */
   readonly units: string;
@@ -19,10 +21,17 @@ export interface ComputeSku {
   readonly effectiveFrom: Instant;
 }
 
-type Component = 'core' | 'ram' | 'gpu';
+type Component = 'core' | 'ram' | 'gpu' | 'disk';
 
 /** What a component is counted in. */
-const UNITS: Readonly<Record<Component, string>> = { core: 'h', ram: 'GiBy.h', gpu: 'h' };
+const UNITS: Readonly<Record<Component, string>> = { core: 'h', ram: 'GiBy.h', gpu: 'h', disk: 'GiBy.mo' };
+/** A GiB for an hour, in bytes and seconds. */
+const GIB_HOUR = 2n ** 30n * 3_600n;
+/** Of a local disk: Google makes all of one size, but for those of storage machines, and says none. */
+const DISK_GIB = 375;
+const OTHER_DISKS = ['z3'];
+/** What sums that do not end are rounded to. */
+const PICO_DECIMALS = 12;
 
 /** SKUs of families from before they had names. */
 const FAMILIES: Readonly<Record<string, string>> = { 'compute optimized': 'c2', 'memory-optimized': 'm1' };
@@ -53,28 +62,50 @@ export function indexSkus(skus: readonly ComputeSku[]): SkuIndex {
   return index;
 }
 
-/** A machine is the sum of its cores, memory and accelerators. Null = not sold so; text = why it cannot be said. */
+/** A machine is the sum of its cores, memory, accelerators and local disks. Null = not sold so; text = why it cannot be said. */
 export function priceOf(
   index: SkuIndex,
   region: string,
   shape: MachineShape,
   capacityType: CapacityType,
 ): ObservedPrice | string | null {
-  const family = shape.name.split('-')[0] ?? '';
-  const gpu = shape.accelerator && (GPUS[shape.accelerator.type] ?? shape.accelerator.type);
-  const parts: readonly (readonly [Component, string, Decimal])[] = [
-    ['core', family, whole(shape.guestCpus)],
-    ['ram', family, halved(whole(shape.memoryMb), 10)],
-    ...(shape.accelerator && gpu ? [['gpu', gpu, whole(shape.accelerator.count)] as const] : []),
-  ];
-  const found = parts.map(([component, name]) => index.get(`${region}/${capacityType}/${component} ${name}`) ?? []);
-  if (found.every((skus) => skus.length === 0)) return null;
-  if (shape.isSharedCpu) return 'it shares a core: how much of it is paid for is not said';
-  if (shape.bundledDisks > 0) return 'its local disks are paid for apart, by the month';
-  const rates = parts.map(([component], at) => rateOf(component, found[at] ?? []));
+  const parts = partsOf(shape);
+  const found = parts.map(({ component, name }) => index.get(`${region}/${capacityType}/${component} ${name}`) ?? []);
+  // Every region sells disks.
+  if (found.every((skus, at) => skus.length === 0 || parts[at]?.component === 'disk')) return null;
+  const problem = problemWith(shape);
+  if (problem !== null) return problem;
+  const rates = parts.map(({ component }, at) => rateOf(component, found[at] ?? []));
   const wrong = rates.find((rate) => typeof rate === 'string');
   if (typeof wrong === 'string') return wrong;
-  return sumOf({ rates: rates as Rate[], amounts: parts.map(([, , amount]) => amount), region, shape, capacityType });
+  return sumOf({ rates: rates as Rate[], amounts: parts.map(({ amount }) => amount), region, shape, capacityType });
+}
+
+interface Part {
+  readonly component: Component;
+  readonly name: string;
+  readonly amount: Decimal;
+}
+
+const familyIn = ({ name }: MachineShape): string => name.split('-')[0] ?? '';
+
+function partsOf(shape: MachineShape): Part[] {
+  const { accelerator, bundledDisks } = shape;
+  const family = familyIn(shape);
+  const parts: Part[] = [
+    { component: 'core', name: family, amount: whole(shape.guestCpus) },
+    { component: 'ram', name: family, amount: halved(whole(shape.memoryMb), 10) },
+  ];
+  if (accelerator)
+    parts.push({ component: 'gpu', name: GPUS[accelerator.type] ?? accelerator.type, amount: whole(accelerator.count) });
+  if (bundledDisks > 0) parts.push({ component: 'disk', name: 'local ssd', amount: whole(bundledDisks * DISK_GIB) });
+  return parts;
+}
+
+function problemWith(shape: MachineShape): string | null {
+  if (shape.isSharedCpu) return 'it shares a core: how much of it is paid for is not said';
+  const isOdd = shape.bundledDisks > 0 && OTHER_DISKS.includes(familyIn(shape));
+  return isOdd ? 'its local disks are of a size that is not said' : null;
 }
 
 /** Of each offering that is sold; what cannot be said is told. */
@@ -96,6 +127,8 @@ function partOf({ description, usageType }: ComputeSku): string | null {
   if (capacityType === undefined) return null;
   const [, gpu] = /^nvidia (.+?) gpu (?:attached to spot preemptible vms )?running in /i.exec(description) ?? [];
   if (gpu !== undefined) return `${capacityType}/gpu ${gpu.toLowerCase()}`;
+  if (/^ssd backed local storage(?: attached to spot preemptible vms)?(?: in .+)?$/i.test(description))
+    return `${capacityType}/disk local ssd`;
   const [, name, component] = /^(?:spot preemptible )?(.+?)(?: instance)? (core|ram) running in /i.exec(description) ?? [];
   const family = name === undefined ? null : familyOf(name.toLowerCase());
   return family === null ? null : `${capacityType}/${(component ?? '').toLowerCase()} ${family}`;
@@ -108,7 +141,9 @@ function familyOf(name: string): string | null {
 }
 
 interface Rate {
+  /** By the hour, as a fraction: of what is sold by the month it may have no end. */
   readonly amount: Decimal;
+  readonly by: bigint;
   readonly currency: string;
   readonly effectiveFrom: Instant;
 }
@@ -122,7 +157,19 @@ function rateOf(component: Component, skus: readonly ComputeSku[]): Rate | strin
   if (others.some((sku) => sku.units !== units || sku.nanos !== nanos || sku.usageUnit !== first.usageUnit))
     return `two SKUs say different prices of its ${component}`;
   const amount = parseDecimal(units);
-  return amount ? { amount: plus(amount, { digits: BigInt(nanos), scale: 9 }), currency, effectiveFrom } : `units are ${units}`;
+  const hours = component === 'disk' ? hoursOf(first) : ONE;
+  if (!hours) return `how long a ${first.usageUnit} of its ${component} lasts is not said`;
+  if (!amount) return `units are ${units}`;
+  const unit = plus(amount, { digits: BigInt(nanos), scale: 9 });
+  return { amount: times(unit, { digits: hours.times, scale: 0 }), by: hours.by, currency, effectiveFrom };
+}
+
+const ONE = { times: 1n, by: 1n };
+
+/** A GiB and hour as part of the unit that is sold; null = Google does not say. */
+function hoursOf({ base: { unit, perUsageUnit } }: ComputeSku): typeof ONE | null {
+  if (unit !== 'By.s' || !Number.isSafeInteger(perUsageUnit) || perUsageUnit <= 0) return null;
+  return { times: GIB_HOUR, by: BigInt(perUsageUnit) };
 }
 
 interface Sum {
@@ -136,7 +183,13 @@ interface Sum {
 function sumOf({ rates, amounts, region, shape, capacityType }: Sum): ObservedPrice | string {
   const currencies = [...new Set(rates.map(({ currency }) => currency))];
   if (currencies.length !== 1) return `its parts are priced in ${currencies.join(' and ')}`;
-  const total = rates.reduce((sum, { amount }, at) => plus(sum, times(amount, amounts[at] ?? NONE)), NONE);
+  const by = rates.reduce((all, rate) => all * rate.by, 1n);
+  const sum = rates.reduce((all, rate, at) => {
+    const share = times(rate.amount, amounts[at] ?? NONE);
+    return plus(all, times(share, { digits: by / rate.by, scale: 0 }));
+  }, NONE);
+  // Rounded once, where it has no end.
+  const total = by === 1n ? sum : divided(sum, by, PICO_DECIMALS);
   return {
     key: { provider: 'gcp', region, zone: '', instanceType: shape.name, capacityType },
     amount: decimalText(total),
