@@ -24,6 +24,7 @@ import { Migration20261121001900_capacity } from './Migration20261121001900_capa
 import { Migration20261121002000_replicas_per_machine } from './Migration20261121002000_replicas_per_machine.ts';
 import { Migration20261121002050_pool_machines } from './Migration20261121002050_pool_machines.ts';
 import { Migration20261121002100_replica_rates } from './Migration20261121002100_replica_rates.ts';
+import { Migration20261121002200_keys_of_pools } from './Migration20261121002200_keys_of_pools.ts';
 import { Migration20261121002300_spot_reads } from './Migration20261121002300_spot_reads.ts';
 import { Migration20261121002400_feed_editions } from './Migration20261121002400_feed_editions.ts';
 
@@ -54,6 +55,7 @@ export const MIGRATIONS: readonly (new (...args: ConstructorParameters<typeof Mi
   Migration20261121002000_replicas_per_machine,
   Migration20261121002050_pool_machines,
   Migration20261121002100_replica_rates,
+  Migration20261121002200_keys_of_pools,
   Migration20261121002300_spot_reads,
   Migration20261121002400_feed_editions,
 ];

@@ -3,6 +3,3 @@ export const poolKeyOf = (installation: string, cluster: string, pool: string): 
 
 /** Whose it is. */
 export const installationIn = (key: string): string => key.split('/', 1)[0] ?? '';
-
-/** What people know it by: its cluster and its name. */
-export const readableOf = (key: string): string => key.slice(key.indexOf('/') + 1);

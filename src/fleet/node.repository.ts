@@ -29,7 +29,7 @@ const FIELDS = Object.entries(COLUMNS)
   .map(([column, field]) => `n.${column} as "${field}"`)
   .join(', ');
 const SCALING = `select pool_id as "poolId", provider, config, min_nodes as "minNodes", max_nodes as "maxNodes",
-  desired_nodes as "desiredNodes", scaled_at as "scaledAt", conditions, emptying, emptied_at as "emptiedAt",
+  desired_nodes as "desiredNodes", scaled_at as "scaledAt", conditions, emptying, emptied_at as "emptiedAt", key_prefix as "keyPrefix",
   version from pool_scaling`;
 
 type Row = Omit<ClusterNode, 'pricePerHour'> & { readonly pricePerHour: string | null };

@@ -69,6 +69,8 @@ export interface PoolScaling {
   readonly emptying: Id | null;
   /** When one was last begun to be emptied. */
   readonly emptiedAt: Instant | null;
+  /** Its provider knows it by this instead of the installation's id; absent or null = by the id. */
+  readonly keyPrefix?: string | null;
   readonly version: number;
 }
 

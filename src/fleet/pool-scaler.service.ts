@@ -95,7 +95,7 @@ export class PoolScaler {
     const provider = this.#deps.providers.get(scaling.provider);
     if (!provider || this.#outOfReach({ cluster, pool, scaling }) !== null) return null;
     try {
-      return (await provider.observeNodes(this.#keyOf(cluster, pool))) ?? { desired: 0, nodes: [] };
+      return (await provider.observeNodes(this.#keyOf({ cluster, pool, scaling }))) ?? { desired: 0, nodes: [] };
     } catch (error) {
       if (!(error instanceof CloudUnknown)) throw error;
       this.#deps.logger.warn({ pool: pool.name, err: error }, 'the provider of a pool does not answer');
@@ -109,7 +109,7 @@ export class PoolScaler {
     if (scaling.scaledAt === null) return null;
     const provider = this.#deps.providers.get(scaling.provider);
     const why = provider
-      ? provider.outOfReach(this.#describe(cluster, pool, scaling))
+      ? provider.outOfReach(this.#describe({ cluster, pool, scaling }))
       : `PURSER_CLOUDS_FILE names no ${scaling.provider}`;
     if (why === null) return null;
     return {
@@ -257,11 +257,11 @@ export class PoolScaler {
   /** Gives up a pool that has no machines left; a repeat after a lost answer is the same. */
   async #delete(at: PoolAt, lease: Lease): Promise<void> {
     const { providers, logger, clock, principal, store } = this.#deps;
-    const { cluster, pool, scaling } = at;
+    const { pool, scaling } = at;
     try {
       const provider = providers.get(scaling.provider);
       if (!provider) throw new CloudUnknown(`there is no provider ${scaling.provider} here`);
-      const result = await provider.deletePool(this.#keyOf(cluster, pool), { epoch: lease.epoch });
+      const result = await provider.deletePool(this.#keyOf(at), { epoch: lease.epoch });
       this.#heed(at, result);
       if (result.outcome !== 'accepted') {
         await this.#tell(at, this.#refusals.get(pool.id) ?? null, lease);
@@ -285,7 +285,7 @@ export class PoolScaler {
   async #ask({ cluster, pool, scaling }: PoolAt, step: ScaleStep, { epoch }: Lease): Promise<CloudResult> {
     const provider = this.#deps.providers.get(scaling.provider);
     if (!provider) throw new CloudUnknown(`there is no provider ${scaling.provider} here`);
-    const description = this.#describe(cluster, pool, scaling);
+    const description = this.#describe({ cluster, pool, scaling });
     const text = JSON.stringify(description);
     if (this.#described.get(pool.id) !== text || step.from === 0) {
       const ensured = await provider.ensurePool(description, { epoch });
@@ -341,13 +341,15 @@ export class PoolScaler {
     });
   }
 
-  #keyOf(cluster: Cluster, pool: Pool): string {
-    return poolKeyOf(this.#deps.installation, cluster.name, pool.name);
+  #keyOf({ cluster, pool, scaling }: Pick<PoolAt, 'cluster' | 'pool' | 'scaling'>): string {
+    return poolKeyOf(scaling.keyPrefix ?? this.#deps.installation, cluster.name, pool.name);
   }
 
-  #describe(cluster: Cluster, pool: Pool, { config }: PoolScaling): CloudPool {
+  #describe(at: Pick<PoolAt, 'cluster' | 'pool' | 'scaling'>): CloudPool {
+    const { pool, scaling } = at;
+    const { config } = scaling;
     return {
-      key: this.#keyOf(cluster, pool),
+      key: this.#keyOf(at),
       ...{ region: config['region'] ?? null, zone: config['zone'] ?? null, instanceType: config['instanceType'] ?? null },
       capacityType: pool.capacityType,
       labels: { ...pool.nodeSelector, 'purser.dev/pool': pool.name, 'purser.dev/capacity-type': pool.capacityType },

@@ -16,8 +16,8 @@ export const installationSecret = (database: Database, random: Random): Promise<
     return row?.secret ?? fresh;
   });
 
-/** Long enough that no two installations share one by chance; lower-case letters and digits, as labels of every cloud allow. */
-const ID_LENGTH = 16;
+/** Long enough that no two installations of an account share one by chance; short enough for names of pools to stay readable. */
+const ID_LENGTH = 10;
 
 /** What others may know this installation by, such as the tags of its machines: follows from the secret, and tells nothing of it. */
 export const installationIdOf = (secret: string): string => {

@@ -56,6 +56,37 @@ describe('Storage: migrations', () => {
     }
   });
 
+  it('pools that had machines before installations had ids keep the name by which their provider knows them', async () => {
+    const old = await openTestDatabase();
+    const admin = makeClient(old.superUrl, 'test');
+    await admin.connect();
+    try {
+      const id = (n: number): string => `00000000-0000-7000-8000-00000000000${n}`;
+      await admin.query(`alter table pool_scaling drop column key_prefix`);
+      await admin.query(`delete from migration where name = 'Migration20261121002200_keys_of_pools'`);
+      await admin.query(`insert into cluster (id, name, kind, version, created_at, config)
+        values ('${id(1)}', 'east', 'kubernetes', 1, 0, '{"namespacePrefix":"crew"}')`);
+      for (const [n, scaledAt] of [
+        [2, '7'],
+        [3, 'null'],
+      ] as const) {
+        await admin.query(`insert into pool (id, cluster_id, name, capacity_type, node_selector, version, created_at)
+          values ('${id(n)}', '${id(1)}', 'p${n}', 'spot', '{}', 1, 0)`);
+        await admin.query(`insert into pool_scaling (pool_id, provider, config, min_nodes, max_nodes, version, scaled_at)
+          values ('${id(n)}', 'aws', '{}', 0, 1, 1, ${scaledAt})`);
+      }
+      expect(await migrate(old.ownerUrl, APP_ROLE)).toEqual(['Migration20261121002200_keys_of_pools']);
+      const { rows } = await admin.query(`select pool_id, key_prefix from pool_scaling order by pool_id`);
+      expect(rows).toEqual([
+        { pool_id: id(2), key_prefix: 'crew' },
+        { pool_id: id(3), key_prefix: null },
+      ]);
+    } finally {
+      await admin.end();
+      await old.close();
+    }
+  });
+
   it('run on the server that this suite is meant for', async () => {
     const [server] = await db.database.read({ kind: 'platform' }, (tx) =>
       sqlOf(tx).query<{ major: number }>(`select current_setting('server_version_num')::int / 10000 as major`),

@@ -101,6 +101,25 @@ describe('Faults of providers: a provider that says 429 or 500, or nothing', () 
     expect(await one.rows(`select 1 from pool_scaling where pool_id = $1`, [one.pool.id])).toEqual([]);
   });
 
+  test('a pool that had machines before installations had ids is known by its old name until it is given back', async () => {
+    const one = await opened('older');
+    one.want(1);
+    await one.pass(5);
+    const [first = ''] = await one.there();
+    await db.database.write(SYSTEM, (tx) =>
+      sqlOf(tx).execute(`update pool_scaling set key_prefix = 'here' where pool_id = $1`, [one.pool.id]),
+    );
+    one.restart({ providers: new Map([[one.provider.name, one.provider]]), velocity, installation: '0123456789' });
+    one.want(2);
+    await one.pass(10);
+    expect(await one.there()).toContain(first);
+    expect(await one.there()).toHaveLength(2);
+    expect(await one.everRented()).toHaveLength(2);
+    await one.scale(one.pool, { maxNodes: 9, config: { idleSeconds: '60' } });
+    await one.pass(5);
+    expect(await one.everRented()).toHaveLength(2);
+  });
+
   test('one that hangs when it is asked for a pool is still heard when it takes a machine away', async () => {
     const one = await opened('hangs');
     one.want(2);

@@ -1,6 +1,6 @@
 import { digestOf } from '../../kernel/digest.ts';
 import type { CloudPool } from '../cloud-provider.port.ts';
-import { installationIn, readableOf } from '../pool-key.ts';
+import { installationIn } from '../pool-key.ts';
 
 /** Tags by which everything of a pool is found again. */
 export const TAG = {
@@ -37,9 +37,7 @@ export const instanceTags = (key: string): Record<string, string> => ({
 
 /** Of the launch template and of the node group: readable, and unique by the digest of the key; 63 characters at most. */
 export const nameOf = (key: string): string => {
-  const readable = readableOf(key)
-    .replace(/[^A-Za-z0-9]+/g, '-')
-    .slice(0, 38);
+  const readable = key.replace(/[^A-Za-z0-9]+/g, '-').slice(0, 38);
   return `purser-${readable}-${digestOf(key).slice('sha256:'.length, 'sha256:'.length + 16)}`;
 };
 

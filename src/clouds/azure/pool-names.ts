@@ -1,6 +1,5 @@
 import { digestOf } from '../../kernel/digest.ts';
 import { MINUTE_MS, type Instant } from '../../kernel/instant.ts';
-import { readableOf } from '../pool-key.ts';
 
 /** Tags by which a pool is found again; Azure hands them down to its machines' scale set. */
 export const TAG = {
@@ -45,7 +44,7 @@ export const agentPoolNames = (key: string, now: Instant): PoolNames => namesOf(
 
 /** Readable, and unique by the digest of the key; at most 52 characters, since the names of machines begin with it. */
 export const scaleSetNames = (key: string, now: Instant): PoolNames => {
-  const readable = readableOf(key)
+  const readable = key
     .toLowerCase()
     .replace(/[^a-z0-9]+/g, '-')
     .replace(/^-|-$/g, '')

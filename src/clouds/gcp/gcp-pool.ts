@@ -1,7 +1,7 @@
 import { digestOf, digestOfJson } from '../../kernel/digest.ts';
 import type { CloudFence, CloudPool } from '../cloud-provider.port.ts';
 import { epochIn, type OwnerTag } from '../left-alone.ts';
-import { installationIn, readableOf } from '../pool-key.ts';
+import { installationIn } from '../pool-key.ts';
 
 /** What is remembered with a pool: of Google's labels and metadata, lower-case letters, digits and dashes. */
 export const MARK = {
@@ -36,7 +36,7 @@ const hashOf = (text: string, length: number): string => digestOf(text).slice('s
 
 /** Readable, and unique by the digest of the key; at most 40 characters. */
 export function nameOf(key: string): string {
-  const readable = readableOf(key)
+  const readable = key
     .toLowerCase()
     .replace(/[^a-z0-9]+/g, '-')
     .replace(/^-+|-+$/g, '')
