@@ -1,4 +1,5 @@
-import { DeviceBoard } from './pack-board.ts';
+import { invariant } from '../kernel/invariant.ts';
+import { DeviceBoard, type Guest } from './pack-board.ts';
 import { findChain, type Hop } from './pack-chain.ts';
 import type { PackedCluster, PodKind, Seat } from './pack-cluster.ts';
 import type { PackPolicy } from './pack-pods.ts';
@@ -147,8 +148,14 @@ class Repack {
     while (left.length > 0) {
       const next = left.findIndex(({ kind, node, device }) => this.#isFree(kind, node, device));
       for (const { pod, kind, node, device } of next < 0 ? [] : left.splice(next, 1)) this.log.seat(pod, kind, node, [device]);
-      if (next < 0) this.log.stop(left.find(({ pod }) => this.#cluster.seats.has(pod))?.pod ?? '');
+      if (next < 0) this.#stopOneOf(left);
     }
+  }
+
+  #stopOneOf(guests: readonly Guest[]): void {
+    const sitting = guests.find(({ pod }) => this.#cluster.seats.has(pod));
+    invariant(sitting !== undefined, 'a chain leads where there is no room');
+    this.log.stop(sitting.pod);
   }
 
   #isFree({ need }: PodKind, name: string, device: number): boolean {
