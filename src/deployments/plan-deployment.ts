@@ -311,8 +311,16 @@ const isSpot = ({ chosen }: Placement, pools: readonly PlacedPool[]): boolean =>
   return rented.length > 0 ? rented.some(({ pool }) => pool.capacityType === 'spot') : chosen?.offering.capacityType === 'spot';
 };
 
-function risksOf({ placement, current, wish, pools }: PlanInput, revision: PlannedRevision): string[] {
-  const risks: string[] = [];
+/** A pool that does not say what its nodes are is priced by what fits, whether it is there or not. */
+function acceleratorRisk({ wish, version, pools }: PlanInput): string[] {
+  const blind = pools.find(({ pool, rented }) => !rented && pool.offeringId === null);
+  if (!blind || !(wish.resources ?? version.resources).accelerator) return [];
+  return [`Nobody says whether ${blind.clusterName}/${blind.pool.name} has the accelerator: it is only priced as if it had.`];
+}
+
+function risksOf(input: PlanInput, revision: PlannedRevision): string[] {
+  const { placement, current, wish, pools } = input;
+  const risks = acceleratorRisk(input);
   if (isSpot(placement, pools)) risks.push('Spot capacity may be interrupted.');
   if (current?.rollout && current.rollout.endedAt === null)
     risks.push(`The rollout to revision ${current.rollout.toRevision} is superseded.`);
@@ -325,9 +333,13 @@ function noCapacity(placement: Placement, plan: Plan): Failure {
   const counts = Object.entries(placement.rejectedCounts).map(([code, count]) => `${code} ${count}`);
   const nearest = placement.rejected[0];
   const example = nearest ? ` Nearest: ${offeringKeyText(nearest.offering)}: ${nearest.message}` : '';
-  return failure('NO_CAPACITY', `No offering fits (${counts.join(', ') || 'the price book has none here'}).${example}`, {
-    details: { plan: planToJson(plan) },
-  });
+  return failure(
+    'NO_CAPACITY',
+    `No offering fits (${counts.join(', ') || 'the price book has none in these regions'}).${example}`,
+    {
+      details: { plan: planToJson(plan) },
+    },
+  );
 }
 
 const contradicts = ({ fields, message }: Contradiction, plan: Plan): Failure => {
