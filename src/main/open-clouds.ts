@@ -18,6 +18,7 @@ import { CommandSettings, type OwnProgram } from '../clouds/onprem/run-command.a
 import type { PriceFeed } from '../clouds/price-feed.port.ts';
 import { SimulatedCloud } from '../clouds/simulated/simulated-cloud.adapter.ts';
 import { SimulatedSettings } from '../clouds/simulated/simulated-settings.adapter.ts';
+import { KARPENTER } from '../fleet/node.ts';
 import type { Clock } from '../kernel/clock.ts';
 import { MINUTE_MS } from '../kernel/instant.ts';
 import { isName, NAME_RULE } from '../kernel/name.ts';
@@ -189,6 +190,8 @@ function fromFile(text: string, deps: OpenCloudsDeps): ConfiguredCloud[] {
   return [
     ...Object.entries(clouds).map(([name, { kind, prices, ...settings }]) => {
       if (!isName(name)) throw new ConfigError(`${SETTING}: ${name}: a name ${NAME_RULE}.`);
+      if (name === KARPENTER)
+        throw new ConfigError(`${SETTING}: ${name}: pools say so of machines that Karpenter rents: choose another name.`);
       return openOne({ kind, settings, prices, path: [name], kinds: CLOUDS }, { name, deps });
     }),
     ...feeds.map(({ kind, name = kind, regions, everyMinutes, ...settings }, i) =>

@@ -69,6 +69,7 @@ describe('Clouds by configuration: the file', () => {
     [{ play: { kind: 'simulated', seed: '7' } }, 'play.seed: must be a number, without quotes'],
     [{ play: { kind: 'simulated', swing: 3 } }, 'play.swing: must be at most 0.8'],
     [{ feeds: [{ kind: 'skypilot-csv', provider: 'x', url: 'vms.csv', regions: ['a/b'] }] }, 'feeds.0.url: must be a URL like'],
+    [{ karpenter: { kind: 'simulated' } }, 'karpenter: pools say so of machines that Karpenter rents'],
     [{ rack: { kind: 'abacus' } }, 'rack.kind: there is no "abacus": one of aws, azure, gcp, command, machines, simulated'],
     [{ 'my rack': { kind: 'command', command: ['x'] } }, 'my rack: a name must be 1 to 63 of'],
     [{ rack: { kind: 'command' } }, 'rack.command'],
