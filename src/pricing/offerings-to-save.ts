@@ -13,23 +13,25 @@ const MAX_MEMORY_MIB = 2 ** 30;
  */
 export function offeringsToSave(listed: readonly Offering[], known: readonly KnownRow[], regions: readonly string[]): Offering[] {
   const byId = new Map(known.map(({ offering }) => [offering.id, offering]));
-  const kinds = new Map(known.map(({ offering }) => [kindOf(offering), offering]));
+  // In a steady state nobody asks for it.
+  let kinds: ReadonlyMap<string, Offering> | null = null;
+  const spoken = new Set(regions);
   const added = new Map<string, Offering>();
   for (const offering of listed) {
-    if (!regions.includes(regionOf(offering)) || added.has(offering.id)) continue;
+    if (!spoken.has(regionOf(offering)) || added.has(offering.id)) continue;
     const before = byId.get(offering.id);
-    const after = before ? completed(before, offering) : plausible(offering, kinds.get(kindOf(offering)));
+    if (!before) kinds ??= new Map(known.map((row) => [kindOf(row.offering), row.offering]));
+    const after = before ? completed(before, offering) : plausible(offering, kinds?.get(kindOf(offering)));
     if (after && after !== before) added.set(offering.id, after);
   }
   return [...added.values()];
 }
 
 function completed(before: Offering, said: Offering): Offering {
-  if (!isSound(said)) return before;
   const memoryMib = before.memoryMib ?? said.memoryMib;
   const interruptionBand = said.interruptionBand ?? before.interruptionBand;
   const isSame = memoryMib === before.memoryMib && interruptionBand === before.interruptionBand;
-  return isSame ? before : { ...before, memoryMib, interruptionBand };
+  return isSame || !isSound(said) ? before : { ...before, memoryMib, interruptionBand };
 }
 
 const kindOf = ({ provider, instanceType }: Offering): string => `${provider}/${instanceType}`;
