@@ -37,6 +37,8 @@ export interface WishOptions {
   readonly caller?: string[];
   readonly near?: string[];
   readonly apart?: string[];
+  readonly moves?: boolean;
+  readonly placeAnew?: boolean;
 }
 
 export const withWishOptions = (command: Command): Command =>
@@ -61,6 +63,8 @@ export const withWishOptions = (command: Command): Command =>
     .option('--caller <regions...>', 'whence requests come: REGION or REGION=MIB-PER-HOUR of answers')
     .option('--near <deployments...>', 'in a region of one of these, of the same project')
     .option('--apart <deployments...>', 'in no region of any of these')
+    .option('--moves', 'moved to a cheaper place by itself when that is worth it (else it is proposed)')
+    .option('--place-anew', 'where it is cheapest now, the move counted, though nothing else is asked for')
     .option('--cluster <clusters...>', 'where replicas run: name, name=weight to share them out, name=weight@1 to stand by')
     .option('--pool <pool>', 'on which kind of capacity there')
     .option('--adopt <namespace/name>', 'take over a Deployment that runs in the cluster already, without a restart');
@@ -73,9 +77,12 @@ export const asWritten = (command: Command): string =>
   command.options
     .filter((option) => !OF_THE_RUN.has(option.attributeName()))
     .filter((option) => command.getOptionValueSource(option.attributeName()) === 'cli')
-    .flatMap((option) => [option.long ?? '', ...[command.getOptionValue(option.attributeName()) as string | string[]].flat()])
+    .flatMap((option) => [option.long ?? '', ...writtenValues(command.getOptionValue(option.attributeName()))])
     .map((word) => ` ${/^[\w./:=@,+-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`}`)
     .join('');
+
+/** A flag has none. */
+const writtenValues = (value: unknown): string[] => (value === true ? [] : ([value].flat() as string[]));
 
 const NUMBERS = {
   modelVersion: '--model-version',
@@ -133,10 +140,10 @@ export function rateOf(flag: string, text: string): number {
   return Number(text);
 }
 
-function policyOf({ residency, minOnDemand, zones, latency, caller, near, apart }: WishOptions): Pick<DeployInput, 'policy'> {
+function policyOf({ residency, minOnDemand, zones, latency, caller, near, apart, moves }: WishOptions): Pick<DeployInput, 'policy'> {
   const number = (flag: string, text: string | undefined) => (text === undefined ? undefined : wholeNumber(flag, text));
   const said = {
-    ...{ residency, near, apart, callers: caller?.map(callerOf) },
+    ...{ residency, near, apart, moves, callers: caller?.map(callerOf) },
     minOnDemandPercent: number('--min-on-demand', minOnDemand),
     zones: number('--zones', zones),
     latencyMs: number('--latency', latency),

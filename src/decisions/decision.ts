@@ -15,6 +15,7 @@ export const DECISION_KINDS = [
   'preempt',
   'place_spot',
   'failover',
+  'move',
 ] as const;
 
 export type DecisionKind = (typeof DECISION_KINDS)[number];

@@ -24,6 +24,7 @@ registerEnumType(DecisionKindName, {
     CONSOLIDATE: { description: 'A node was emptied into the free room of others, because that is worth it.' },
     PREEMPT: { description: 'Replicas gave way to a deployment of higher priority, or came back.' },
     PLACE_SPOT: { description: 'Replicas were spread anew over pools of spot and on-demand capacity.' },
+    MOVE: { description: 'A cheaper place was found that is worth moving to: a proposal.' },
     FAILOVER: { description: 'A cluster was lost or out of sight, and others took over.' },
   },
 });

@@ -47,6 +47,10 @@ export interface DeployOptions {
   readonly expectedVersion: number | null;
   /** This version runs, whatever the alias that the wish names points to by now; absent = the one that it points to. */
   readonly pinnedVersion?: number;
+  /** As if something else were asked for: it goes where it is cheapest now, what the move costs counted. */
+  readonly placeAnew?: boolean;
+  /** What the decision says besides. */
+  readonly because?: readonly string[];
 }
 
 /** Ids and the plan, as JSON, so that a repeat under the same key is answered alike. */
@@ -118,6 +122,22 @@ export class DeployService {
     input: DeployInput,
     options: DeployOptions,
   ): Promise<Result<DeployOutcome, Failure>> {
+    const work = await this.#work(tx, caller, input, options);
+    return work.ok ? this.#showOrRun(tx, work.value, options) : work;
+  }
+
+  /** What the wish would lead to; nothing is kept or locked. Failures as those of `deploy`. */
+  async weigh(
+    tx: Transaction,
+    caller: Caller,
+    input: DeployInput,
+    options: DeployOptions,
+  ): Promise<Result<PlannedDeployment, Failure>> {
+    const work = await this.#work(tx, caller, input, { ...options, dryRun: true });
+    return work.ok ? ok(work.value.planned) : work;
+  }
+
+  async #work(tx: Transaction, caller: Caller, input: DeployInput, options: DeployOptions): Promise<Result<Work, Failure>> {
     const project = await this.#deps.identity.findProject(tx, input.project);
     if (!project || !mayDo(caller.principal, 'deployment.write', { teamId: project.teamId, projectId: project.id })) {
       return err(notFound('project', ['input', 'project']));
@@ -132,15 +152,23 @@ export class DeployService {
     const wrong = this.#refuse(caller, input, { wish, version });
     if (wrong) return err(wrong);
     const path = `${project.teamName}/${project.name}/${input.name}`;
-    const asked = { wish, version, current, path, adopt: input.adopt ?? null, isShown: options.dryRun };
+    const asked = {
+      wish,
+      version,
+      current,
+      path,
+      adopt: input.adopt ?? null,
+      isShown: options.dryRun,
+      isAnew: options.placeAnew === true,
+    };
     const placed = await this.#places.choose(tx, asked, project);
     if (!placed.ok) return placed;
     const chosen = placed.value.wish;
     const placedWish = { ...chosen, placement: withPlaces(chosen.placement, placed.value) };
     const planned = await this.#plan(tx, { ...asked, ...placed.value, wish: placedWish });
     if (!planned.ok) return planned;
-    const work = { caller, project, wish: placedWish, current, version, planned: planned.value, name: input.name };
-    return this.#showOrRun(tx, work, options);
+    const { because } = options;
+    return ok({ caller, project, wish: placedWish, current, version, planned: planned.value, name: input.name, because });
   }
 
   /** What is only shown locks nothing: nobody waits for it, and when it is run it is planned again. */
@@ -218,7 +246,9 @@ export class DeployService {
     const { planHash: hash } = options;
     const changed = hash && (await this.#shown.refuseChanged(tx, { principal, mutation: MUTATION }, { hash, now: plan }));
     const wanted = { replicas: plan.peakReplicas, hourly: plan.peakHourly };
-    const claimant = { name: work.name, priority: priorityOf(work.wish), principal: principal.id };
+    // Nobody gives way to what only moves in order to pay less.
+    const priority = options.placeAnew ? 'low' : priorityOf(work.wish);
+    const claimant = { name: work.name, priority, principal: principal.id };
     const refused = changed || (await this.#deps.writer.makeRoom(tx, { teamId, projectId, deploymentId, ...claimant }, wanted));
     if (refused) return err(refused);
     if (plan.actions.every(({ kind }) => kind === 'NOTHING'))
@@ -278,7 +308,11 @@ export class DeployService {
     return { id: newId(now, this.#deps.random), ...owner, ...what, createdAt: now, createdBy: caller.principal.id };
   }
 
-  #recordDecision(tx: Transaction, { planned: { plan, pools }, caller, version }: Work, deployment: Deployment): Promise<Id> {
+  #recordDecision(
+    tx: Transaction,
+    { planned: { plan, pools }, caller, version, because }: Work,
+    deployment: Deployment,
+  ): Promise<Id> {
     const stored = planToJson(plan) as { candidates: Json; places?: Json };
     return this.#deps.decisions.record(tx, {
       teamId: deployment.teamId,
@@ -301,7 +335,7 @@ export class DeployService {
       candidates: stored.candidates,
       rejected: { ...plan.rejectedCounts },
       chosen: { offeringId: plan.offeringId, hourlyPerReplica: plan.hourlyPerReplica.toString(), places: stored.places ?? [] },
-      reasons: [...plan.actions.map(({ message }) => message), plan.why, ...plan.wouldChange],
+      reasons: [...(because ?? []), ...plan.actions.map(({ message }) => message), plan.why, ...plan.wouldChange],
       expectedHourly: hourlyOf(pools),
     });
   }
@@ -315,6 +349,7 @@ interface Work {
   readonly current: CurrentDeployment | null;
   readonly version: ModelVersion;
   readonly planned: PlannedDeployment;
+  readonly because: readonly string[] | undefined;
 }
 
 const versionOf = ({ version }: DeployInput, { pinnedVersion }: DeployOptions): VersionTarget =>

@@ -60,11 +60,12 @@ export class DeploymentMutationsResolver {
   @Extensions(priced({ points: 40 }))
   async deploy(
     @Ctx() context: ApiContext,
-    @Args(() => DeployArgs) { input, dryRun, planHash, idempotencyKey, expectedVersion }: DeployArgs,
+    @Args(() => DeployArgs) { input, dryRun, planHash, idempotencyKey, expectedVersion, placeAnew }: DeployArgs,
   ): Promise<DeployPayload> {
     const wish = wishOf(input);
     if (!wish.ok) return refused(wish.error);
-    const options = { dryRun, planHash: planHash ?? null, expectedVersion: expectedVersion ?? null };
+    const how = { dryRun, planHash: planHash ?? null, expectedVersion: expectedVersion ?? null };
+    const options = placeAnew ? { ...how, placeAnew } : how;
     const outcome = await this.#writes.deploy.deploy(callerOf(context, idempotencyKey), wish.value, options);
     return this.#payload(context, outcome);
   }

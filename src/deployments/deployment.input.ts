@@ -95,6 +95,13 @@ export class PlacementPolicyInput {
 
   @Field(() => [String], { nullable: true, description: 'Deployments of the project: it goes to no region of any of them.' })
   apart?: string[] | null;
+
+  @Field(() => Boolean, {
+    nullable: true,
+    description:
+      'Moved to a cheaper place by itself when that is worth it (saving, cooldown, disruption budget); default: it is proposed.',
+  })
+  moves?: boolean | null;
 }
 
 @InputType('AdoptInput', { description: 'A KubernetesDeployment that somebody else made.' })
@@ -282,6 +289,12 @@ abstract class ChangeArgs {
 
 @ArgsType()
 export class DeployArgs extends ChangeArgs {
+  @Field(() => Boolean, {
+    defaultValue: false,
+    description: 'It goes where it is cheapest now, the move counted, though nothing else is asked for.',
+  })
+  placeAnew!: boolean;
+
   @Field(() => DeployInput, { description: 'The wish.' })
   input!: DeployInput;
 }

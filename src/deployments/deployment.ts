@@ -52,6 +52,8 @@ export interface PlacementWishes {
   /** Deployments of the same project: in a region of one of these, and in none of those. */
   readonly near?: readonly string[];
   readonly apart?: readonly string[];
+  /** It is moved to a cheaper place when that is worth it; absent = that is only proposed. */
+  readonly moves?: boolean;
 }
 
 /** A pool that was chosen, with its share of the replicas. */

@@ -42,6 +42,8 @@ export interface ChosenPools {
 export type Asked = Omit<PlanInput, 'placement' | 'prices' | 'pools'> & {
   /** Only to be shown: nothing is locked for it. */
   readonly isShown: boolean;
+  /** It goes where it is cheapest now, though nothing else is asked for. */
+  readonly isAnew: boolean;
 };
 
 /** A machine is rented, joins, and fetches the model. Higher: spot looks riskier; lower: cheaper. */
@@ -87,7 +89,7 @@ export class PlaceChooser {
   }
 
   #question(
-    { wish, version, current, isShown }: Asked,
+    { wish, version, current, isShown, isAnew }: Asked,
     seen: Pick<PlacesQuestion, 'clusters' | 'market' | 'policy' | 'demand'>,
   ): PlacesQuestion {
     const demand = { ...seen.demand, replicas: Math.max(1, wish.replicas), coldStartMs: COLD_START_MS, penaltyPerHour: PENALTY };
@@ -95,7 +97,7 @@ export class PlaceChooser {
       ...seen,
       ...{ format: version.format, replicas: wish.replicas, demand, current, isShown },
       policy: { ...seen.policy, maxSpendPerHour: wish.maxSpendPerHour },
-      isAskedAnew: current !== null && !isSamePlace(current.deployment.spec, wish),
+      isAskedAnew: current !== null && (isAnew || !isSamePlace(current.deployment.spec, wish)),
     };
   }
 
@@ -154,10 +156,12 @@ export class PlaceChooser {
 
 const namesPlace = ({ placement: { clusters = [], pool } }: DeploymentSpec): boolean => clusters.length > 0 || pool !== undefined;
 
-/** True if the same is asked for as before, so that it stays where it is. */
+/** True if the same is asked for as before (whether it may be moved for money plays no part), so that it stays where it is. */
 function isSamePlace(before: DeploymentSpec, wish: DeploymentSpec): boolean {
-  const asked = ({ placement: { places: _, ...placement }, resources }: DeploymentSpec): string =>
-    canonicalJson(JSON.parse(JSON.stringify({ placement, resources })) as Json);
+  const asked = ({
+    placement: { places: _, policy: { moves: _moves, ...policy } = {}, ...placement },
+    resources,
+  }: DeploymentSpec): string => canonicalJson(JSON.parse(JSON.stringify({ placement, policy, resources })) as Json);
   return asked(before) === asked(wish);
 }
 

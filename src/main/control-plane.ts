@@ -5,6 +5,7 @@ import type { ClusterPort } from '../deployments/cluster.port.ts';
 import { LOOK_MS } from '../deployments/plan-live-spot.ts';
 import { Restoration } from '../deployments/restoration.service.ts';
 import { FailoverReconciler } from '../deployments/failover.reconciler.ts';
+import { MOVES_MS, MovesReconciler } from '../deployments/moves.reconciler.ts';
 import { SpotReconciler } from '../deployments/spot.reconciler.ts';
 import { newId, type Id } from '../kernel/id.ts';
 import { DAY_MS, HOUR_MS } from '../kernel/instant.ts';
@@ -176,9 +177,9 @@ export class ControlPlane {
     }
   }
 
-  /** Moves what lost clusters had, spreads replicas over pools as the market goes, and gives back what gave way. */
+  /** Moves what lost clusters had, and what is worth moving, spreads replicas over pools as the market goes, and gives back what gave way. */
   #startSpot(): void {
-    const { spotDeps, deploy, clock, random, logger, database, wakes } = this.#parts;
+    const { spotDeps, deploy, decisionStore, clock, random, logger, database, wakes } = this.#parts;
     const wake: Wake = (_clusters, isUrgent) => loop.wake({ isUrgent });
     const onChange = (): void => loop.wake({ isUrgent: true });
     const keeper = new LeaseKeeper({ database, clock, random, logger, name: 'spot', holder: this.#holder(), onChange });
@@ -187,10 +188,13 @@ export class ControlPlane {
     const restoration = new Restoration(spotDeps);
     const body = inOrder(failover, spreading, (signal) => restoration.pass(keeper.current(), signal));
     const loop = new Loop({ name: 'spot', everyMs: LOOK_MS, restMs: SPOT_REST_MS, body, random, logger });
+    const moves = new MovesReconciler({ ...spotDeps, deploy, decided: decisionStore, lease: () => keeper.current() });
+    const moving = new Loop({ name: 'moves', everyMs: MOVES_MS, body: once(moves, clock), random, logger });
     wakes.add(wake);
     keeper.start();
     loop.start();
-    this.#running.push(keeper, loop, { stop: () => Promise.resolve(void wakes.delete(wake)) });
+    moving.start();
+    this.#running.push(keeper, loop, moving, { stop: () => Promise.resolve(void wakes.delete(wake)) });
   }
 
   /** Forgetting is idempotent and takes no decision, so that every instance may do it. */

@@ -122,6 +122,7 @@ export function makeCatalogue(shared: Foundation) {
   });
   const nodeStore = new NodeRepository();
   const capacityStore = new CapacityRepository();
+  const decisionStore = new DecisionRepository();
   const { clouds, providers: nodeProviders, feeds: priceFeeds } = openClouds(shared);
   return {
     identityStore,
@@ -156,7 +157,8 @@ export function makeCatalogue(shared: Foundation) {
       providers: [...nodeProviders.keys()],
     }),
     models: new ModelsService({ ...shared, store: new ModelRepository(), identity: identityStore, signatures: artifacts }),
-    decisions: new DecisionsService({ ...shared, store: new DecisionRepository() }),
+    decisionStore,
+    decisions: new DecisionsService({ ...shared, store: decisionStore }),
   };
 }
 

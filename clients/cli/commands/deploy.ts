@@ -12,12 +12,20 @@ import { showJointPlan, type JointOptions } from '../joint-plan.ts';
 import { asWritten, inputOf, withWishOptions, type WishOptions } from '../wish-options.ts';
 
 const Deploy = graphql(`
-  mutation Deploy($input: DeployInput!, $dryRun: Boolean!, $planHash: String, $expectedVersion: Int, $idempotencyKey: String) {
+  mutation Deploy(
+    $input: DeployInput!
+    $dryRun: Boolean!
+    $planHash: String
+    $expectedVersion: Int
+    $placeAnew: Boolean!
+    $idempotencyKey: String
+  ) {
     deploy(
       input: $input
       dryRun: $dryRun
       planHash: $planHash
       expectedVersion: $expectedVersion
+      placeAnew: $placeAnew
       idempotencyKey: $idempotencyKey
     ) {
       deployment {
@@ -182,7 +190,8 @@ async function showPlan(cli: Cli, path: string, options: DeployOptions, written:
   cli.output.result(plan, () => planText(plan, `${path}${written}`));
 }
 
-const variablesOf = (path: string, { planHash, expectedVersion, ...options }: DeployOptions) => ({
+const variablesOf = (path: string, { planHash, expectedVersion, placeAnew = false, ...options }: DeployOptions) => ({
+  placeAnew,
   input: inputOf(path, options),
   planHash: planHash ?? null,
   expectedVersion: expectedVersion === undefined ? null : wholeNumber('--expected-version', expectedVersion),

@@ -262,6 +262,8 @@ export type DecisionKind =
   | 'DEPLOY'
   /** A cluster was lost or out of sight, and others took over. */
   | 'FAILOVER'
+  /** A cheaper place was found that is worth moving to: a proposal. */
+  | 'MOVE'
   /** Replicas were spread anew over pools of spot and on-demand capacity. */
   | 'PLACE_SPOT'
   /** Replicas gave way to a deployment of higher priority, or came back. */
@@ -548,6 +550,8 @@ export type PlacementPolicyInput = {
   latencyMs?: number | null | undefined;
   /** At least so many percent of the replicas on capacity that is not taken away. */
   minOnDemandPercent?: number | null | undefined;
+  /** Moved to a cheaper place by itself when that is worth it (saving, cooldown, disruption budget); default: it is proposed. */
+  moves?: boolean | null | undefined;
   /** Deployments of the project: it goes to a region of one of them. */
   near?: Array<string> | null | undefined;
   /** Regions that law or contract allows, whatever `regions` says; `*` for any. */
@@ -1245,6 +1249,7 @@ export type DeployMutationVariables = Exact<{
   dryRun: boolean;
   planHash?: string | null | undefined;
   expectedVersion?: number | null | undefined;
+  placeAnew: boolean;
   idempotencyKey?: string | null | undefined;
 }>;
 
@@ -2381,12 +2386,13 @@ export const DeploymentIdDocument = new TypedDocumentString(`
 }
     `) as unknown as TypedDocumentString<DeploymentIdQuery, DeploymentIdQueryVariables>;
 export const DeployDocument = new TypedDocumentString(`
-    mutation Deploy($input: DeployInput!, $dryRun: Boolean!, $planHash: String, $expectedVersion: Int, $idempotencyKey: String) {
+    mutation Deploy($input: DeployInput!, $dryRun: Boolean!, $planHash: String, $expectedVersion: Int, $placeAnew: Boolean!, $idempotencyKey: String) {
   deploy(
     input: $input
     dryRun: $dryRun
     planHash: $planHash
     expectedVersion: $expectedVersion
+    placeAnew: $placeAnew
     idempotencyKey: $idempotencyKey
   ) {
     deployment {
