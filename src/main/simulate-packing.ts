@@ -55,9 +55,7 @@ export function addPackingCommand(program: Command): void {
 function simulatePacking({ nodes, pods, seed, demand, maxMoved, json }: PackingOptions): void {
   const cluster = { nodes: read('--nodes', () => readNodes(nodes)), pods: read('--pods', () => readPods(pods)) };
   if (!json)
-    console.error(
-      `Placing the pods of ${pods} on ${cluster.nodes.length} nodes by five policies; a large cluster takes a while …`,
-    );
+    console.error(`Placing pods on ${cluster.nodes.length} nodes by one policy after the other; many nodes take a while …`);
   const world = { randomOf: seededRandom, nowMs: () => performance.now() };
   const rows = comparePacking({ ...cluster, seed, demand, maxMovedShare: maxMoved }, world);
   console.log(json ? JSON.stringify({ seed, demand, rows }) : packingText(rows));

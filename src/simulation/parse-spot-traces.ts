@@ -51,7 +51,7 @@ export function parseTrace(text: string, { file, tickMs }: Pick<TraceEntry, 'fil
     // Half a sample early or late is a slow clock; more is a hole, another order or another gap.
     if (Math.abs(at - before - tickMs) > tickMs / 2)
       throw new TraceError(
-        `${file}, line ${line}: ${(at - before) / 1000} s after the sample before, and gap_seconds of index.csv is ${tickMs / 1000}: make two traces of one with a hole.`,
+        `${file}, line ${line}: ${(at - before) / 1000} s after the sample before, and gap_seconds of index.csv is ${tickMs / 1000}: put them in order, and make two traces of one with a hole.`,
       );
     before = at;
     return Number(available);
