@@ -17,7 +17,7 @@ import { planPlacement, type Placement } from '../scheduler/plan-placement.ts';
 import type { DeploymentSpec } from './deployment.ts';
 import type { DeploymentStore } from './deployment-store.port.ts';
 import type { Market } from './market.service.ts';
-import { choosePools, type PlacedPool } from './placement.ts';
+import { choosePools, spreadAsNow, type PlacedPool } from './placement.ts';
 import { planDeployment, type PlanInput } from './plan-deployment.ts';
 import type { PlacesQuestion, RentedPlaces } from './rented-places.service.ts';
 
@@ -115,7 +115,10 @@ export class PlaceChooser {
   async #existing(tx: Transaction, { wish, version, current }: Asked, clusters: readonly Cluster[]) {
     const ids = clusters.map(({ id }) => id);
     const pools = await this.#deps.clusters.pools(tx, ids);
-    return choosePools({ clusters, pools, spec: wish, format: version.format, workloads: current?.workloads ?? [] });
+    const workloads = current?.workloads ?? [];
+    const chosen = choosePools({ clusters, pools, spec: wish, format: version.format, workloads });
+    // What follows the spot market is not gathered in one pool to be spread anew.
+    return chosen.ok ? ok([...spreadAsNow(chosen.value, { workloads, pools, spec: wish })]) : chosen;
   }
 
   async #locked(tx: Transaction, chosen: ChosenPools, { isShown }: Asked): Promise<Result<ChosenPools, Failure>> {

@@ -131,8 +131,8 @@ export function presentPools(question: Omit<PlacementQuestion, 'format'>): Place
 }
 
 /**
- * The same replicas in all, shared out as they are: where replicas follow the spot market they are on pools that the wish does not name. As given where
- * there are none of these.
+ * The same replicas on each cluster, shared out as they are: where replicas follow the spot market they are on pools that the wish does not name. As given
+ * where there are none of these.
  */
 export function spreadAsNow(
   placed: readonly PlacedPool[],
@@ -141,14 +141,17 @@ export function spreadAsNow(
   const live = workloads.filter(({ removedAt }) => removedAt === null);
   const newest = live.reduce<Workload | null>((a, b) => (a && a.createdAt >= b.createdAt ? a : b), null)?.revisionId;
   const held = live.filter((one) => one.revisionId === newest && one.replicas > 0 && isPlaced(spec, one));
-  const added = held.flatMap(({ poolId, clusterName }): PlacedPool[] => {
-    const pool = pools.find(({ id }) => id === poolId && !placed.some((place) => place.pool.id === id));
-    return pool ? [{ pool, clusterName, replicas: 0 }] : [];
+  return [...Map.groupBy(placed, ({ pool }) => pool.clusterId)].flatMap(([clusterId, there]) => {
+    const here = held.filter((one) => one.clusterId === clusterId);
+    const added = here.flatMap(({ poolId, clusterName }): PlacedPool[] => {
+      const pool = pools.find(({ id }) => id === poolId && !placed.some((place) => place.pool.id === id));
+      return pool ? [{ pool, clusterName, replicas: 0 }] : [];
+    });
+    if (added.length === 0) return there;
+    const weights = here.map(({ poolId, replicas }) => ({ key: poolId, weight: BigInt(replicas) }));
+    const counts = splitByLargestRemainder(BigInt(replicasOf(there)), weights);
+    return [...there, ...added].map((place) => ({ ...place, replicas: Number(counts.get(place.pool.id) ?? 0n) }));
   });
-  if (added.length === 0) return placed;
-  const weights = held.map(({ poolId, replicas }) => ({ key: poolId, weight: BigInt(replicas) }));
-  const counts = splitByLargestRemainder(BigInt(replicasOf(placed)), weights);
-  return [...placed, ...added].map((place) => ({ ...place, replicas: Number(counts.get(place.pool.id) ?? 0n) }));
 }
 
 /** Of a wish whose pools were chosen: those that still exist, with the replicas shared out as they were. */

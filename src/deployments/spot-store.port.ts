@@ -13,7 +13,7 @@ export const memoryKey = (deploymentId: Id, cluster: string): string => `${deplo
 
 /** What was lived through with spot capacity. Every method is one statement, and none reads more than it answers. */
 export interface SpotStore {
-  /** Live deployments whose wish allows spot capacity. */
+  /** Live deployments whose wish allows spot capacity, or did. */
   deploymentsOnSpot(tx: Transaction): Promise<Id[]>;
   /** Live deployments whose wish names clusters of a later order than the first. */
   standingBy(tx: Transaction): Promise<Id[]>;

@@ -6,10 +6,12 @@ import { memoryKey, type MemoryOwner, type SpotStore } from './spot-store.port.t
 
 /** Spot records in PostgreSQL. */
 export class SpotRepository implements SpotStore {
+  /** Those whose wish does not allow it any more may still be there. */
   async deploymentsOnSpot(tx: Transaction): Promise<Id[]> {
     return idsOf(
       tx,
-      `select id from deployment where deleted_at is null and spec #> '{placement,capacityTypes}' @> '"spot"' order by id`,
+      `select id from deployment where deleted_at is null and spec #> '{placement,capacityTypes}' @> '"spot"'
+       union select d.id from spot_record r join deployment d on d.id = r.deployment_id where d.deleted_at is null order by id`,
     );
   }
 

@@ -156,6 +156,22 @@ describe('Spot: replicas follow the market', () => {
     });
   });
 
+  test('deployed again, replicas stay spread as they are; without spot in the wish they move, and who serves is never fewer than wished', async () => {
+    const world = await makeSpotWorld(db, 'redeployed', { replicas: WISHED, maxReplicas: 14 });
+    for (let n = 0; n < 40; n += 1) await world.tick();
+    const deploy = (capacityTypes: readonly ('spot' | 'on_demand')[]) =>
+      world.plane.deploy(1, { clusters: [{ cluster: 'redeployed-nodes', weight: 1, order: 0 }], capacityTypes, replicas: 6 });
+    expect(await deploy(['spot', 'on_demand'])).toMatchObject({ ok: true });
+    expect(await world.state()).toMatchObject({ total: 6, wished: { steady: 0 } });
+    for (let n = 0; n < 20; n += 1) await world.tick();
+    expect(await deploy(['on_demand'])).toMatchObject({ ok: true });
+    let fewest = 6;
+    for (let n = 0; n < 40; n += 1) fewest = Math.min(fewest, (await world.tick()).ready);
+    expect(fewest).toBe(6);
+    expect(await world.state()).toMatchObject({ total: 6, ready: 6, wished: { steady: 6 } });
+    expect((await world.decisions()).at(-1)?.reasons.join(' ')).toContain('The wish does not allow');
+  });
+
   test('scaled, replicas stay spread as they are; at 0 nothing is left in any pool', async () => {
     const world = await makeSpotWorld(db, 'scaled', { replicas: WISHED, maxReplicas: 9 });
     for (let n = 0; n < 40; n += 1) await world.tick();
