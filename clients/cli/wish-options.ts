@@ -35,6 +35,7 @@ export interface WishOptions {
   readonly zones?: string;
   readonly latency?: string;
   readonly caller?: string[];
+  readonly outageCost?: string;
   readonly near?: string[];
   readonly apart?: string[];
   readonly moves?: boolean;
@@ -61,6 +62,7 @@ export const withWishOptions = (command: Command): Command =>
     .option('--zones <n>', 'at least so many zones share the replicas')
     .option('--latency <ms>', 'no --caller may be further away than this round trip')
     .option('--caller <regions...>', 'whence requests come: REGION or REGION=MIB-PER-HOUR of answers')
+    .option('--outage-cost <usd>', 'what an hour without one replica is worth: the higher, the less spot (default 1)')
     .option('--near <deployments...>', 'in a region of one of these, of the same project')
     .option('--apart <deployments...>', 'in no region of any of these')
     .option('--moves', 'moved to a cheaper place by itself when that is worth it (else it is proposed)')
@@ -140,13 +142,24 @@ export function rateOf(flag: string, text: string): number {
   return Number(text);
 }
 
-function policyOf({ residency, minOnDemand, zones, latency, caller, near, apart, moves }: WishOptions): Pick<DeployInput, 'policy'> {
+function policyOf({
+  residency,
+  minOnDemand,
+  zones,
+  latency,
+  caller,
+  outageCost,
+  near,
+  apart,
+  moves,
+}: WishOptions): Pick<DeployInput, 'policy'> {
   const number = (flag: string, text: string | undefined) => (text === undefined ? undefined : wholeNumber(flag, text));
   const said = {
     ...{ residency, near, apart, moves, callers: caller?.map(callerOf) },
     minOnDemandPercent: number('--min-on-demand', minOnDemand),
     zones: number('--zones', zones),
     latencyMs: number('--latency', latency),
+    outageCostPerHour: outageCost,
   };
   const policy: PlacementPolicyInput = Object.fromEntries(Object.entries(said).filter(([, value]) => value !== undefined));
   return Object.keys(policy).length > 0 ? { policy } : {};

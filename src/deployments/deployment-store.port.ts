@@ -78,6 +78,8 @@ export interface DeploymentStore {
   workloads(tx: Transaction, deploymentIds: readonly Id[], on?: { readonly except: Id }): Promise<Workload[]>;
   workloadsOn(tx: Transaction, clusterId: Id): Promise<Workload[]>;
   saveWorkload(tx: Transaction, workload: Workload): Promise<void>;
+  /** From the start of a replica of this version until it served: the middle of the last ones; null = none was seen to. */
+  startMs(tx: Transaction, modelVersionId: Id): Promise<number | null>;
   /** Machines that are wished for in each of these pools, by every team; a pool without any is absent. */
   machinesIn(tx: Transaction, poolIds: readonly Id[]): Promise<ReadonlyMap<Id, number>>;
   /** What the team holds, one deployment left out. */

@@ -84,6 +84,13 @@ export class PlacementPolicyInput {
   @Field(() => Int, { nullable: true, description: 'At least so many zones share the replicas.' })
   zones?: number | null;
 
+  @Field(() => Decimal, {
+    nullable: true,
+    description:
+      'What an hour without one of its replicas is worth, in USD; default 1. Interruptions that are to be expected count by it: the higher, the less spot; at 0 its price alone decides.',
+  })
+  outageCostPerHour?: string | null;
+
   @Field(() => Int, { nullable: true, description: 'No caller may be further away than this round trip, in ms.' })
   latencyMs?: number | null;
 

@@ -229,6 +229,11 @@ export class DeploymentRepository implements DeploymentStore {
     );
   }
 
+  async startMs(tx: Transaction, modelVersionId: Id): Promise<number | null> {
+    const [row] = await sqlOf(tx).query<{ ms: number | null }>(START_OF_VERSION, [modelVersionId, MAX_STARTS]);
+    return row?.ms ?? null;
+  }
+
   async machinesIn(tx: Transaction, poolIds: readonly Id[]): Promise<ReadonlyMap<Id, number>> {
     const text = `select pool as "poolId", machines from purser_pool_machines($1::uuid[])`;
     const rows = await sqlOf(tx).query<{ poolId: Id; machines: number }>(text, [poolIds]);
@@ -284,6 +289,15 @@ export class DeploymentRepository implements DeploymentStore {
     return new Set(rows.map(({ id }) => id));
   }
 }
+
+/** Starts that say how long the next one takes. Higher: an image that got larger is felt late; lower: one slow node misleads. */
+const MAX_STARTS = 20;
+
+const START_OF_VERSION = `
+  select percentile_disc(0.5) within group (order by s.ms) as ms from (
+    select t.at - r.capacity_from as ms from revision v join replica r on r.deployment_id = v.deployment_id and r.revision_id = v.id
+    join lateral (select at, estimated from replica_transition where replica_id = r.id and state = 'serving' order by n limit 1) t on true
+    where v.model_version_id = $1 and not t.estimated order by r.capacity_from desc limit $2) s`;
 
 async function select(tx: Transaction, text: string, values: readonly unknown[]): Promise<Deployment[]> {
   return (await sqlOf(tx).query<DeploymentRow>(text, values)).map(toDeployment);

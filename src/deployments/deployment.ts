@@ -4,7 +4,7 @@ import { failure, type Failure } from '../kernel/failure.ts';
 import type { Id } from '../kernel/id.ts';
 import type { Instant } from '../kernel/instant.ts';
 import { isName, NAME_RULE } from '../kernel/name.ts';
-import type { PicoUsdPerHour } from '../kernel/money.ts';
+import { parseUsd, PICO_PER_USD, type PicoUsdPerHour } from '../kernel/money.ts';
 import type { Resources } from '../kernel/resources.ts';
 import type { VersionTarget } from '../registry/model-version.ts';
 
@@ -46,6 +46,8 @@ export interface PlacementWishes {
   readonly minOnDemandPercent?: number;
   /** At least so many zones share the replicas. */
   readonly zones?: number;
+  /** What an hour without one of its replicas is worth: USD, as text. */
+  readonly outageCostPerHour?: string;
   /** Round trip to the callers, in ms. */
   readonly latencyMs?: number;
   readonly callers?: readonly { readonly region: string; readonly mibPerHour: number }[];
@@ -247,7 +249,16 @@ function checkPolicy({ placement: { regions, policy = {} } }: DeploymentSpec): F
   ] as const;
   const beyond = ranges.find(([, value, low, high]) => value < low || value > high);
   if (beyond) return invalid('policy', `${beyond[0]} must be between ${beyond[2]} and ${beyond[3]}.`);
-  return checkCallers(policy);
+  return checkOutageCost(policy) ?? checkCallers(policy);
+}
+
+/** Of an hour without one replica. Beyond it nothing but on-demand is taken anyway. */
+const MAX_OUTAGE_COST = 1_000_000n * PICO_PER_USD;
+
+function checkOutageCost({ outageCostPerHour }: PlacementWishes): Failure | null {
+  const cost = outageCostPerHour === undefined ? 0n : parseUsd(outageCostPerHour);
+  if (cost !== null && cost >= 0n && cost <= MAX_OUTAGE_COST) return null;
+  return invalid('policy', 'outageCostPerHour is an amount of USD, 0 or more and at most 1,000,000.');
 }
 
 function checkCallers({ latencyMs, callers = [] }: PlacementWishes): Failure | null {

@@ -5,7 +5,6 @@ import type { Clock } from '../kernel/clock.ts';
 import { failure, type Failure } from '../kernel/failure.ts';
 import { canonicalJson } from '../kernel/digest.ts';
 import type { Json } from '../kernel/event.ts';
-import { PICO_PER_USD } from '../kernel/money.ts';
 import { err, ok, type Result } from '../kernel/result.ts';
 import type { Transaction } from '../kernel/transaction.ts';
 import type { PricesService } from '../pricing/prices.service.ts';
@@ -19,11 +18,12 @@ import type { DeploymentStore } from './deployment-store.port.ts';
 import type { Market } from './market.service.ts';
 import { choosePools, spreadAsNow, type PlacedPool } from './placement.ts';
 import { planDeployment, type PlanInput } from './plan-deployment.ts';
+import { goalOf } from './placement-goal.ts';
 import type { PlacesQuestion, RentedPlaces } from './rented-places.service.ts';
 
 export interface PlaceChooserDeps {
   readonly clusters: Pick<ClusterStore, 'present' | 'pools' | 'lockPools'>;
-  readonly store: Pick<DeploymentStore, 'deployment' | 'workloads'>;
+  readonly store: Pick<DeploymentStore, 'deployment' | 'startMs' | 'workloads'>;
   readonly prices: Pick<PricesService, 'priced'>;
   readonly market: Market;
   readonly rented: Pick<RentedPlaces, 'choose'>;
@@ -46,11 +46,6 @@ export type Asked = Omit<PlanInput, 'placement' | 'prices' | 'pools'> & {
   readonly isAnew: boolean;
 };
 
-/** A machine is rented, joins, and fetches the model. Higher: spot looks riskier; lower: cheaper. */
-const COLD_START_MS = 300_000;
-/** What an hour without one replica is taken to be worth. Higher: spot is shunned; lower: its price alone decides. */
-const PENALTY = PICO_PER_USD;
-
 /** Where a wish goes: among machines that clusters may rent, or into pools that there are. */
 export class PlaceChooser {
   readonly #deps: PlaceChooserDeps;
@@ -69,7 +64,7 @@ export class PlaceChooser {
     const demand = this.#demand(wish, version);
     const rented = namesPlace(wish)
       ? null
-      : await this.#deps.rented.choose(tx, this.#question(asked, { clusters, market, policy, demand }));
+      : await this.#deps.rented.choose(tx, await this.#question(tx, asked, { clusters, market, policy, demand }));
     if (rented) return this.#locked(tx, { ...rented, index: market.index, isRented: true }, asked);
     const pools = await this.#existing(tx, asked, clusters);
     const facts = pools.ok ? market.places : { ...market.places, rentable: [] };
@@ -88,11 +83,20 @@ export class PlaceChooser {
     };
   }
 
-  #question(
+  async #question(
+    tx: Transaction,
     { wish, version, current, isShown, isAnew }: Asked,
     seen: Pick<PlacesQuestion, 'clusters' | 'market' | 'policy' | 'demand'>,
-  ): PlacesQuestion {
-    const demand = { ...seen.demand, replicas: Math.max(1, wish.replicas), coldStartMs: COLD_START_MS, penaltyPerHour: PENALTY };
+  ): Promise<PlacesQuestion> {
+    const start = {
+      startMs: await this.#deps.store.startMs(tx, version.id),
+      artifactBytes: version.artifact?.sizeBytes ?? 0,
+    };
+    const demand = {
+      ...seen.demand,
+      ...goalOf(wish.placement.policy ?? {}, start),
+      replicas: Math.max(1, wish.replicas),
+    };
     return {
       ...seen,
       ...{ format: version.format, replicas: wish.replicas, demand, current, isShown },

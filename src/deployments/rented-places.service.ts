@@ -20,6 +20,7 @@ import { CostModel, type PresentPlace } from '../scheduler/cost-model.ts';
 import type { Demand, PlacementPolicy } from '../scheduler/demand.ts';
 import { machinesFor } from '../scheduler/filter-offerings.ts';
 import type { FreeCapacity, PlacedReplicas } from '../scheduler/fill-places.ts';
+import type { LivedThrough } from '../scheduler/learned-risk.ts';
 import type { OfferingIndex } from '../scheduler/offering-index.ts';
 import type { PlaceFacts } from '../scheduler/place-facts.ts';
 import { planPlacement, type Placement } from '../scheduler/plan-placement.ts';
@@ -33,6 +34,7 @@ import {
   configOf,
   freeOf,
   growthOf,
+  livedThrough,
   machinesByPool,
   makePool,
   NODE_OVERHEAD,
@@ -48,6 +50,7 @@ import {
   type PoolsThere,
   type Source,
 } from './rented-pool.ts';
+import type { SpotStore } from './spot-store.port.ts';
 import { knownHourlyOf } from './workload-cost.ts';
 
 export interface RentedPlacesDeps extends PoolPromisesDeps {
@@ -56,6 +59,7 @@ export interface RentedPlacesDeps extends PoolPromisesDeps {
   readonly capacity: Pick<CapacityStore, 'answers'>;
   readonly prices: Pick<PricesService, 'priced'>;
   readonly agreements: Pick<AgreementsService, 'paid'>;
+  readonly spot: Pick<SpotStore, 'deploymentsOnSpot' | 'memories'>;
   readonly clock: Clock;
   readonly random: Random;
 }
@@ -147,8 +151,20 @@ export class RentedPlaces {
       rentable: rentableOf(sources, there, own),
       refusals: refusalsOf(await capacity.answers(tx), sources, clock.now()),
       ...(isKubernetes ? { overhead: NODE_OVERHEAD } : {}),
+      learned: await this.#learned(tx, question.demand, there),
     };
     return { ...question, sources, there, own, facts, free: await this.#free(tx, { question, ids, there, own, facts }) };
+  }
+
+  /** By the records of deployments that the caller may see, from what is published on. */
+  async #learned(tx: Transaction, { capacityTypes }: Demand, { pools }: PoolsThere): Promise<Map<Id, LivedThrough>> {
+    if (!capacityTypes.includes('spot')) return new Map();
+    const { spot } = this.#deps;
+    const memories = await spot.memories(tx, await spot.deploymentsOnSpot(tx));
+    return livedThrough(
+      [...memories.values()].map(({ record: lived }) => lived),
+      pools,
+    );
   }
 
   async #free(
@@ -275,7 +291,10 @@ function staysOn(world: World, { poolId, one, replicas }: Staying): Growing | nu
   if (!pool || !scaling || !one?.price || !from) return null;
   const perMachine = sharedOn(world.demand.resources, one.offering, from.cluster.kind);
   const machines = machinesFor(replicas, perMachine);
-  const cost = new CostModel(world.demand, null).parts(one.offering, one.price.effective, { replicas, machines });
+  const cost = new CostModel(world.demand, null, world.facts.learned).parts(one.offering, one.price.effective, {
+    replicas,
+    machines,
+  });
   const { provider, config, minNodes } = scaling;
   const wanted = { provider, config, minNodes, maxNodes: othersIn(world.there, world.own, pool) };
   const rented = { isNew: false, machines, zone: config['zone'] ?? '', cost, scaling: wanted };

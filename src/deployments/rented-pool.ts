@@ -14,6 +14,8 @@ import type { Demand } from '../scheduler/demand.ts';
 import type { PaidCapacity } from '../pricing/agreements.service.ts';
 import { replicasPerMachine, type Question } from '../scheduler/filter-offerings.ts';
 import type { FreeCapacity } from '../scheduler/fill-places.ts';
+import type { LivedThrough } from '../scheduler/learned-risk.ts';
+import type { SpotRecord } from '../scheduler/spot-record.ts';
 import type { KnownRefusal, RentableRegion } from '../scheduler/place-facts.ts';
 import type { Workload } from './replica.ts';
 import { machinesOf } from './workload-cost.ts';
@@ -180,6 +182,19 @@ export function usedOf(
   const running = counts(nodes.map(({ offeringId }) => [offeringId, 1]));
   const all = [...new Set([...wished.keys(), ...running.keys()])];
   return new Map(all.map((id) => [id, Math.max(wished.get(id) ?? 0, running.get(id) ?? 0) - (ownOf.get(id) ?? 0)]));
+}
+
+/** What all these records lived through with each kind of capacity, over the pools of it. */
+export function livedThrough(records: Iterable<Pick<SpotRecord, 'pools'>>, pools: readonly Pool[]): Map<Id, LivedThrough> {
+  const offeringOf = new Map(pools.map(({ id, offeringId }) => [id, offeringId]));
+  const sums = new Map<Id, LivedThrough>();
+  for (const record of records)
+    for (const [poolId, { losses, expected }] of record.pools) {
+      const id = offeringOf.get(poolId) ?? null;
+      const before = id === null ? undefined : sums.get(id);
+      if (id !== null) sums.set(id, { losses: losses + (before?.losses ?? 0), expected: expected + (before?.expected ?? 0) });
+    }
+  return sums;
 }
 
 /** A pool's label on its nodes: its replicas run nowhere else. */

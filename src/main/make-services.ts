@@ -179,11 +179,13 @@ export function makeOperations(shared: Foundation, catalogue: Catalogue) {
     decisions,
   };
   const writer = new WishWriter({ ...wishes, quotas, nodes: catalogue.nodeStore });
+  const spot = new SpotRepository();
   const rented = new RentedPlaces({
     ...wishes,
     nodes: catalogue.nodeStore,
     capacity: catalogue.capacityStore,
     agreements: catalogue.pricing.agreements,
+    spot,
   });
   const market = new Market(wishes);
   const costDeps = { ...shared, store: new CostRepository(), metrics: makeCostMetrics(shared.registry) };
@@ -193,7 +195,7 @@ export function makeOperations(shared: Foundation, catalogue: Catalogue) {
   const clusters = new Map<Id, ClusterPort>();
   return {
     deploymentStore,
-    spotDeps: { ...wishes, spot: new SpotRepository(), capacity: catalogue.capacityStore, nodes: catalogue.nodeStore, writer },
+    spotDeps: { ...wishes, spot, capacity: catalogue.capacityStore, nodes: catalogue.nodeStore, writer },
     /** By cluster id: filled when a cluster's loop starts. */
     clusters,
     rebuilds: new RebuildService({ ...wishes, quotas, clusterOf: (id) => clusters.get(id) ?? null }),

@@ -4,6 +4,7 @@ import { HOUR_MS } from '../kernel/instant.ts';
 import type { PicoUsd, PicoUsdPerHour } from '../kernel/money.ts';
 import { replicasOfDemand, type Demand } from './demand.ts';
 import { egressPerGib } from './egress-prices.ts';
+import { learnedFactor, type LivedThrough } from './learned-risk.ts';
 
 /** What something costs per hour, in pico-USD. */
 export interface CostParts {
@@ -40,24 +41,32 @@ const BANDS: Readonly<Record<string, bigint>> = { '<5%': 5n, '5-10%': 10n, '10-1
 const UNPUBLISHED = 20n;
 
 /** Interruptions of one instance per hour, in parts per thousand million. */
-export function interruptionsPpb({
-  capacityType,
-  interruptionBand,
-}: Pick<Offering, 'capacityType' | 'interruptionBand'>): bigint {
+export function interruptionsPpb(
+  { capacityType, interruptionBand }: Pick<Offering, 'capacityType' | 'interruptionBand'>,
+  lived?: LivedThrough,
+): bigint {
   if (capacityType !== 'spot') return 0n;
   const percent = (interruptionBand === null ? undefined : BANDS[interruptionBand]) ?? UNPUBLISHED;
-  return (percent * PPB) / 100n / PULL_HOURS;
+  const published = (percent * PPB) / 100n / PULL_HOURS;
+  if (!lived) return published;
+  return (published * BigInt(Math.round(learnedFactor(lived, Number(percent)) * MILLI))) / BigInt(MILLI);
 }
+
+const MILLI = 1_000;
+
+const NOTHING_LEARNED: ReadonlyMap<string, LivedThrough> = new Map();
 
 /** What a demand costs wherever it is put: sums of whole pico-dollars, so that the parts always make the total. */
 export class CostModel {
   readonly #demand: Demand;
   readonly #present: PresentPlace | null;
+  readonly #learned: ReadonlyMap<string, LivedThrough>;
   readonly #answersFrom = new Map<string, PicoUsdPerHour>();
 
-  constructor(demand: Demand, present: PresentPlace | null) {
+  constructor(demand: Demand, present: PresentPlace | null, learned: ReadonlyMap<string, LivedThrough> = NOTHING_LEARNED) {
     this.#demand = demand;
     this.#present = present;
+    this.#learned = learned;
   }
 
   /** True if being elsewhere than now costs something. */
@@ -65,10 +74,16 @@ export class CostModel {
     return this.#present !== null;
   }
 
-  /** Per replica. */
-  interruptions(offering: Pick<Offering, 'capacityType' | 'interruptionBand'>): PicoUsdPerHour {
+  /** True if offerings differ in more than what is published of them. */
+  get hasLearned(): boolean {
+    return this.#learned.size > 0;
+  }
+
+  /** Per replica; of a kind of capacity, or of one offering by what was lived through with it. */
+  interruptions(offering: Pick<Offering, 'capacityType' | 'interruptionBand'> & { readonly id?: string }): PicoUsdPerHour {
     const { coldStartMs = 0, penaltyPerHour = 0n } = this.#demand;
-    return (interruptionsPpb(offering) * BigInt(coldStartMs) * penaltyPerHour) / PPB / BigInt(HOUR_MS);
+    const lived = offering.id === undefined ? undefined : this.#learned.get(offering.id);
+    return (interruptionsPpb(offering, lived) * BigInt(coldStartMs) * penaltyPerHour) / PPB / BigInt(HOUR_MS);
   }
 
   /** Of answers, for so many of the replicas. */

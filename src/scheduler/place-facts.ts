@@ -1,5 +1,6 @@
 import { regionOf } from '../clouds/offering-key.ts';
 import type { CapacityType, Offering } from '../clouds/offering.ts';
+import type { LivedThrough } from './learned-risk.ts';
 
 /** What a provider said no to lately; what is left out means any. */
 export interface KnownRefusal {
@@ -34,6 +35,8 @@ export interface PlaceFacts {
   readonly roundTripMs?: (from: string, to: string) => number | null;
   /** What each machine needs for itself before any replica. */
   readonly overhead?: { readonly cpuMilli: number; readonly memoryMib: number };
+  /** What was lived through with spot capacity, by offering; of others what is published counts. */
+  readonly learned?: ReadonlyMap<string, LivedThrough>;
   /** By `provider/region`. */
   readonly zonesOf?: ReadonlyMap<string, readonly string[]>;
 }

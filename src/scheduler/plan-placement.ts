@@ -56,7 +56,7 @@ export function planPlacement(input: PlacementInput, now: Instant): Placement {
   const { demand, policy, facts = {}, present = null } = input;
   const index = 'keyOf' in input.candidates ? input.candidates : makeOfferingIndex(input.candidates);
   const question: Question = { demand, policy, facts };
-  const model = new CostModel(demand, present);
+  const model = new CostModel(demand, present, facts.learned);
   const replicas = Math.max(1, replicasOfDemand(demand));
   const options = { replicas, model, now, shown: MAX_SHOWN };
   const scan = scanOfferings(index, question, options);

@@ -137,6 +137,8 @@ interface Tables {
   readonly traffic: Float64Array;
   readonly risk: Float64Array;
   readonly moveOf: ((row: number) => number) | null;
+  /** Of one replica, where it is not what is published of its class. */
+  readonly riskOf: ((row: number) => number) | null;
   readonly question: Question;
 }
 
@@ -165,8 +167,14 @@ function makeTables(index: OfferingIndex, question: Question, { replicas, model,
     pull: amounts(index.regions, ({ region }) => model.pull(region)),
     traffic: amounts(index.regions, ({ region }) => model.traffic(region, replicas)),
     risk: amounts(index.risks, (risk) => model.interruptions(risk)),
+    riskOf: model.hasLearned ? (row) => riskOfRow(index, model, row) : null,
     moveOf: moves ? (row) => Number(model.moveOf(index.candidates[row]?.offering.id ?? '')) : null,
   };
+}
+
+function riskOfRow({ candidates }: OfferingIndex, model: CostModel, row: number): number {
+  const offering = candidates[row]?.offering;
+  return offering ? Number(model.interruptions(offering)) : 0;
 }
 
 interface Findings {
@@ -237,7 +245,7 @@ function machinesOf({ cpuMilli, memoryMib }: OfferingIndex, tables: Tables, { pe
 const totalOfRow = (index: OfferingIndex, tables: Tables, fixed: Fixed, row: number): number =>
   machinesOf(index, tables, fixed, row) * (num(index.price, row) + fixed.pull) +
   fixed.traffic +
-  fixed.risk +
+  (tables.riskOf === null ? fixed.risk : tables.replicas * tables.riskOf(row)) +
   (tables.moveOf === null ? 0 : tables.moveOf(row));
 
 function keepInPlace(

@@ -15,6 +15,7 @@ import { Market } from '../../src/deployments/market.service.ts';
 import { RentedPlaces } from '../../src/deployments/rented-places.service.ts';
 import type { RevisionErrors } from '../../src/deployments/revision-errors.port.ts';
 import { RouteTableRepository } from '../../src/deployments/route-table.repository.ts';
+import { SpotRepository } from '../../src/deployments/spot.repository.ts';
 import type { RouteTableStore } from '../../src/deployments/route-table-store.port.ts';
 import { RouteTableService } from '../../src/deployments/route-table.service.ts';
 import { WishWriter } from '../../src/deployments/wish-writer.service.ts';
@@ -239,7 +240,13 @@ export async function makeControlPlane(
   const agreements = new AgreementsService({ ...shared, store: new AgreementRepository(), prices: new PriceRepository() });
   const writer = new WishWriter({ ...shared, store, clusters, nodes, prices, quotas, decisions });
   const common = { ...shared, store, writer, identity, models, prices, clusters, decisions, onChange: () => undefined };
-  const rented = new RentedPlaces({ ...common, nodes, agreements, capacity: new CapacityRepository() });
+  const rented = new RentedPlaces({
+    ...common,
+    nodes,
+    agreements,
+    capacity: new CapacityRepository(),
+    spot: new SpotRepository(),
+  });
   const deploys = new DeployService({
     ...{ ...common, rented, market: new Market(common) },
     settings: { regions: ['aws/us-east-1'], allowProcess: options.allowProcess ?? false, routerHost: 'router.example' },

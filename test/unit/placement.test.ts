@@ -7,6 +7,7 @@ import { PICO_PER_USD } from '../../src/kernel/money.ts';
 import { CostModel, totalOf } from '../../src/scheduler/cost-model.ts';
 import { ANY_GPU, memoryOfDevice, type Demand, type PlacementPolicy } from '../../src/scheduler/demand.ts';
 import { filterOfferings, machinesFor, replicasPerMachine } from '../../src/scheduler/filter-offerings.ts';
+import { learnedFactor } from '../../src/scheduler/learned-risk.ts';
 import type { PlaceFacts } from '../../src/scheduler/place-facts.ts';
 import { planPlacement } from '../../src/scheduler/plan-placement.ts';
 import { meansAnyRegion } from '../../src/scheduler/region-pattern.ts';
@@ -239,5 +240,34 @@ describe('Scheduler core: contradictory policy', () => {
       roundTripMs,
     });
     expect([contradiction, places.map(({ offering }) => regionOf(offering))]).toEqual([null, ['aws/eu-west-1']]);
+  });
+});
+
+describe('Scheduler core: what was lived through with spot', () => {
+  const market = makeMarket(400, 11);
+  const spot = market.filter(({ offering }) => offering.capacityType === 'spot');
+  const demand: Demand = { ...SMALL, capacityTypes: ['spot'], coldStartMs: 300_000, penaltyPerHour: 100n * PICO_PER_USD };
+  const first = plan(demand, ANYWHERE, spot).chosen!;
+  const after = (losses: number, expected: number) =>
+    plan(demand, ANYWHERE, spot, { learned: new Map([[first.offering.id, { losses, expected }]]) });
+
+  test('without a loss nor time nothing is learned: what is published counts', () => {
+    expect(after(0, 0).chosen).toEqual(first);
+  });
+
+  test('a market that takes machines away is left, by the columns as by the exact sums; one that holds is worth more', () => {
+    const left = after(50, 1);
+    expect(left.chosen!.offering.id).not.toBe(first.offering.id);
+    const model = new CostModel(demand, null, new Map([[first.offering.id, { losses: 50, expected: 1 }]]));
+    const parts = model.parts(first.offering, first.price.effective, { replicas: 1, machines: first.machines });
+    expect(totalOf(parts)).toBeGreaterThan(left.chosen!.score);
+    expect(after(0, 20).chosen!.cost.interruptions).toBeLessThan(first.cost.interruptions);
+  });
+
+  test('how bad a record is, is learned from what is published on, and more of it says more', () => {
+    expect(learnedFactor({ losses: 0, expected: 0 }, 5)).toBe(1);
+    const factors = [0, 1, 5, 20].map((losses) => learnedFactor({ losses, expected: 3 }, 5));
+    expect([...factors].sort((a, b) => a - b)).toEqual(factors);
+    expect(factors[0]).toBeLessThan(1);
   });
 });

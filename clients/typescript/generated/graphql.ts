@@ -554,6 +554,8 @@ export type PlacementPolicyInput = {
   moves?: boolean | null | undefined;
   /** Deployments of the project: it goes to a region of one of them. */
   near?: Array<string> | null | undefined;
+  /** What an hour without one of its replicas is worth, in USD; default 1. Interruptions that are to be expected count by it: the higher, the less spot; at 0 its price alone decides. */
+  outageCostPerHour?: string | null | undefined;
   /** Regions that law or contract allows, whatever `regions` says; `*` for any. */
   residency?: Array<string> | null | undefined;
   /** At least so many zones share the replicas. */
