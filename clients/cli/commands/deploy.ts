@@ -184,7 +184,8 @@ async function showPlan(cli: Cli, path: string, options: DeployOptions, written:
   const { deploy: payload } = await cli
     .client()
     .request(Deploy, { ...variablesOf(path, options), dryRun: true, idempotencyKey: null });
-  if (payload.userErrors.length > 0 && payload.plan) cli.output.note(candidateLines(payload.plan.candidates).join('\n'));
+  const looked = payload.userErrors.length > 0 ? candidateLines(payload.plan?.candidates ?? []) : [];
+  if (looked.length > 0) cli.output.note(looked.join('\n'));
   refuse(payload.userErrors);
   const plan = found(payload.plan, 'plan');
   cli.output.result(plan, () => planText(plan, `${path}${written}`));
