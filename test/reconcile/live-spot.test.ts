@@ -5,6 +5,7 @@ import { SpotRepository } from '../../src/deployments/spot.repository.ts';
 import { PICO_PER_USD } from '../../src/kernel/money.ts';
 import { sqlOf } from '../../src/persistence/sql.ts';
 import { openTestDatabase, type TestDatabase } from '../support/database.ts';
+import { addCluster } from '../support/deployments-world.ts';
 import { makeSpotWorld } from '../support/spot-world.ts';
 
 let db: TestDatabase;
@@ -137,6 +138,35 @@ describe('Spot: replicas follow the market', () => {
     });
     expect(scanned.control).toBeGreaterThan(0);
     expect(scanned.asked).toBe(0);
+  });
+
+  test('over several clusters each follows with its share, and all of them together stay within the limits of the wish', async () => {
+    const world = await makeSpotWorld(db, 'spanning', { replicas: WISHED, maxReplicas: WISHED + 1 });
+    const pools = await world.rows<{ name: string; capacityType: 'spot' | 'on_demand'; offeringId: string }>(
+      `select p.name, p.capacity_type as "capacityType", p.offering_id as "offeringId" from pool p join cluster c on c.id = p.cluster_id
+       where c.name = 'spanning-nodes'`,
+    );
+    await addCluster(
+      world.ground,
+      'spanning-west',
+      pools.map((pool) => ({ ...pool, nodeSelector: {} })),
+    );
+    const clusters = ['spanning-nodes', 'spanning-west'].map((cluster) => ({ cluster, weight: 1, order: 0 }));
+    expect(await world.plane.deploy(1, { clusters })).toMatchObject({ ok: true });
+    await update(`update rollout set ended_at = started_at where deployment_id = $1`, world.id);
+    await update(`update workload set replicas = 0 where deployment_id = $1`, world.id);
+    await world.follow(() => Promise.resolve());
+    const counts = await world.rows<{ cluster: string; replicas: number }>(
+      `select c.name as cluster, sum(w.replicas)::integer as replicas from workload w join cluster c on c.id = w.cluster_id
+       where w.deployment_id = $1 and w.removed_at is null group by c.name order by c.name`,
+      [world.id],
+    );
+    for (const { replicas } of counts) expect(replicas).toBeGreaterThanOrEqual(WISHED / 2);
+    expect(counts.map(({ cluster }) => cluster)).toEqual(['spanning-nodes', 'spanning-west']);
+    expect(counts.reduce((all, { replicas }) => all + replicas, 0)).toBeLessThanOrEqual(WISHED + 1);
+    expect(await world.decisions()).toHaveLength(2);
+    const records = await world.rows(`select 1 from spot_record where deployment_id = $1`, [world.id]);
+    expect(records).toHaveLength(2);
   });
 
   describe('what it does not touch', () => {
