@@ -92,6 +92,12 @@ describe('Placement: on the command line', () => {
     );
   });
 
+  test('purser plan --place-anew asks for the cheapest place though nothing else is asked for, and says how to go there', async () => {
+    const { code, stdout } = await cli.run(['plan', 'crew/deck/vision', '--place-anew']);
+    expect(code).toBe(EXIT.OK);
+    expect(stdout).toMatch(/Next: purser deploy crew\/deck\/vision --place-anew --plan-hash sha256:/);
+  });
+
   test('purser plan --all shows what everything would come to together, beside what it costs', async () => {
     const args = ['plan', '--all', 'crew/deck', '--exact'];
     const { code, stdout } = await cli.run(args);
