@@ -74,6 +74,29 @@ describe('Cloud port: prices of the Google catalogue', () => {
     );
   });
 
+  test('accelerators that are attached to machines of N1 are offered with them, as many as fit, and summed', async () => {
+    const { double, feed } = await opened();
+    double.types.splice(0, 9, machineType('n1-standard-4', 4, 15_360), machineType('n1-standard-96', 96, 368_640));
+    double.skus.push(
+      sku('N1 Predefined Instance Core running in Americas', 31_611_000),
+      sku('N1 Predefined Instance Ram running in Americas', 4_237_000),
+      sku('Nvidia Tesla T4 GPU running in Americas', 350_000_000),
+    );
+    const { offerings } = await feed.listOfferings(['gcp/us-central1']);
+    const rented = offerings.filter(({ capacityType, accelerator }) => capacityType === 'on_demand' && accelerator);
+    expect(rented.map(({ instanceType, accelerator }) => [instanceType, accelerator?.model, accelerator?.countMilli])).toEqual([
+      ['n1-standard-4_nvidia-tesla-t4x1', 'T4', 1_000],
+      ['n1-standard-4_nvidia-tesla-t4x2', 'T4', 2_000],
+      ['n1-standard-4_nvidia-tesla-t4x4', 'T4', 4_000],
+      ['n1-standard-96_nvidia-tesla-t4x4', 'T4', 4_000],
+    ]);
+    const { prices } = await feed.observePrices(['gcp/us-central1']);
+    // 4 × 0.031611 + 15 × 0.004237, and 2 × 0.35
+    expect(prices.filter(({ key }) => /^n1-standard-4(_.*x2)?$/.test(key.instanceType)).map(({ amount }) => amount)).toEqual([
+      ...['0.189999', '0.889999'],
+    ]);
+  });
+
   test('memory that is no whole number of GiB is not rounded', async () => {
     const { amounts } = await told(({ types }) => types.splice(0, 9, machineType('n2-odd', 2, 1_843)));
     expect(amounts[0]).toBe('n2-odd on_demand 0.0708477724609375');

@@ -105,6 +105,32 @@ describe('Cloud port: machines of Google Cloud', () => {
     });
   });
 
+  test('accelerators that are attached are asked for beside the machine type; others of them are another pool', async () => {
+    const instanceType = 'n1-standard-4_nvidia-tesla-t4x2';
+    const groups = await withPool({ ...zonal, instanceType, capacityType: 'on_demand' });
+    expect(groups.body(/instanceTemplates$/)).toMatchObject({
+      properties: {
+        machineType: 'n1-standard-4',
+        guestAccelerators: [{ acceleratorType: 'nvidia-tesla-t4', acceleratorCount: 2 }],
+        scheduling: { onHostMaintenance: 'TERMINATE' },
+        metadata: { items: [{ key: 'startup-script', value: `join purser.dev/instance-type=${instanceType},tier=burst` }] },
+      },
+    });
+    const nodes = await withPool({ ...nodePool, instanceType });
+    expect(nodes.body(/nodePools$/)).toMatchObject({
+      nodePool: {
+        config: {
+          labels: { 'purser.dev/instance-type': instanceType },
+          machineType: 'n1-standard-4',
+          accelerators: [{ acceleratorType: 'nvidia-tesla-t4', acceleratorCount: '2' }],
+        },
+      },
+    });
+    expect(await nodes.provider.ensurePool({ ...nodePool, instanceType, labels: {} }, FENCE)).toEqual(ACCEPTED);
+    const other = { ...nodePool, instanceType: 'n1-standard-4_nvidia-tesla-t4x1' };
+    expect(await nodes.provider.ensurePool(other, FENCE)).toMatchObject({ outcome: 'refused', reason: 'INVALID' });
+  });
+
   test('a node pool scales by nobody else', async () => {
     const { body } = await withPool(nodePool);
     expect(body(/nodePools$/)).toMatchObject({

@@ -17,6 +17,7 @@ export const TemplateBody = z.strictObject({
   name: Name,
   properties: z.strictObject({
     machineType: z.string().regex(/^[a-z0-9-]+$/),
+    guestAccelerators: z.array(z.strictObject({ acceleratorType: Name, acceleratorCount: z.number().int().min(1) })).optional(),
     labels: Labels.optional(),
     metadata: z.strictObject({ items: z.array(z.strictObject({ key: Text, value: Text })) }).optional(),
     disks: z
@@ -73,7 +74,8 @@ export const NodePoolBody = z.strictObject({
     autoscaling: z.strictObject({ enabled: z.boolean() }),
     locations: z.array(z.string().regex(/^[a-z]+-[a-z0-9]+-[a-z]$/)).length(1),
     config: z.strictObject({
-      machineType: Text,
+      machineType: z.string().regex(/^[a-z0-9-]+$/),
+      accelerators: z.array(z.strictObject({ acceleratorType: Name, acceleratorCount: z.string().regex(/^\d+$/) })).optional(),
       labels: z.record(Text, Text).optional(),
       resourceLabels: Labels.optional(),
       spot: z.boolean().optional(),

@@ -53,6 +53,10 @@ export class GcpPriceDouble {
     sku('N2 Sole Tenancy Instance Core running in Americas', 99_000_000),
     sku('Network Egress', 1, { category: { resourceFamily: 'Network', usageType: 'OnDemand' }, pricingInfo: [{ tiers: 3 }] }),
   ];
+  readonly accelerators: unknown[] = ['nvidia-tesla-t4', 'nvidia-tesla-t4-vws', 'nvidia-tesla-v100'].map((name) => ({
+    ...{ kind: 'compute#acceleratorType', id: '1', name, maximumCardsPerInstance: 8 },
+    ...(name.endsWith('v100') ? { deprecated: { state: 'DEPRECATED' } } : {}),
+  }));
   readonly types: unknown[] = [
     machineType('n2-standard-4', 4, 16_384),
     machineType('a2-highgpu-1g', 12, 87_040, {
@@ -78,6 +82,14 @@ export class GcpPriceDouble {
             query: lists,
           },
           answer: (request) => pageOf(request, 'items', this.types, 2),
+        },
+        {
+          ...{
+            method: 'GET',
+            path: new RegExp(`^/compute/projects/${PROJECT}/zones/(?<zone>[^/]+)/acceleratorTypes$`),
+            query: lists,
+          },
+          answer: (request) => pageOf(request, 'items', this.accelerators, 2),
         },
         {
           ...{ method: 'GET', path: /^\/billing\/services\/6F81-5844-456A\/skus$/ },

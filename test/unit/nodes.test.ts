@@ -53,6 +53,14 @@ describe('Spot and nodes: what is read of them', () => {
       },
     }) as Node;
 
+  test('one whose type says less than it has is what its pool says', () => {
+    const own = { 'node.kubernetes.io/instance-type': 'n1-standard-4' };
+    const soldAs = { ...own, 'purser.dev/instance-type': 'n1-standard-4_nvidia-tesla-t4x2' };
+    expect([own, soldAs].map((labels) => observedNode(kubernetesNode({ labels }), []).instanceType)).toEqual([
+      ...['n1-standard-4', 'n1-standard-4_nvidia-tesla-t4x2'],
+    ]);
+  });
+
   test('where it is, what it is sold as and what it costs, from labels, provider id and annotation', () => {
     const labels = {
       'node.kubernetes.io/instance-type': 'g5.12xlarge',

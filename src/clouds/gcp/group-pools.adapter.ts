@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { CloudUnknown, type CloudFence, type CloudPool } from '../cloud-provider.port.ts';
+import { machineIn, nodeLabels, type AttachedGpus } from './attached-gpus.ts';
 import type { GcpApi } from './gcp-api.adapter.ts';
 import {
   bareRegion,
@@ -143,16 +144,24 @@ function propertiesOf(pool: CloudPool): Record<string, unknown> {
     settingOf(pool, name),
   );
   const initializeParams = { sourceImage: settingOf(pool, 'image'), ...(disk ? { diskSizeGb: disk } : {}) };
+  const { machineType, gpus } = machineIn(pool.instanceType ?? '');
   const script = userData?.replaceAll('{labels}', labelsText(pool));
   return {
-    machineType: pool.instanceType,
+    machineType,
+    ...(gpus ? { guestAccelerators: [{ acceleratorType: gpus.type, acceleratorCount: gpus.count }] } : {}),
     labels: ownerMarks(pool.key),
     disks: [{ boot: true, autoDelete: true, initializeParams }],
     networkInterfaces: [subnetwork ? { subnetwork } : { network: 'global/networks/default' }],
     ...(script ? { metadata: { items: [{ key: 'startup-script', value: script }] } } : {}),
     ...(account ? { serviceAccounts: [{ email: account, scopes: ['https://www.googleapis.com/auth/cloud-platform'] }] } : {}),
-    ...(pool.capacityType === 'spot' ? { scheduling: SPOT } : {}),
+    ...schedulingOf(pool, gpus),
   };
+}
+
+function schedulingOf({ capacityType }: CloudPool, gpus: AttachedGpus | null) {
+  if (capacityType === 'spot') return { scheduling: SPOT };
+  // Accelerators do not move with a machine.
+  return gpus ? { scheduling: { provisioningModel: 'STANDARD', onHostMaintenance: 'TERMINATE' } } : {};
 }
 
 const SPOT = {
@@ -162,8 +171,8 @@ const SPOT = {
   onHostMaintenance: 'TERMINATE',
 };
 
-const labelsText = ({ labels }: CloudPool): string =>
-  Object.entries(labels)
+const labelsText = (pool: CloudPool): string =>
+  Object.entries(nodeLabels(pool))
     .map(([name, value]) => `${name}=${value}`)
     .sort()
     .join(',');

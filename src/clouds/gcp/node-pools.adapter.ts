@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import type { CloudFence, CloudPool } from '../cloud-provider.port.ts';
+import { machineIn, nameWith, nodeLabels } from './attached-gpus.ts';
 import type { GcpApi } from './gcp-api.adapter.ts';
 import { isOf, MARK, nameOf, pathOf, settingOf, type GcpPool, type Marks } from './gcp-pool.ts';
 import type { GcpPools, PoolChange } from './gcp-pools.port.ts';
@@ -11,7 +12,14 @@ const NodePool = z.object({
   status: z.string(),
   etag: z.string().default(''),
   instanceGroupUrls: z.array(z.string()).default([]),
-  config: z.object({ machineType: z.string().optional(), resourceLabels: z.record(z.string(), z.string()).optional() }),
+  config: z.object({
+    machineType: z.string().optional(),
+    accelerators: z
+      // int64 is text in JSON.
+      .array(z.object({ acceleratorType: z.string(), acceleratorCount: z.coerce.number().int() }))
+      .default([]),
+    resourceLabels: z.record(z.string(), z.string()).optional(),
+  }),
 });
 
 const STATES: Readonly<Record<string, GcpPool['state']>> = {
@@ -62,7 +70,7 @@ export class NodePools implements GcpPools {
   async describe(found: GcpPool, pool: CloudPool, marks: Marks): Promise<PoolChange> {
     if (found.marks['machineType'] !== pool.instanceType)
       return invalid('another instance type would make every machine anew: give the pool another name');
-    return this.#update(found, { marks, labels: { labels: pool.labels } });
+    return this.#update(found, { marks, labels: { labels: nodeLabels(pool) } });
   }
 
   raise(found: GcpPool, { epoch }: CloudFence): Promise<PoolChange> {
@@ -93,7 +101,7 @@ export class NodePools implements GcpPools {
     const { status, etag, instanceGroupUrls, config } = found;
     return {
       ...{ kind: 'node-pool', path, etag, state: STATES[status] ?? 'changing', groups: instanceGroupUrls.map(pathOf) },
-      marks: { ...config.resourceLabels, machineType: config.machineType ?? '' },
+      marks: { ...config.resourceLabels, machineType: instanceTypeOf(config) },
     };
   }
 
@@ -106,6 +114,10 @@ export class NodePools implements GcpPools {
   }
 }
 
+function instanceTypeOf({ machineType = '', accelerators: [first] }: z.infer<typeof NodePool>['config']): string {
+  return nameWith(machineType, first ? { type: first.acceleratorType, count: first.acceleratorCount } : null);
+}
+
 const invalid = (message: string): PoolChange => ({ outcome: 'refused', reason: 'INVALID', message, retryAfterMs: null });
 
 function problemWith(pool: CloudPool): string | null {
@@ -114,9 +126,11 @@ function problemWith(pool: CloudPool): string | null {
 }
 
 function configOf(pool: CloudPool, marks: Marks): Record<string, unknown> {
+  const { machineType, gpus } = machineIn(pool.instanceType ?? '');
   const [disk, account] = ['diskGib', 'serviceAccount'].map((name) => settingOf(pool, name));
   return {
-    ...{ machineType: pool.instanceType, labels: pool.labels, resourceLabels: marks },
+    ...{ machineType, labels: nodeLabels(pool), resourceLabels: marks },
+    ...(gpus ? { accelerators: [{ acceleratorType: gpus.type, acceleratorCount: String(gpus.count) }] } : {}),
     ...(pool.capacityType === 'spot' ? { spot: true } : {}),
     ...(disk ? { diskSizeGb: Number(disk) } : {}),
     ...(account ? { serviceAccount: account } : {}),

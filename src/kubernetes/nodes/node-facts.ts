@@ -9,6 +9,8 @@ import { instantOf, lifeOf, noticeOf, RELEASING_ANNOTATION } from './node-state.
 type Labels = Readonly<Record<string, string>>;
 
 const POOL_LABEL = 'purser.dev/pool';
+/** What a node is sold as, where its own label says less: a type with accelerators that were attached. */
+const SOLD_AS_LABEL = 'purser.dev/instance-type';
 const PROVIDER_LABEL = 'purser.dev/provider';
 const PRICE_ANNOTATION = 'purser.dev/price-per-hour';
 /** Of a value that is no price, so much is said. Higher: somebody's text fills the API; lower: it is not recognised. */
@@ -50,7 +52,7 @@ export function observedNode(node: Node, pods: readonly NodePod[]): ObservedNode
 const placeOf = (labels: Labels): Pick<ObservedNode, 'region' | 'zone' | 'instanceType' | 'pool'> => ({
   region: labels['topology.kubernetes.io/region'] ?? null,
   zone: labels['topology.kubernetes.io/zone'] ?? null,
-  instanceType: labels['node.kubernetes.io/instance-type'] ?? null,
+  instanceType: labels[SOLD_AS_LABEL] ?? labels['node.kubernetes.io/instance-type'] ?? null,
   pool: labels[POOL_LABEL] ?? null,
 });
 
