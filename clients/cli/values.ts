@@ -14,7 +14,14 @@ export function instant(option: string, text: string): string {
   return new Date(text).toISOString();
 }
 
-const UNITS: Readonly<Record<string, number>> = { m: 60_000, h: 3_600_000, d: 86_400_000 };
+const UNITS: Readonly<Record<string, number>> = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 };
+
+/** A time that something may take, in milliseconds. */
+export function duration(option: string, text: string): number {
+  const [, count, unit = ''] = /^(\d{1,5})([smh])$/.exec(text) ?? [];
+  if (count === undefined) throw new CommandFailure(`${option} "${text}" must look like 90s, 10m or 1h.`, EXIT.USAGE);
+  return Number(count) * (UNITS[unit] ?? 0);
+}
 
 /** How far back, in milliseconds. */
 export function since(text: string): number {

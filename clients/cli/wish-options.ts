@@ -11,6 +11,7 @@ import type {
 import { CommandFailure, EXIT } from './exit-codes.ts';
 import { wholeNumber } from './output.ts';
 import { parsePath } from './paths.ts';
+import { duration } from './values.ts';
 
 /** What a command line says of a deployment. */
 export interface WishOptions {
@@ -22,6 +23,7 @@ export interface WishOptions {
   readonly concurrency?: string;
   readonly maxReplicas?: string;
   readonly maxSpendPerHour?: string;
+  readonly readyWithin?: string;
   readonly region?: string[];
   readonly capacity?: string;
   readonly cluster?: string[];
@@ -52,10 +54,11 @@ export const withWishOptions = (command: Command): Command =>
     .option('--concurrency <n>', 'requests that one replica handles at a time')
     .option('--max-replicas <n>', 'never more than this (default of the project)')
     .option('--max-spend-per-hour <usd>', 'never dearer than this (default of the project)')
+    .option('--ready-within <duration>', 'a replica that is not ready by then has failed: 90s, 10m (default: 120s)')
     .option('--cpu <milli>', 'thousandths of a CPU per replica, with --memory (default: what the version says)')
     .option('--memory <mib>', 'memory per replica in MiB')
     .option('--gpu <model>', 'MODEL[:GIB], such as T4 or any:8 for whatever GPU has 8 GiB; with --cpu and --memory')
-    .option('--region <regions...>', 'only these, provider/region; * for any: aws/*')
+    .option('--region <regions...>', 'only these, provider/region; * for any: aws/* (default: as it was, else PURSER_REGIONS)')
     .option('--capacity <types>', 'only these, comma-separated: on_demand, spot, reserved')
     .option('--residency <regions...>', 'where law or contract allows it to be, whatever --region says')
     .option('--min-on-demand <percent>', 'at least this share on capacity that is not taken away')
@@ -109,7 +112,7 @@ export function inputOf(path: string, options: WishOptions): DeployInput {
       ? {}
       : { requestsPerSecond: rateOf('--requests-per-second', options.requestsPerSecond) }),
     ...(options.alias === undefined ? {} : { alias: options.alias }),
-    ...(options.maxSpendPerHour === undefined ? {} : { maxSpendPerHour: options.maxSpendPerHour }),
+    ...limitsOf(options),
     ...(options.region === undefined ? {} : { regions: options.region }),
     ...(options.capacity === undefined ? {} : { capacityTypes: options.capacity.split(',').map(capacityOf) }),
     ...(options.cluster === undefined ? {} : { clusters: options.cluster.map(clusterOf) }),
@@ -119,6 +122,14 @@ export function inputOf(path: string, options: WishOptions): DeployInput {
     ...policyOf(options),
   };
 }
+
+const limitsOf = ({
+  maxSpendPerHour,
+  readyWithin,
+}: WishOptions): Pick<DeployInput, 'maxSpendPerHour' | 'readinessTimeoutMs'> => ({
+  ...(maxSpendPerHour === undefined ? {} : { maxSpendPerHour }),
+  ...(readyWithin === undefined ? {} : { readinessTimeoutMs: duration('--ready-within', readyWithin) }),
+});
 
 function resourcesOf({ cpu, memory, gpu }: WishOptions): Pick<DeployInput, 'resources'> {
   if (cpu === undefined && memory === undefined && gpu === undefined) return {};

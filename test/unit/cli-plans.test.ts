@@ -3,8 +3,8 @@ import { Command } from 'commander';
 import { describe, expect, test } from 'vitest';
 import { findingTable } from '../../clients/cli/commands/clouds.ts';
 import { candidateLines, placeLines } from '../../clients/cli/plans.ts';
-import { decimal, instant, region, since } from '../../clients/cli/values.ts';
-import { asWritten, withWishOptions } from '../../clients/cli/wish-options.ts';
+import { decimal, duration, instant, region, since } from '../../clients/cli/values.ts';
+import { asWritten, inputOf, withWishOptions } from '../../clients/cli/wish-options.ts';
 
 const usd = (amount: string) => ({ amount });
 const machine = (instanceType: string, place: string) => ({
@@ -87,12 +87,19 @@ describe('CLI: what a check found', () => {
   });
 });
 
+describe('CLI: a wish', () => {
+  test('says how long a replica may take to get ready', () => {
+    expect(inputOf('a/b/c', { readyWithin: '30m' })).toMatchObject({ name: 'c', readinessTimeoutMs: 1_800_000 });
+  });
+});
+
 describe('CLI: words of options', () => {
   test.each([
     [() => decimal('--percent', '12.5'), '12.5'],
     [() => instant('--from', '2027-01-01'), '2027-01-01T00:00:00.000Z'],
     [() => instant('--from', '2027-01-01T12:00:00+01:00'), '2027-01-01T11:00:00.000Z'],
     [() => since('36h'), 129_600_000],
+    [() => duration('--ready-within', '10m'), 600_000],
     [() => region('--region', 'aws/*'), 'aws/*'],
   ])('%s', (read, value) => {
     expect(read()).toBe(value);
@@ -103,6 +110,7 @@ describe('CLI: words of options', () => {
     [() => decimal('--rate', '1e3'), '--rate "1e3" must be a number such as 12.5.'],
     [() => instant('--from', 'tomorrow'), '--from "tomorrow" must be like 2027-01-01 or 2027-01-01T12:00:00Z.'],
     [() => instant('--from', '2027-13-01'), '--from "2027-13-01" must be like 2027-01-01 or 2027-01-01T12:00:00Z.'],
+    [() => duration('--ready-within', '10'), '--ready-within "10" must look like 90s, 10m or 1h.'],
     [() => since('2w'), '--since "2w" must look like 30m, 24h or 7d.'],
     [() => region('--region', 'us-east-1'), `--region "us-east-1" must be provider/region, such as aws/us-east-1 or 'aws/*'.`],
   ])('%s is refused', (read, message) => {
