@@ -5,6 +5,7 @@ import { DecisionsService } from '../../src/decisions/decisions.service.ts';
 import type { DeployInput } from '../../src/deployments/deploy.service.ts';
 import { DeploymentRepository } from '../../src/deployments/deployment.repository.ts';
 import { MovesReconciler } from '../../src/deployments/moves.reconciler.ts';
+import { IdentityRepository } from '../../src/identity/identity.repository.ts';
 import { newId } from '../../src/kernel/id.ts';
 import { DAY_MS, HOUR_MS } from '../../src/kernel/instant.ts';
 import { PICO_PER_USD } from '../../src/kernel/money.ts';
@@ -140,6 +141,25 @@ describe('Worth-it: what runs where it has become dear', () => {
     ground.clock.advance(HOUR_MS);
     await pass();
     expect(await heldOn()).toEqual(after);
+  });
+
+  test('nobody gives way to a move: where the quota has no room for both sides it stays', async () => {
+    expect(await plane.deploy(1, { ...wish, name: 'other', priority: 'low' })).toMatchObject({ ok: true });
+    await run({ policy: { moves: true }, priority: 'high' });
+    expect(await rows(db.database, `select 1 from deployment where phase = 'READY'`)).toHaveLength(2);
+    const { clock, random, teamId } = ground;
+    const quota = { teamId, projectId: null, resource: 'replicas' as const, maximum: 5n, version: 1 };
+    const set = { id: newId(clock.now(), random), ...quota };
+    await db.database.write(SCOPE, (tx) => new IdentityRepository().saveQuota(tx, set, { principal: 'test', at: clock.now() }));
+    const before = await heldOn();
+    await raise(4n);
+    clock.advance(8 * DAY_MS);
+    await pass();
+    expect(await heldOn()).toEqual(before);
+    expect(await rows(db.database, `select 1 from decision where kind = 'preempt'`)).toEqual([]);
+    expect(await rows(db.database, `select 1 from decision where kind = 'deploy' and principal = 'reconciler:moves'`)).toEqual(
+      [],
+    );
   });
 
   test('where it is cheapest already nothing is said', async () => {
