@@ -251,9 +251,20 @@ export class DeployService {
     const claimant = { name: work.name, priority, principal: principal.id };
     const refused = changed || (await this.#deps.writer.makeRoom(tx, { teamId, projectId, deploymentId, ...claimant }, wanted));
     if (refused) return err(refused);
+    const short = await this.#claim(tx, work);
+    if (short) return err(short);
     if (plan.actions.every(({ kind }) => kind === 'NOTHING'))
       return ok({ deploymentId, decisionId: null, plan: planToJson(plan), expiresAt: null });
     return ok(await this.#run(tx, work));
+  }
+
+  /** Machines in pools that are there already, and that may be rented for others, too; those that are rented for it were looked for where they are left. */
+  #claim(tx: Transaction, { planned: { pools }, current, caller }: Work): Promise<Failure | null> {
+    const after = pools
+      .filter(({ rented }) => !rented)
+      .map(({ pool: { id: poolId, clusterId }, replicas, perMachine = 1 }) => ({ poolId, clusterId, replicas, perMachine }));
+    const cause = { at: this.#deps.clock.now(), principal: caller.principal.id };
+    return this.#deps.writer.claim(tx, { before: current?.workloads ?? [], after }, cause);
   }
 
   async #run(tx: Transaction, work: Work): Promise<DeployOutcome> {

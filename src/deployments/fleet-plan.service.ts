@@ -19,11 +19,12 @@ import type { DeploymentStore } from './deployment-store.port.ts';
 import type { Market } from './market.service.ts';
 import type { Revision } from './revision.ts';
 import { sourcesOf, type Source } from './rented-pool.ts';
+import { knownHourlyOf } from './workload-cost.ts';
 
 export interface FleetPlanDeps {
   readonly store: DeploymentStore;
   readonly clusters: Pick<ClusterStore, 'present'>;
-  readonly prices: Pick<PricesService, 'believedAt'>;
+  readonly prices: Pick<PricesService, 'ratesAt'>;
   readonly market: Market;
   readonly clock: Clock;
   readonly planner: FleetPlanner;
@@ -167,11 +168,8 @@ export class FleetPlanService {
   async #hourlyNow(tx: Transaction, ids: readonly Id[]): Promise<PicoUsdPerHour> {
     const { store, prices, clock } = this.#deps;
     const workloads = (await store.workloads(tx, ids)).filter(({ removedAt }) => removedAt === null);
-    const rates = await prices.believedAt(tx, [...new Set(workloads.map(({ offeringId }) => offeringId))], clock.now());
-    return workloads.reduce(
-      (all, { offeringId, replicas }) => all + (rates.get(offeringId)?.effective ?? 0n) * BigInt(replicas),
-      0n,
-    );
+    const offeringIds = workloads.map(({ offeringId }) => offeringId);
+    return knownHourlyOf(workloads, await prices.ratesAt(tx, offeringIds, clock.now()));
   }
 }
 

@@ -1,5 +1,4 @@
 import { record } from '../events/event-log.ts';
-import { isRentedFrom } from '../fleet/capacity-source.ts';
 import type { ClusterStore } from '../fleet/cluster-store.port.ts';
 import type { Pool } from '../fleet/cluster.ts';
 import { poolScalingChanged } from '../fleet/node.events.ts';
@@ -10,7 +9,7 @@ import { failure, type Failure } from '../kernel/failure.ts';
 import type { Id } from '../kernel/id.ts';
 import type { Transaction } from '../kernel/transaction.ts';
 import type { DeploymentStore } from './deployment-store.port.ts';
-import { isMade, machinesByPool, othersIn, promisedOf, type PoolsThere, type Source } from './rented-pool.ts';
+import { heldThen, isMade, machinesByPool, othersIn, poolsOf, type PoolsThere, type Source } from './rented-pool.ts';
 import type { Workload } from './replica.ts';
 
 export interface PoolPromisesDeps {
@@ -122,18 +121,14 @@ function shortIn(
   there: PoolsThere,
   { own, wanted, grown }: { readonly own: Machines; readonly wanted: Machines; readonly grown: ReadonlySet<Id> },
 ): Failure | null {
-  const its = there.pools.filter(({ id, clusterId }) => {
-    const scaling = there.scalings.get(id);
-    return clusterId === from.cluster.id && scaling !== undefined && isRentedFrom(from.source, scaling);
-  });
+  const its = poolsOf(from, there);
   if (!its.some(({ id }) => grown.has(id))) return null;
-  const left = Math.max(0, from.source.maxNodes - promisedOf(from, there, own));
-  const needed = its.reduce((all, { id }) => all + (wanted.get(id) ?? 0), 0);
-  if (needed <= left) return null;
   const { cluster, source } = from;
+  const needed = its.reduce((all, pool) => all + heldThen(there, pool, { own, wanted }), 0);
+  if (needed <= source.maxNodes) return null;
   return failure(
     'NO_CAPACITY',
-    `Cluster ${cluster.name} may rent ${left} machines for this in ${source.region} of ${source.provider}; ${needed} are needed.`,
+    `Cluster ${cluster.name} may rent ${source.maxNodes} machines in ${source.region} of ${source.provider}; with this ${needed} would be needed.`,
     { hint: 'Deploy it anew to have it placed elsewhere, or raise maxNodes of the source.' },
   );
 }

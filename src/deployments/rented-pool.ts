@@ -60,15 +60,30 @@ export function machinesByPool(workloads: readonly Pick<Workload, 'poolId' | 're
 const SIDES = 2;
 
 /**
- * What a pool holds of its source without what one deployment has of it: one that was made for its replicas the machines that others wish for, with what it
- * was granted for their rollouts, or those that there are, whichever is more; one that a person made as many as he said.
+ * What others hold of a pool: of one that was made for its replicas the machines that they wish for, with what it was granted for their rollouts; of one that a
+ * person made what he said.
  */
-export function othersIn({ scalings, machines }: PoolsThere, own: ReadonlyMap<Id, number>, pool: Pool): number {
-  const { maxNodes = 0, desiredNodes = null } = scalings.get(pool.id) ?? {};
+function wishedByOthers({ scalings, machines }: PoolsThere, own: ReadonlyMap<Id, number>, pool: Pool): number {
+  const { maxNodes = 0 } = scalings.get(pool.id) ?? {};
   const its = own.get(pool.id) ?? 0;
   if (!isMade(pool)) return Math.max(0, maxNodes - its);
   const wished = Math.max(0, (machines.get(pool.id) ?? 0) - its);
-  return Math.max(wished, Math.min(maxNodes, SIDES * wished), (desiredNodes ?? 0) - its);
+  return Math.max(wished, Math.min(maxNodes, SIDES * wished));
+}
+
+/** What a pool holds of its source without what one deployment has of it: what others hold, or the machines that there are, whichever is more. */
+export const othersIn = (there: PoolsThere, own: ReadonlyMap<Id, number>, pool: Pool): number =>
+  Math.max(wishedByOthers(there, own, pool), (there.scalings.get(pool.id)?.desiredNodes ?? 0) - (own.get(pool.id) ?? 0));
+
+/** What a pool will hold once a deployment has `wanted` machines there instead of its own: machines that are idle there are for whoever grows there. */
+export function heldThen(
+  there: PoolsThere,
+  pool: Pool,
+  { own, wanted }: { readonly own: ReadonlyMap<Id, number>; readonly wanted: ReadonlyMap<Id, number> },
+): number {
+  const [before, after] = [own.get(pool.id) ?? 0, wanted.get(pool.id) ?? 0];
+  const running = there.scalings.get(pool.id)?.desiredNodes ?? 0;
+  return Math.max(wishedByOthers(there, own, pool) + after, running - Math.max(0, before - after));
 }
 
 /** Where clusters that can run the format and can be reached may rent. */
@@ -84,13 +99,15 @@ export const sourcesOf = (clusters: readonly Cluster[], format: string): Source[
     );
 
 /** Of a source: what all its pools hold without what one deployment has of them. */
-export function promisedOf({ cluster, source }: Source, there: PoolsThere, own: ReadonlyMap<Id, number>): number {
-  const its = [...there.pools, ...there.leaving].filter(({ id, clusterId }) => {
-    const scaling = there.scalings.get(id);
+const promisedOf = (from: Source, there: PoolsThere, own: ReadonlyMap<Id, number>): number =>
+  poolsOf(from, there).reduce((all, pool) => all + othersIn(there, own, pool), 0);
+
+/** Those for which machines are rented from it, the ones that go included. */
+export const poolsOf = ({ cluster, source }: Source, { pools, leaving, scalings }: PoolsThere): Pool[] =>
+  [...pools, ...leaving].filter(({ id, clusterId }) => {
+    const scaling = scalings.get(id);
     return clusterId === cluster.id && scaling !== undefined && isRentedFrom(source, scaling);
   });
-  return its.reduce((all, pool) => all + othersIn(there, own, pool), 0);
-}
 
 /** Machines that each source may still rent. */
 export const rentableOf = (sources: readonly Source[], there: PoolsThere, own: ReadonlyMap<Id, number>): RentableRegion[] =>

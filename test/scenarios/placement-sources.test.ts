@@ -143,6 +143,23 @@ describe('Placement: what a source may rent is asked of it by whoever grows', ()
     expect(await rentForPods(ground, cloud)).toEqual({ desired: 1, running: 1 });
   });
 
+  test('a pool that is named, and was made for others, is asked for like any other; idle machines of it are for whoever grows there', async () => {
+    await rent(3);
+    expect(await deploy()).toMatchObject({ ok: true });
+    const [{ name: pool } = { name: '' }] = await scalings();
+    const named = () => deploy({ name: 'named', replicas: 2, clusters: [{ cluster: 'mesh', pool, weight: 100, order: 0 }] });
+    expect(await named()).toMatchObject({ ok: false, error: { code: 'NO_CAPACITY' } });
+    await plane.until(({ phase }) => phase === 'READY');
+    expect(await plane.deployments.scale(plane.caller, plane.ref, 0)).toMatchObject({ ok: true });
+    // Its machines are there still.
+    await db.database.write(SCOPE, (tx) => sqlOf(tx).execute(`update pool_scaling set desired_nodes = 2, scaled_at = 1`));
+    expect(await named()).toMatchObject({ ok: true });
+    expect(await plane.deployments.scale(plane.caller, plane.ref, 1)).toMatchObject({
+      ok: false,
+      error: { code: 'NO_CAPACITY' },
+    });
+  });
+
   test('a plan that is only shown waits for nobody who places, and nobody waits for it', async () => {
     const [held, release] = [Promise.withResolvers<null>(), Promise.withResolvers<null>()];
     const placing = db.database.write(SCOPE, async (tx) => {
