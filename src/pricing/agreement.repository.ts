@@ -8,7 +8,8 @@ import type { AgreementStore, ObservedOffering } from './agreement-store.port.ts
 import type { Agreement, AgreementSpec } from './agreements.ts';
 import { readSpec, writeSpec, type StoredSpec } from './agreement-json.ts';
 import type { PriceDraft } from './price-feed-store.port.ts';
-import { AGREEMENTS_PRINCIPAL, appendPriceRows, OBSERVED } from './price-feed.repository.ts';
+import { OBSERVED } from './price-claim.repository.ts';
+import { AGREEMENTS_PRINCIPAL, appendPriceRows } from './price-feed.repository.ts';
 import { OFFERING_COLUMNS, PRICE_COLUMNS, toOffering, toPrice, type OfferingRow, type PriceColumns } from './price.repository.ts';
 
 interface AgreementRow {

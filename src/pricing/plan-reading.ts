@@ -14,6 +14,8 @@ export const MAX_QUARANTINED = 1_000;
 
 export interface ReadingInput {
   readonly feed: FeedState;
+  /** Those that it is asked about: of others it need not speak any more. */
+  readonly regions: readonly string[];
   readonly reading: PriceReading;
   readonly known: readonly KnownRow[];
   readonly open: ReadonlyMap<string, { readonly code: string; readonly said: string }>;
@@ -28,8 +30,8 @@ export interface ReadingPlan {
 
 /** Sends a reading through the gate and says what it changes in the database: only what differs from what is there. */
 export function planReading(input: ReadingInput, now: Instant): ReadingPlan {
-  const { feed, reading, known } = input;
-  const rowsByRegion = new Map(Object.entries(feed.rowsByRegion));
+  const { feed, regions, reading, known } = input;
+  const rowsByRegion = new Map(Object.entries(feed.rowsByRegion).filter(([region]) => regions.includes(region)));
   const before = { offerings: knownOfferings(known), rowsByRegion, asOf: feed.asOf, edition: feed.edition };
   const answer = gatePrices(reading, before, now);
   const byId = new Map(known.map((row) => [row.offering.id, row]));

@@ -15,6 +15,13 @@ export interface FeedPace {
   readonly staleAfterMs: number;
 }
 
+/** A feed as it is configured. */
+export interface FeedWish extends FeedPace {
+  readonly id: Id;
+  /** `provider/region` that it is asked about; absent = whatever it speaks of. */
+  readonly regions?: readonly string[];
+}
+
 /** A feed as it stands. */
 export interface FeedState extends FeedPace {
   readonly id: Id;
@@ -134,8 +141,8 @@ export interface QuarantineQuestion {
 
 /** Feeds, what they say, and what of it waits. Every method is a few statements, whatever the number of rows. */
 export interface PriceFeedStore {
-  /** Makes these the configured feeds. Writes only what differs. */
-  configure(tx: Transaction, feeds: readonly (FeedPace & { readonly id: Id })[], now: Instant): Promise<void>;
+  /** Makes these the configured feeds; of regions that they are not asked about any more they confirm nothing. Writes only what differs. */
+  configure(tx: Transaction, feeds: readonly FeedWish[], now: Instant): Promise<void>;
   /** Feeds that are not configured any more, and silent, speak no longer of what costs what somebody else said. Returns rows written. */
   letGo(tx: Transaction, now: Instant): Promise<number>;
   /** By name. */

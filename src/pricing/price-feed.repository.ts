@@ -4,10 +4,18 @@ import type { Instant } from '../kernel/instant.ts';
 import type { Transaction } from '../kernel/transaction.ts';
 import { sqlOf } from '../persistence/sql.ts';
 import { isCredible, DOUBT_CODES, type DoubtCode, type ForetoldPrice } from './judge-price.ts';
-import { OVERRIDE_CLEARED_SOURCE, OVERRIDE_SOURCE } from './price-book.ts';
+import {
+  LATEST,
+  leaveRegions,
+  letGoClaims,
+  markConfirmed,
+  markUnconfirmed,
+  OBSERVED,
+  saveClaims,
+} from './price-claim.repository.ts';
 import type {
   FeedOutcome,
-  FeedPace,
+  FeedWish,
   FeedState,
   KnownRow,
   PriceDraft,
@@ -22,8 +30,6 @@ import { OFFERING_COLUMNS, PRICE_COLUMNS, toOffering, toPrice, type OfferingRow,
 export const FEEDS_PRINCIPAL = 'reconciler:price-feeds';
 export const AGREEMENTS_PRINCIPAL = 'reconciler:price-agreements';
 
-export const OBSERVED = `p.source not in ('${OVERRIDE_SOURCE}', '${OVERRIDE_CLEARED_SOURCE}') and p.state = 'believed'`;
-const LATEST = `order by p.effective_from desc, p.observed_at desc, p.id desc limit 1`;
 const EARLIEST = `order by p.effective_from, p.observed_at, p.id limit 1`;
 const ANNOUNCED = `
   select jsonb_agg(jsonb_build_object('at', x.effective_from, 'amount', x.list::text) order by x.effective_from) as steps
@@ -87,7 +93,7 @@ interface QuarantinedRow {
 
 /** Feeds and what they say in PostgreSQL: platform-wide rows, written where something changes. */
 export class PriceFeedRepository implements PriceFeedStore {
-  async configure(tx: Transaction, feeds: readonly (FeedPace & { readonly id: Id })[], now: Instant): Promise<void> {
+  async configure(tx: Transaction, feeds: readonly FeedWish[], now: Instant): Promise<void> {
     const sql = sqlOf(tx);
     const columns = [feeds.map(({ id }) => id), feeds.map(({ name }) => name)];
     const paces = [feeds.map(({ intervalMs }) => intervalMs), feeds.map(({ staleAfterMs }) => staleAfterMs)];
@@ -99,15 +105,11 @@ export class PriceFeedRepository implements PriceFeedStore {
       [...columns, ...paces, now],
     );
     await sql.execute(`update price_feed set is_configured = false where is_configured and not name = any ($1)`, [columns[1]]);
+    for (const { name, regions } of feeds) if (regions) await leaveRegions(tx, { name, regions, now });
   }
 
   letGo(tx: Transaction, now: Instant): Promise<number> {
-    return sqlOf(tx).execute(
-      `delete from price_claim c using price_feed f where f.name = c.feed and not f.is_configured and f.stale_since is not null
-         and c.feed is distinct from (select split_part(p.source, '@', 1) from price p
-           where p.offering_id = c.offering_id and ${OBSERVED} and p.effective_from <= $1 ${LATEST})`,
-      [now],
-    );
+    return letGoClaims(tx, now);
   }
 
   /** What says another thing each time is not read again at once: it would be for ever. */
@@ -248,40 +250,6 @@ export class PriceFeedRepository implements PriceFeedStore {
 }
 
 const text = (amounts: readonly (bigint | null)[]): (string | null)[] => amounts.map((amount) => amount?.toString() ?? null);
-
-async function saveClaims(tx: Transaction, { feed, at, claims }: ReadingChange): Promise<number> {
-  if (claims.length === 0) return 0;
-  return sqlOf(tx).execute(
-    `insert into price_claim as c (feed, offering_id, said, amount, effective_from, since, code, unconfirmed_since)
-       select $1, x.id, x.said, x.amount, x.effective_from, $2::bigint, x.code, case when x.code is null then null else $2::bigint end
-       from unnest($3::uuid[], $4::text[], $5::numeric[], $6::bigint[], $7::text[]) as x (id, said, amount, effective_from, code)
-     on conflict (feed, offering_id) do update
-       set said = excluded.said, amount = excluded.amount, effective_from = excluded.effective_from, since = excluded.since,
-           code = excluded.code,
-           unconfirmed_since = case when excluded.code is null then null else coalesce(c.unconfirmed_since, excluded.since) end`,
-    [
-      feed,
-      at,
-      claims.map(({ offeringId }) => offeringId),
-      claims.map(({ said }) => said),
-      text(claims.map(({ amount }) => amount)),
-      claims.map(({ effectiveFrom }) => effectiveFrom),
-      claims.map(({ code }) => code),
-    ],
-  );
-}
-
-async function markUnconfirmed(tx: Transaction, { feed, at, unconfirmed }: ReadingChange): Promise<number> {
-  if (unconfirmed.length === 0) return 0;
-  const statement = `update price_claim set unconfirmed_since = $2 where feed = $1 and offering_id = any ($3::uuid[]) and unconfirmed_since is null`;
-  return sqlOf(tx).execute(statement, [feed, at, unconfirmed]);
-}
-
-async function markConfirmed(tx: Transaction, { feed, confirmed }: ReadingChange): Promise<number> {
-  if (confirmed.length === 0) return 0;
-  const statement = `update price_claim set unconfirmed_since = null where feed = $1 and offering_id = any ($2::uuid[])`;
-  return sqlOf(tx).execute(statement, [feed, confirmed]);
-}
 
 /** Appends believed prices. Returns rows written. */
 export async function appendPriceRows(

@@ -89,14 +89,15 @@ export class PriceFeedsReconciler implements Reconciliation<readonly FeedState[]
   async #configure(lease: Lease): Promise<void> {
     const { database, store, feeds, staleAfterMs, clock, random } = this.#deps;
     const now = clock.now();
-    const paces = [...feeds].map(([name, { intervalMs }]) => ({
+    const wishes = [...feeds].map(([name, { intervalMs, regions }]) => ({
       id: newId(now, random),
       name,
+      regions,
       intervalMs,
       staleAfterMs: Math.max(staleAfterMs, 3 * intervalMs),
     }));
     await fencedWrite(database, { scope: SCOPE, lease }, async (tx) => {
-      await store.configure(tx, paces, now);
+      await store.configure(tx, wishes, now);
       await store.letGo(tx, now);
     });
     this.#configuredBy = lease.epoch;
@@ -162,7 +163,7 @@ export class PriceFeedsReconciler implements Reconciliation<readonly FeedState[]
       known = await store.known(tx, name, regions, now);
     }
     const [open, agreed] = [await store.open(tx, name), await agreements.inForce(tx, now)];
-    const input = { feed, reading, known, open, agreements: agreed, newId: () => newId(now, random) };
+    const input = { feed, regions, reading, known, open, agreements: agreed, newId: () => newId(now, random) };
     const plan = planReading(input, now);
     await store.saveReading(tx, plan.change);
     await store.saveOutcome(tx, outcomeOf(plan, { name, now, reading, unreadable }));

@@ -231,3 +231,33 @@ describe('Price gate: a feed that is taken out of the configuration', () => {
     expect(await events('price_feed.heard')).toHaveLength(1);
   });
 });
+
+describe('Price gate: a region that a feed is not asked about any more', () => {
+  const told = new ToldFeed('told');
+  const others = 'gcp/us-central1';
+  const here = (row: ObservedPrice): boolean => row.key.provider === 'aws';
+  beforeAll(async () => {
+    world = await openPriceWorld(START, [told], [REGION, others]);
+    const rows = world.book.map(toObserved);
+    told.says(rows.map((row) => (offeringIdOf(row.key) === ID ? { ...row, amount: '0.11' } : row)));
+    await world.pass();
+    told.says(rows.filter((row) => !here(row)));
+    world.restartWith([told], [others]);
+  });
+  afterAll(() => world.db.close());
+
+  test('its readings are believed all the same; what it said there goes stale, what it only repeated does not', async () => {
+    for (let at = 0; at <= STALE_AFTER_MS + FEED_INTERVAL_MS; at += FEED_INTERVAL_MS) await nextPass();
+    const [feed] = await world.db.database.read(SCOPE, (tx) => world.store.feeds(tx));
+    expect(feed).toMatchObject({ errorCode: null, staleSince: null, readAt: world.world.now });
+    expect(await priceOf()).toMatchObject({ effective: parseUsd('0.11'), stale: true });
+    expect((await priceOf(offeringIdOf({ ...KEY, instanceType: 'm5.xlarge' })))?.stale).toBeUndefined();
+  });
+
+  test('asked again, it is heard again', async () => {
+    told.says(world.book.map(toObserved).map((row) => (offeringIdOf(row.key) === ID ? { ...row, amount: '0.11' } : row)));
+    world.restartWith([told]);
+    await nextPass();
+    expect((await priceOf())?.stale).toBeUndefined();
+  });
+});

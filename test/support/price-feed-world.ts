@@ -74,22 +74,22 @@ export async function openPriceWorld(start: Instant, feeds: readonly PriceFeed[]
   const registry = makeMetricRegistry();
   const metrics = makePricingMetrics(registry);
   let lease = await db.database.write(SCOPE, (tx) => acquireLease(tx, 'price-feeds', 'test'));
-  const makeReconciler = (configured: readonly PriceFeed[]) =>
+  const makeReconciler = (configured: readonly PriceFeed[], asked: readonly string[]) =>
     new PriceFeedsReconciler({
       ...shared,
       logger: quietLogger,
       lease: () => lease,
-      feeds: new Map(configured.map((feed) => [feed.name, { feed, regions, intervalMs: FEED_INTERVAL_MS }])),
+      feeds: new Map(configured.map((feed) => [feed.name, { feed, regions: asked, intervalMs: FEED_INTERVAL_MS }])),
       staleAfterMs: STALE_AFTER_MS,
       store,
       prices,
       agreements,
       metrics,
     });
-  let reconciler = makeReconciler(feeds);
+  let reconciler = makeReconciler(feeds, regions);
   /** As after a start with another configuration. */
-  const restartWith = (configured: readonly PriceFeed[]): void => {
-    reconciler = makeReconciler(configured);
+  const restartWith = (configured: readonly PriceFeed[], asked: readonly string[] = regions): void => {
+    reconciler = makeReconciler(configured, asked);
   };
   /** One pass of the loop; the lease is held throughout. */
   const pass = async (): Promise<void> => {

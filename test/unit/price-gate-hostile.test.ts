@@ -58,7 +58,10 @@ function makeWorld() {
   const read = (said: PriceReading) => {
     now += HOUR_MS;
     const reading = soundReading(said);
-    const plan = planReading({ feed: state, reading, known, open, agreements: [], newId: () => String((ids += 1)) }, now);
+    const plan = planReading(
+      { feed: state, regions: [REGION], reading, known, open, agreements: [], newId: () => String((ids += 1)) },
+      now,
+    );
     const { change, answer } = plan;
     known = known.map((one) => {
       const claim = change.claims.find(({ offeringId }) => offeringId === one.offering.id);
