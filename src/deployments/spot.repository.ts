@@ -26,13 +26,13 @@ export class SpotRepository implements SpotStore {
   async gaveWay(tx: Transaction): Promise<Id[]> {
     return idsOf(
       tx,
-      `select d.id from deployment d
+      `with given as materialized (select distinct deployment_id as id from decision where kind = 'preempt' and deployment_id is not null)
+       select d.id from given join deployment d on d.id = given.id
          join lateral (select at, chosen, inputs from decision p where p.deployment_id = d.id and p.kind = 'preempt' order by p.id desc limit 1) p
            on (p.chosen ->> 'replicas')::integer < (p.inputs ->> 'wished')::integer
               and p.at >= (select max(h.valid_from) from deployment_history h where h.deployment_id = d.id)
          join lateral (select sum(w.replicas) as replicas from workload w where w.deployment_id = d.id and w.removed_at is null) held on true
-       where d.deleted_at is null and d.id in (select deployment_id from decision where kind = 'preempt')
-         and held.replicas < (d.spec ->> 'replicas')::integer order by d.id`,
+       where d.deleted_at is null and held.replicas < (d.spec ->> 'replicas')::integer order by d.id`,
     );
   }
 
