@@ -217,6 +217,21 @@ describe('Cloud port: machines of Azure', () => {
     expect(await observe()).toMatchObject({ desired: 3 });
   });
 
+  test('what is refused only after the answer is wished for no longer once the pool is asked for something', async () => {
+    const { double } = await withPool(scaleSet);
+    double.pass();
+    double.stock = 1;
+    const hasty = new AzureMachines({
+      ...{ name: 'azure', settings: { ...settings(double), settleMs: 0 }, clock: { now: () => double.now } },
+      ...{ random: seededRandom(4), token: () => Promise.resolve(TOKEN), pause: () => Promise.resolve() },
+    });
+    expect(await hasty.scalePool(scaleSet.key, { desired: 3, release: [] }, FENCE)).toMatchObject({ outcome: 'accepted' });
+    double.pass();
+    expect(double.sizes()).toEqual([3]);
+    expect(await hasty.scalePool(scaleSet.key, { desired: 1, release: [] }, FENCE)).toEqual(ACCEPTED);
+    expect(double.sizes()).toEqual([1]);
+  });
+
   test.each([agents, scaleSet])('a list that lags makes no size smaller than the pool has: $key', async (pool) => {
     const { double, provider, scale, observe } = await withPool(pool);
     await scale(4);

@@ -78,9 +78,10 @@ export class AzureMachines implements MachineProvider {
   }
 
   async #scale(key: string, wish: Wish, fence: CloudFence): Promise<CloudResult> {
-    const found = await this.#find(key);
-    if (!found) return noSuchPool(key);
-    if (epochOf(found) > fence.epoch) return STALE;
+    const seen = await this.#find(key);
+    if (!seen) return noSuchPool(key);
+    if (epochOf(seen) > fence.epoch) return STALE;
+    const found = await this.#withoutFailure(seen);
     const machines = await this.#kindOf(found).machines(found);
     const plan = planScale({ machines, coming: this.#comingTo(found, machines), wish });
     if (plan.kind === 'refuse') return nameMachines(plan.left, wish.desired);
@@ -216,21 +217,29 @@ export class AzureMachines implements MachineProvider {
     const tags = { [TAG.epoch]: String(fence.epoch) };
     const outcome = changedOf(await kind.resize(found, wish.desired, tags));
     if (outcome.outcome !== 'refused' || outcome.reason !== 'STOCK_OUT') return outcome;
-    await this.#giveUp(kind, found, tags);
+    await this.#giveUp(kind, found);
     // Some may have come and others not.
     const has = (await kind.machines(found)).filter(isWanted).length;
     return has > had ? ACCEPTED : outcome;
   }
 
+  /** What failed after it was asked for is found when the pool is asked for something next. */
+  async #withoutFailure(found: AzurePool): Promise<AzurePool> {
+    if (found.state !== 'failed') return found;
+    const kind = this.#kindOf(found);
+    await this.#giveUp(kind, found);
+    return (await kind.at(found.path)) ?? found;
+  }
+
   /** So that what could not be had does not come later, when nobody counts on it: the pool is told to have what it has. */
-  async #giveUp(kind: AzurePools, { path }: AzurePool, tags: Tags): Promise<void> {
+  async #giveUp(kind: AzurePools, { path }: AzurePool): Promise<void> {
     const failed = await kind.at(path);
-    if (!failed) return;
-    const machines = await kind.machines(failed);
+    const machines = failed ? await kind.machines(failed) : [];
+    if (!failed || missingOf(failed, machines) === 0) return;
     // Two lists that agree: one that lags would make Azure take a machine.
     await this.#arm.rest.pause(POLL_MS);
     const again = await kind.machines(failed);
-    if (missingOf(failed, machines) > 0 && again.length === machines.length) await kind.resize(failed, machines.length, tags);
+    if (again.length === machines.length) await kind.resize(failed, machines.length, {});
   }
 
   async #find(key: string): Promise<AzurePool | null> {
