@@ -5,6 +5,7 @@ import { VELOCITY_LIMITS, type VelocityLimits } from '../fleet/velocity-breaker.
 import { HOUR_MS, MINUTE_MS } from '../kernel/instant.ts';
 import { formatUsd, parseUsd } from '../kernel/money.ts';
 import { isRouterName } from '../traffic/router-contract/router-name.ts';
+import { settingWords } from './settings-words.ts';
 
 const PORT = 'must be a port from 1 to 65535';
 const port = (fallback: number) => z.coerce.number(PORT).int(PORT).min(1, PORT).max(65_535, PORT).default(fallback);
@@ -24,6 +25,8 @@ const amount = (fallback: bigint) =>
     .default(formatUsd(fallback))
     .transform((text) => parseUsd(text) ?? 0n)
     .refine((usd) => usd > 0n, AMOUNT);
+
+const REGIONS = 'must be regions like aws/us-east-1, with commas between them';
 
 const ROUTER_NAME_RULE = 'must be letters, digits, dots, dashes and underscores, at most 100, and begin with a letter or digit';
 
@@ -66,7 +69,8 @@ const Environment = z.object({
   PURSER_REGIONS: z
     .string()
     .default('aws/us-east-1')
-    .transform((text) => text.split(',').map((region) => region.trim())),
+    .transform((text) => text.split(',').map((region) => region.trim()))
+    .refine((regions) => regions.every((region) => /^[^/]+\/[^/]+$/.test(region)), REGIONS),
   PURSER_OIDC_ISSUER: z.url().optional(),
   PURSER_OIDC_AUDIENCE: z.string().min(1).default('purser'),
   PURSER_BLOB_STORE: z.enum(['disk', 's3']).default('disk'),
@@ -157,7 +161,9 @@ export class ConfigError extends Error {
 /** Reads the configuration; relative paths are taken from `cwd`. */
 export function readConfig(env: NodeJS.ProcessEnv, cwd: string): Config {
   // An empty variable is how compose files and shells say "not set".
-  const parsed = Environment.safeParse(Object.fromEntries(Object.entries(env).filter(([, value]) => value !== '')));
+  const parsed = Environment.safeParse(Object.fromEntries(Object.entries(env).filter(([, value]) => value !== '')), {
+    error: settingWords,
+  });
   if (!parsed.success) throw new ConfigError(describe(parsed.error));
   const values = parsed.data;
   refuseSamePort(values);

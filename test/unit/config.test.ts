@@ -77,6 +77,16 @@ describe('Configuration', () => {
     });
   });
 
+  test.each([
+    [{ PURSER_LOG_LEVEL: 'loud' }, 'PURSER_LOG_LEVEL: must be fatal, error, warn, info, debug, trace or silent.'],
+    [{ PURSER_REGIONS: 'us-east-1' }, 'PURSER_REGIONS: must be regions like aws/us-east-1, with commas between them.'],
+    [{ PURSER_STALE_PRICES_HOURS: '0' }, 'PURSER_STALE_PRICES_HOURS: must be above 0.'],
+    [{ PURSER_GROWTH_NODES: 'many' }, 'PURSER_GROWTH_NODES: must be a number.'],
+    [{ PURSER_API_URL: 'plane:4000' }, 'PURSER_API_URL: must be a URL like https://'],
+  ])('%j is told by what it must be', (env, words) => {
+    expect(() => readConfig(env, '/')).toThrow(words);
+  });
+
   test('takes an empty variable for one that is not set', () => {
     expect(readConfig({ PURSER_PORT: '', PURSER_DATABASE_URL: '' }, '/')).toMatchObject({ port: 4000, databaseUrl: undefined });
   });
