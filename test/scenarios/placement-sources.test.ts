@@ -4,6 +4,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { SimulatedCloud } from '../../src/clouds/simulated/simulated-cloud.adapter.ts';
 import { DeploymentRepository } from '../../src/deployments/deployment.repository.ts';
 import type { DeployInput, DeployOptions } from '../../src/deployments/deploy.service.ts';
+import { FailoverReconciler } from '../../src/deployments/failover.reconciler.ts';
 import { Restoration } from '../../src/deployments/restoration.service.ts';
 import { SpotRepository } from '../../src/deployments/spot.repository.ts';
 import { ClusterRepository } from '../../src/fleet/cluster.repository.ts';
@@ -14,7 +15,15 @@ import { acquireLease } from '../../src/persistence/lease.ts';
 import { sqlOf } from '../../src/persistence/sql.ts';
 import { principalOf, seededRandom } from '../support/actors.ts';
 import { openTestDatabase, type TestDatabase } from '../support/database.ts';
-import { addCluster, makeControlPlane, makeGround, rows, type ControlPlane, type Ground } from '../support/deployments-world.ts';
+import {
+  addCluster,
+  fleetOf,
+  makeControlPlane,
+  makeGround,
+  rows,
+  type ControlPlane,
+  type Ground,
+} from '../support/deployments-world.ts';
 import { GPU, rentForPods, rentFrom, scalingsOf, sourceOf } from '../support/placement-world.ts';
 import { loadPriceBook } from '../support/price-book.ts';
 
@@ -158,6 +167,43 @@ describe('Placement: what a source may rent is asked of it by whoever grows', ()
       ok: false,
       error: { code: 'NO_CAPACITY' },
     });
+  });
+
+  test('who stands by grows after a loss only as far as the source of its machines goes', async () => {
+    await rent(5);
+    expect(await deploy()).toMatchObject({ ok: true });
+    const [{ name: pool } = { name: '' }] = await scalings();
+    await addCluster(ground, 'north');
+    const both = await makeControlPlane(ground, { holder: 'two' });
+    const clusters = [
+      { cluster: 'north', weight: 4, order: 0 },
+      { cluster: 'mesh', pool, weight: 1, order: 1 },
+    ];
+    expect(await both.deploy(1, { ...wish, name: 'both', clusters })).toMatchObject({ ok: true });
+    const { clock } = ground;
+    for (let n = 0; n < 20; n += 1) {
+      clock.advance(1_000);
+      await both.pass();
+    }
+    const clusterId = ground.others.get('north')!.id;
+    const lost = { clusterId, lost: true, expectedVersion: null };
+    expect(await fleetOf(ground).declareLost(both.caller, lost)).toMatchObject({ ok: true });
+    const lease = await db.database.write(SCOPE, (tx) => acquireLease(tx, 'failover', 'me'));
+    const deps = { ...both.depsOf(ground.clusterId, ground.cluster), clusters: new ClusterRepository() };
+    const failover = new FailoverReconciler({ ...deps, deploy: both.deploys, lease: () => lease });
+    const pass = async () => {
+      clock.advance(10_000);
+      await failover.execute(failover.plan(await failover.prepare(), clock.now()), new AbortController().signal);
+      return rows<{ replicas: number }>(
+        db.database,
+        `select w.replicas from workload w join deployment d on d.id = w.deployment_id
+         where d.name = 'both' and w.cluster_id <> $1 and w.removed_at is null`,
+        [clusterId],
+      );
+    };
+    expect(await pass()).toEqual([{ replicas: 1 }]);
+    await rent(6);
+    expect(await pass()).toEqual([{ replicas: 2 }]);
   });
 
   test('a plan that is only shown waits for nobody who places, and nobody waits for it', async () => {

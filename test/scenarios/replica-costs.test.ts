@@ -7,11 +7,14 @@ import { hourlyOf, hourlyOfReplica, type PricedPool } from '../../src/deployment
 import { planFromJson } from '../../src/deployments/plan-json.ts';
 import type { Plan } from '../../src/deployments/plan.ts';
 import { planPreemption } from '../../src/deployments/plan-preemption.ts';
+import { Restoration } from '../../src/deployments/restoration.service.ts';
+import { SpotRepository } from '../../src/deployments/spot.repository.ts';
 import { hourlyOfWorkloads } from '../../src/deployments/workload-cost.ts';
 import { IdentityRepository } from '../../src/identity/identity.repository.ts';
 import type { Json } from '../../src/kernel/event.ts';
 import { newId } from '../../src/kernel/id.ts';
 import { PICO_PER_USD } from '../../src/kernel/money.ts';
+import { acquireLease } from '../../src/persistence/lease.ts';
 import { sqlOf } from '../../src/persistence/sql.ts';
 import { openTestDatabase, type TestDatabase } from '../support/database.ts';
 import { addCluster, makeControlPlane, makeGround, rows, type ControlPlane, type Ground } from '../support/deployments-world.ts';
@@ -119,6 +122,31 @@ describe('What replicas cost: what is allowed by it', () => {
     expect(await scale(8)).toMatchObject({ ok: false, error: { code: 'QUOTA_EXCEEDED' } });
     expect(await scale(3)).toMatchObject({ ok: true });
     expect(await scale(0)).toMatchObject({ ok: true });
+  });
+
+  test('what gave way does not come back while nobody knows its price', async () => {
+    shown(await deploy({ priority: 'low', replicas: 6 }));
+    await plane.until(({ phase }) => phase === 'READY');
+    const machine = PICO_PER_USD / 10n;
+    await spendQuota(2n * machine, 1);
+    shown(await deploy({ name: 'urgent', priority: 'high', replicas: 1 }));
+    const held = () =>
+      rows<{ replicas: number }>(
+        db.database,
+        `select w.replicas from workload w join deployment d on d.id = w.deployment_id where d.name = 'digits'`,
+      );
+    expect(await held()).toEqual([{ replicas: 3 }]);
+    await spendQuota(1_000n * machine, 2);
+    const lease = await db.database.write(SCOPE, (tx) => acquireLease(tx, 'spot', 'me'));
+    const restoration = new Restoration({ ...plane.depsOf(ground.clusterId, ground.cluster), spot: new SpotRepository() });
+    const believe = (state: string) =>
+      db.database.write(SCOPE, (tx) => sqlOf(tx).execute(`update price set state = $1`, [state]));
+    await believe('quarantined');
+    await restoration.pass(lease, new AbortController().signal);
+    expect(await held()).toEqual([{ replicas: 3 }]);
+    await believe('believed');
+    await restoration.pass(lease, new AbortController().signal);
+    expect(await held()).toEqual([{ replicas: 6 }]);
   });
 
   test('a price that nobody knows is not free: nothing grows by it, neither under maxSpendPerHour nor under a quota', async () => {
