@@ -39,6 +39,8 @@ const WhyDeployment = graphql(`
 /** Told of those that lost. Higher: nobody reads it; lower: the next best is not among them. */
 const NEAREST = 3;
 const PICO = 10n ** 12n;
+/** Who is no loop is told by an id, which says nothing to people. */
+const LOOP = 'reconciler:';
 
 export function addWhyCommand(program: Command, cli: () => Cli): void {
   program
@@ -88,7 +90,7 @@ function placedLines({ at, principal, reasons, candidates, rejected, chosen, exp
     .map(([code, count]) => `${code} ${count}`);
   const cost = expectedHourly ? `, ${money(expectedHourly.amount)} per hour` : '';
   return [
-    `Decided at ${at} by ${principal}${cost}:`,
+    `Decided at ${at}${principal.startsWith(LOOP) ? ` by ${principal}` : ''}${cost}:`,
     ...placesOf(chosen).map((place) => `  ${place}`),
     ...taken.map((one) => `  ${nameOf(one)}: ${partsOf(one)}`),
     ...titled('Why:', reasons),
