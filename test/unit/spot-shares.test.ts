@@ -1,6 +1,6 @@
 // Wishes over one and several clusters, as plain values: which parts of a deployment follow the spot market, and with how many replicas.
 import { describe, expect, test } from 'vitest';
-import type { Deployment, PlacedCluster } from '../../src/deployments/deployment.ts';
+import type { DeploymentSpec, PlacedCluster } from '../../src/deployments/deployment.ts';
 import type { Workload } from '../../src/deployments/replica.ts';
 import type { Revision } from '../../src/deployments/revision.ts';
 import type { Rollout } from '../../src/deployments/rollout.ts';
@@ -23,9 +23,10 @@ const workload = (clusterName: string, pool = 'p', revisionId = 'r1'): Workload 
 const on = (name: string, weight: number, order = 0): PlacedCluster => ({ cluster: name, weight, order });
 
 const shares = (clusters: readonly PlacedCluster[], more: Partial<SharedOut> = {}) => {
-  const spec = { replicas: 6, traffic: [{ revision: 1, weight: 100 }], placement: { clusters } };
+  const placement = { regions: ['*'], capacityTypes: ['spot'] as const, clusters };
+  const spec = { replicas: 6, traffic: [{ revision: 1, weight: 100 }], placement } as Partial<DeploymentSpec> as DeploymentSpec;
   return followedShares({
-    deployment: { spec } as unknown as Pick<Deployment, 'spec'>,
+    deployment: { spec },
     rollout: null,
     revisions: [{ id: 'r1', number: 1 } as Partial<Revision> as Revision],
     clusters: [cluster('a'), cluster('b'), cluster('c')],
