@@ -96,6 +96,11 @@ describe('Faults of providers: a provider that says 429 or 500, or nothing', () 
       ...{ status: 'False', reason: 'OUT_OF_REACH', message: expect.stringContaining('not in "south"') as string },
     });
     one.provider.outside = null;
+    one.restart({ providers: new Map(), velocity });
+    await one.pass(3);
+    expect((await one.conditionOf(one.pool))?.message).toContain('names no simulated');
+    expect(await one.there()).toEqual(before);
+    one.fresh();
     await one.pass(60);
     expect(await one.there()).toEqual([]);
     expect(await one.rows(`select 1 from pool_scaling where pool_id = $1`, [one.pool.id])).toEqual([]);
