@@ -1,9 +1,12 @@
-// Measures joint plans: a large fleet with its proven gap, and greedy against the solver's optimum on a thousand small fleets. Fleets are random and
+// Measures joint plans: a large fleet with its proven gap, what its planner leaves of the thread beside it, and greedy against the solver's optimum on a thousand small fleets. Fleets are random and
 // seeded: machine sizes in a few regions and zones, quotas, stock, shares on demand, spread.
+import { extname } from 'node:path';
+import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { checkFleet } from '../../src/scheduler/check-fleet.ts';
 import { openHighsSolver } from '../../src/scheduler/highs-fleet-solver.adapter.ts';
 import { planFleetExactly } from '../../src/scheduler/plan-fleet-exactly.ts';
 import { planFleet } from '../../src/scheduler/plan-fleet.ts';
+import { ThreadedFleetPlanner } from '../../src/scheduler/threaded-fleet-planner.adapter.ts';
 import { seededRandom } from '../../src/simulation/seeded-random.ts';
 import { randomFleet } from '../support/random-fleets.ts';
 import type { BenchRow } from './bench-row.ts';
@@ -13,7 +16,7 @@ const LARGE_SEEDS = [1, 2, 3, 4, 5];
 const SMALL_FLEETS = 1_000;
 
 export async function run(): Promise<BenchRow[]> {
-  return [...(await large()), ...(await small())];
+  return [...(await large()), await beside(), ...(await small())];
 }
 
 /** The time that the solver has is what search and proof leave of a second. */
@@ -33,6 +36,20 @@ async function large(): Promise<BenchRow[]> {
     { name: 'joint plan: proven gap, worst of 5', value: (worst * 100).toFixed(2), unit: '%', goal: '≤ 1' },
     { name: 'joint plan: broken rules', value: plans.reduce((sum, { faults }) => sum + faults, 0), unit: '', goal: '0' },
   ];
+}
+
+/** What else runs in a process while its planner's thread works on a large fleet. */
+async function beside(): Promise<BenchRow> {
+  const script = new URL(`../../src/main/fleet-planner${extname(import.meta.url)}`, import.meta.url);
+  const planner = new ThreadedFleetPlanner({ script, answerMs: 30_000, idleMs: 1_000 });
+  const input = randomFleet(seededRandom(1), LARGE);
+  const pauses = monitorEventLoopDelay({ resolution: 1 });
+  pauses.enable();
+  await planner.plan({ input, exact: true });
+  pauses.disable();
+  await planner.stop();
+  const value = Math.round(pauses.max / 1_000_000);
+  return { name: 'joint plan in its thread: longest pause beside it', value, unit: 'ms', goal: '≤ 100' };
 }
 
 async function small(): Promise<BenchRow[]> {
