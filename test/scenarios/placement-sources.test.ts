@@ -189,8 +189,12 @@ describe('Placement: what a source may rent is asked of it by whoever grows', ()
     const lost = { clusterId, lost: true, expectedVersion: null };
     expect(await fleetOf(ground).declareLost(both.caller, lost)).toMatchObject({ ok: true });
     const lease = await db.database.write(SCOPE, (tx) => acquireLease(tx, 'failover', 'me'));
-    const deps = { ...both.depsOf(ground.clusterId, ground.cluster), clusters: new ClusterRepository() };
-    const failover = new FailoverReconciler({ ...deps, deploy: both.deploys, lease: () => lease });
+    const deps = {
+      ...both.depsOf(ground.clusterId, ground.cluster),
+      clusters: new ClusterRepository(),
+      spot: new SpotRepository(),
+    };
+    const failover = new FailoverReconciler({ ...deps, spot: new SpotRepository(), deploy: both.deploys, lease: () => lease });
     const pass = async () => {
       clock.advance(10_000);
       await failover.execute(failover.plan(await failover.prepare(), clock.now()), new AbortController().signal);
