@@ -1,5 +1,5 @@
 // Measures the share of devices that packing allocates on the bundled cluster at 130 % demand, ten seeds for each mix of pods, against the
-// published row; decisions per second are of the whole run, the median of the seeds.
+// published row; decisions are of the whole run, the median of the seeds.
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { openHighsSolver } from '../../src/scheduler/highs-fleet-solver.adapter.ts';
@@ -20,7 +20,12 @@ const DEMAND = 1.3;
 const SEEDS = Array.from({ length: 10 }, (_, seed) => seed + 1);
 const MIXES = ['pods_default', 'pods_cpu100', 'pods_gpushare60', 'pods_gpuspec20', 'pods_multigpu30'];
 
-const world = { randomOf: seededRandom, nowMs: () => performance.now() };
+/** Time of processors, all threads together: what else runs on the machine does not count. */
+const nowMs = (): number => {
+  const { user, system } = process.cpuUsage();
+  return (user + system) / 1000;
+};
+const world = { randomOf: seededRandom, nowMs };
 
 export async function run(): Promise<BenchRow[]> {
   return [...MIXES.flatMap(rowsOf), await boundRow('pods_default')];
@@ -46,7 +51,7 @@ function rowsOf(mix: string): BenchRow[] {
       mix === 'pods_default' ? '≥ 97.0 at ≤ 2 %' : undefined,
     ),
     row('published descent, best fit, random here', ['fgd as published', 'best fit', 'random'].map(mean).join(', '), '%'),
-    row('decisions', rates[rates.length >> 1] ?? 0, '1/s', '≥ 10000'),
+    row('decisions for a second of processor time', rates[rates.length >> 1] ?? 0, '1/s', '≥ 10000'),
   ];
 }
 
