@@ -281,9 +281,9 @@ function keptTargets(
 }
 
 function tooFewZones({ replicas }: LiveSpotWorld['spec'], used: readonly Id[], zones: LiveZones | undefined): string[] {
-  const inUse = zones === undefined ? 0 : zonesIn(zones, used).size;
-  const wished = Math.min(zones?.atLeast ?? 0, replicas);
-  return inUse < wished ? [`Only ${inUse} of the ${wished} zones that are wished for have anything for now.`] : [];
+  const wished = Math.min(zones?.atLeast ?? 1, replicas);
+  const inUse = zones === undefined || wished <= 1 ? wished : zonesIn(zones, used).size;
+  return inUse < wished ? [`Only ${inUse} of the ${wished} zones that are wished for are known to have anything for now.`] : [];
 }
 
 const cappedBy = ({ maxReplicas, maxSpendPerHour }: LiveSpotWorld['spec']): string =>

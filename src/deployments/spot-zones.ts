@@ -24,7 +24,7 @@ export function poolInNewZone<T extends { readonly poolId: Id }>(
   zones: LiveZones | undefined,
 ): T | undefined {
   const [first] = pools;
-  if (zones === undefined) return first;
+  if (zones === undefined || zones.atLeast <= 1) return first;
   const known = zonesIn(zones, used);
   if (known.size >= zones.atLeast) return first;
   return pools.find(({ poolId }) => zones.of.has(poolId) && !known.has(zones.of.get(poolId) ?? '')) ?? first;

@@ -152,6 +152,15 @@ describe('Spot: where the replicas of one deployment shall be', () => {
       expect(counts).toEqual({ pool4: 3, pool2: 1 });
     });
 
+    test('where one zone will do, it need not be known: the cheapest is taken, and nothing is missed', () => {
+      const workloads = [workload(1, 0), workload(6, 0, 'on_demand'), workload(4, 0, 'on_demand')];
+      const refused = new Set([uid(101)]);
+      const gone = worldOf(workloads, { refused, zones: zonesOf(1) });
+      const later = planLiveSpot({ ...gone, memory: planLiveSpot(gone, NOW)!.memory }, NOW + 10_000)!;
+      expect(later.changes.map(({ workload: { poolName }, replicas }) => [poolName, replicas])).toEqual([['pool6', 4]]);
+      expect(later.reasons.join(' ')).not.toContain('zones');
+    });
+
     test('what is let go on demand is not the last of a zone that is needed', () => {
       const placed = (id: string, pool: number, isOnDemand = true) => ({
         id,
