@@ -57,7 +57,7 @@ export class DeploymentMutationsResolver {
   @Mutation(() => DeployPayload, {
     description: 'Plans a wish with its price and carries it out: creates the deployment or rolls a new revision out.',
   })
-  @Extensions(priced({ points: 40 }))
+  @Extensions(priced({ points: 15, when: { argument: 'dryRun', points: 90 } }))
   async deploy(
     @Ctx() context: ApiContext,
     @Args(() => DeployArgs) { input, dryRun, planHash, idempotencyKey, expectedVersion, placeAnew }: DeployArgs,

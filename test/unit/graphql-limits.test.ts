@@ -109,6 +109,7 @@ describe('API limits: points', () => {
       (own.getType(type) as GraphQLObjectType).getFields()[name]?.extensions['price'] as FieldPrice | undefined;
     expect(priceOf('Query', 'fleetPlan')?.when?.points).toBeGreaterThan(priceOf('Query', 'fleetPlan')?.points ?? Infinity);
     expect(priceOf('Mutation', 'deploy')?.points).toBeGreaterThan(10);
+    expect(priceOf('Mutation', 'deploy')?.when).toMatchObject({ argument: 'dryRun' });
     const whole = `{ regions { zones { name items } roundTrips { to } } priceHistory(
       offering: { provider: "aws", region: "r", zone: "", instanceType: "t", capacityType: ON_DEMAND }
       range: { from: "2026-01-01T00:00:00Z", to: "2026-02-01T00:00:00Z" }) { price { source } } }`;
