@@ -11,7 +11,7 @@ import type { Resources } from '../kernel/resources.ts';
 import type { CapacityAnswer } from '../fleet/capacity-answer.ts';
 import type { CostParts } from '../scheduler/cost-model.ts';
 import type { Demand } from '../scheduler/demand.ts';
-import type { PaidCapacity } from '../pricing/agreements.service.ts';
+import type { PaidCapacity } from '../pricing/agreements.ts';
 import { replicasPerMachine, type Question } from '../scheduler/filter-offerings.ts';
 import type { FreeCapacity } from '../scheduler/fill-places.ts';
 import type { LivedThrough } from '../scheduler/learned-risk.ts';

@@ -16,7 +16,15 @@ import type { Commands } from '../persistence/commands.ts';
 import type { Database } from '../persistence/database.ts';
 import { writeSpec } from './agreement-json.ts';
 import type { AgreementStore, ObservedOffering } from './agreement-store.port.ts';
-import { agreedPrices, paidKeyOf, paidPrices, type Agreement, type AgreementSpec, type Commitment } from './agreements.ts';
+import {
+  agreedPrices,
+  paidKeyOf,
+  paidPrices,
+  type Agreement,
+  type AgreementSpec,
+  type Commitment,
+  type PaidCapacity,
+} from './agreements.ts';
 import { checkAgreement } from './check-agreement.ts';
 import { priceAgreementChanged } from './price.events.ts';
 import { sourceOf } from './plan-reading.ts';
@@ -47,13 +55,6 @@ export interface AgreementInput {
 /** The version that the caller has seen; null = it does not matter. */
 export interface Expected {
   readonly expectedVersion: number | null;
-}
-
-/** Capacity that is paid for whether it is used or not. */
-export interface PaidCapacity {
-  /** As what it is rented: on demand. */
-  readonly offeringId: Id;
-  readonly count: number;
 }
 
 /** What was agreed with providers, and what one's own machines cost: the contracted and effective prices beside the list. */

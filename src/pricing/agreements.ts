@@ -34,6 +34,13 @@ export interface Commitment {
   readonly ratePerHour: PicoUsdPerHour;
 }
 
+/** Capacity that is paid for whether it is used or not. */
+export interface PaidCapacity {
+  /** As what it is rented: on demand. */
+  readonly offeringId: Id;
+  readonly count: number;
+}
+
 /** A machine that was bought. */
 export interface OwnHardware {
   readonly kind: 'own_hardware';

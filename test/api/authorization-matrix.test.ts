@@ -51,7 +51,7 @@ const FIELDS = rootFields(makeSchema(), {
   },
   ids: { 'Query.decisions.subject': 'Deployment' },
   // The name of a device, as in the price book; of an entry of the configuration.
-  notNames: ['AcceleratorInput.model', 'Query.cloudBill.cloud'],
+  notNames: ['AcceleratorInput.model', 'ReplicaRateInput.accelerator', 'Query.cloudBill.cloud'],
   values: {
     'SetModelAliasInput.version': 1,
     'SetQuotaInput.maximum': '1',

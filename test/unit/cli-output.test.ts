@@ -42,7 +42,10 @@ describe('CLI output', () => {
     const text: string[] = [];
     const write = (words: string): void => void text.push(words);
     await runCli(['help'], { env: {}, write, writeError: write, stopped: () => new AbortController().signal });
-    const wide = text.join('').split('\n').filter(({ length }) => length > 120);
+    const wide = text
+      .join('')
+      .split('\n')
+      .filter(({ length }) => length > 120);
     expect(wide).toEqual([]);
     expect(text.join('')).toContain('\nCommands:\n');
   });
