@@ -4,6 +4,8 @@ import type { Clock } from '../kernel/clock.ts';
 import type { Id } from '../kernel/id.ts';
 import { invariant } from '../kernel/invariant.ts';
 import type { Transaction } from '../kernel/transaction.ts';
+import type { ClusterStore } from '../fleet/cluster-store.port.ts';
+import { isLost, isUnreachable } from '../fleet/cluster.ts';
 import type { PricesService } from '../pricing/prices.service.ts';
 import { replicasGaveWay } from './deployment.events.ts';
 import { deploymentPath, priorityOf, type Deployment, type DeploymentPriority } from './deployment.ts';
@@ -14,6 +16,7 @@ import { hourlyOfWorkloads, priceOf, type MachineRates } from './workload-cost.t
 
 export interface PreemptionDeps {
   readonly store: DeploymentStore;
+  readonly clusters: Pick<ClusterStore, 'present'>;
   readonly prices: Pick<PricesService, 'ratesAt'>;
   readonly decisions: Pick<DecisionsService, 'record'>;
   readonly clock: Clock;
@@ -39,7 +42,7 @@ export class Preemption {
   /** True if there is room now. In the caller's transaction, with the team locked. */
   async giveWay(tx: Transaction, shortages: readonly Shortage[], claimant: Claimant): Promise<boolean> {
     if (claimant.priority === 'low') return false;
-    const { store, prices, clock } = this.#deps;
+    const { store, clusters, prices, clock } = this.#deps;
     const live = (await store.liveDeployments(tx)).filter(
       ({ id, teamId }) => teamId === claimant.teamId && id !== claimant.deploymentId,
     );
@@ -50,8 +53,10 @@ export class Preemption {
       workloads.map(({ offeringId }) => offeringId),
       clock.now(),
     );
+    // What runs where nobody sees it frees nothing now, and is not what a revision goes on serving with.
+    const seen = new Set((await clusters.present(tx)).filter((one) => !isLost(one) && !isUnreachable(one)).map(({ id }) => id));
     const holders = live.map((deployment): Holder => {
-      const own = workloads.filter(({ deploymentId }) => deploymentId === deployment.id);
+      const own = workloads.filter((one) => one.deploymentId === deployment.id && seen.has(one.clusterId));
       const { id: deploymentId, projectId, createdAt, spec } = deployment;
       const held = own.map((one) => ({ ...one, ...priceOf(one, rates) }));
       return { deploymentId, projectId, createdAt, priority: priorityOf(spec), workloads: held };

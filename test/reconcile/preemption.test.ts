@@ -8,7 +8,8 @@ import { newId } from '../../src/kernel/id.ts';
 import { acquireLease } from '../../src/persistence/lease.ts';
 import { sqlOf } from '../../src/persistence/sql.ts';
 import { openTestDatabase, type TestDatabase } from '../support/database.ts';
-import { eventTypes, makeControlPlane, makeGround, rows } from '../support/deployments-world.ts';
+import { addCluster, eventTypes, makeControlPlane, makeGround, rows, type Ground } from '../support/deployments-world.ts';
+import { on } from '../support/spanning-world.ts';
 
 const SYSTEM = { kind: 'reconciler', loop: 'test' } as const;
 let db: TestDatabase;
@@ -17,19 +18,46 @@ beforeAll(async () => {
 });
 afterAll(() => db.close());
 
+/** At most so many replicas for the team. */
+function limitReplicas({ database, clock, random, teamId }: Ground, maximum: bigint): Promise<void> {
+  const quota = { teamId, projectId: null, resource: 'replicas' as const, maximum, version: 1 };
+  const by = { at: clock.now(), principal: 'test' };
+  return database.write(SYSTEM, (tx) => new IdentityRepository().saveQuota(tx, { id: newId(clock.now(), random), ...quota }, by));
+}
+
 describe('Preemption: lower priority gives way where a quota is short', () => {
+  test('what runs on a cluster that nobody sees frees nothing, and is not what a deployment goes on serving with', async () => {
+    const ground = await makeGround(db.database, 'unseen');
+    await addCluster(ground, 'unseen-west');
+    await limitReplicas(ground, 3n);
+    const plane = await makeControlPlane(ground);
+    const spread = { replicas: 3, ...on(['unseen', 2], ['unseen-west', 1]) };
+    expect(await plane.deploy(1, { name: 'nightly', priority: 'low', ...spread })).toMatchObject({ ok: true });
+    const condition = { type: 'Reachable', status: 'False', reason: 'Unreachable', message: '', lastTransitionTime: 0 };
+    await db.database.write(SYSTEM, (tx) =>
+      sqlOf(tx).execute(`update cluster set conditions = $1::jsonb where name = 'unseen-west'`, [JSON.stringify([condition])]),
+    );
+    const urgent = (name: string) => plane.deploy(1, { name, priority: 'high', replicas: 1, ...on(['unseen', 1]) });
+    expect(await urgent('one')).toMatchObject({ ok: true });
+    // One is left where it can be seen to serve.
+    expect(await urgent('another')).toMatchObject({ ok: false, error: { code: 'QUOTA_EXCEEDED' } });
+    const left = await rows<{ name: string; replicas: number }>(
+      db.database,
+      `select c.name, w.replicas from workload w join cluster c on c.id = w.cluster_id join deployment d on d.id = w.deployment_id
+       where d.name = 'nightly' and d.team_id = $1 and w.removed_at is null order by c.name`,
+      [ground.teamId],
+    );
+    expect(left).toEqual([
+      { name: 'unseen', replicas: 1 },
+      { name: 'unseen-west', replicas: 1 },
+    ]);
+  });
+
   test('never the last replica, never above the quota, each with its reason; what gave way comes back when there is room', async () => {
     const { database } = db;
     const ground = await makeGround(database, 'preempt');
-    const { clock, random, teamId } = ground;
-    const quota = { teamId, projectId: null, resource: 'replicas' as const, maximum: 6n, version: 1 };
-    await database.write(SYSTEM, (tx) =>
-      new IdentityRepository().saveQuota(
-        tx,
-        { id: newId(clock.now(), random), ...quota },
-        { at: clock.now(), principal: 'test' },
-      ),
-    );
+    const { clock, teamId } = ground;
+    await limitReplicas(ground, 6n);
     const plane = await makeControlPlane(ground);
     const deploy = (name: string, priority: 'low' | 'normal' | 'high', replicas: number) =>
       plane.deploy(1, { name, priority, replicas });
