@@ -18,7 +18,7 @@ export interface WorthItPolicy {
   readonly cooldownMs: number;
 }
 
-export const WORTH_IT: WorthItPolicy = { horizonMs: DAY_MS, lookbackMs: 7 * DAY_MS, factor: 2, cooldownMs: DAY_MS };
+export const WORTH_IT: WorthItPolicy = { horizonMs: DAY_MS, lookbackMs: 14 * DAY_MS, factor: 2, cooldownMs: DAY_MS };
 
 /** Something that disturbs what runs in order to pay less: a move, emptying a node, another kind of capacity. */
 export interface DisruptiveAct {

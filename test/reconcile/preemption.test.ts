@@ -19,10 +19,12 @@ beforeAll(async () => {
 afterAll(() => db.close());
 
 /** At most so many replicas for the team. */
-function limitReplicas({ database, clock, random, teamId }: Ground, maximum: bigint): Promise<void> {
+async function limitReplicas({ database, clock, random, teamId }: Ground, maximum: bigint): Promise<void> {
   const quota = { teamId, projectId: null, resource: 'replicas' as const, maximum, version: 1 };
   const by = { at: clock.now(), principal: 'test' };
-  return database.write(SYSTEM, (tx) => new IdentityRepository().saveQuota(tx, { id: newId(clock.now(), random), ...quota }, by));
+  await database.write(SYSTEM, async (tx) => {
+    await new IdentityRepository().saveQuota(tx, { id: newId(clock.now(), random), ...quota }, by);
+  });
 }
 
 describe('Preemption: lower priority gives way where a quota is short', () => {
