@@ -84,9 +84,11 @@ function scanClass(
   const elsewhere = rowsAt(found.elsewhere, one);
   for (let row = start; row < end; row += 1) {
     const verdict = judge(index, tables, fixed, row);
-    found.codes[row] = verdict;
-    found.counts[verdict] = num(found.counts, verdict) + 1;
-    if (verdict !== 0 && verdict !== CODE.NOT_RENTABLE_HERE) continue;
+    if (verdict !== 0) {
+      found.codes[row] = verdict;
+      found.counts[verdict] = num(found.counts, verdict) + 1;
+      if (verdict !== CODE.NOT_RENTABLE_HERE) continue;
+    }
     const rows = verdict === 0 ? best : elsewhere;
     if (isHopeless(num(index.price, row), rows, num(found.placeValue, one.place))) continue;
     const total = totalOfRow(index, tables, fixed, row);
@@ -136,9 +138,8 @@ interface Tables {
   readonly pull: Float64Array;
   readonly traffic: Float64Array;
   readonly risk: Float64Array;
-  readonly moveOf: ((row: number) => number) | null;
-  /** Of one replica, where it is not what is published of its class. */
-  readonly riskOf: ((row: number) => number) | null;
+  /** What one offering costs beside the others of its class: the move to it, and its risk as it was lived through. Null = nothing. */
+  readonly ownOf: ((row: number) => number) | null;
   readonly question: Question;
 }
 
@@ -153,7 +154,6 @@ function makeTables(index: OfferingIndex, question: Question, { replicas, model,
   const { demand, policy, facts } = question;
   const { cpuMilli, memoryMib, accelerator } = demand.resources;
   const own = facts.overhead ?? NO_OVERHEAD;
-  const moves = model.moves;
   return {
     region: codes(index.regions, ({ provider, region }) => rejectRegion(question, provider, region)),
     kind: codes(index.kinds, (kind) => rejectKind(question, kind)),
@@ -167,14 +167,20 @@ function makeTables(index: OfferingIndex, question: Question, { replicas, model,
     pull: amounts(index.regions, ({ region }) => model.pull(region)),
     traffic: amounts(index.regions, ({ region }) => model.traffic(region, replicas)),
     risk: amounts(index.risks, (risk) => model.interruptions(risk)),
-    riskOf: model.hasLearned ? (row) => riskOfRow(index, model, row) : null,
-    moveOf: moves ? (row) => Number(model.moveOf(index.candidates[row]?.offering.id ?? '')) : null,
+    ownOf: model.moves || model.hasLearned ? (row) => ownOfRow(index, model, { row, replicas }) : null,
   };
 }
 
-function riskOfRow({ candidates }: OfferingIndex, model: CostModel, row: number): number {
+function ownOfRow(
+  { candidates }: OfferingIndex,
+  model: CostModel,
+  { row, replicas }: { readonly row: number; readonly replicas: number },
+): number {
   const offering = candidates[row]?.offering;
-  return offering ? Number(model.interruptions(offering)) : 0;
+  if (!offering) return 0;
+  const { capacityType, interruptionBand } = offering;
+  const more = model.interruptions(offering) - model.interruptions({ capacityType, interruptionBand });
+  return Number(model.moveOf(offering.id)) + replicas * Number(more);
 }
 
 interface Findings {
@@ -245,8 +251,8 @@ function machinesOf({ cpuMilli, memoryMib }: OfferingIndex, tables: Tables, { pe
 const totalOfRow = (index: OfferingIndex, tables: Tables, fixed: Fixed, row: number): number =>
   machinesOf(index, tables, fixed, row) * (num(index.price, row) + fixed.pull) +
   fixed.traffic +
-  (tables.riskOf === null ? fixed.risk : tables.replicas * tables.riskOf(row)) +
-  (tables.moveOf === null ? 0 : tables.moveOf(row));
+  fixed.risk +
+  (tables.ownOf === null ? 0 : tables.ownOf(row));
 
 function keepInPlace(
   { keyOf }: OfferingIndex,
