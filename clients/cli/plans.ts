@@ -54,6 +54,7 @@ interface Candidate {
   };
   readonly hourly?: Amount | null;
   readonly monthly?: Amount | null;
+  readonly priceSource?: string | null;
   readonly score?: Amount | null;
   /** Only where they differ from machine to machine. */
   readonly replicas?: number | null;
@@ -73,10 +74,17 @@ export function candidateLines(candidates: readonly Candidate[]): string[] {
   );
   return [
     ...(fits.length > 0 ? [fitTable(fits)] : []),
+    ...sourceLines(fits),
     ...(others.size > 0 ? ['Did not fit, the closest:', ...[...others.values()].flatMap(rejectionLines)] : []),
     ...(candidates.length >= MAX_CANDIDATES ? ['There are more: these are the best and the closest.'] : []),
   ];
 }
+
+/** How old a price is that somebody is about to rely on. */
+const sourceLines = (fits: readonly Candidate[]): string[] => {
+  const sources = [...new Set(fits.flatMap(({ chosen, priceSource }) => (chosen && priceSource ? [priceSource] : [])))];
+  return sources.length > 0 ? [`The price of the chosen one is from ${sources.join(', ')}.`] : [];
+};
 
 const nameOf = ({ provider, instanceType }: Candidate['offering']): string => `${provider} ${instanceType}`;
 const capacityOf = ({ capacityType }: Candidate['offering']): string => capacityType.toLowerCase();

@@ -267,6 +267,7 @@ function candidatesOf({ placement, prices, wish }: PlanInput, pools: readonly Pr
     return {
       offering,
       hourly,
+      priceSource: price.source,
       ...(isRented && wish.milliRequestsPerSecond !== undefined ? { replicas } : {}),
       score,
       cost,

@@ -28,6 +28,8 @@ export interface PlanCandidate {
   readonly offering: Offering;
   /** Per replica; null where nobody knows a price. */
   readonly hourly: PicoUsdPerHour | null;
+  /** Where its price comes from, with the date of that source; absent where nobody knows one, and in plans of before. */
+  readonly priceSource?: string;
   /** That carry the throughput there; absent where replicas were asked for, and for rejected ones. */
   readonly replicas?: number;
   /** What all replicas there cost per hour, all parts together; lower is better; null for rejected ones. */

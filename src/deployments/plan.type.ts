@@ -64,6 +64,12 @@ export class PlanCandidateType {
   @Field(() => MoneyType, { nullable: true, description: 'Per replica and hour; null where nobody knows a price.' })
   hourly!: MoneyType | null;
 
+  @Field(() => String, {
+    nullable: true,
+    description: 'Where its price comes from, with the date of that source: `karpenter-aws@2026-07-20`; null for the rejected.',
+  })
+  priceSource!: string | null;
+
   @Field(() => Int, {
     nullable: true,
     description: 'Replicas that carry the throughput there; null where replicas were asked for, and for the rejected.',
@@ -154,16 +160,19 @@ const toCostParts = ({ price, egress, interruptions, move }: CostParts): CostPar
 export const toPlanType = (plan: Plan, expiresAt: Instant | null): PlanType => ({
   hash: plan.hash,
   actions: plan.actions,
-  candidates: plan.candidates.map(({ offering, hourly, replicas = null, score, cost, chosen, rejectedBecause }) => ({
-    offering: toOfferingType(offering),
-    hourly: moneyOrNull(hourly),
-    replicas,
-    monthly: moneyOrNull(hourly && hourly * HOURS_PER_MONTH),
-    score: moneyOrNull(score),
-    cost: cost ? toCostParts(cost) : null,
-    chosen,
-    rejectedBecause,
-  })),
+  candidates: plan.candidates.map(
+    ({ offering, hourly, priceSource = null, replicas = null, score, cost, chosen, rejectedBecause }) => ({
+      offering: toOfferingType(offering),
+      hourly: moneyOrNull(hourly),
+      priceSource,
+      replicas,
+      monthly: moneyOrNull(hourly && hourly * HOURS_PER_MONTH),
+      score: moneyOrNull(score),
+      cost: cost ? toCostParts(cost) : null,
+      chosen,
+      rejectedBecause,
+    }),
+  ),
   costDelta: toMoney(plan.costDelta),
   monthlyEstimate: toMoney(plan.monthlyAfter),
   peakReplicas: plan.peakReplicas,

@@ -39,6 +39,7 @@ describe('Placement: on the command line', () => {
     for (const cloud of ['aws ', 'azure ', 'gcp ']) expect(stdout).toContain(cloud);
     expect(stdout).toMatch(/\* +\w+ [^\n]* \$[0-9.]+ +\$[0-9.]+ +\$[0-9.]+ +chosen/);
     expect(stdout).toMatch(/ DEARER$/m);
+    expect(stdout).toMatch(/^The price of the chosen one is from \S+@\d{4}-\d{2}-\d{2}\.$/m);
     expect(stdout).toMatch(/^1 on local\/default: what is there, priced as \w+\/\S+, \$[0-9.]+ per hour$/m);
     expect(stdout).toContain('\nRisk: Nobody says whether local/default has the accelerator: it is only priced as if it had.\n');
     expect(stdout).toMatch(/wins (below [0-9.]+ USD per hour|at [0-9.]+ USD per hour or less)/);

@@ -12,7 +12,12 @@ const machine = (instanceType: string, place: string) => ({
   hourly: usd('0.05786'),
   monthly: usd('42.2378'),
 });
-const chosen = { ...machine('Standard_NC4as_T4_v3', 'eastus2'), score: usd('0.05786'), chosen: true };
+const chosen = {
+  ...machine('Standard_NC4as_T4_v3', 'eastus2'),
+  score: usd('0.05786'),
+  priceSource: 'azure@2024-08-09',
+  chosen: true,
+};
 const dearer = {
   ...machine('Standard_NC4as_T4_v3', 'germanywestcentral'),
   ...{
@@ -40,6 +45,7 @@ describe('CLI: a plan', () => {
       '   OFFERING                    REGION              CAPACITY  PER HOUR  PER MONTH  WITH ALL  WHY',
       '*  azure Standard_NC4as_T4_v3  eastus2             spot      $0.0578   $42.2378   $0.0578   chosen',
       '   azure Standard_NC4as_T4_v3  germanywestcentral  spot      $0.0578   $42.2378   $0.0723   DEARER',
+      'The price of the chosen one is from azure@2024-08-09.',
       'Did not fit, the closest:',
       '   azure Standard_NV12ads_A10_v5 in eastus and 2 more regions, spot, from $0.0578 per hour',
       '      ACCELERATOR_MEMORY: Its share of one A10 has 4079 MiB; 8192 MiB are needed.',

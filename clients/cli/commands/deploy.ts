@@ -72,6 +72,7 @@ const Deploy = graphql(`
           hourly {
             amount
           }
+          priceSource
           monthly {
             amount
           }

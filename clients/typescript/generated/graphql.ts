@@ -1256,7 +1256,7 @@ export type DeployMutationVariables = Exact<{
 }>;
 
 
-export type DeployMutation = { deploy: { deployment: { id: string, path: string, generation: number, endpoint: { url: string }, rollout: { startedAt: string, endedAt: string | null } | null } | null, plan: { hash: string, expiresAt: string | null, peakReplicas: number, risks: Array<string>, why: string, wouldChange: Array<string>, places: Array<{ cluster: string, pool: string, offering: string, zone: string | null, replicas: number, machines: number | null, hourly: { amount: string } }>, actions: Array<{ kind: string, message: string }>, candidates: Array<{ replicas: number | null, chosen: boolean, offering: { provider: string, region: string, instanceType: string, capacityType: CapacityType }, hourly: { amount: string } | null, monthly: { amount: string } | null, score: { amount: string } | null, rejectedBecause: { code: string, message: string } | null }>, costDelta: { amount: string }, monthlyEstimate: { amount: string } } | null, userErrors: Array<{ code: UserErrorCode, message: string, path: Array<string> | null, hint: string | null }> } };
+export type DeployMutation = { deploy: { deployment: { id: string, path: string, generation: number, endpoint: { url: string }, rollout: { startedAt: string, endedAt: string | null } | null } | null, plan: { hash: string, expiresAt: string | null, peakReplicas: number, risks: Array<string>, why: string, wouldChange: Array<string>, places: Array<{ cluster: string, pool: string, offering: string, zone: string | null, replicas: number, machines: number | null, hourly: { amount: string } }>, actions: Array<{ kind: string, message: string }>, candidates: Array<{ priceSource: string | null, replicas: number | null, chosen: boolean, offering: { provider: string, region: string, instanceType: string, capacityType: CapacityType }, hourly: { amount: string } | null, monthly: { amount: string } | null, score: { amount: string } | null, rejectedBecause: { code: string, message: string } | null }>, costDelta: { amount: string }, monthlyEstimate: { amount: string } } | null, userErrors: Array<{ code: UserErrorCode, message: string, path: Array<string> | null, hint: string | null }> } };
 
 export type DeploymentStatusQueryVariables = Exact<{
   path: string;
@@ -2441,6 +2441,7 @@ export const DeployDocument = new TypedDocumentString(`
         hourly {
           amount
         }
+        priceSource
         monthly {
           amount
         }
