@@ -135,9 +135,10 @@ export class PriceRepository implements PriceStore {
   }
 
   async version(tx: Transaction): Promise<string> {
-    // Ids begin with milliseconds: only the rows of the newest are counted. What was read for long before it was written, the feeds tell.
+    // Ids begin with milliseconds: only the rows of the newest are counted, and as a range, which is looked up in the index whatever is known of the table.
+    // What was read for long before it was written, the feeds tell.
     const [row] = await sqlOf(tx).query<{ version: string }>(
-      `select n.id || ' ' || (select count(*) from price p where p.id >= (left(n.id::text, 13) || '-0000-0000-000000000000')::uuid)
+      `select n.id || ' ' || (select count(*) from price p where p.id between (left(n.id::text, 13) || '-0000-0000-000000000000')::uuid and n.id)
            || ' ' || coalesce((select max(read_at) from price_feed), 0) as version
          from (select id from price order by id desc limit 1) n`,
     );

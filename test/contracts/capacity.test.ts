@@ -129,7 +129,7 @@ describe('Consolidation: what is half empty is emptied, and given back', () => {
     for (const n of [1, 2, 3]) world.nodes.want(uid(600 + n), pool.name, 1, third);
     await world.pass(4);
     expect(world.nodes.running()).toBe(3);
-    await world.pass(1, 8 * DAY_MS);
+    await world.pass(1, 15 * DAY_MS);
     let fewest = 3;
     for (let n = 0; n < 600 && (await world.desired(pool)) > 1; n += 1) {
       await world.pass();

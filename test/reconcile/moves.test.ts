@@ -102,7 +102,7 @@ describe('Worth-it: what runs where it has become dear', () => {
     await raise(4n);
     await pass();
     expect(await proposals()).toEqual([]);
-    ground.clock.advance(8 * DAY_MS);
+    ground.clock.advance(15 * DAY_MS);
     await pass();
     const [proposal, ...others] = await proposals();
     expect(others).toEqual([]);
@@ -125,7 +125,7 @@ describe('Worth-it: what runs where it has become dear', () => {
     ground.clock.advance(HOUR_MS);
     await pass();
     expect(await heldOn()).toEqual(before);
-    ground.clock.advance(8 * DAY_MS);
+    ground.clock.advance(15 * DAY_MS);
     await pass();
     await plane.until(({ phase }) => phase === 'READY');
     const after = await heldOn();
@@ -153,7 +153,7 @@ describe('Worth-it: what runs where it has become dear', () => {
     await db.database.write(SCOPE, (tx) => new IdentityRepository().saveQuota(tx, set, { principal: 'test', at: clock.now() }));
     const before = await heldOn();
     await raise(4n);
-    clock.advance(8 * DAY_MS);
+    clock.advance(15 * DAY_MS);
     await pass();
     expect(await heldOn()).toEqual(before);
     expect(await rows(db.database, `select 1 from decision where kind = 'preempt'`)).toEqual([]);
@@ -164,7 +164,7 @@ describe('Worth-it: what runs where it has become dear', () => {
 
   test('where it is cheapest already nothing is said', async () => {
     await run();
-    ground.clock.advance(8 * DAY_MS);
+    ground.clock.advance(15 * DAY_MS);
     await pass();
     expect(await proposals()).toEqual([]);
   });
