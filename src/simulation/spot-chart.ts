@@ -14,8 +14,10 @@ const COLORS: Readonly<Record<string, string>> = {
   clairvoyant: '#1a7f4b',
 };
 
-/** The share that is missing is shown on a scale of powers of ten, from all to so little. */
+/** The share that is missing is shown on a scale of powers of ten, down to so little; it begins with the power that holds all of a panel. */
 const LEAST_MISSING = 1e-5;
+/** Lines of cost in a panel, at most. */
+const MOST_TICKS = 6;
 
 /** Cost over the clairvoyant's against the share filled, a picture per group; of each policy the settings that none of its own beats are joined. */
 export function spotChart(rows: readonly SpotRow[]): string {
@@ -44,8 +46,7 @@ function legend(): string {
 }
 
 function panel(group: string, rows: readonly SpotRow[]): string {
-  const costs = rows.map(({ costToClairvoyant }) => costToClairvoyant);
-  const scale = { least: Math.min(...costs), most: Math.max(...costs) };
+  const scale = scaleOf(rows);
   const curves = [...Map.groupBy(rows, ({ policy }) => policy)].map(([policy, own]) => curve(policy, own, scale));
   return [`<text x="${PANEL.left}" y="20" font-weight="600">${escape(group)}</text>`, axes(scale), ...curves].join('');
 }
@@ -53,31 +54,50 @@ function panel(group: string, rows: readonly SpotRow[]): string {
 interface Scale {
   readonly least: number;
   readonly most: number;
+  /** Between two lines of cost. */
+  readonly step: number;
+  /** The largest share that is missing: a power of ten. */
+  readonly missing: number;
+}
+
+/** In round numbers, so that lines of cost are where people expect them. */
+function scaleOf(rows: readonly SpotRow[]): Scale {
+  const costs = rows.map(({ costToClairvoyant }) => costToClairvoyant);
+  const [least, most] = [Math.min(...costs), Math.max(...costs)];
+  const missing = Math.max(LEAST_MISSING * 10, ...rows.map(({ filledShare }) => 1 - filledShare));
+  const power = 10 ** Math.floor(Math.log10(Math.max(most - least, 0.01) / MOST_TICKS));
+  const step = power * ([1, 2, 5, 10].find((one) => (most - least) / (one * power) <= MOST_TICKS - 1) ?? 10);
+  const from = Math.floor(least / step) * step;
+  const to = Math.max(from + step, Math.ceil(most / step) * step);
+  return { least: from, most: to, step, missing: 10 ** Math.ceil(Math.log10(missing)) };
 }
 
 function axes(scale: Scale): string {
   const [bottom, right] = [PANEL.height - PANEL.bottom, PANEL.width - PANEL.right];
-  const shares = [0.9, 0.99, 0.999, 0.9999, 1].map((share) => {
-    const x = xOf(share).toFixed(1);
-    const line = `<line x1="${x}" x2="${x}" y1="${PANEL.top}" y2="${bottom}" stroke="#e5e7eb"/>`;
-    return `${line}<text x="${x}" y="${bottom + 15}" text-anchor="middle">${share === 1 ? 'all' : `${Number((share * 100).toFixed(2))} %`}</text>`;
-  });
-  const costs = [0, 0.25, 0.5, 0.75, 1].map((part) => {
-    const cost = scale.least + part * (scale.most - scale.least);
+  const shares = [0.9, 0.99, 0.999, 0.9999, 1]
+    .filter((share) => 1 - share <= scale.missing)
+    .map((share) => {
+      const x = xOf(share, scale).toFixed(1);
+      const line = `<line x1="${x}" x2="${x}" y1="${PANEL.top}" y2="${bottom}" stroke="#e5e7eb"/>`;
+      return `${line}<text x="${x}" y="${bottom + 15}" text-anchor="middle">${share === 1 ? 'all' : `${Number((share * 100).toFixed(2))} %`}</text>`;
+    });
+  const costs = Array.from({ length: Math.round((scale.most - scale.least) / scale.step) + 1 }, (_, n) => {
+    const cost = scale.least + n * scale.step;
     const y = yOf(cost, scale).toFixed(1);
     const line = `<line x1="${PANEL.left}" x2="${right}" y1="${y}" y2="${y}" stroke="#e5e7eb"/>`;
     return `${line}<text x="${PANEL.left - 6}" y="${Number(y) + 4}" text-anchor="end">${cost.toFixed(2)}</text>`;
   });
-  return [...shares, ...(scale.most > scale.least ? costs : costs.slice(0, 1))].join('');
+  return [...shares, ...costs].join('');
 }
 
 function curve(policy: string, rows: readonly SpotRow[], scale: Scale): string {
   const color = COLORS[policy] ?? '#000';
-  const at = (row: SpotRow): string => `${xOf(row.filledShare).toFixed(1)},${yOf(row.costToClairvoyant, scale).toFixed(1)}`;
+  const at = (row: SpotRow): string =>
+    `${xOf(row.filledShare, scale).toFixed(1)},${yOf(row.costToClairvoyant, scale).toFixed(1)}`;
   const best = frontier(rows);
   // A share is had at the price of the next point that has at least as much.
   const path = best.map((row, n) =>
-    n === 0 ? `M${at(row)}` : `V${yOf(row.costToClairvoyant, scale).toFixed(1)}H${xOf(row.filledShare).toFixed(1)}`,
+    n === 0 ? `M${at(row)}` : `V${yOf(row.costToClairvoyant, scale).toFixed(1)}H${xOf(row.filledShare, scale).toFixed(1)}`,
   );
   const line = `<path d="${path.join('')}" fill="none" stroke="${color}" stroke-width="1.5"/>`;
   const points = rows.map((row) => {
@@ -95,14 +115,15 @@ function frontier(rows: readonly SpotRow[]): SpotRow[] {
   return dearest.filter(({ costToClairvoyant }) => costToClairvoyant < least && (least = costToClairvoyant) > 0).reverse();
 }
 
-function xOf(share: number): number {
-  const missing = Math.min(1, Math.max(LEAST_MISSING, 1 - share));
-  return PANEL.left + (Math.log10(missing) / Math.log10(LEAST_MISSING)) * (PANEL.width - PANEL.left - PANEL.right - 12) + 6;
+function xOf(share: number, scale: Scale): number {
+  const missing = Math.min(scale.missing, Math.max(LEAST_MISSING, 1 - share));
+  const part = Math.log10(missing / scale.missing) / Math.log10(LEAST_MISSING / scale.missing);
+  return PANEL.left + part * (PANEL.width - PANEL.left - PANEL.right - 12) + 6;
 }
 
 function yOf(cost: number, { least, most }: Scale): number {
   const height = PANEL.height - PANEL.top - PANEL.bottom;
-  return PANEL.top + height - (most > least ? (cost - least) / (most - least) : 0) * height;
+  return PANEL.top + height - ((cost - least) / (most - least)) * height;
 }
 
 const escape = (text: string): string => text.replace(/[&<>"]/g, (sign) => `&#${sign.charCodeAt(0)};`);
