@@ -24,7 +24,7 @@ const ACTIONS = {
   'cost.read': ['platform_admin', 'team_admin', 'operator', 'viewer'],
   'decision.read': ['platform_admin', 'team_admin', 'operator', 'viewer'],
   'event.read': ['platform_admin', 'team_admin', 'operator', 'viewer'],
-  'cluster.read': ['platform_admin'],
+  'cluster.read': ['platform_admin', 'team_admin', 'operator', 'viewer'],
   'cluster.write': ['platform_admin'],
   /** Takes over objects of a cluster that somebody else made. */
   'runtime.adopt': ['platform_admin'],

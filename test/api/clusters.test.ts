@@ -261,6 +261,21 @@ describe('Several clusters: what is wrong is named, with what to do', () => {
     expect(await mutate(again, 'cluster { id version }')).toEqual(first);
   });
 
+  test('a viewer of the platform sees clusters with what their nodes cost, which is all that an extender needs, and changes none', async () => {
+    const principal = await cli.json<{ id: string }>('principals', 'create', 'extender', '--role', 'viewer', '--on', 'platform');
+    const { secret } = await cli.json<{ secret: string }>('tokens', 'create', 'extender', '--principal', principal.id);
+    const { id } = await show('north');
+    const { data } = await api.gql(
+      `{ cluster(by: { path: "north" }) { id nodes(first: 10) { nodes { name pricePerHour { amount } } } } }`,
+      { token: secret },
+    );
+    expect(data).toEqual({ cluster: { id, nodes: { nodes: [] } } });
+    const change = `mutation { updateCluster(input: { cluster: "${id}", routerNamespace: "x" }) { userErrors { code } } }`;
+    expect((await api.gql(change, { token: secret })).data).toEqual({
+      updateCluster: { userErrors: [{ code: 'NOT_FOUND' }] },
+    });
+  });
+
   test('administrators of a team see no cluster and change none', async () => {
     const { token } = await api.tokenFor('team_admin', 'crew');
     const crew = openCli({ PURSER_URL: api.url, PURSER_TOKEN: token });

@@ -1,7 +1,7 @@
 // The whole action table against every role, in and out of place; grants and tokens as tables.
 import { describe, expect, test } from 'vitest';
 import type { Grant, Principal, Role } from '../../src/kernel/principal.ts';
-import { ALL_ACTIONS, mayDo, type Action } from '../../src/identity/authorize.ts';
+import { ALL_ACTIONS, PLATFORM, mayDo, type Action } from '../../src/identity/authorize.ts';
 import { toPrincipal } from '../../src/identity/authentication.service.ts';
 import { covers } from '../../src/identity/grants.ts';
 import { checkQuotas } from '../../src/identity/quotas.ts';
@@ -27,6 +27,7 @@ const READS: Action[] = [
   'cost.read',
   'decision.read',
   'event.read',
+  'cluster.read',
   'price.read',
   'quota.read',
 ];
@@ -48,6 +49,11 @@ describe('Identity: one typed action table, deny by default', () => {
     for (const action of READS) expect(mayDo(viewer, action, { teamId: TEAM, projectId: PROJECT }), action).toBe(true);
     for (const action of ALL_ACTIONS.filter((name) => !READS.includes(name)))
       expect(mayDo(viewer, action, { teamId: TEAM, projectId: PROJECT }), action).toBe(false);
+  });
+
+  test('clusters are of the platform: who views a team sees none of them', () => {
+    expect(mayDo(principalWith(inTeam('viewer')), 'cluster.read', PLATFORM)).toBe(false);
+    expect(mayDo(principalWith({ role: 'viewer', teamId: null, projectId: null }), 'cluster.read', PLATFORM)).toBe(true);
   });
 
   test('an operator works but administers nobody', () => {
