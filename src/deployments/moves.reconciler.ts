@@ -10,16 +10,16 @@ import type { Scope, Transaction } from '../kernel/transaction.ts';
 import type { Database } from '../persistence/database.ts';
 import { fencedWrite } from '../persistence/fenced-write.ts';
 import type { Lease } from '../persistence/lease.ts';
-import { failureOfSql } from '../persistence/sql-failure.ts';
 import { WORTH_IT, type RateStep, type WorthItVerdict } from '../pricing/worth-it.ts';
 import type { PricesService } from '../pricing/prices.service.ts';
 import type { Reconciliation } from '../reconcile/loop.ts';
 import type { Logger } from '../telemetry/logger.ts';
-import type { DeployOptions, DeployService } from './deploy.service.ts';
+import type { DeployService } from './deploy.service.ts';
 import type { Deployment } from './deployment.ts';
 import type { DeploymentStore } from './deployment-store.port.ts';
 import type { PlannedDeployment } from './plan-deployment.ts';
 import { judgeMove, type MoveQuestion } from './plan-move.ts';
+import { asItIs, redeploy } from './redeploy.service.ts';
 import type { Revision } from './revision.ts';
 
 export interface MovesDeps {
@@ -70,9 +70,6 @@ const PRINCIPAL: Principal = {
   platformActions: ['runtime.process', 'runtime.adopt'],
 };
 const CALLER = { principal: PRINCIPAL, idempotencyKey: null };
-
-/** Undoes what was written on the way. */
-class Refused extends Error {}
 
 /** Looks for a cheaper place for what runs on rented machines, and proposes it where it is worth it; whose policy says so is moved there. */
 export class MovesReconciler implements Reconciliation<MovesInput, MovesPass> {
@@ -144,7 +141,8 @@ export class MovesReconciler implements Reconciliation<MovesInput, MovesPass> {
   async #weigh(tx: Transaction, deployment: Deployment, { id, spec }: Revision): Promise<Omit<Weighed, 'isKnown'> | null> {
     const { store, deploy, prices, clock } = this.#deps;
     const modelVersion = spec.modelVersionNumber;
-    const weighed = await deploy.weigh(tx, CALLER, wishOf(deployment), optionsOf({ deployment, modelVersion }));
+    const { wish, options } = asItIs({ deployment, modelVersion });
+    const weighed = await deploy.weigh(tx, CALLER, wish, { ...options, placeAnew: true });
     if (!weighed.ok || !weighed.value.pools.some(({ rented }) => rented)) return null;
     const held = (await store.workloads(tx, [deployment.id])).filter(
       ({ revisionId, removedAt, replicas }) => revisionId === id && removedAt === null && replicas > 0,
@@ -158,20 +156,12 @@ export class MovesReconciler implements Reconciliation<MovesInput, MovesPass> {
     return { deployment, modelVersion, planned: weighed.value, held, places, steps };
   }
 
-  /** The wish that it has, once more: every guard, quota and rule of a rollout holds. Refused = it stays. */
+  /** Refused = it stays. */
   async #move(lease: Lease, move: MovesStep): Promise<void> {
-    const { database, deploy, logger } = this.#deps;
-    const options = { ...optionsOf(move), because: reasonsOf(move) };
-    try {
-      await fencedWrite(database, { scope: SCOPE, lease }, async (tx) => {
-        const moved = await deploy.deployWithin(tx, CALLER, wishOf(move.deployment), options);
-        if (!moved.ok) throw new Refused(moved.error.message);
-      });
-    } catch (error) {
-      const why = error instanceof Refused ? error.message : failureOfSql(error)?.message;
-      if (why === undefined) throw error;
-      logger.info({ deployment: move.deployment.id, why }, 'a move that is worth it was refused');
-    }
+    const { logger } = this.#deps;
+    const how = { placeAnew: true, because: reasonsOf(move) };
+    const why = await redeploy(this.#deps, { scope: SCOPE, lease, principal: PRINCIPAL }, move, how);
+    if (why !== null) logger.info({ deployment: move.deployment.id, why }, 'a move that is worth it was refused');
   }
 
   async #propose(tx: Transaction, move: MovesStep): Promise<void> {
@@ -205,15 +195,6 @@ const isSettled = ({ phase, spec: { replicas, placement } }: Deployment): boolea
   phase === 'READY' && replicas > 0 && (placement.places ?? []).length > 0 && !placement.capacityTypes.includes('spot');
 
 const movesByItself = ({ deployment }: Weighed): boolean => deployment.spec.placement.policy?.moves === true;
-
-const wishOf = ({ teamName, projectName, name, spec }: Deployment) => ({
-  ...{ project: { teamName, name: projectName }, name, model: spec.model, version: spec.version },
-  manager: spec.manager ?? null,
-});
-
-const optionsOf = ({ deployment, modelVersion }: Pick<Weighed, 'deployment' | 'modelVersion'>): DeployOptions => ({
-  ...{ dryRun: false, planHash: null, expectedVersion: deployment.generation, pinnedVersion: modelVersion, placeAnew: true },
-});
 
 /** What a proposal is the same by. */
 const inputsOf = ({ deployment, places }: Pick<Weighed, 'deployment' | 'places'>) => ({

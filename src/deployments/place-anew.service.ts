@@ -1,36 +1,24 @@
 import type { DecisionsService } from '../decisions/decisions.service.ts';
 import type { Clock } from '../kernel/clock.ts';
-import type { Failure } from '../kernel/failure.ts';
 import type { Id } from '../kernel/id.ts';
 import { HOUR_MS, MINUTE_MS, type Instant } from '../kernel/instant.ts';
 import type { Principal } from '../kernel/principal.ts';
 import type { Random } from '../kernel/random.ts';
 import type { Scope } from '../kernel/transaction.ts';
-import type { Database } from '../persistence/database.ts';
 import { fencedWrite } from '../persistence/fenced-write.ts';
 import type { Lease } from '../persistence/lease.ts';
-import { failureOfSql } from '../persistence/sql-failure.ts';
 import { backoffMs, type BackoffLimits } from '../reconcile/backoff.ts';
 import type { Logger } from '../telemetry/logger.ts';
-import type { DeployService } from './deploy.service.ts';
 import type { Deployment } from './deployment.ts';
+import { redeploy, type Redeployed, type RedeployDeps } from './redeploy.service.ts';
 
-export interface PlaceAnewDeps {
-  readonly database: Database;
-  readonly deploy: Pick<DeployService, 'deployWithin'>;
+export interface PlaceAnewDeps extends RedeployDeps {
   readonly decisions: Pick<DecisionsService, 'record'>;
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
   readonly scope: Scope;
   readonly principal: Principal;
-}
-
-/** A deployment that is to find another place. */
-export interface Stranded {
-  readonly deployment: Deployment;
-  /** The version that it runs, whatever its alias points to by now. */
-  readonly modelVersion: number;
 }
 
 /** Higher: a place that is free again is found late; lower: a whole plan is made in vain, again and again. */
@@ -44,15 +32,6 @@ interface Wait {
   readonly why: string;
 }
 
-class NoPlace extends Error {
-  readonly failure: Failure;
-
-  constructor(failure: Failure) {
-    super(failure.message);
-    this.failure = failure;
-  }
-}
-
 /** The same wish once more, for what was on a lost cluster: it finds another place among what clusters may rent, under every guard and quota. */
 export class PlaceAnew {
   readonly #deps: PlaceAnewDeps;
@@ -63,13 +42,13 @@ export class PlaceAnew {
   }
 
   /** Under the lease or, with `LeaseLost`, not at all. What finds no place is tried again later and later; why is a decision, once per reason. */
-  async place(lease: Lease, stranded: Stranded): Promise<void> {
-    const { clock, random } = this.#deps;
+  async place(lease: Lease, stranded: Redeployed): Promise<void> {
+    const { clock, random, scope, principal } = this.#deps;
     const { id, generation } = stranded.deployment;
     const known = this.#waits.get(id);
     const before = known?.generation === generation ? known : null;
     if (before && clock.now() < before.until) return;
-    const why = await this.#attempt(lease, stranded);
+    const why = await redeploy(this.#deps, { scope, lease, principal }, stranded);
     if (why === null) {
       this.#waits.delete(id);
       return;
@@ -77,26 +56,6 @@ export class PlaceAnew {
     const failures = (before?.failures ?? 0) + 1;
     this.#waits.set(id, { generation, failures, until: clock.now() + backoffMs(failures, BACKOFF, random), why });
     if (before?.why !== why) await this.#tell(lease, stranded.deployment, why);
-  }
-
-  /** Null = it has a place. */
-  async #attempt(lease: Lease, { deployment, modelVersion }: Stranded): Promise<string | null> {
-    const { database, deploy, scope, principal } = this.#deps;
-    const { teamName, projectName, name, spec, generation } = deployment;
-    const wish = { project: { teamName, name: projectName }, name, model: spec.model, version: spec.version };
-    const options = { dryRun: false, planHash: null, expectedVersion: generation, pinnedVersion: modelVersion };
-    const caller = { principal, idempotencyKey: null };
-    try {
-      await fencedWrite(database, { scope, lease }, async (tx) => {
-        const outcome = await deploy.deployWithin(tx, caller, { ...wish, manager: spec.manager ?? null }, options);
-        if (!outcome.ok) throw new NoPlace(outcome.error);
-      });
-      return null;
-    } catch (error) {
-      const refused = error instanceof NoPlace ? error.failure : failureOfSql(error);
-      if (!refused) throw error;
-      return refused.message;
-    }
   }
 
   async #tell(lease: Lease, deployment: Deployment, why: string): Promise<void> {

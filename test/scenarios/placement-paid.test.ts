@@ -10,10 +10,9 @@ import { freeOf } from '../../src/deployments/rented-pool.ts';
 import type { ClusterNode } from '../../src/fleet/node.ts';
 import { PICO_PER_USD } from '../../src/kernel/money.ts';
 import { principalOf } from '../support/actors.ts';
-import { openTestDatabase, type TestDatabase } from '../support/database.ts';
-import { addCluster, makeControlPlane, makeGround, type ControlPlane, type Ground } from '../support/deployments-world.ts';
-import { GPU, sourceOf } from '../support/placement-world.ts';
-import { loadPriceBook } from '../support/price-book.ts';
+import type { TestDatabase } from '../support/database.ts';
+import { type ControlPlane, type Ground } from '../support/deployments-world.ts';
+import { GPU, openPlacementWorld, sourceOf } from '../support/placement-world.ts';
 
 const regions = ['aws/us-east-1'];
 const wish = { regions, resources: GPU, replicas: 2, maxSpendPerHour: 100n * PICO_PER_USD };
@@ -24,11 +23,7 @@ describe('Placement: what is paid for already is used first', () => {
   let plane: ControlPlane;
 
   beforeEach(async () => {
-    db = await openTestDatabase();
-    ground = await makeGround(db.database, 'acme');
-    await loadPriceBook(ground);
-    await addCluster(ground, 'mesh', undefined, [sourceOf('aws', 'aws/us-east-1')]);
-    plane = await makeControlPlane(ground);
+    ({ db, ground, plane } = await openPlacementWorld([sourceOf('aws', 'aws/us-east-1')]));
   });
   afterEach(() => db.close());
 

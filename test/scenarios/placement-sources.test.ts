@@ -14,18 +14,9 @@ import { PICO_PER_USD } from '../../src/kernel/money.ts';
 import { acquireLease } from '../../src/persistence/lease.ts';
 import { sqlOf } from '../../src/persistence/sql.ts';
 import { principalOf, seededRandom } from '../support/actors.ts';
-import { openTestDatabase, type TestDatabase } from '../support/database.ts';
-import {
-  addCluster,
-  fleetOf,
-  makeControlPlane,
-  makeGround,
-  rows,
-  type ControlPlane,
-  type Ground,
-} from '../support/deployments-world.ts';
-import { GPU, rentForPods, rentFrom, scalingsOf, sourceOf } from '../support/placement-world.ts';
-import { loadPriceBook } from '../support/price-book.ts';
+import type { TestDatabase } from '../support/database.ts';
+import { addCluster, fleetOf, makeControlPlane, rows, type ControlPlane, type Ground } from '../support/deployments-world.ts';
+import { GPU, openPlacementWorld, rentForPods, rentFrom, scalingsOf, sourceOf } from '../support/placement-world.ts';
 
 const SCOPE = { kind: 'reconciler', loop: 'test' } as const;
 const regions = ['aws/us-east-1'];
@@ -35,11 +26,7 @@ let ground: Ground;
 let plane: ControlPlane;
 
 beforeEach(async () => {
-  db = await openTestDatabase();
-  ground = await makeGround(db.database, 'acme');
-  await loadPriceBook(ground);
-  await addCluster(ground, 'mesh', undefined, [sourceOf('aws', 'aws/us-east-1')]);
-  plane = await makeControlPlane(ground);
+  ({ db, ground, plane } = await openPlacementWorld([sourceOf('aws', 'aws/us-east-1')]));
 });
 afterEach(() => db.close());
 

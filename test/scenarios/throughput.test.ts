@@ -5,9 +5,9 @@ import { planFromJson } from '../../src/deployments/plan-json.ts';
 import type { Plan } from '../../src/deployments/plan.ts';
 import { PICO_PER_USD } from '../../src/kernel/money.ts';
 import { sqlOf } from '../../src/persistence/sql.ts';
-import { openTestDatabase, type TestDatabase } from '../support/database.ts';
-import { addCluster, makeControlPlane, makeGround, rows, type ControlPlane, type Ground } from '../support/deployments-world.ts';
-import { loadPriceBook } from '../support/price-book.ts';
+import type { TestDatabase } from '../support/database.ts';
+import { rows, type ControlPlane } from '../support/deployments-world.ts';
+import { openPlacementWorld, sourceOf } from '../support/placement-world.ts';
 
 const SCOPE = { kind: 'reconciler', loop: 'test' } as const;
 const onGpu = (model: string) => ({
@@ -17,17 +17,11 @@ const onGpu = (model: string) => ({
 const HUNDRED = { milliRequestsPerSecond: 100_000 };
 
 let db: TestDatabase;
-let ground: Ground;
 let plane: ControlPlane;
 
 beforeEach(async () => {
-  db = await openTestDatabase();
-  ground = await makeGround(db.database, 'acme');
-  await loadPriceBook(ground);
   const regions = ['aws/us-east-1', 'azure/eastus', 'gcp/us-central1'];
-  const sources = regions.map((region) => ({ provider: region.split('/')[0]!, region, maxNodes: 50, zones: [], config: {} }));
-  await addCluster(ground, 'mesh', undefined, sources);
-  plane = await makeControlPlane(ground);
+  ({ db, plane } = await openPlacementWorld(regions.map((region) => sourceOf(region.split('/')[0]!, region, 50))));
   await db.database.write(SCOPE, (tx) => sqlOf(tx).execute(`update project set max_replicas = 100`));
 });
 afterEach(() => db.close());

@@ -10,7 +10,9 @@ import { POOL_PACE } from '../../src/fleet/plan-pools.ts';
 import { VELOCITY_LIMITS } from '../../src/fleet/velocity-breaker.ts';
 import type { Database } from '../../src/persistence/database.ts';
 import { acquireLease } from '../../src/persistence/lease.ts';
-import { fleetOf, rows, type ControlPlane, type Ground } from './deployments-world.ts';
+import { openTestDatabase, type TestDatabase } from './database.ts';
+import { addCluster, fleetOf, makeControlPlane, makeGround, rows, type ControlPlane, type Ground } from './deployments-world.ts';
+import { loadPriceBook } from './price-book.ts';
 import { quietLogger } from './quiet-logger.ts';
 import { SimulatedNodes } from './simulated-nodes.ts';
 
@@ -20,6 +22,21 @@ export const GPU = { cpuMilli: 2000, memoryMib: 8192, accelerator: { model: 'any
 export const sourceOf = (provider: string, region: string, maxNodes = 10): CapacitySource => ({
   ...{ provider, region, maxNodes, zones: [], config: {} },
 });
+
+export interface PlacementWorld {
+  readonly db: TestDatabase;
+  readonly ground: Ground;
+  readonly plane: ControlPlane;
+}
+
+/** A team with the whole bundled price book, a cluster mesh that may rent from these sources, and a control plane. */
+export async function openPlacementWorld(sources: readonly CapacitySource[]): Promise<PlacementWorld> {
+  const db = await openTestDatabase();
+  const ground = await makeGround(db.database, 'acme');
+  await loadPriceBook(ground);
+  await addCluster(ground, 'mesh', undefined, sources);
+  return { db, ground, plane: await makeControlPlane(ground) };
+}
 
 /** What the cluster mesh may rent from now on. */
 export async function rentFrom(ground: Ground, plane: ControlPlane, capacitySources: readonly CapacitySource[]): Promise<void> {
