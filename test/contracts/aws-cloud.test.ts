@@ -18,6 +18,7 @@ afterAll(() => {
   if (program !== null) moto.stop();
 });
 
+// Not switched off: `.ci/run` brings the server; where it is absent all the same, this names it in the closing lines.
 if (program === null) describe('Cloud port: machines of AWS', () => test.skip('moto_server is not installed'));
 else {
   machineProviderSuite('AWS, instances', ['stock', 'quota', 'lose', 'trouble', 'interrupt', 'epochs'], () => openAccount(moto));

@@ -112,6 +112,7 @@ describe('Event log: 32 writers with random commit delays against the cursor', (
       await db.database.write(LOOP, async (tx) => {
         const sql = sqlOf(tx);
         if (Math.random() < 0.5) await sql.query('select pg_current_xact_id()');
+        // The load itself: transactions of any length overlap in any order; nothing is waited for.
         await sleep(Math.random() * 8);
         await sql.execute(`insert into lease (name, holder, epoch, expires_at) values ($1, 'x', 0, 0) on conflict do nothing`, [
           `subject-${subject}`,
